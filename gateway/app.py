@@ -1,0 +1,211 @@
+"""The ASGI application: the gate in front, which answers the API, and the site behind it.
+
+The gate is the outermost callable and no middleware stands before it, so that an API request
+costs one look-up and not a stack.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from gateway import paths, respond, statuses
+from gateway.pipeline import Pipeline, Progress
+from gateway.statuses import Fault
+from gateway.values import Reject, Request, Response
+
+Scope = dict[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[dict[str, Any]], Any]
+
+ALLOWED_HEADERS = (
+    b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision"
+)
+EXPOSED_HEADERS = b"X-Request-Id, X-Registry-Revision, X-Ignored-Params, Retry-After"
+PREFLIGHT_SECONDS = b"600"
+LONGEST_LOGGED_PATH = 200
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_LEVELS: dict[Fault, str] = {
+    "none": "info",
+    "caller": "info",
+    "dependency": "error",
+    "gateway": "error",
+}
+
+
+class Writes(Protocol):
+    """Where access lines go."""
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Take one line."""
+
+
+class ClientLeftError(Exception):
+    """The connection closed before the body was complete: there is nobody to answer."""
+
+
+class Gate:
+    """Answers every request but those of the gateway's own paths, which go to `site`."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        site: Any,  # noqa: ANN401 - an ASGI application
+        access: Writes,
+        *,
+        cors_origins: tuple[str, ...] = (),
+        max_in_flight: int = 1000,
+    ) -> None:
+        self._pipeline = pipeline
+        self._site = site
+        self._access = access
+        self._origins = frozenset(origin.encode() for origin in cors_origins)
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or paths.is_reserved(scope["path"]):
+            await self._site(scope, receive, send)
+            return
+        self._in_flight += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request = _request(scope)
+        so_far = Progress()
+        try:
+            response = await self._answer(request, receive, so_far)
+        except ClientLeftError:
+            self._log(request, so_far, None, started)
+            return
+        headers = self._headers(request, so_far, response)
+        await send({"type": "http.response.start", "status": response.http, "headers": headers})
+        body = b"" if request.method == "HEAD" else response.body
+        await send({"type": "http.response.body", "body": body})
+        self._log(request, so_far, response, started)
+
+    async def _answer(self, request: Request, receive: Receive, so_far: Progress) -> Response:
+        if self._in_flight > self._max_in_flight:
+            overload = Reject("service-unavailable", "The gateway has too much to do.")
+            status = statuses.COMMON[overload.slug]
+            return respond.refusal(overload, status, request.id)
+        if request.method == "OPTIONS" and (allow := self._allowed(request)):
+            return _preflight(allow)
+
+        async def read_body(limit: int) -> bytes:
+            return await _read_body(request, receive, limit)
+
+        return await self._pipeline.answer(request, read_body, so_far)
+
+    def _allowed(self, request: Request) -> list[str]:
+        """The methods that this path has, or none."""
+        table = self._pipeline.registry.current
+        methods = table.methods(request.path) if table else []
+        return [*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"] if methods else []
+
+    def _headers(
+        self, request: Request, so_far: Progress, response: Response
+    ) -> list[tuple[bytes, bytes]]:
+        table = so_far.table or self._pipeline.registry.current
+        given = {name for name, _ in response.headers}
+        headers = [(b"x-request-id", request.id.encode()), *response.headers]
+        if response.http != 204:  # noqa: PLR2004 - No Content
+            headers.append((b"content-length", str(len(response.body)).encode()))
+            headers.append((b"content-type", b"application/json"))
+        if b"cache-control" not in given:
+            headers.append((b"cache-control", b"no-store"))
+        if table:
+            headers.append((b"x-registry-revision", str(table.revision).encode()))
+        return headers + self._cors(request) if self._origins else headers
+
+    def _cors(self, request: Request) -> list[tuple[bytes, bytes]]:
+        origin = request.headers.get(b"origin")
+        vary = [(b"vary", b"Origin")]
+        if origin is None or not (origin in self._origins or b"*" in self._origins):
+            return vary
+        return [
+            *vary,
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", EXPOSED_HEADERS),
+        ]
+
+    def _log(
+        self, request: Request, so_far: Progress, response: Response | None, started: float
+    ) -> None:
+        """The one access line of a request: never its query, its body or its token."""
+        route = so_far.match.route if so_far.match else None
+        status = response.slug if response else "client-left"
+        known = (route.statuses if route else statuses.COMMON).get(status)
+        self._access.write(
+            {
+                "time": datetime.now(UTC),
+                "level": _LEVELS[known.fault] if known else "info",
+                "event": "request",
+                "request_id": request.id,
+                "method": request.method,
+                "path": request.path[:LONGEST_LOGGED_PATH].decode("latin-1"),
+                "route": route and route.name,
+                "caller": _caller(so_far),
+                "status": status,
+                "code": response.http if response else None,
+                "revision": so_far.table and so_far.table.revision,
+                "ms": round((time.perf_counter() - started) * 1000, 3),
+            }
+        )
+
+
+def _request(scope: Scope) -> Request:
+    headers = dict(scope["headers"])
+    given = headers.get(b"x-request-id", b"")
+    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return Request(request_id, scope["method"], scope["raw_path"], scope["query_string"], headers)
+
+
+def _preflight(allow: list[str]) -> Response:
+    """The one answer outside the catalogue."""
+    methods = ", ".join(allow).encode()
+    headers = [
+        (b"allow", methods),
+        (b"access-control-allow-methods", methods),
+        (b"access-control-allow-headers", ALLOWED_HEADERS),
+        (b"access-control-max-age", PREFLIGHT_SECONDS),
+    ]
+    return Response(204, "preflight", headers, b"")
+
+
+def _caller(so_far: Progress) -> str | None:
+    """Who called, by ids: no name, no address, no token."""
+    caller = so_far.caller
+    if caller is None:
+        return None
+    if caller.session:
+        return f"user:{caller.session.user_id}"
+    return f"application:{caller.application.slug}" if caller.application else "anonymous"
+
+
+async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
+    """The whole body, counted while it is read. Raises Reject: payload-too-large."""
+    announced = request.headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise Reject("payload-too-large")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise Reject("payload-too-large")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)

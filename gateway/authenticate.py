@@ -1,0 +1,119 @@
+"""Authenticate: token to caller, then role and permission, in the order of the catalogue."""
+
+from typing import Any
+
+from gateway.identity import lifetime, views
+from gateway.identity.lookup import Lookup
+from gateway.registry.records import Route
+from gateway.values import ANONYMOUS, Application, Caller, Match, Params, Reject, Request, Session
+
+_BEARER = b"bearer "
+
+
+class ClientRequiredError(Reject):
+    """The user has no role at all; the answer carries the session, which registering needs."""
+
+    def __init__(self, session: dict[str, Any]) -> None:
+        super().__init__("client-required")
+        self.session = session
+
+
+async def authenticate(request: Request, params: Params, match: Match, lookup: Lookup) -> Caller:
+    """Who calls, as whom.
+
+    Raises Reject: missing-param (the token alone), invalid-token, session-expired,
+    client-required, session-required, invalid-param (the application alone), permission-denied.
+    """
+    route = match.route
+    if not route.auth:
+        return ANONYMOUS
+    token = _token(request, params)
+    holder = await lookup.find(token)
+    if isinstance(holder, Application):
+        return await _application(token, holder, route, params, lookup)
+    if isinstance(holder, Session):
+        return await _session(token, holder, route, params, lookup)
+    raise Reject("invalid-token")
+
+
+def _token(request: Request, params: Params) -> str:
+    """The token, from the param or the header; both are fine if they are the same."""
+    given = params.values.get("token")
+    bearer = _bearer(request)
+    if given in (None, ""):
+        given = bearer
+    if given is None:
+        raise Reject("missing-param", errors=[Reject.error("token", "missing")])
+    if not isinstance(given, str) or bearer not in (None, given):
+        raise Reject("invalid-token")
+    return given
+
+
+def _bearer(request: Request) -> str | None:
+    header = request.headers.get(b"authorization", b"")
+    if header[: len(_BEARER)].lower() != _BEARER:
+        return None
+    return header[len(_BEARER) :].strip().decode("latin-1") or None
+
+
+async def _application(
+    token: str, holder: Application, route: Route, params: Params, lookup: Lookup
+) -> Caller:
+    if "application" not in route.auth:
+        raise Reject("session-required")
+    slug = await _effective_slug(holder.slug, route, params, lookup)
+    may_call = slug == holder.slug and any(_covers(name, route) for name in holder.routes)
+    if not may_call or (route.roles is not None and slug not in route.roles):
+        raise Reject("permission-denied")
+    return Caller(token, None, holder, slug, None)
+
+
+def _covers(name: str, route: Route) -> bool:
+    """Whether a name that a token lists covers the route: itself, `service.*` or `*`."""
+    return name in ("*", route.name, f"{route.name.partition('.')[0]}.*")
+
+
+async def _session(
+    token: str, holder: Session, route: Route, params: Params, lookup: Lookup
+) -> Caller:
+    if "session" not in route.auth:
+        raise Reject("invalid-token")
+    now = lookup.now()
+    if lifetime.is_over(holder, now) and lifetime.is_over(lookup.latest(holder), now):
+        raise Reject("session-expired")
+    lookup.used(holder)
+    holder = holder._replace(last_used_at=now)
+    if route.client_required and not holder.roles:
+        caller = Caller(token, holder, None, holder.application, None)
+        raise ClientRequiredError(_shown(caller, params))
+    slug = await _effective_slug(holder.application, route, params, lookup)
+    return Caller(token, holder, None, slug, _role(holder, slug, route))
+
+
+def _shown(caller: Caller, params: Params) -> dict[str, Any]:
+    """The session in the view that was asked for; an unknown view is not judged this early."""
+    view = params.values.get("session_view")
+    if not isinstance(view, str) or view not in views.SESSION_VIEWS:
+        view = "default"
+    return views.session(caller, view) or {}
+
+
+async def _effective_slug(own: str, route: Route, params: Params, lookup: Lookup) -> str:
+    """The slug of the param `application`, or the one that the token was made for."""
+    slug = params.values.get("application")
+    if slug is None or slug == own or "application" not in route.params.shape.properties:
+        return own
+    # Judged here and not at validate, since without it nobody can say which role would call.
+    if not isinstance(slug, str) or not await lookup.is_application(slug):
+        raise Reject("invalid-param", errors=[Reject.error("application", "unknown application")])
+    return slug
+
+
+def _role(session: Session, slug: str, route: Route) -> str | None:
+    """The first role of the route's list that the user holds; without a list, the user's first."""
+    if route.roles is None:
+        return session.roles[0] if session.roles else None
+    for role in route.roles.get(slug, ()):
+        if role in session.roles:
+            return role
+    raise Reject("permission-denied")

@@ -1,0 +1,57 @@
+"""The command line: one verb a function, every fault of a known kind one clear message."""
+
+import os
+import sys
+
+import asyncpg
+import typer
+
+from gateway.cli import operate, registry
+from gateway.cli.output import complain
+from gateway.database.migrate import MigrationError
+from gateway.database.pool import UnavailableError
+from gateway.embedded import EmbeddedError
+from gateway.identity.issue import IssueError
+from gateway.manifest.read import ManifestError
+from gateway.server import ServeError
+from gateway.settings import SettingError
+
+app = typer.Typer(
+    name="gateway",
+    help="The Plano gateway: serves the routes of a registry that PostgreSQL holds.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+operate.add_to(app)
+registry.add_to(app)
+
+KNOWN = (
+    EmbeddedError,
+    IssueError,
+    ManifestError,
+    MigrationError,
+    ServeError,
+    SettingError,
+    UnavailableError,
+)
+"""Faults whose text is meant for the person at the keyboard."""
+
+
+def main() -> None:
+    """Run a command; exit 1 with a message on a known fault."""
+    try:
+        app()
+    except KNOWN as error:
+        complain(str(error))
+        sys.exit(1)
+    except asyncpg.UndefinedTableError:
+        complain("the database has no such table yet: run `gateway migrate`")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has left, as `gateway routes | head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,157 @@
+"""Verbs that run the gateway and look after it."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway import dev as development
+from gateway import log, server, statuses
+from gateway.cli.output import complain, say, table
+from gateway.database.migrate import find_all, migrate
+from gateway.database.pool import Connection, connect
+from gateway.identity import issue
+from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+tokens = typer.Typer(name="token", help="Make tokens.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    app.command("dev")(dev)
+    app.command("serve")(serve)
+    app.command("migrate")(run_migrations)
+    app.command("statuses")(list_statuses)
+    app.command("config")(config)
+    tokens.command("create")(create_token)
+    app.add_typer(tokens)
+
+
+def settings(**changes: Any) -> Settings:  # noqa: ANN401 - values of options
+    """The settings of this process; options that were given win."""
+    given = {f"GATEWAY_{name.upper()}": str(v) for name, v in changes.items() if v is not None}
+    loaded = Settings.load({**os.environ, **given})
+    log.configure(loaded.log_level)
+    for name in unknown(os.environ):
+        complain(f"warning: {name} is not a setting; `gateway config` lists them")
+    return loaded
+
+
+def database_url(loaded: Settings) -> str:
+    """The database of a command that needs one. Raises SettingError."""
+    if not loaded.database_url:
+        message = (
+            "GATEWAY_DATABASE_URL is not set: name a PostgreSQL database, or use `gateway dev`, "
+            "which starts one and writes its address to .gateway/dev.json"
+        )
+        raise SettingError(message)
+    return loaded.database_url
+
+
+def dev(
+    manifest: Annotated[Path, typer.Argument(help="The routes to serve.")] = Path("routes.yaml"),
+    port: Annotated[int | None, typer.Option(help="Instead of GATEWAY_PORT.")] = None,
+) -> None:
+    """Serve with an embedded PostgreSQL and demo data, and re-apply the routes on save.
+
+    Example: `gateway dev --port 8080`
+    """
+    development.run(settings(port=port), manifest, say)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Instead of GATEWAY_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Instead of GATEWAY_PORT.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Instead of GATEWAY_WORKERS.")] = None,
+    descriptor: Annotated[int | None, typer.Option("--socket", hidden=True)] = None,
+) -> None:
+    """Serve the registry of GATEWAY_DATABASE_URL until SIGTERM.
+
+    Example: `gateway serve --host 0.0.0.0 --port 8000 --workers 2`
+    """
+    loaded = settings(host=host, port=port, workers=workers)
+    database_url(loaded)
+    if descriptor is not None:
+        server.run(loaded, socket.socket(fileno=descriptor))
+        return
+    listener = server.listen(loaded.host, loaded.port)
+    complain(f"serving on {server.url(listener)}")
+    if loaded.workers == 1:
+        server.run(loaded, listener)
+    else:
+        server.Supervisor(listener, loaded.workers).run()
+
+
+def run_migrations() -> None:
+    """Bring the database's tables up to date; what was applied before is left alone.
+
+    Example: `GATEWAY_DATABASE_URL=postgresql://… gateway migrate`
+    """
+
+    async def work(connection: Connection) -> list[str]:
+        return await migrate(connection, find_all())
+
+    applied = with_database(work)
+    for name in applied:
+        say(f"applied {name}")
+    say(f"{len(applied)} migrations applied" if applied else "up to date")
+
+
+def list_statuses(*, as_json: Json = False) -> None:
+    """List every status that the gateway can answer, in the order of the pipeline.
+
+    Example: `gateway statuses --json`
+    """
+    rows = [(s.slug, s.http, s.stage, s.fault, s.meaning) for s in statuses.catalogue()]
+    table(("status", "http", "stage", "fault", "meaning"), rows, as_json=as_json)
+
+
+def config(*, as_json: Json = False) -> None:
+    """Show every setting with its value; secrets are masked.
+
+    Example: `gateway config`
+    """
+    loaded = settings()
+    rows = [
+        (s.variable, shown(s, getattr(loaded, s.name)), s.default, s.sentence) for s in SETTINGS
+    ]
+    table(("setting", "value", "default", "meaning"), rows, as_json=as_json)
+
+
+def create_token(
+    application: Annotated[str, typer.Option(help="Slug of the application.")],
+    routes: Annotated[
+        str, typer.Option(help="Routes it may call, by commas: names, `service.*`, or `*`.")
+    ] = "",
+    user: Annotated[str, typer.Option(help="E-mail of a user: makes a session instead.")] = "",
+    note: Annotated[str, typer.Option(help="What the token is for.")] = "",
+) -> None:
+    """Make a token and print it; it is stored nowhere and cannot be shown again.
+
+    Example: `gateway token create --application planoorder --routes 'order_stages.*'`
+    """
+
+    async def work(connection: Connection) -> str:
+        if user:
+            return await issue.session(connection, user, application)
+        return await issue.application_token(connection, application, routes, note)
+
+    say(with_database(work))
+
+
+def with_database(work: Any) -> Any:  # noqa: ANN401 - whatever the work answers
+    """Run some work on one connection to the database."""
+
+    async def run() -> Any:  # noqa: ANN401
+        connection = await connect(database_url(settings()))
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,42 @@
+"""What commands print: a table for people, JSON for programs, complaints on standard error."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool) -> None:
+    """Rows, as an aligned table or as a JSON list of objects."""
+    if as_json:
+        json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        shown.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(shown)
+
+
+def json(value: Any) -> None:  # noqa: ANN401 - JSON is any
+    """A value as JSON, for programs."""
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+def console() -> Console:
+    """Standard output; wide where it is no terminal, so that no line is broken in a file."""
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=240)
+
+
+def say(text: str) -> None:
+    """A line for the person at the keyboard, at once."""
+    typer.echo(text)
+
+
+def complain(text: str) -> None:
+    """What went wrong, on standard error."""
+    typer.echo(text, err=True)

@@ -1,0 +1,95 @@
+"""Migrations: plain SQL files, applied in order under a lock and recorded with a checksum."""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.database.pool import Connection
+from gateway.database.sql import load_queries
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+
+
+class MigrationError(Exception):
+    """The files and the database disagree; the text says which file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file. `name` is `folder/0001_what.sql`, by which it is recorded."""
+
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, in hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def find_all() -> list[Migration]:
+    """The gateway's own migrations, then those of the services."""
+    own = Path(__file__).with_name("migrations")
+    return find([("gateway", own), ("services", package_folder("services") / "migrations")])
+
+
+def package_folder(name: str) -> Path:
+    """Where a package is, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        message = f"there is no package {name}"
+        raise MigrationError(message)
+    return Path(spec.submodule_search_locations[0])
+
+
+def find(folders: Iterable[tuple[str, Path]]) -> list[Migration]:
+    """The files of each (label, folder), folder after folder, each in the order of names."""
+    return [
+        Migration(f"{label}/{file.name}", file.read_text(encoding="utf-8"))
+        for label, folder in folders
+        for file in sorted(folder.glob("*.sql"))
+    ]
+
+
+async def migrate(connection: Connection, migrations: list[Migration]) -> list[str]:
+    """Apply what is not yet applied, each file in a transaction of its own; answer their names.
+
+    Raises MigrationError if an applied file was edited or is gone; then nothing is applied.
+    """
+    await connection.execute(_SQL["lock"])
+    try:
+        await connection.execute(_SQL["prepare"])
+        rows = await connection.fetch(_SQL["applied"])
+        applied = {row["name"]: row["checksum"] for row in rows}
+        _refuse_rewritten(applied, migrations)
+        pending = [migration for migration in migrations if migration.name not in applied]
+        for migration in pending:
+            await _apply(connection, migration)
+    finally:
+        await connection.execute(_SQL["unlock"])
+    return [migration.name for migration in pending]
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(migration.text)
+        await connection.execute(_SQL["record"], migration.name, migration.checksum)
+
+
+def _refuse_rewritten(applied: dict[str, str], migrations: list[Migration]) -> None:
+    faults = list(_rewritten(applied, {each.name: each for each in migrations}))
+    if faults:
+        raise MigrationError("\n".join(faults))
+
+
+def _rewritten(applied: dict[str, str], files: dict[str, Migration]) -> Iterator[str]:
+    for name, checksum in applied.items():
+        if name not in files:
+            yield f"{name} was applied to this database and its file is gone: restore it."
+        elif files[name].checksum != checksum:
+            yield (
+                f"{name} was edited after it was applied: "
+                "restore it, and put the change into a new file."
+            )

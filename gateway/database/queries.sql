@@ -1,0 +1,24 @@
+-- name: prepare
+-- The table that remembers which migrations were applied.
+create schema if not exists gateway;
+create table if not exists gateway.migrations (
+    name       text primary key,
+    checksum   text not null,
+    applied_at timestamptz not null default now()
+);
+
+-- name: lock
+-- One migrating process at a time; a session lock, since each file is its own transaction.
+select pg_advisory_lock(hashtext('gateway.migrations'));
+
+-- name: unlock
+-- Give the lock back.
+select pg_advisory_unlock(hashtext('gateway.migrations'));
+
+-- name: applied
+-- What was applied before, in order.
+select name, checksum from gateway.migrations order by applied_at, name;
+
+-- name: record
+-- Remember one file as applied.
+insert into gateway.migrations (name, checksum) values ($1, $2);

@@ -1,0 +1,70 @@
+"""What a service does with the database, within its call's deadline."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+
+from gateway.database.pool import Connection, Pool, UnavailableError, guarded
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+
+_TRY_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""The server has rolled back by itself: nothing was done, so it can be done again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Work:
+    """The database, as one call sees it.
+
+    Once a statement is on its way the deadline no longer cancels the call, since its outcome
+    would be unknown: a late answer is then an unavailable database, not a service's time-out.
+    """
+
+    __slots__ = ("_deadline", "_pool", "sent")
+
+    def __init__(self, pool: Pool, deadline: float) -> None:
+        self._pool = pool
+        self._deadline = deadline
+        self.sent: Callable[[], None] = lambda: None
+
+    async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
+        """The first row of one statement, which is a transaction of its own."""
+        return await self.run(lambda db: db.fetchrow(query, *args))
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """All rows of one statement, which is a transaction of its own."""
+        return await self.run(lambda db: db.fetch(query, *args))
+
+    async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run `work` in one transaction; it may be run again after a deadlock."""
+
+        async def whole(connection: Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self.run(whole)
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run `work` on one connection. Raises UnavailableError when the database is gone."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._once(work)
+            except _TRY_AGAIN as error:
+                if attempt == ATTEMPTS:
+                    raise UnavailableError(str(error)) from error
+                _log.info("the database rolled back, trying again: %s", error)
+        raise AssertionError
+
+    async def _once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async with self._pool.connection() as connection:
+            self.sent()
+            remaining = max(self._deadline - asyncio.get_running_loop().time(), 0.1)
+            with guarded(connection):
+                async with asyncio.timeout(remaining):
+                    return await work(connection)

@@ -1,0 +1,146 @@
+"""`gateway dev`: embedded PostgreSQL, demo data and the routes, re-applied on save."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import uvloop
+import watchfiles
+
+from gateway import actions, server
+from gateway.actions import Actions
+from gateway.database.migrate import find_all, migrate, package_folder
+from gateway.database.pool import Connection, connect
+from gateway.dev import demo
+from gateway.embedded import Cluster
+from gateway.manifest.apply import Applied, apply
+from gateway.manifest.check import check, warnings, watched
+from gateway.manifest.read import ManifestError
+from gateway.settings import Settings
+from gateway.worker import Worker
+
+ACTOR = "gateway dev"
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
+    """Serve until interrupted, on an embedded PostgreSQL unless the settings name a database.
+
+    Raises EmbeddedError, ServeError, ManifestError, MigrationError, UnavailableError.
+    """
+    folder = Path(settings.data_dir)
+    with (
+        contextlib.closing(server.listen(settings.host, settings.port)) as listener,
+        _database(settings, folder) as ready,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_Dev(ready, manifest, say).run(listener))
+
+
+@contextlib.contextmanager
+def _database(settings: Settings, folder: Path) -> Iterator[Settings]:
+    if settings.database_url:
+        yield settings
+        return
+    with Cluster(folder) as cluster:
+        url = cluster.url()
+        yield replace(settings, database_url=url, listen_database_url=url)
+
+
+class _Dev:
+    """One run of `gateway dev`."""
+
+    def __init__(self, settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._manifest = manifest
+        self._say = say
+        self._file = Path(settings.data_dir) / "dev.json"
+
+    async def run(self, listener: socket.socket) -> None:
+        tokens = await self._prepare()
+        self._write_down(server.url(listener), tokens)
+        worker = Worker(self._settings)
+        watching = asyncio.create_task(self._watch(worker))
+        greeting = asyncio.create_task(self._greet(worker, server.url(listener), tokens))
+        try:
+            await server.serve(worker, self._settings, listener)
+        finally:
+            for task in (watching, greeting):
+                task.cancel()
+            await asyncio.gather(watching, greeting, return_exceptions=True)
+
+    async def _prepare(self) -> dict[str, str]:
+        """Migrate, fill in the demo data and apply the routes; answer the demo's tokens."""
+        connection = await connect(self._settings.database_url)
+        try:
+            for name in await migrate(connection, find_all()):
+                self._say(f"migrated {name}")
+            tokens = await demo.fill(connection, self._known_tokens())
+            await self._apply(connection)
+        finally:
+            await connection.close()
+        return tokens
+
+    async def _apply(self, connection: Connection) -> None:
+        """Apply every namespace of the manifest; what it no longer has goes."""
+        desired = check(self._manifest)
+        for each in desired:
+            self._tell(each.namespace, await apply(connection, each, actor=ACTOR, prune=True))
+        for warning in warnings(desired, Actions.load().names()):
+            self._say(f"warning: {warning}")
+
+    def _tell(self, namespace: str, applied: Applied) -> None:
+        for change in applied.changes:
+            self._say(f"{namespace}: {change.verb} {change.kind} {change.name}")
+        if applied.changes:
+            self._say(f"{namespace}: revision {applied.revision}")
+
+    async def _watch(self, worker: Worker) -> None:
+        """On each save import the services anew and apply the manifest; a mistake is only told."""
+        places = [*watched(self._manifest), package_folder("services")]
+        async for _ in watchfiles.awatch(*places, debounce=200, step=50):
+            try:
+                actions.forget()
+                worker.pipeline.actions = Actions.load()
+                connection = await connect(self._settings.database_url)
+                try:
+                    await self._apply(connection)
+                finally:
+                    await connection.close()
+            except ManifestError as error:
+                self._say(f"not applied:\n{error}")
+            except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
+                self._say(f"not reloaded: {type(error).__name__}: {error}")
+
+    async def _greet(self, worker: Worker, url: str, tokens: dict[str, str]) -> None:
+        await worker.registry.wait_loaded(60)
+        body = {"order_id": 7, "update_status": True, "stage": "scheduled"}
+        example = orjson.dumps({"token": tokens["employee"], **body}).decode()
+        self._say(
+            f"\nPlano gateway is ready: {url}   (stop with Ctrl-C)\n"
+            f"Tokens and addresses: {self._file}\n\nTry it:\n\n"
+            f"curl -s {url}/api/v1/order_stages/create \\\n"
+            f"  -H 'Content-Type: application/json' \\\n  -d '{example}'\n"
+        )
+
+    def _known_tokens(self) -> dict[str, str]:
+        try:
+            tokens: dict[str, str] = orjson.loads(self._file.read_bytes())["tokens"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return tokens
+
+    def _write_down(self, url: str, tokens: dict[str, str]) -> None:
+        """Write `dev.json`, for the owner's eyes alone: it holds tokens."""
+        document = {"url": url, "database_url": self._settings.database_url, "tokens": tokens}
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,0 +1,31 @@
+"""Dispatch: run the action within the deadline, and let only documented statuses through."""
+
+import asyncio
+
+from gateway.actions import Action
+from gateway.values import Call, Reject, Reply
+
+
+class UndocumentedError(Exception):
+    """A service refused with a status that its route does not document: a fault of the service."""
+
+
+async def dispatch(call: Call, action: Action) -> Reply:
+    """The action's reply.
+
+    Raises Reject with a status of the route, or service-timeout if the deadline passes before
+    anything was sent to the database; anything else that the service raises is passed on.
+    """
+    try:
+        async with asyncio.timeout_at(call.deadline) as timer:
+            call.db.sent = lambda: timer.reschedule(None)
+            return await action(call)
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise Reject("service-timeout") from error
+    except Reject as reject:
+        if reject.slug in call.route.statuses:
+            raise
+        message = f"{call.route.handler} refused with {reject.slug!r}, which is not documented"
+        raise UndocumentedError(message) from reject

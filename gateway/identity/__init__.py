@@ -1,0 +1,1 @@
+"""Who calls: tokens, sessions and what is shown of them."""

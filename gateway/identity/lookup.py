@@ -1,0 +1,170 @@
+"""Who a token belongs to: asked of PostgreSQL, remembered for a few seconds in the worker."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.database.pool import Pool, UnavailableError
+from gateway.database.sql import load_queries
+from gateway.database.work import Work
+from gateway.identity import tokens
+from gateway.values import Application, Session
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+_log = logging.getLogger(__name__)
+
+FRESH = 4.0
+"""Seconds for which an answer of the database is taken without asking again."""
+
+GRACE = 60.0
+"""Seconds for which it is taken while the database cannot be asked."""
+
+MOST_REMEMBERED = 100_000
+LOOKUP_DEADLINE = 2.0
+FLUSH_EVERY = 1.0
+
+Holder = Session | Application
+
+
+class _Known:
+    """A token's holder, as the database confirmed it at `confirmed` (monotonic seconds)."""
+
+    __slots__ = ("confirmed", "holder")
+
+    def __init__(self, holder: Holder, confirmed: float) -> None:
+        self.holder = holder
+        self.confirmed = confirmed
+
+
+class Lookup:
+    """The worker's memory of tokens and of the slugs of applications.
+
+    `now` gives the time that sessions are judged by, `clock` the monotonic seconds of the memory.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.now = now
+        self._pool = pool
+        self._clock = clock
+        self._known: dict[bytes, _Known] = {}
+        self._asking: dict[bytes, asyncio.Task[Holder | None]] = {}
+        self._slugs: dict[str, float] = {}
+        self._used: dict[int, datetime] = {}
+        self._written: deque[dict[int, datetime]] = deque(maxlen=int(FRESH / FLUSH_EVERY) + 2)
+
+    async def find(self, token: str) -> Holder | None:
+        """The holder of a token, or None if there is none. Raises UnavailableError."""
+        if not tokens.is_token(token):
+            return None
+        digest = tokens.digest(token)
+        known = self._known.get(digest)
+        if known and self._clock() - known.confirmed < FRESH:
+            return known.holder
+        try:
+            return await self._ask_once(token, digest)
+        except UnavailableError:
+            if known and self._clock() - known.confirmed < GRACE:
+                return known.holder
+            raise
+
+    def used(self, session: Session) -> None:
+        """Note that a session was used now; it is written behind."""
+        self._used[session.id] = self.now()
+
+    def latest(self, session: Session) -> Session:
+        """The session with its last use here, of which a remembered row does not know yet."""
+        uses = (uses.get(session.id) for uses in (self._used, *self._written))
+        return session._replace(last_used_at=max([session.last_used_at, *filter(None, uses)]))
+
+    async def is_application(self, slug: str) -> bool:
+        """Whether an application has this slug. Raises UnavailableError."""
+        seen = self._slugs.get(slug)
+        if seen is not None and self._clock() - seen < FRESH:
+            return True
+        row = await self._work().fetchrow(_SQL["application_exists"], slug)
+        found = bool(row and row["found"])
+        if found:
+            self._slugs[slug] = self._clock()
+        return found
+
+    async def write_behind(self) -> None:
+        """Write the uses each second, until cancelled; then once more."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_EVERY)
+                await self.flush()
+        except asyncio.CancelledError:
+            await self.flush()
+            raise
+
+    async def flush(self) -> None:
+        """Write the uses now. If the database is away they are kept for the next time."""
+        used, self._used = self._used, {}
+        try:
+            if used:
+                args = list(used), list(used.values())
+                await self._work().run(lambda db: db.execute(_SQL["record_use"], *args))
+            self._written.append(used)
+        except UnavailableError as error:
+            self._used = used | self._used
+            _log.warning("last uses of %d sessions wait for the database: %s", len(used), error)
+
+    async def _ask_once(self, token: str, digest: bytes) -> Holder | None:
+        """Ask the database; who asks for the same token meanwhile shares the answer."""
+        task = self._asking.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._ask(token, digest))
+            self._asking[digest] = task
+            task.add_done_callback(lambda _: self._asking.pop(digest, None))
+        # Shielded: the caller who began may leave while others still wait.
+        return await asyncio.shield(task)
+
+    async def _ask(self, token: str, digest: bytes) -> Holder | None:
+        asked = self._clock()
+        holder = await (self._session(digest) if _is_session(token) else self._application(digest))
+        if holder is None:
+            self._known.pop(digest, None)
+        else:
+            self._remember(digest, _Known(holder, asked))
+        return holder
+
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        """Replace, and forget the oldest when there are too many."""
+        self._known.pop(digest, None)
+        self._known[digest] = known
+        if len(self._known) > MOST_REMEMBERED:
+            with contextlib.suppress(StopIteration):
+                del self._known[next(iter(self._known))]
+
+    async def _application(self, digest: bytes) -> Application | None:
+        row = await self._work().fetchrow(_SQL["application_by_token"], digest)
+        return Application(**{**row, "routes": tuple(row["routes"])}) if row else None
+
+    async def _session(self, digest: bytes) -> Session | None:
+        row = await self._work().fetchrow(_SQL["session_by_token"], digest)
+        if not row:
+            return None
+        return self.latest(Session(**_with_tuples(row)))
+
+    def _work(self) -> Work:
+        return Work(self._pool, asyncio.get_running_loop().time() + LOOKUP_DEADLINE)
+
+
+def _is_session(token: str) -> bool:
+    return token.startswith(tokens.SESSION_PREFIX)
+
+
+def _with_tuples(row: Any) -> dict[str, Any]:  # noqa: ANN401 - an asyncpg record
+    return {**row, "roles": tuple(row["roles"]), "permissions": tuple(row["permissions"])}

@@ -1,0 +1,76 @@
+"""Logging: one JSON line each, on standard error; of every request exactly one access line."""
+
+import asyncio
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+FLUSH_EVERY = 0.25
+MOST_WAITING = 1000
+
+
+class _JsonLines(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["trace"] = _frames(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def _frames(exc_info: Any) -> list[str]:  # noqa: ANN401 - what logging holds
+    """Where a fault came from, without source lines or texts, which could quote a value."""
+    kind, error, trace = exc_info
+    frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
+    causes = [kind.__name__]
+    while error := (error.__cause__ or error.__context__):
+        causes.append(type(error).__name__)
+    return [*frames, " from ".join(causes)]
+
+
+def configure(level: str) -> None:
+    """Send all logging of the process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+class AccessLog:
+    """Writes access lines behind the requests, a few times a second."""
+
+    def __init__(self, out: TextIO = sys.stderr) -> None:
+        self._out = out
+        self._waiting: list[bytes] = []
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Take one line; it is written at the next flush."""
+        self._waiting.append(orjson.dumps(line, default=str))
+        if len(self._waiting) >= MOST_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits now."""
+        if self._waiting:
+            lines, self._waiting = self._waiting, []
+            self._out.write(b"\n".join([*lines, b""]).decode())
+            self._out.flush()
+
+    async def write_behind(self) -> None:
+        """Flush until cancelled; then once more."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_EVERY)
+                self.flush()
+        finally:
+            self.flush()

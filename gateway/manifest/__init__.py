@@ -1,0 +1,1 @@
+"""The way of `routes.yaml` into PostgreSQL: read, check, apply."""

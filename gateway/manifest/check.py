@@ -1,0 +1,247 @@
+"""Check a manifest offline and make the records that `apply` stores.
+
+All faults are found before any is told.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+
+from gateway import paths, statuses
+from gateway.manifest import params
+from gateway.manifest.read import Document, Fault, ManifestError, Place, files, read
+from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRecord:
+    """A route as it is stored: every default written out, and its whole schema as text."""
+
+    record: dict[str, Any]
+    params: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a namespace should hold, by name."""
+
+    namespace: str
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    routes: dict[str, RouteRecord] = field(default_factory=dict)
+
+
+def check(path: Path) -> list[Desired]:
+    """The records of each namespace of a manifest. Raises ManifestError with all faults."""
+    documents = read(path)
+    schema = orjson.loads((SCHEMAS / "manifest.json").read_bytes())
+    faults = [fault for document in documents for fault in _form(document, schema)]
+    if faults:
+        raise ManifestError(faults)
+    return _Checker(path).run(documents)
+
+
+def watched(path: Path) -> list[Path]:
+    """The files and folders whose change may change what `check` answers."""
+    return [*files(path), schema_folder(path)]
+
+
+def schema_folder(path: Path) -> Path:
+    """The `schemas/` beside a manifest file, or in or beside a manifest folder."""
+    if path.is_dir() and (path / "schemas").is_dir():
+        return path / "schemas"
+    return path.resolve().parent / "schemas"
+
+
+def warnings(desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str]:
+    """What is allowed and worth a word: deployed routes for which there is no code here."""
+    known = set(actions)
+    for each in desired:
+        for name, route in each.routes.items():
+            handler = route.record["handler"]
+            service = each.services[handler.partition(".")[0]]
+            if route.record["deployed"] and service["deployed"] and handler not in known:
+                yield f"{name}: no code here for {handler}; it will answer service-not-found"
+
+
+def _form(document: Document, schema: dict[str, Any]) -> Iterator[Fault]:
+    """Faults of form: the document against `schemas/manifest.json`."""
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in validator.iter_errors(document.data):
+        best = jsonschema.exceptions.best_match([error]) or error
+        yield document.fault(tuple(best.absolute_path), _words(best))
+
+
+def _words(error: Any) -> str:  # noqa: ANN401 - the types of jsonschema are looser than its use
+    if error.validator == "additionalProperties":
+        allowed = ", ".join(error.schema.get("properties", {}))
+        return f"{error.message}; allowed: {allowed}"
+    if error.validator == "enum":
+        allowed = ", ".join(map(str, error.validator_value))
+        return f"{error.instance!r} is not allowed; allowed: {allowed}"
+    return str(error.message)
+
+
+class _Checker:
+    """One check: gathers faults and records over all documents."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = schema_folder(path)
+        self._faults: list[Fault] = []
+        self._desired: dict[str, Desired] = {}
+        self._names: dict[str, Document] = {}
+        self._shapes: dict[tuple[Any, ...], str] = {}
+        self._codes = {status.slug: status.http for status in statuses.catalogue()}
+
+    def run(self, documents: list[Document]) -> list[Desired]:
+        try:
+            self._common = params.read_common(self._folder)
+        except params.ParamsError as error:
+            file = str(error.file)
+            raise ManifestError([Fault(file, 0, "", text) for text in error.messages]) from error
+        for document in documents:
+            self._services(document)
+        for document in documents:
+            self._routes(document)
+        if self._faults:
+            raise ManifestError(self._faults)
+        return list(self._desired.values())
+
+    def _of(self, document: Document) -> Desired:
+        namespace = document.data["namespace"]
+        return self._desired.setdefault(namespace, Desired(namespace))
+
+    def _fault(self, document: Document, place: Place, message: str) -> None:
+        self._faults.append(document.fault(place, message))
+
+    def _claim(self, document: Document, place: Place) -> None:
+        """A name is given once, over all documents and namespaces."""
+        key = "/".join(map(str, place))
+        if key in self._names:
+            other = self._names[key].fault(place, "")
+            self._fault(document, place, f"is defined already in {other.file}:{other.line}")
+        self._names[key] = document
+
+    def _services(self, document: Document) -> None:
+        for name, service in document.data["services"].items():
+            self._claim(document, ("services", name))
+            self._of(document).services[name] = dict(service)
+
+    def _routes(self, document: Document) -> None:
+        for name, given in document.data["routes"].items():
+            self._claim(document, ("routes", name))
+            before = len(self._faults)
+            record = _with_defaults(name, given)
+            self._judge(document, name, record)
+            text = self._params(document, name, given, record)
+            if len(self._faults) == before:
+                self._of(document).routes[name] = RouteRecord(record, text)
+
+    def _judge(self, document: Document, name: str, record: dict[str, Any]) -> None:
+        place: Place = ("routes", name)
+        self._judge_path(document, (*place, "path"), name, record)
+        service = record["handler"].partition(".")[0]
+        known = self._of(document).services
+        if service not in known:
+            allowed = ", ".join(known) or "none"
+            message = f"there is no service {service}; the services are: {allowed}"
+            self._fault(document, (*place, "handler"), message)
+        if not record["auth"] and record["roles"] is not None:
+            self._fault(document, (*place, "roles"), "a public route has no roles")
+        for slug, status in record["statuses"].items():
+            self._judge_status(document, (*place, "statuses", slug), slug, status["http"])
+
+    def _judge_path(
+        self, document: Document, place: Place, name: str, record: dict[str, Any]
+    ) -> None:
+        path = record["path"]
+        try:
+            segments = paths.parse(path)
+        except paths.PathError as error:
+            self._fault(document, place, f"{path}: {error}")
+            return
+        if paths.is_reserved(path):
+            own = ", ".join(paths.RESERVED)
+            message = f"{path} belongs to the gateway itself, as all below {own} does"
+            self._fault(document, place, message)
+        shape = (record["method"], *(segment.shape for segment in segments))
+        other = self._shapes.setdefault(shape, name)
+        if other != name:
+            message = f"{record['method']} {path} has the same shape as the route {other}"
+            self._fault(document, place, message)
+
+    def _judge_status(self, document: Document, place: Place, slug: str, http: int) -> None:
+        if slug in statuses.COMMON:
+            self._fault(document, place, "is a common status: every route may answer it already")
+        elif self._codes.setdefault(slug, http) != http:
+            message = "a slug has one HTTP code everywhere, and another route says "
+            self._fault(document, place, message + str(self._codes[slug]))
+
+    def _params(
+        self, document: Document, name: str, given: dict[str, Any], record: dict[str, Any]
+    ) -> str:
+        """The route's whole schema as text; empty if there are faults."""
+        place: Place = ("routes", name, "params")
+        try:
+            own = self._own_params(given.get("params"), record["handler"])
+            joined = params.join(own, self._common, public=not record["auth"])
+            messages = list(params.faults(joined, paths.parse(record["path"])))
+        except paths.PathError:
+            return ""  # told already
+        except params.ParamsError as error:
+            messages = [f"{error.file}: {message}" for message in error.messages]
+        else:
+            if record["auth"] and "token" in own.get(params.OMIT, ()):
+                messages.append("only a public route can leave out the token")
+            source = self._source(given.get("params"), record["handler"])
+            messages = [source + message for message in messages]
+        for message in messages:
+            self._fault(document, place, message)
+        return "" if messages else orjson.dumps(joined, option=orjson.OPT_SORT_KEYS).decode()
+
+    def _own_params(self, given: object, handler: str) -> dict[str, Any]:
+        return given if isinstance(given, dict) else params.read_file(self._file(given, handler))
+
+    def _source(self, given: object, handler: str) -> str:
+        """The file of the params, for a message; params in the manifest itself have none."""
+        return "" if isinstance(given, dict) else f"{self._file(given, handler)}: "
+
+    def _file(self, given: object, handler: str) -> Path:
+        """The file of a route's params: `schemas/<service>/<action>.json` unless it names one."""
+        if isinstance(given, str):
+            return self._folder.parent / given
+        return self._folder / f"{handler.replace('.', '/')}.json"
+
+
+def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A route's record with every default written out, units turned into seconds and bytes."""
+    handler = given.get("handler", name)
+    return {
+        "handler": handler,
+        "method": given["method"],
+        "path": given.get("path", f"/api/v1/{name.replace('.', '/')}"),
+        "deployed": given["deployed"],
+        "title": given["title"],
+        "description": given.get("description", ""),
+        "auth": [] if given["auth"] == "public" else sorted(given["auth"]),
+        "roles": given.get("roles"),
+        "client_required": given.get("client_required", True),
+        "sensitive_params": given.get("sensitive_params", False),
+        "envelope": given.get("envelope", "plano"),
+        "statuses": given.get("statuses", {}),
+        "timeout": _measure(given["timeout"]) if "timeout" in given else DEFAULT_TIMEOUT,
+        "max_body": int(_measure(given["max_body"])) if "max_body" in given else DEFAULT_MAX_BODY,
+    }
+
+
+def _measure(text: str) -> float:
+    """`10s` in seconds, `1MiB` in bytes; the manifest's schema has checked the form."""
+    number = text.rstrip("BKMims")
+    return int(number) * _UNITS[text[len(number) :]]

@@ -1,0 +1,16 @@
+"""Match: method and path to a route of the table."""
+
+from gateway.registry.table import Table
+from gateway.values import Match, Reject, Request
+
+
+def match(request: Request, table: Table) -> Match:
+    """The route that is to answer; HEAD is GET without its body.
+
+    Raises Reject: route-non-existent.
+    """
+    method = "GET" if request.method == "HEAD" else request.method
+    found = table.find(method, request.path)
+    if found is None:
+        raise Reject("route-non-existent")
+    return Match(*found)

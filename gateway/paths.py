@@ -1,0 +1,112 @@
+"""Path patterns: how `/services/statuses/{id:int}` is read, and how a request's path is split."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+MAX_SEGMENTS = 32
+RESERVED = ("/-", "/documentation", "/openapi.json")
+"""Paths of the gateway itself, with all that is below them; no route may have one."""
+
+_INT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_PARAM = re.compile(r"\{([a-z_][a-z0-9_]*)(?::([a-z]+))?\}", re.ASCII)
+_PLAIN_LITERAL = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
+
+
+class PathError(ValueError):
+    """A pattern that cannot be read; the text says what would be allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a pattern: a literal, or a param that is typed (`kind`) or plain."""
+
+    literal: str | None = None
+    name: str = ""
+    kind: str | None = None
+
+    @property
+    def shape(self) -> tuple[str | None, str | None]:
+        """What a segment fits: two patterns clash when all their segments have equal shapes."""
+        return (self.literal, self.kind)
+
+
+def _read_int(text: str) -> int | None:
+    return int(text) if _INT.fullmatch(text) else None
+
+
+def _read_uuid(text: str) -> str | None:
+    return text.lower() if _UUID.fullmatch(text) else None
+
+
+KINDS: dict[str, Callable[[str], Any]] = {"int": _read_int, "uuid": _read_uuid}
+"""Typed segments: each reads a segment's text, or answers None where it does not fit."""
+
+
+def parse(pattern: str) -> tuple[Segment, ...]:
+    """The segments of a pattern. Raises PathError."""
+    if not pattern.startswith("/"):
+        message = "a path starts with /"
+        raise PathError(message)
+    segments = tuple(_segment(text) for text in pattern[1:].split("/"))
+    if len(segments) > MAX_SEGMENTS:
+        message = f"a path has at most {MAX_SEGMENTS} segments"
+        raise PathError(message)
+    names = [segment.name for segment in segments if segment.name]
+    if len(names) != len(set(names)):
+        message = "two segments have the same name"
+        raise PathError(message)
+    return segments
+
+
+def is_reserved(path: str) -> bool:
+    """Whether a path belongs to the gateway itself."""
+    return path.startswith(RESERVED) and any(
+        path == own or path.startswith(f"{own}/") for own in RESERVED
+    )
+
+
+def _segment(text: str) -> Segment:
+    if "{" not in text and "}" not in text:
+        return Segment(literal=_literal(text))
+    found = _PARAM.fullmatch(text)
+    if not found:
+        message = f"{text!r} is neither a literal nor {{name}}, {{name:int}} or {{name:uuid}}"
+        raise PathError(message)
+    name, kind = found.groups()
+    if kind and kind not in KINDS:
+        message = f"{{{name}:{kind}}}: the kinds are {', '.join(KINDS)}"
+        raise PathError(message)
+    return Segment(name=name, kind=kind)
+
+
+def _literal(text: str) -> str:
+    if text in {"", ".", ".."}:
+        message = "empty segments, . and .. match nothing"
+        raise PathError(message)
+    if not _PLAIN_LITERAL.fullmatch(text):
+        message = f"{text!r}: a literal segment is made of letters, digits and . _ ~ -"
+        raise PathError(message)
+    return text
+
+
+def split(path: bytes) -> list[str] | None:
+    """A request's raw path as decoded segments, or None where it can match nothing.
+
+    Split first, then percent-decode each segment once, so that `%2F` is never a separator.
+    """
+    if not path.startswith(b"/"):
+        return None
+    raw = path[1:].split(b"/", MAX_SEGMENTS)
+    if len(raw) > MAX_SEGMENTS:
+        return None
+    try:
+        segments = [unquote_to_bytes(segment).decode() for segment in raw]
+    except UnicodeDecodeError:
+        return None
+    if any(segment in {"", ".", ".."} or "\0" in segment for segment in segments):
+        return None
+    return segments

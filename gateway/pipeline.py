@@ -1,0 +1,114 @@
+"""A request, on one screen: match, decode, resolve, authenticate, validate, dispatch, respond.
+
+Each stage takes frozen values and makes the next, or ends the request by raising Reject.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from gateway import respond, statuses
+from gateway.actions import Actions
+from gateway.authenticate import ClientRequiredError, authenticate
+from gateway.database.pool import Pool, UnavailableError
+from gateway.database.work import Work
+from gateway.decode import decode
+from gateway.dispatch import dispatch
+from gateway.identity import views
+from gateway.identity.lookup import Lookup
+from gateway.match import match
+from gateway.registry.follow import Registry
+from gateway.registry.table import Table
+from gateway.resolve import resolve
+from gateway.validate import validate
+from gateway.values import Call, Caller, Match, Reject, Request, Response, Valid
+
+ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""Reads a body of at most so many bytes; raises Reject: payload-too-large."""
+
+_log = logging.getLogger(__name__)
+
+
+class Progress:
+    """How far a request came: what the access line and the envelope of a refusal need to know."""
+
+    __slots__ = ("caller", "match", "table", "valid")
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+        self.match: Match | None = None
+        self.caller: Caller | None = None
+        self.valid: Valid | None = None
+
+
+class Pipeline:
+    """The stages, joined to what they need."""
+
+    def __init__(self, registry: Registry, actions: Actions, pool: Pool, lookup: Lookup) -> None:
+        self.registry = registry
+        self.actions = actions
+        self.pool = pool
+        self.lookup = lookup
+
+    async def _run(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
+        so_far.table = table = self._table()
+        so_far.match = found = match(request, table)
+        params = decode(request, found, await read_body(found.route.max_body))
+        action = resolve(found, table, self.actions)
+        so_far.caller = caller = await authenticate(request, params, found, self.lookup)
+        so_far.valid = valid = validate(params, found)
+        reply = await dispatch(self._call(request, found, caller, valid), action)
+        return respond.success(reply, valid, caller, found.route.envelope)
+
+    async def answer(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
+        """The documented answer to a request, whatever happens."""
+        try:
+            return await self._run(request, read_body, so_far)
+        except Reject as reject:
+            return _refuse(reject, request, so_far)
+        except UnavailableError as error:
+            _log.warning("%s: service-unavailable: %s", request.id, error)
+            return _refuse(Reject("service-unavailable"), request, so_far)
+        except Exception as error:  # noqa: BLE001 - the one place that answers any fault
+            _log.exception("%s: %s", request.id, _without_values(error, so_far))
+            slug = "application-crash" if so_far.match else "identify-request-error"
+            return _refuse(Reject(slug), request, so_far)
+
+    def _table(self) -> Table:
+        """Read once, so that no request sees half an old and half a new table."""
+        table = self.registry.current
+        if table is None:
+            raise Reject("identify-request-error")
+        return table
+
+    def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
+        deadline = asyncio.get_running_loop().time() + found.route.timeout
+        work = Work(self.pool, deadline)
+        return Call(request.id, found.route, caller, valid.params, work, deadline)
+
+
+def _refuse(reject: Reject, request: Request, so_far: Progress) -> Response:
+    route = so_far.match.route if so_far.match else None
+    known = route.statuses if route else statuses.COMMON
+    return respond.refusal(
+        reject,
+        known[reject.slug],
+        request.id,
+        envelope=route.envelope if route else "plano",
+        extra=_extra(reject, so_far),
+    )
+
+
+def _extra(reject: Reject, so_far: Progress) -> dict[str, Any]:
+    if isinstance(reject, ClientRequiredError):
+        return {"session": reject.session}
+    if so_far.caller and so_far.valid:
+        return views.shown(so_far.caller, so_far.valid.session_view, so_far.valid.application_view)
+    return {}
+
+
+def _without_values(error: Exception, so_far: Progress) -> str:
+    """What to log of a fault; its text may quote params, so a sensitive route logs none."""
+    sensitive = so_far.match and so_far.match.route.sensitive_params
+    return type(error).__name__ if sensitive else repr(error)

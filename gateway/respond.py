@@ -1,0 +1,119 @@
+"""Respond: a reply or a refusal to bytes, in the envelope of the route."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import orjson
+
+from gateway import statuses
+from gateway.identity import views
+from gateway.statuses import Status
+from gateway.values import Caller, Reject, Reply, Response, Valid
+
+RETRY_AFTER = 1
+"""Seconds that `Retry-After` names where nobody knows better."""
+
+MOST_IGNORED = 20
+LONGEST_IGNORED = 64
+
+_SHOPLO_CODES = {
+    "invalid-token": "202",
+    "client-required": "202",
+    "session-required": "202",
+    "permission-denied": "202",
+    "session-expired": "251",
+}
+"""What Shoplo clients look for: 202, get a new token; 251, the session is over."""
+
+
+class Refusal(NamedTuple):
+    """What an envelope of a refusal is made of."""
+
+    status: Status
+    reject: Reject
+    request_id: str
+    extra: Mapping[str, Any]
+
+
+def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Response:
+    """The answer to an action that was done."""
+    extra = views.shown(caller, valid.session_view, valid.application_view)
+    body = _SUCCESS[envelope](reply.data, extra)
+    headers = [(name.lower().encode(), value.encode()) for name, value in _given(reply)]
+    if valid.ignored:
+        headers.append((b"x-ignored-params", _ignored(valid.ignored)))
+    return Response(200, statuses.SUCCESS.slug, headers, orjson.dumps(body))
+
+
+def refusal(
+    reject: Reject,
+    status: Status,
+    request_id: str,
+    *,
+    envelope: str = "plano",
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """The answer to a request that was refused or that failed."""
+    body = _REFUSAL[envelope](Refusal(status, reject, request_id, extra or {}))
+    headers = []
+    if status.http in {429, 503}:
+        headers.append((b"retry-after", str(reject.retry_after or RETRY_AFTER).encode()))
+    return Response(status.http, status.slug, headers, orjson.dumps(body))
+
+
+def _given(reply: Reply) -> list[tuple[str, str]]:
+    return list(reply.headers.items()) if reply.headers else []
+
+
+def _ignored(names: tuple[str, ...]) -> bytes:
+    """Names of unknown params, percent-encoded: they come from the caller and go to a header."""
+    shown = [quote(name[:LONGEST_IGNORED], safe="") for name in names[:MOST_IGNORED]]
+    if len(names) > MOST_IGNORED:
+        shown.append("...")
+    return ", ".join(shown).encode()
+
+
+def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    body = {"code": 200, "status": statuses.SUCCESS.slug}
+    return {**body, **({} if data is None else {"data": data}), **extra}
+
+
+def _plano_refusal(refused: Refusal) -> dict[str, Any]:
+    status, reject = refused.status, refused.reject
+    errors = {"errors": list(reject.errors)} if reject.errors else {}
+    return {
+        "code": status.http,
+        "status": status.slug,
+        "message": reject.message or status.meaning,
+        **errors,
+        **refused.extra,
+        "request_id": refused.request_id,
+    }
+
+
+def _shoplo_success(data: Any, extra: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    return {**data, **extra} if extra and isinstance(data, dict) else data
+
+
+def _shoplo_refusal(refused: Refusal) -> dict[str, Any]:
+    status, reject = refused.status, refused.reject
+    return {
+        "status": "err",
+        "error": _SHOPLO_CODES.get(status.slug, status.slug),
+        "error_msg": reject.message or status.meaning,
+        "code": status.http,
+        "errors": list(reject.errors),
+        "request_id": refused.request_id,
+    }
+
+
+_SUCCESS: Mapping[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "plano": _plano_success,
+    "shoplo": _shoplo_success,
+}
+_REFUSAL: Mapping[str, Callable[[Refusal], dict[str, Any]]] = {
+    "plano": _plano_refusal,
+    "shoplo": _shoplo_refusal,
+}
+ENVELOPES = tuple(_SUCCESS)

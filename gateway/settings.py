@@ -1,0 +1,169 @@
+"""Settings are environment variables `GATEWAY_*`, declared once, in this table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: `name` is the variable without `GATEWAY_`, in lower case."""
+
+    name: str
+    default: str
+    sentence: str
+    read: Callable[[str], Any] = str
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"GATEWAY_{self.name.upper()}"
+
+
+def _port(text: str) -> int:
+    port = _whole(text)
+    if port > 65535:  # noqa: PLR2004 - the largest port there is
+        message = "must be a port, 0 to 65535"
+        raise ValueError(message)
+    return port
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        message = "must be a whole number"
+        raise ValueError(message)
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    number = _whole(text)
+    if number < 1:
+        message = "must be at least 1"
+        raise ValueError(message)
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 3600:  # noqa: PLR2004 - an hour is surely a slip
+        message = "must be a number of seconds, 0 to 3600"
+        raise ValueError(message)
+    return seconds
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _level(text: str) -> str:
+    levels = ("debug", "info", "warning", "error")
+    if text not in levels:
+        message = f"must be one of {', '.join(levels)}"
+        raise ValueError(message)
+    return text
+
+
+SETTINGS = (
+    Setting("host", "127.0.0.1", "Address that the public port listens on."),
+    Setting("port", "8000", "The public port; 0 takes a free one.", _port),
+    Setting(
+        "database_url",
+        "",
+        "PostgreSQL as `postgresql://user:password@host:port/name`; "
+        "empty: `gateway dev` starts an embedded server, every other command refuses.",
+        secret=True,
+    ),
+    Setting(
+        "listen_database_url",
+        "",
+        "PostgreSQL for LISTEN, which does not pass a transaction pooler; "
+        "empty: the same as `GATEWAY_DATABASE_URL`.",
+        secret=True,
+    ),
+    Setting(
+        "database_connections", "16", "Most database connections that one worker opens.", _positive
+    ),
+    Setting("data_dir", ".gateway", "Folder of `gateway dev`: database, log, `dev.json`."),
+    Setting("workers", "1", "Worker processes of `gateway serve`.", _positive),
+    Setting(
+        "cors_origins",
+        "",
+        "Origins, separated by commas, whose pages may read answers; `*` is any.",
+        _names,
+    ),
+    Setting(
+        "max_in_flight",
+        "1000",
+        "Requests that one worker handles at once; the next ones get `service-unavailable`.",
+        _positive,
+    ),
+    Setting(
+        "drain_delay",
+        "0",
+        "Seconds between not being ready and not accepting connections, after SIGTERM.",
+        _seconds,
+    ),
+    Setting("log_level", "info", "Least severity that is logged.", _level),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a process; made once, where it starts, and passed down."""
+
+    host: str
+    port: int
+    database_url: str
+    listen_database_url: str
+    database_connections: int
+    data_dir: str
+    workers: int
+    cors_origins: tuple[str, ...]
+    max_in_flight: int
+    drain_delay: float
+    log_level: str
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the table from the environment; raise SettingError naming every bad variable."""
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for setting in SETTINGS:
+            text = environment.get(setting.variable, "").strip() or setting.default
+            try:
+                values[setting.name] = setting.read(text)
+            except ValueError as error:
+                faults.append(f"{setting.variable} {error}")
+        if faults:
+            raise SettingError("; ".join(faults))
+        values["listen_database_url"] = values["listen_database_url"] or values["database_url"]
+        return cls(**values)
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none, for a warning.
+
+    Not an error: Kubernetes itself sets `GATEWAY_SERVICE_HOST` beside a service named gateway.
+    """
+    known = {setting.variable for setting in SETTINGS}
+    return [
+        name
+        for name in sorted(environment)
+        if name.startswith("GATEWAY_")
+        and name not in known
+        and not name.startswith("GATEWAY_TEST_")
+    ]
+
+
+def shown(setting: Setting, value: object) -> str:
+    """A setting's value for people: secrets are masked."""
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    return "********" if setting.secret and text else text

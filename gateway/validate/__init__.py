@@ -1,0 +1,66 @@
+"""Validate: params against the route's JSON Schema; what is left is what the service sees."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.identity import views
+from gateway.validate import wording
+from gateway.validate.schema import ParamSchema
+from gateway.validate.shape import from_text, settle
+from gateway.values import Error, Match, Params, Reject, Valid
+
+
+def validate(params: Params, match: Match) -> Valid:
+    """The params in the schema's types, without unknown and without common ones.
+
+    Raises Reject: missing-param if any param is missing, else invalid-param; `errors` has all.
+    """
+    schema = match.route.params
+    values = _own_values(params, schema)
+    errors = list(_faults(values, params, schema))
+    if errors:
+        missing = any(error["message"] == wording.MISSING for error in errors)
+        raise Reject("missing-param" if missing else "invalid-param", errors=errors)
+    ignored: list[str] = []
+    settled = settle(values, schema.shape, "", ignored)
+    taken = {name: settled.pop(name, None) for name in schema.common}
+    return Valid(settled, tuple(ignored), taken.get("session_view"), taken.get("application_view"))
+
+
+def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
+    """The params that are judged here, text turned into types; the token was judged before."""
+    values = dict(params.values)
+    if "token" in schema.common:
+        values.pop("token", None)
+    properties = schema.shape.properties
+    for name in params.from_text & values.keys() & properties.keys():
+        values[name] = from_text(values[name], properties[name])
+    return values
+
+
+def _faults(values: dict[str, Any], params: Params, schema: ParamSchema) -> Iterator[Error]:
+    if not schema.validator.is_valid(values):
+        yield from wording.entries(schema.validator.iter_errors(values))
+    if params.holds_nul:
+        yield from _nuls(values, ())
+    yield from _unknown_views(values, schema)
+
+
+def _nuls(value: object, at: tuple[str | int, ...]) -> Iterator[Error]:
+    """PostgreSQL cannot hold a NUL in text."""
+    if isinstance(value, str) and "\0" in value:
+        yield Reject.error(wording.dotted(at), "must not hold a NUL character")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _nuls(name, (*at, name.replace("\0", "")))
+            yield from _nuls(item, (*at, name))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _nuls(item, (*at, place))
+
+
+def _unknown_views(values: dict[str, Any], schema: ParamSchema) -> Iterator[Error]:
+    for name, known in views.PARAMS.items():
+        view = values.get(name)
+        if name in schema.common and isinstance(view, str) and view not in known:
+            yield Reject.error(name, f"must be one of {', '.join(known)}")

@@ -1,0 +1,122 @@
+"""A route's params as a JSON Schema (2020-12), compiled when it is first used and then shared."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NoReturn
+
+import jsonschema_rs
+import orjson
+
+from gateway.validate.shape import Shape, shape_of
+
+INT_MAX = 2**63 - 1
+
+_MAPS = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_ONES = (
+    *("additionalProperties", "items", "contains", "propertyNames", "not", "if", "then", "else"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
+
+
+class SchemaError(ValueError):
+    """A schema that cannot be compiled; the text says why."""
+
+
+class ParamSchema:
+    """The params of a route. Equal texts are one object, so that they compile once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The whole schema, as it is stored and documented."""
+        document: dict[str, Any] = orjson.loads(self.text)
+        return document
+
+    @cached_property
+    def common(self) -> frozenset[str]:
+        """The common params of this route: the pipeline reads them, the service does not."""
+        properties = self.document.get("properties", {})
+        return frozenset(name for name, schema in properties.items() if schema.get("x-common"))
+
+    @cached_property
+    def validator(self) -> jsonschema_rs.Draft202012Validator:
+        """The compiled schema, without the token: authenticate has judged it already."""
+        return compile_schema(_without(self.document, self.common & {"token"}))
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The same as a tree of types, for what a JSON Schema verdict does not do."""
+        return shape_of(self.document)
+
+    def compile(self) -> None:
+        """Compile now. Raises SchemaError."""
+        _ = self.validator, self.shape
+
+
+_interned: dict[str, ParamSchema] = {}
+
+
+def interned(text: str) -> ParamSchema:
+    """The one ParamSchema of this text."""
+    return _interned.setdefault(text, ParamSchema(text))
+
+
+def compile_schema(document: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """Compile with a linear-time regex engine and without reading anything outside the document.
+
+    Raises SchemaError, also for a `$ref` that leaves the document.
+    """
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            _bounded(document),
+            validate_formats=True,
+            ignore_unknown_formats=True,
+            pattern_options=jsonschema_rs.RegexOptions(),
+            retriever=_refuse,
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise SchemaError(str(error).partition("\n")[0]) from error
+
+
+def _refuse(uri: str) -> NoReturn:
+    message = f"$ref stays inside the file, {uri} does not"
+    raise SchemaError(message)
+
+
+def _without(document: dict[str, Any], elsewhere: frozenset[str]) -> dict[str, Any]:
+    properties = document.get("properties", {})
+    return {
+        **document,
+        "properties": {name: properties[name] for name in properties if name not in elsewhere},
+        "required": [name for name in document.get("required", ()) if name not in elsewhere],
+    }
+
+
+def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON is any
+    """A schema and all schemas inside it, outermost first; `$ref` is not followed."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    for key in _MAPS:
+        for child in schema.get(key, {}).values():
+            yield from subschemas(child)
+    for key in _LISTS:
+        for child in schema.get(key, ()):
+            yield from subschemas(child)
+    for key in _ONES:
+        yield from subschemas(schema.get(key))
+
+
+def _bounded(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which every integer has the bounds that PostgreSQL and JSON parsers share."""
+    copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
+    for schema in subschemas(copy):
+        types = schema.get("type", ())
+        types = {types} if isinstance(types, str) else set(types)
+        if "integer" in types and "number" not in types:
+            schema["minimum"] = max(schema.get("minimum", -INT_MAX), -INT_MAX)
+            schema["maximum"] = min(schema.get("maximum", INT_MAX), INT_MAX)
+    return copy

@@ -1,0 +1,1 @@
+"""The services: one module each, one async function for each action."""

@@ -1,0 +1,47 @@
+"""Times that callers write in Mountain Time: the params whose names end in `_mt`."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+_ZONE = ZoneInfo("America/Denver")
+_FILEMAKER = "%m/%d/%Y %H:%M:%S"
+
+
+class MountainTimeError(ValueError):
+    """A text that is not a time; the message is meant for the caller."""
+
+
+def parse(text: str) -> datetime:
+    """A time in UTC, from ISO 8601 or FileMaker's `MM/DD/YYYY HH:MM:SS`.
+
+    Without a zone it is Mountain Time; of a time that the clock shows twice it is the first.
+    Raises MountainTimeError, also for a time that the clock skips.
+    """
+    time = _read(text)
+    try:
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+        local = time.replace(tzinfo=_ZONE, fold=0)
+        moment = local.astimezone(UTC)
+        skipped = moment.astimezone(_ZONE).replace(tzinfo=None) != time
+    except OverflowError:
+        message = "is outside the years 1 to 9999"
+        raise MountainTimeError(message) from None
+    if skipped:
+        message = "does not exist: the clock in Denver skips it"
+        raise MountainTimeError(message)
+    return moment
+
+
+def _read(text: str) -> datetime:
+    for reader in (datetime.fromisoformat, _filemaker):
+        try:
+            return reader(text)
+        except ValueError:
+            continue
+    message = "must be a time: ISO 8601 or MM/DD/YYYY HH:MM:SS"
+    raise MountainTimeError(message)
+
+
+def _filemaker(text: str) -> datetime:
+    return datetime.strptime(text, _FILEMAKER)  # noqa: DTZ007 - the zone is added by parse
