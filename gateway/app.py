@@ -11,6 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from starlette.applications import Starlette
+from starlette.routing import Match
+
 from gateway import paths, respond, statuses
 from gateway.pipeline import Pipeline, Progress
 from gateway.statuses import Fault
@@ -53,7 +56,7 @@ class Gate:
     def __init__(
         self,
         pipeline: Pipeline,
-        site: Any,  # noqa: ANN401 - an ASGI application
+        site: Starlette,
         access: Writes,
         *,
         cors_origins: tuple[str, ...] = (),
@@ -68,7 +71,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or paths.is_reserved(scope["path"]):
+        if scope["type"] != "http" or (paths.is_reserved(scope["path"]) and self._is_own(scope)):
             await self._site(scope, receive, send)
             return
         self._in_flight += 1
@@ -76,6 +79,10 @@ class Gate:
             await self._serve(scope, receive, send)
         finally:
             self._in_flight -= 1
+
+    def _is_own(self, scope: Scope) -> bool:
+        """Whether the site has this page; what it has not, the pipeline refuses."""
+        return any(route.matches(scope)[0] is Match.FULL for route in self._site.routes)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

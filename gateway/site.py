@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gateway import statuses
 from gateway.registry.follow import Registry
 
 
@@ -44,11 +43,4 @@ def make(
     return Starlette(
         routes=[Route("/-/live", live), Route("/-/ready", ready)],
         lifespan=lifespan,
-        exception_handlers={404: _non_existent, 405: _non_existent},
     )
-
-
-async def _non_existent(_: Request, __: Exception) -> JSONResponse:
-    status = statuses.COMMON["route-non-existent"]
-    body = {"code": status.http, "status": status.slug, "message": status.meaning}
-    return JSONResponse(body, status.http)

@@ -3,62 +3,21 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import AsyncIterator, Iterator
 
-import httpx
-import jsonschema
-import orjson
 import pytest
+from harness import ROOT, Client, Server, execute, on, serving, settings
+from probing import actions, apply_probe
 
-from gateway.actions import Actions
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, connect
+from gateway.database.pool import Connection
 from gateway.dev import demo
 from gateway.embedded import Cluster
 from gateway.manifest.apply import apply
 from gateway.manifest.check import check
-from gateway.settings import Settings
-from gateway.worker import Worker
 
-ROOT = Path(__file__).parents[1]
-ENVELOPE = orjson.loads((ROOT / "schemas" / "envelope.json").read_bytes())
 TEMPLATE = "gateway_test_template"
-
-
-async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-    """Some work on a connection of its own."""
-    connection = await connect(url)
-    try:
-        return await work(connection)
-    finally:
-        await connection.close()
-
-
-async def execute(url: str, sql: str, *args: object) -> Any:
-    """All rows of a statement, on a connection of its own."""
-    return await on(url, lambda db: db.fetch(sql, *args))
-
-
-@dataclass(frozen=True)
-class Server:
-    """A PostgreSQL server, by the address of any of its databases."""
-
-    admin: str
-
-    def url(self, database: str) -> str:
-        return urlunsplit(urlsplit(self.admin)._replace(path=f"/{database}"))
-
-    async def create(self, database: str, template: str) -> str:
-        await execute(self.admin, f'create database "{database}" template "{template}"')
-        return self.url(database)
-
-    async def drop(self, database: str) -> None:
-        await execute(self.admin, f'drop database if exists "{database}" with (force)')
+__all__ = ["Client", "execute", "on", "serving", "settings"]
 
 
 @pytest.fixture(scope="session")
@@ -112,58 +71,16 @@ async def empty_database(postgres: Server) -> AsyncIterator[str]:
     await postgres.drop(name)
 
 
-def settings(database_url: str, **changes: str) -> Settings:
-    given = {f"GATEWAY_{name.upper()}": value for name, value in changes.items()}
-    return Settings.load({"GATEWAY_DATABASE_URL": database_url, **given})
-
-
-class Client:
-    """Sends requests to a worker in this process, and holds every answer against its envelope."""
-
-    def __init__(self, worker: Worker, http: httpx.AsyncClient, tokens: dict[str, str]) -> None:
-        self.worker = worker
-        self.tokens = tokens
-        self._http = http
-
-    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        response = await self._http.request(method, path, **options)
-        if response.content and not path.startswith("/services"):
-            jsonschema.validate(response.json(), ENVELOPE)
-            assert response.json()["code"] == response.status_code
-        assert "x-request-id" in response.headers
-        return response
-
-    async def post(self, path: str, params: object = None, **options: Any) -> httpx.Response:
-        """POST params as JSON."""
-        body = {} if params is None else {"json": params}
-        return await self.request("POST", path, **body, **options)
-
-    async def create_stage(self, *, caller: str = "employee", **params: Any) -> httpx.Response:
-        """Call order_stages.create with what it needs at least, and `params`."""
-        least = {"token": self.tokens[caller], "update_status": True, "stage": "scheduled"}
-        given = {**least, **params}
-        return await self.post(
-            "/api/v1/order_stages/create",
-            {name: value for name, value in given.items() if value is not ...},
-        )
-
-
-@asynccontextmanager
-async def serving(
-    database_url: str, tokens: dict[str, str], *, actions: Actions | None = None, **changes: str
-) -> AsyncIterator[Client]:
-    """A client of a worker that serves this database."""
-    worker = Worker(settings(database_url, **changes), actions)
-    transport = httpx.ASGITransport(worker.app, raise_app_exceptions=True)
-    async with (
-        worker.running(),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
-    ):
-        yield Client(worker, http, tokens)
-
-
 @pytest.fixture
 async def client(database: str, tokens: dict[str, str]) -> AsyncIterator[Client]:
     """A client of a worker that serves the demo."""
     async with serving(database, tokens) as made:
+        yield made
+
+
+@pytest.fixture
+async def probe(database: str, tokens: dict[str, str]) -> AsyncIterator[Client]:
+    """A client of a worker that serves the demo and the probe's routes."""
+    await apply_probe(database)
+    async with serving(database, tokens, actions=actions()) as made:
         yield made

@@ -16,8 +16,6 @@ from gateway.manifest import params
 from gateway.manifest.read import Document, Fault, ManifestError, Place, files, read
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
-SCHEMAS = Path(__file__).parents[2] / "schemas"
-
 _UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 
@@ -41,7 +39,7 @@ class Desired:
 def check(path: Path) -> list[Desired]:
     """The records of each namespace of a manifest. Raises ManifestError with all faults."""
     documents = read(path)
-    schema = orjson.loads((SCHEMAS / "manifest.json").read_bytes())
+    schema = orjson.loads((params.SCHEMAS / "manifest.json").read_bytes())
     faults = [fault for document in documents for fault in _form(document, schema)]
     if faults:
         raise ManifestError(faults)

@@ -11,6 +11,9 @@ import orjson
 from gateway import paths
 from gateway.validate.schema import SchemaError, compile_schema, subschemas
 
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+"""The schemas that come with the gateway: of manifests, of answers, of common params."""
+
 OMIT = "x-omit"
 COMMON = "x-common"
 
@@ -33,11 +36,9 @@ class Common:
 
 
 def read_common(folder: Path) -> Common:
-    """The common params of a manifest's schema folder; none if it has no such file."""
+    """The common params of a manifest's schema folder, or the gateway's own if it has none."""
     file = folder / "common.json"
-    if not file.exists():
-        return Common({}, ())
-    document = read_file(file)
+    document = read_file(file if file.exists() else SCHEMAS / "common.json")
     return Common(document.get("properties", {}), tuple(document.get("required", ())))
 
 

@@ -1,9 +1,305 @@
-"""order_stages.create on a real database."""
+"""order_stages.create on a real database, rule by rule."""
 
-from conftest import Client
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from harness import Client, execute
+
+STAGE_KEYS = (
+    "id order_id order_request_id stage stage_trigger stage_start_at created_at_fm created_by_id "
+    "created_by notes event_slug notified_at"
+).split()
+STATUS_KEYS = (
+    "order_request_id order_id order_stage_id stage stage_trigger stage_start_at client_id "
+    "client_billing_postal_code appt_id appt_confirmed appt_duration_time appt_start_at "
+    "appt_stop_at appt_cancel_reason appt_cancel_note order_notes delivery_rush due_date "
+    "external_id service_type services_addon_array order_cancel_reason order_cancel_note "
+    "updated_by_id updated_by updated_at"
+).split()
+WHOLE = {
+    "stage_trigger": "phone",
+    "stage_at_mt": "07/04/2026 09:30:00",
+    "created_at_mt": "2026-07-04T09:31:00",
+    "created_by_id": 2,
+    "notes": "Zażółć gęślą jaźń",
+    "updated_by_id": 3,
+    "notified_at_mt": "2026-07-04T15:32:00Z",
+    "event_slug": "no-mail",
+    "appointment": {
+        "appt_id": 12,
+        "appt_confirmed": "yes",
+        "appt_duration_time": "90",
+        "appt_start_at": "07/08/2026 10:00",
+        "appt_stop_at": "07/08/2026 11:30",
+        "cancel_reason": "rain",
+        "cancel_note": "heavy",
+    },
+    "client": {"client_id": 1, "client_billing_postal_code": 2134},
+    "order": {
+        "notes": "gate code 1",
+        "delivery_rush": True,
+        "due_date": "soon",
+        "external_id": "X-1",
+        "service_type": "tour",
+        "services_addon_array": ["drone", {"n": 2}],
+        "cancel_reason": "twice",
+        "cancel_note": "see 6",
+    },
+}
 
 
-async def test_a_stage_and_the_status_are_written(client: Client) -> None:
-    response = await client.create_stage(order_id=7)
+async def data(client: Client, /, **params: Any) -> Any:
+    response = await client.create_stage(**params)
     assert response.status_code == 200, response.text
-    print(response.text)
+    return response.json()["data"]
+
+
+async def rows(client: Client, table: str) -> list[dict[str, Any]]:
+    found = await execute(client.database_url, f"select * from {table} order by 1")
+    return [dict(row) for row in found]
+
+
+async def test_the_answer_has_the_documented_keys_in_their_order(client: Client) -> None:
+    answer = await data(client, order_id=7)
+    assert list(answer) == ["order_stage", "order_status"]
+    assert list(answer["order_stage"]) == STAGE_KEYS
+    assert list(answer["order_status"]) == STATUS_KEYS
+
+
+async def test_every_param_reaches_its_column(client: Client) -> None:
+    answer = await data(client, order_id=7, **WHOLE)
+    stage, status = answer["order_stage"], answer["order_status"]
+    assert stage == {
+        "id": stage["id"],
+        "order_id": 7,
+        "order_request_id": 1007,
+        "stage": "scheduled",
+        "stage_trigger": "phone",
+        "stage_start_at": "2026-07-04T15:30:00+00:00",
+        "created_at_fm": "2026-07-04T15:31:00+00:00",
+        "created_by_id": 2,
+        "created_by": "Ben Stone",
+        "notes": "Zażółć gęślą jaźń",
+        "event_slug": "no-mail",
+        "notified_at": "2026-07-04T15:32:00+00:00",
+    }
+    assert status == {
+        "order_request_id": 1007,
+        "order_id": 7,
+        "order_stage_id": stage["id"],
+        "stage": "scheduled",
+        "stage_trigger": "phone",
+        "stage_start_at": "2026-07-04T15:30:00+00:00",
+        "client_id": 1,
+        "client_billing_postal_code": "02134",
+        "appt_id": 12,
+        "appt_confirmed": "yes",
+        "appt_duration_time": "90",
+        "appt_start_at": "07/08/2026 10:00",
+        "appt_stop_at": "07/08/2026 11:30",
+        "appt_cancel_reason": "rain",
+        "appt_cancel_note": "heavy",
+        "order_notes": "gate code 1",
+        "delivery_rush": True,
+        "due_date": "soon",
+        "external_id": "X-1",
+        "service_type": "tour",
+        "services_addon_array": ["drone", {"n": 2}],
+        "order_cancel_reason": "twice",
+        "order_cancel_note": "see 6",
+        "updated_by_id": 3,
+        "updated_by": "Cleo Marsh",
+        "updated_at": status["updated_at"],
+    }
+
+
+async def test_what_is_answered_is_what_is_stored(client: Client) -> None:
+    answer = await data(client, order_id=7, **WHOLE)
+    [stage], [status] = await rows(client, "order_stages"), await rows(client, "order_statuses")
+    assert answer["order_stage"] == {name: as_answered(value) for name, value in stage.items()}
+    assert answer["order_status"] == {name: as_answered(value) for name, value in status.items()}
+
+
+def as_answered(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+async def test_times_default_to_now_and_are_utc(client: Client) -> None:
+    before = datetime.now(UTC)
+    stage = (await data(client, order_id=7))["order_stage"]
+    for name in ("stage_start_at", "created_at_fm"):
+        assert stage[name].endswith("+00:00")
+        assert abs(datetime.fromisoformat(stage[name]) - before) < timedelta(minutes=1)
+    assert stage["notified_at"] is None
+
+
+async def test_without_update_status_the_status_is_not_touched(client: Client) -> None:
+    await data(client, order_id=7, stage="ordered")
+    before = await rows(client, "order_statuses")
+    answer = await data(client, order_id=7, **{**WHOLE, "update_status": False})
+    assert answer["order_status"] is None
+    assert await rows(client, "order_statuses") == before
+    assert len(await rows(client, "order_stages")) == 2
+
+
+async def test_without_update_status_the_hashes_are_validated_all_the_same(client: Client) -> None:
+    response = await client.create_stage(
+        order_id=7, update_status=False, appointment={"appt_id": "x"}, client={"client_id": 99}
+    )
+    assert response.json()["errors"][0]["attr"] == "appointment.appt_id"
+    response = await client.create_stage(order_id=7, update_status=False, client={"client_id": 99})
+    assert response.json()["errors"] == [{"attr": "client.client_id", "message": "unknown client"}]
+
+
+async def test_keys_that_are_not_given_keep_their_value(client: Client) -> None:
+    await data(client, order_id=7, **WHOLE)
+    later = {"appointment": {"appt_confirmed": "no"}, "order": {"delivery_rush": False}}
+    status = (await data(client, order_id=7, stage="hold", **later))["order_status"]
+    assert (status["appt_confirmed"], status["appt_id"]) == ("no", 12)
+    assert (status["delivery_rush"], status["order_notes"]) == (False, "gate code 1")
+    assert (status["stage"], status["stage_trigger"]) == ("hold", None)
+    assert len(await rows(client, "order_statuses")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "order_id", "order_request_id"),
+    [
+        ({"order_id": 7}, 7, 1007),
+        ({"order_request_id": 1007}, 7, 1007),
+        ({"order_id": 7, "order_request_id": 1007}, 7, 1007),
+        ({"order_request_id": 1105}, None, 1105),
+    ],
+)
+async def test_an_order_is_found_by_either_id(
+    client: Client, given: dict[str, int], order_id: int | None, order_request_id: int
+) -> None:
+    answer = await data(client, **given)
+    for part in answer.values():
+        assert (part["order_id"], part["order_request_id"]) == (order_id, order_request_id)
+
+
+async def test_the_order_id_is_filled_in_once_it_is_known(client: Client) -> None:
+    assert (await data(client, order_request_id=1105))["order_status"]["order_id"] is None
+    await execute(client.database_url, "insert into orders values (500, 1105, 1)")
+    assert (await data(client, order_request_id=1105))["order_status"]["order_id"] == 500
+
+
+UNKNOWN = [
+    ({"order_id": 4711}, ["order_id"]),
+    ({"order_request_id": 4711}, ["order_request_id"]),
+    ({"order_id": 7, "order_request_id": 4711}, ["order_request_id"]),
+    ({"order_id": 7, "order_request_id": 1008}, ["order_request_id"]),
+    ({"order_id": 7, "order_request_id": 1105}, ["order_request_id"]),
+    ({"order_id": 7, "created_by_id": 99}, ["created_by_id"]),
+    ({"order_id": 7, "created_by_id": 99, "created_by": "Eve"}, ["created_by_id"]),
+    ({"order_id": 7, "updated_by_id": 99, "updated_by": "Eve"}, ["updated_by_id"]),
+    ({"order_id": 7, "client": {"client_id": 99}}, ["client.client_id"]),
+    ({"order_id": 7, "stage_at_mt": "soon"}, ["stage_at_mt"]),
+    ({"order_id": 7, "stage_at_mt": "2026-03-08T02:30:00"}, ["stage_at_mt"]),
+    (
+        {"order_id": 4711, "created_at_mt": "x", "created_by_id": 99},
+        ["created_at_mt", "order_id", "created_by_id"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "attrs"), UNKNOWN)
+async def test_what_does_not_exist_is_named_and_nothing_is_written(
+    client: Client, given: dict[str, Any], attrs: list[str]
+) -> None:
+    response = await client.create_stage(**given)
+    assert (response.status_code, response.json()["status"]) == (400, "invalid-param")
+    assert [error["attr"] for error in response.json()["errors"]] == attrs
+    assert not await rows(client, "order_stages")
+
+
+async def test_neither_id_names_both_as_missing(client: Client) -> None:
+    response = await client.create_stage(stage=...)
+    assert response.json()["status"] == "missing-param"
+    missing = {error["attr"] for error in response.json()["errors"]}
+    assert missing == {"stage", "order_id", "order_request_id"}
+
+
+@pytest.mark.parametrize(
+    ("caller", "given", "by_id", "by"),
+    [
+        ("employee", {}, 1, "Ada Fields"),
+        ("application", {}, None, None),
+        ("employee", {"created_by_id": 3}, 3, "Cleo Marsh"),
+        ("employee", {"created_by_id": 3, "created_by": "Eve"}, 3, "Eve"),
+        ("employee", {"created_by": "Eve"}, None, "Eve"),
+        ("application", {"created_by_id": 2}, 2, "Ben Stone"),
+    ],
+)
+async def test_a_name_wins_over_an_id_and_an_id_over_the_caller(
+    client: Client, caller: str, given: dict[str, Any], by_id: int | None, by: str | None
+) -> None:
+    stage = (await data(client, caller=caller, order_id=7, **given))["order_stage"]
+    assert (stage["created_by_id"], stage["created_by"]) == (by_id, by)
+    same = {name.replace("created", "updated"): value for name, value in given.items()}
+    status = (await data(client, caller=caller, order_id=7, **same))["order_status"]
+    assert (status["updated_by_id"], status["updated_by"]) == (by_id, by)
+
+
+@pytest.mark.parametrize(
+    ("given", "client_id", "code"),
+    [
+        (None, 1, "02134"),
+        ({"client_id": 5}, 5, "80202"),
+        ({"client_billing_postal_code": 501}, 1, "00501"),
+        ({"client_id": 5, "client_billing_postal_code": 123456789}, 5, "123456789"),
+    ],
+)
+async def test_the_client_is_the_given_one_or_the_orders(
+    client: Client, given: dict[str, int] | None, client_id: int, code: str
+) -> None:
+    await execute(client.database_url, "insert into clients values (5, null, 'Acme', '80202')")
+    status = (await data(client, order_id=7, **({"client": given} if given else {})))[
+        "order_status"
+    ]
+    assert (status["client_id"], status["client_billing_postal_code"]) == (client_id, code)
+
+
+async def test_a_stage_outside_the_known_life_cycle_is_taken(client: Client) -> None:
+    assert (await data(client, order_id=7, stage="ü" * 255))["order_stage"]["stage"] == "ü" * 255
+    response = await client.create_stage(order_id=7, stage="ü" * 256)
+    assert response.json()["errors"] == [
+        {"attr": "stage", "message": "is longer than 255 characters"}
+    ]
+
+
+async def test_64_creates_for_one_order_leave_the_stage_of_the_highest_id(client: Client) -> None:
+    calls = [
+        client.create_stage(order_id=7, stage=f"s{n}", update_status=n % 4 != 0) for n in range(64)
+    ]
+    responses = await asyncio.gather(*calls)
+    assert Counter(response.status_code for response in responses) == {200: 64}
+    answered = {r.json()["data"]["order_stage"]["id"]: r.json() for r in responses}
+    stored = {row["id"]: row for row in await rows(client, "order_stages")}
+    assert stored.keys() == answered.keys()
+    [status] = await rows(client, "order_statuses")
+    highest = max(id_ for id_, row in stored.items() if int(row["stage"][1:]) % 4 != 0)
+    assert (status["order_stage_id"], status["stage"]) == (highest, stored[highest]["stage"])
+
+
+async def test_64_creates_for_many_orders_are_all_there(client: Client) -> None:
+    calls = [client.create_stage(order_id=n % 32 + 1, stage=f"s{n}") for n in range(64)]
+    responses = await asyncio.gather(*calls)
+    assert Counter(response.status_code for response in responses) == {200: 64}
+    assert len(await rows(client, "order_stages")) == 64
+    stages = {row["id"]: row for row in await rows(client, "order_stages")}
+    newest = {row["order_id"]: row["id"] for row in sorted(stages.values(), key=lambda r: r["id"])}
+    statuses = await rows(client, "order_statuses")
+    assert {row["order_id"]: row["order_stage_id"] for row in statuses} == newest
+
+
+async def test_both_rows_are_written_or_neither(client: Client) -> None:
+    await execute(
+        client.database_url, "alter table order_statuses add check (stage <> 'impossible')"
+    )
+    response = await client.create_stage(order_id=7, stage="impossible")
+    assert response.json()["status"] == "application-crash"
+    assert not await rows(client, "order_stages")

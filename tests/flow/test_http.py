@@ -1,0 +1,192 @@
+"""HTTP around the statuses: headers, methods, CORS, encodings, and what a service sees."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from harness import Client, serving, until
+from probing import actions, apply_probe
+
+CREATE = "/api/v1/order_stages/create"
+ECHO = "/api/v1/probe/echo"
+
+
+def bearer(client: Client, caller: str = "employee") -> dict[str, str]:
+    return {"authorization": f"Bearer {client.tokens[caller]}"}
+
+
+async def seen(client: Client, **options: Any) -> Any:
+    """What the service saw of a request to the probe."""
+    headers = {**bearer(client), **options.pop("headers", {})}
+    response = await client.request("POST", ECHO, headers=headers, **options)
+    assert response.status_code == 200, response.text
+    return response.json()["data"]
+
+
+async def test_every_answer_has_the_documented_headers(client: Client) -> None:
+    for response in (
+        await client.create_stage(order_id=7),
+        await client.create_stage(order_id=4711),
+        await client.post("/nowhere"),
+    ):
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-registry-revision"] == "1"
+
+
+@pytest.mark.parametrize(("given", "taken"), [("a.B-9_", True), ("x" * 65, False), ("a b", False)])
+async def test_a_request_id_is_taken_if_it_is_usable(
+    client: Client, *, given: str, taken: bool
+) -> None:
+    response = await client.post("/nowhere", headers={"x-request-id": given})
+    assert (response.headers["x-request-id"] == given) == taken
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+async def test_head_is_get_without_its_body(probe: Client) -> None:
+    get = await probe.request("GET", "/probe/7", headers=bearer(probe))
+    head = await probe.request("HEAD", "/probe/7", headers=bearer(probe))
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == get.headers["content-length"]
+    assert (await probe.request("HEAD", "/nowhere")).status_code == 500
+
+
+async def test_a_typed_segment_is_a_param_and_wins_over_body_and_query(probe: Client) -> None:
+    response = await probe.request(
+        "GET", "/probe/7?number=1", json={"number": 2}, headers=bearer(probe)
+    )
+    assert response.json()["data"] == {"number": 7}
+    response = await probe.request("GET", "/probe/9223372036854775808", headers=bearer(probe))
+    assert response.json()["status"] == "invalid-param"
+
+
+async def test_text_becomes_the_type_of_the_schema(probe: Client) -> None:
+    query = "number=7&amount=1.5&flag=1&text=12&ids[]=1&ids[]=2&inner[number]=3&free[a]=b"
+    expected = {
+        "number": 7,
+        "amount": 1.5,
+        "flag": True,
+        "text": "12",
+        "ids": [1, 2],
+        "inner": {"number": 3},
+        "free": {"a": "b"},
+    }
+    assert await seen(probe, params=query) == expected
+    form = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    assert await seen(probe, content=query, headers=form) == expected
+
+
+async def test_json_is_taken_as_it_is(probe: Client) -> None:
+    assert await seen(probe, json={"number": 12.0, "amount": 3}) == {"number": 12, "amount": 3}
+    for value in ("12", 12.5, 2**63, -(2**63), 2**64, 1e300, True, None):
+        response = await probe.post(ECHO, {"number": value}, headers=bearer(probe))
+        assert response.json()["status"] == "invalid-param", value
+    assert await seen(probe, json={"number": 2**63 - 1}) == {"number": 2**63 - 1}
+
+
+async def test_body_beats_query_and_a_json_value_stays_json(probe: Client) -> None:
+    assert await seen(probe, params={"number": "1"}, json={"number": 2}) == {"number": 2}
+    response = await probe.post(f"{ECHO}?number=1", {"number": "2"}, headers=bearer(probe))
+    assert response.json()["status"] == "invalid-param"
+
+
+async def test_unknown_params_are_dropped_and_named(probe: Client) -> None:
+    params = {"nunber": 1, "inner": {"number": 1, "tpye": 2}, "free": {"kept": 1}, "a\nb": 1}
+    response = await probe.post(ECHO, params, headers=bearer(probe))
+    assert response.json()["data"] == {"inner": {"number": 1}, "free": {"kept": 1}}
+    assert response.headers["x-ignored-params"] == "nunber, a%0Ab, inner.tpye"
+
+
+async def test_the_service_sees_no_common_param(probe: Client) -> None:
+    params = {"number": 1, "token": probe.tokens["employee"], "session_view": "default"}
+    response = await probe.post(ECHO, params)
+    assert response.json()["data"] == {"number": 1}
+    assert "x-ignored-params" not in response.headers
+
+
+async def test_a_nul_is_refused_wherever_it_hides(probe: Client) -> None:
+    for params in ({"text": "a\0b"}, {"free": {"a": ["\0"]}}, {"free": {"\0": 1}}):
+        response = await probe.post(ECHO, params, headers=bearer(probe))
+        assert response.json()["status"] == "invalid-param"
+    response = await probe.request("POST", f"{ECHO}?text=a%00b", headers=bearer(probe))
+    assert response.json()["status"] == "invalid-param"
+    assert await seen(probe, json={"text": "\\u0000"}) == {"text": "\\u0000"}
+
+
+async def test_the_token_may_come_twice_if_it_is_the_same(client: Client) -> None:
+    path, params = CREATE, {"order_id": 7, "update_status": True, "stage": "a"}
+    same = {**params, "token": client.tokens["employee"]}
+    assert (await client.post(path, same, headers=bearer(client))).status_code == 200
+    other = {**params, "token": client.tokens["liaison"]}
+    response = await client.post(path, other, headers=bearer(client))
+    assert response.json()["status"] == "invalid-token"
+    query = f"{path}?token={client.tokens['employee']}"
+    assert (await client.post(query, params)).status_code == 200
+
+
+async def test_a_chunked_body_is_counted_while_it_is_read(probe: Client) -> None:
+    async def chunks() -> Any:
+        for _ in range(100):
+            yield b" " * 100
+
+    response = await probe.request("POST", "/api/v1/probe/small", content=chunks())
+    assert (response.status_code, response.json()["status"]) == (413, "payload-too-large")
+
+
+async def test_shoplo_answers_in_its_own_envelope(probe: Client) -> None:
+    path = "/services/probe"
+    response = await probe.post(path, {"text": "a"}, headers=bearer(probe))
+    assert response.json() == {"text": "a"}
+    refused = (await probe.post(path, {"text": "a", "token": "x"})).json()
+    assert list(refused) == ["status", "error", "error_msg", "code", "errors", "request_id"]
+    assert (refused["status"], refused["error"], refused["code"]) == ("err", "202", 401)
+    expired = (await probe.post(path, {"text": "a"}, headers=bearer(probe, "expired"))).json()
+    assert (expired["error"], expired["code"]) == ("251", 401)
+    missing = (await probe.post(path, {"x": "a"}, headers=bearer(probe))).json()
+    assert (missing["error"], missing["code"]) == ("missing-param", 400)
+    assert missing["errors"] == [{"attr": "text", "message": "missing"}]
+
+
+async def test_options_names_the_methods_of_a_path(client: Client) -> None:
+    response = await client.request("OPTIONS", CREATE)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["allow"] == "POST, OPTIONS"
+
+
+async def test_cors_admits_the_origins_of_the_setting(database: str, tokens: Any) -> None:
+    origins = "https://app.example.com, https://shop.example.com"
+    async with serving(database, tokens, cors_origins=origins) as client:
+        for origin, admitted in (
+            ("https://shop.example.com", True),
+            ("https://evil.example.com", False),
+        ):
+            for response in (
+                await client.request("OPTIONS", CREATE, headers={"origin": origin}),
+                await client.post(CREATE, {"a": 1}, headers={"origin": origin}),
+            ):
+                allowed = response.headers.get("access-control-allow-origin")
+                assert allowed == (origin if admitted else None)
+                assert response.headers["vary"] == "Origin"
+                exposed = response.headers.get("access-control-expose-headers", "")
+                assert ("X-Request-Id" in exposed) == admitted
+
+
+async def test_more_than_the_most_in_flight_is_shed(database: str, tokens: Any) -> None:
+    await apply_probe(database)
+    async with serving(database, tokens, actions=actions(), max_in_flight="2") as client:
+        waiting = [
+            asyncio.create_task(client.post("/api/v1/probe/late", {"a": 1}, headers=bearer(client)))
+            for _ in range(2)
+        ]
+        await until(lambda: client.worker.app._in_flight == 2)
+        response = await client.create_stage(order_id=7)
+        assert (response.status_code, response.json()["status"]) == (503, "service-unavailable")
+        assert response.headers["retry-after"] == "1"
+        await asyncio.gather(*waiting)
+        assert (await client.create_stage(order_id=7)).status_code == 200
+
+
+async def test_own_paths_that_do_not_exist_answer_in_the_envelope(client: Client) -> None:
+    for method, path in (("GET", "/-/nothing"), ("POST", "/-/live"), ("GET", "/documentation")):
+        response = await client.request(method, path)
+        assert (response.status_code, response.json()["status"]) == (500, "route-non-existent")

@@ -1,0 +1,235 @@
+"""Tokens on a real database: how long they last, what is remembered, what is written behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from harness import Client, execute, on
+
+from gateway.database.pool import Pool, UnavailableError
+from gateway.identity import issue, tokens
+from gateway.identity.lookup import FRESH, GRACE, Lookup
+
+CREATE = "/api/v1/order_stages/create"
+
+
+async def slug(client: Client, caller: str = "employee", **params: Any) -> str:
+    response = await client.create_stage(caller=caller, order_id=7, **params)
+    status: str = response.json()["status"]
+    return status
+
+
+async def age(client: Client, created: timedelta, used: timedelta) -> None:
+    """Make all sessions so old, and last used so long ago."""
+    change = (
+        "update sessions set created_at = now() - $1::interval, last_used_at = now() - $2::interval"
+    )
+    await execute(client.database_url, change, created, used)
+
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+WEEK, IDLE = timedelta(days=7), timedelta(hours=72)
+
+
+@pytest.mark.parametrize(
+    ("created", "used", "expected"),
+    [
+        (WEEK - MINUTE, SECOND, "action-successful"),
+        (WEEK + SECOND, SECOND, "session-expired"),
+        (IDLE, IDLE - MINUTE, "action-successful"),
+        (IDLE + MINUTE, IDLE + SECOND, "session-expired"),
+    ],
+)
+async def test_a_session_ends_after_7_days_or_72_idle_hours(
+    client: Client, created: timedelta, used: timedelta, expected: str
+) -> None:
+    await age(client, created, used)
+    assert await slug(client) == expected
+
+
+async def test_remember_me_makes_a_session_last(client: Client) -> None:
+    await execute(client.database_url, "update users set remember_me = true where id = 1")
+    await age(client, 100 * WEEK, 50 * WEEK)
+    assert await slug(client) == "action-successful"
+    assert await slug(client, "liaison") == "session-expired"
+
+
+async def test_client_required_carries_the_session_that_registering_needs(client: Client) -> None:
+    response = await client.create_stage(caller="nobody", order_id=7)
+    assert (response.status_code, response.json()["status"]) == (401, "client-required")
+    session = response.json()["session"]
+    assert list(session) == [
+        *("id", "token", "user_id", "first_name", "last_name", "email", "application", "roles"),
+        *("remember_me", "created_at", "last_used_at", "expires_at"),
+    ]
+    assert session["token"] == client.tokens["nobody"]
+    assert (session["first_name"], session["roles"], session["application"]) == (
+        "Dan",
+        [],
+        "planoorder",
+    )
+
+
+async def test_a_route_may_take_users_without_any_role(probe: Client) -> None:
+    headers = {"authorization": f"Bearer {probe.tokens['nobody']}"}
+    response = await probe.post("/api/v1/probe/anybody", {"number": 1}, headers=headers)
+    assert response.status_code == 200
+
+
+async def test_views_are_added_where_the_token_has_one(client: Client) -> None:
+    views = {"session_view": "default", "application_view": "default"}
+    answer = (await client.create_stage(order_id=7, **views)).json()
+    assert answer["session"]["email"] == "employee@example.com"
+    assert answer["session"]["expires_at"] is not None
+    assert "application" not in answer
+    answer = (await client.create_stage(caller="application", order_id=7, **views)).json()
+    assert (answer["application"]["slug"], answer["application"]["routes"]) == ("planoorder", ["*"])
+    assert "session" not in answer
+    refused = (await client.create_stage(order_id=4711, **views)).json()
+    assert refused["status"] == "invalid-param"
+    assert refused["session"]["user_id"] == 1
+
+
+async def test_an_unknown_view_is_found_before_anything_is_written(client: Client) -> None:
+    response = await client.create_stage(order_id=7, application_view="all")
+    assert response.json()["errors"] == [
+        {"attr": "application_view", "message": "must be one of default"}
+    ]
+    assert not await execute(client.database_url, "select from order_stages")
+
+
+async def test_a_token_calls_the_routes_it_names_and_no_others(client: Client) -> None:
+    async def issued(routes: str) -> str:
+        return await on(
+            client.database_url,
+            lambda db: issue.application_token(db, "planoorder", routes, "test"),
+        )
+
+    for routes, expected in (
+        ("order_stages.create", "action-successful"),
+        ("order_stages.*", "action-successful"),
+        ("*", "action-successful"),
+        ("order_stages.index,appointments.*", "permission-denied"),
+    ):
+        assert await slug(client, token=await issued(routes)) == expected
+
+
+@pytest.mark.parametrize("routes", ["", "order_stages", "**", "a.b.c", "order stages.*"])
+async def test_a_token_for_no_route_is_not_issued(database: str, routes: str) -> None:
+    with pytest.raises(issue.IssueError):
+        await on(database, lambda db: issue.application_token(db, "planoorder", routes, ""))
+
+
+async def test_only_the_hash_of_a_token_is_stored(client: Client) -> None:
+    rows = await execute(
+        client.database_url,
+        "select token_hash from sessions union all select token_hash from application_tokens",
+    )
+    assert {row["token_hash"] for row in rows} == {
+        tokens.digest(token) for token in client.tokens.values()
+    }
+
+
+async def test_last_use_is_written_behind_and_once(client: Client) -> None:
+    await age(client, MINUTE, MINUTE)
+    for _ in range(5):
+        assert await slug(client) == "action-successful"
+    query = "select last_used_at from sessions where user_id = 1 order by id"
+    [before, *_] = await execute(client.database_url, query)
+    assert datetime.now(UTC) - before["last_used_at"] > MINUTE - SECOND
+    await client.worker.lookup.flush()
+    [after, *_] = await execute(client.database_url, query)
+    assert datetime.now(UTC) - after["last_used_at"] < MINUTE
+
+
+async def test_a_known_token_costs_no_query(client: Client) -> None:
+    assert await slug(client) == "action-successful"
+    asked = client.worker.lookup._ask
+    client.worker.lookup._ask = None  # type: ignore[method-assign,assignment]
+    assert await slug(client) == "action-successful"
+    client.worker.lookup._ask = asked  # type: ignore[method-assign]
+
+
+class Times:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.seconds - 1000)
+
+
+@pytest.fixture
+def times() -> Times:
+    return Times()
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    made = Pool(database, 2)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def lookup(pool: Pool, times: Times) -> Lookup:
+    return Lookup(pool, now=times.now, clock=times)
+
+
+async def test_a_revocation_is_seen_once_the_memory_is_stale(
+    lookup: Lookup, times: Times, database: str, tokens: dict[str, str]
+) -> None:
+    assert await lookup.find(tokens["employee"])
+    await execute(database, "update sessions set revoked_at = now()")
+    times.seconds += FRESH + 0.1
+    assert await lookup.find(tokens["employee"]) is None
+
+
+async def test_without_the_database_a_known_token_is_taken_for_60_seconds(
+    lookup: Lookup, times: Times, pool: Pool, tokens: dict[str, str]
+) -> None:
+    assert await lookup.find(tokens["employee"])
+    await pool.close()
+    pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
+    times.seconds += FRESH + 0.1
+    assert await lookup.find(tokens["employee"])
+    with pytest.raises(UnavailableError):
+        await lookup.find(tokens["liaison"])
+    times.seconds += GRACE
+    with pytest.raises(UnavailableError):
+        await lookup.find(tokens["employee"])
+
+
+async def test_callers_of_one_token_share_one_question(
+    lookup: Lookup, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    ask = lookup._ask
+
+    async def counted(token: str, digest: bytes) -> Any:
+        nonlocal asked
+        asked += 1
+        return await ask(token, digest)
+
+    monkeypatch.setattr(lookup, "_ask", counted)
+    found = await asyncio.gather(*(lookup.find(tokens["employee"]) for _ in range(20)))
+    assert asked == 1
+    assert len(set(found)) == 1
+
+
+async def test_a_use_that_is_not_written_yet_keeps_a_session_alive(
+    lookup: Lookup, tokens: dict[str, str]
+) -> None:
+    session = await lookup.find(tokens["employee"])
+    assert session is not None
+    stale = session._replace(last_used_at=datetime.now(UTC) - IDLE)  # type: ignore[call-arg]
+    lookup.used(stale)  # type: ignore[arg-type]
+    for _ in range(3):
+        assert lookup.latest(stale).last_used_at > datetime.now(UTC) - MINUTE  # type: ignore[arg-type]
+        await lookup.flush()

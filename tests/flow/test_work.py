@@ -1,0 +1,72 @@
+"""The database as a service sees it: tried again where that is safe, else unavailable."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from harness import execute
+
+from gateway.database.pool import Connection, Pool, UnavailableError
+from gateway.database.work import Work
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    made = Pool(database, 4)
+    yield made
+    await made.close()
+
+
+def work(pool: Pool, seconds: float = 10) -> Work:
+    return Work(pool, asyncio.get_running_loop().time() + seconds)
+
+
+async def test_a_deadlock_that_the_database_breaks_is_tried_again(
+    pool: Pool, database: str
+) -> None:
+    rename = "update users set last_name = last_name || $2 where id = $1"
+    both_hold_one = asyncio.Barrier(2)
+    tries = 0
+
+    def crossing(first: int, second: int, mark: str):  # type: ignore[no-untyped-def] # noqa: ANN202
+        async def rename_both(db: Connection) -> None:
+            nonlocal tries
+            tries += 1
+            await db.execute(rename, first, mark)
+            if tries <= 2:
+                await both_hold_one.wait()
+            await db.execute(rename, second, mark)
+
+        return rename_both
+
+    await asyncio.gather(
+        work(pool).transaction(crossing(1, 2, "a")), work(pool).transaction(crossing(2, 1, "b"))
+    )
+    assert tries == 3
+    names = await execute(database, "select last_name from users where id < 3 order by id")
+    assert {row["last_name"][-2:] for row in names} in ({"ab"}, {"ba"})
+
+
+async def test_a_connection_that_breaks_under_a_statement_is_an_unavailable_database(
+    pool: Pool,
+) -> None:
+    with pytest.raises(UnavailableError):
+        await work(pool).fetchrow("select pg_terminate_backend(pg_backend_pid())")
+    row = await work(pool).fetchrow("select 1 as one")
+    assert row is not None
+    assert row["one"] == 1
+
+
+async def test_a_statement_that_outlasts_the_deadline_is_an_unavailable_database(
+    pool: Pool,
+) -> None:
+    with pytest.raises(UnavailableError):
+        await work(pool, 0.05).fetchrow("select pg_sleep(30)")
+
+
+async def test_a_mistake_of_ours_is_no_outage(pool: Pool) -> None:
+    with pytest.raises(asyncpg.PostgresSyntaxError):
+        await work(pool).fetchrow("selekt 1")
+    with pytest.raises(asyncpg.InterfaceError):
+        await work(pool).fetchrow("select $1::int", 1, 2)

@@ -1,0 +1,113 @@
+"""What tests stand on: databases of a real server, and a client of a worker in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import jsonschema
+import orjson
+
+from gateway.actions import Actions
+from gateway.database.pool import Connection, connect
+from gateway.settings import Settings
+from gateway.worker import Worker
+
+ROOT = Path(__file__).parents[1]
+ENVELOPE = orjson.loads((ROOT / "schemas" / "envelope.json").read_bytes())
+
+
+async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:
+    """Some work on a connection of its own."""
+    connection = await connect(url)
+    try:
+        return await work(connection)
+    finally:
+        await connection.close()
+
+
+async def execute(url: str, sql: str, *args: object) -> Any:
+    """All rows of a statement, on a connection of its own."""
+    return await on(url, lambda db: db.fetch(sql, *args))
+
+
+async def until(holds: Callable[[], Any], seconds: float = 10) -> None:
+    """Wait until something holds; fail if it does not in time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL server, by the address of any of its databases."""
+
+    admin: str
+
+    def url(self, database: str) -> str:
+        return urlunsplit(urlsplit(self.admin)._replace(path=f"/{database}"))
+
+    async def create(self, database: str, template: str) -> str:
+        await execute(self.admin, f'create database "{database}" template "{template}"')
+        return self.url(database)
+
+    async def drop(self, database: str) -> None:
+        await execute(self.admin, f'drop database if exists "{database}" with (force)')
+
+
+def settings(database_url: str, **changes: str) -> Settings:
+    given = {f"GATEWAY_{name.upper()}": value for name, value in changes.items()}
+    return Settings.load({"GATEWAY_DATABASE_URL": database_url, **given})
+
+
+class Client:
+    """Sends requests to a worker in this process, and holds every answer against its envelope."""
+
+    def __init__(
+        self, worker: Worker, http: httpx.AsyncClient, tokens: dict[str, str], database_url: str
+    ) -> None:
+        self.worker = worker
+        self.database_url = database_url
+        self.tokens = tokens
+        self._http = http
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        response = await self._http.request(method, path, **options)
+        if response.content and not path.startswith("/services"):
+            jsonschema.validate(response.json(), ENVELOPE)
+            assert response.json()["code"] == response.status_code
+        assert "x-request-id" in response.headers
+        return response
+
+    async def post(self, path: str, params: object = None, **options: Any) -> httpx.Response:
+        """POST params as JSON."""
+        body = {} if params is None else {"json": params}
+        return await self.request("POST", path, **body, **options)
+
+    async def create_stage(self, *, caller: str = "employee", **params: Any) -> httpx.Response:
+        """Call order_stages.create with what it needs at least, and `params`."""
+        least = {"token": self.tokens[caller], "update_status": True, "stage": "scheduled"}
+        given = {**least, **params}
+        return await self.post(
+            "/api/v1/order_stages/create",
+            {name: value for name, value in given.items() if value is not ...},
+        )
+
+
+@asynccontextmanager
+async def serving(
+    database_url: str, tokens: dict[str, str], *, actions: Actions | None = None, **changes: str
+) -> AsyncIterator[Client]:
+    """A client of a worker that serves this database."""
+    worker = Worker(settings(database_url, **changes), actions)
+    transport = httpx.ASGITransport(worker.app, raise_app_exceptions=True)
+    async with (
+        worker.running(),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        yield Client(worker, http, tokens, database_url)

@@ -1,0 +1,51 @@
+"""The actions behind the routes of `probe/routes.yaml`."""
+
+import asyncio
+from pathlib import Path
+
+from harness import on
+
+from gateway import Call, Reject, Reply
+from gateway.actions import Actions
+from gateway.manifest.apply import apply
+from gateway.manifest.check import check
+
+SECRET = "a text that must reach no log"
+
+
+async def echo(call: Call) -> Reply:
+    return Reply(call.params)
+
+
+async def slow(_: Call) -> Reply:
+    await asyncio.sleep(60)
+    raise AssertionError
+
+
+async def late(call: Call) -> Reply:
+    await call.db.fetchrow("select pg_sleep(60)")
+    raise AssertionError
+
+
+async def crash(call: Call) -> Reply:
+    raise RuntimeError(call.params.get("text", SECRET))
+
+
+async def own(_: Call) -> Reply:
+    raise Reject("probe-refused", "Not today.")
+
+
+async def stray(_: Call) -> Reply:
+    raise Reject("probe-refused")
+
+
+def actions() -> Actions:
+    loaded = Actions.load()
+    probes = {"echo": echo, "slow": slow, "late": late, "crash": crash, "own": own, "stray": stray}
+    real = {name: found for name in loaded.names() if (found := loaded.find(name))}
+    return Actions({**real, **{f"probe.{name}": probe for name, probe in probes.items()}})
+
+
+async def apply_probe(database: str) -> None:
+    for desired in check(Path(__file__).parent / "probe" / "routes.yaml"):
+        await on(database, lambda db, d=desired: apply(db, d, actor="tests"))  # type: ignore[misc]
