@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint lock clean
+.PHONY: help run test check docs lint lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ run: $(STAMP) ## From a fresh machine to a gateway that serves.
 
 test: $(STAMP) ## From a fresh machine to a test run.
 	$(BIN)/python -m pytest
+
+docs: $(STAMP) ## Make the tables of the documentation anew.
+	$(BIN)/python docs/tables.py
 
 lint: $(STAMP) ## Style, types, container files.
 	$(BIN)/ruff check .

@@ -43,7 +43,8 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for chatty in ("asyncio", "uvicorn.error", "watchfiles"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class AccessLog:

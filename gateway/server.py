@@ -138,7 +138,8 @@ class Supervisor:
     def _start(self) -> subprocess.Popen[bytes]:
         descriptor = self._listener.fileno()
         command = [sys.executable, "-m", "gateway", "serve", "--socket", str(descriptor)]
-        return subprocess.Popen(command, pass_fds=[descriptor])
+        # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
+        return subprocess.Popen(command, pass_fds=[descriptor], start_new_session=True)
 
     def _restart_dead(self) -> None:
         for place, worker in enumerate(self._workers):

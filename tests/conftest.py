@@ -40,7 +40,8 @@ def tokens(postgres: Server) -> Iterator[dict[str, str]]:
     async def prepare() -> dict[str, str]:
         await postgres.drop(TEMPLATE)
         url = await postgres.create(TEMPLATE, "template0")
-        return await on(url, _fill)
+        filled: dict[str, str] = await on(url, _fill)
+        return filled
 
     yield asyncio.run(prepare())
     asyncio.run(postgres.drop(TEMPLATE))

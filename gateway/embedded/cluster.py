@@ -19,8 +19,11 @@ from urllib.parse import quote
 
 import asyncpg
 
+from gateway.database.sql import load_queries
 from gateway.embedded import programs
 from gateway.embedded.programs import EmbeddedError
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 # Recovery after a crash can take minutes; a server that dies is noticed at once.
 _START_SECONDS = 300.0
@@ -210,8 +213,8 @@ class Cluster:
     async def _create_database(self, process: subprocess.Popen[bytes]) -> None:
         connection = await self._first_connection(process)
         try:
-            query = "select 1 from pg_database where datname = $1"
-            if await connection.fetchval(query, self._database) is None:
+            if not await connection.fetchval(_SQL["has_database"], self._database):
+                # A name cannot be an argument of the statement: it is quoted as PostgreSQL does.
                 name = self._database.replace('"', '""')
                 await connection.execute(f'create database "{name}"')
         finally:

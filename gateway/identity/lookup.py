@@ -127,9 +127,15 @@ class Lookup:
         if task is None:
             task = asyncio.create_task(self._ask(token, digest))
             self._asking[digest] = task
-            task.add_done_callback(lambda _: self._asking.pop(digest, None))
+            task.add_done_callback(lambda done: self._asked(digest, done))
         # Shielded: the caller who began may leave while others still wait.
         return await asyncio.shield(task)
+
+    def _asked(self, digest: bytes, done: asyncio.Task[Holder | None]) -> None:
+        self._asking.pop(digest, None)
+        if not done.cancelled():
+            # Seen, even where every caller has left: a fault that nobody hears is logged as lost.
+            done.exception()
 
     async def _ask(self, token: str, digest: bytes) -> Holder | None:
         asked = self._clock()

@@ -10,10 +10,10 @@ from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.manifest.check import Desired, RouteRecord
 from gateway.manifest.read import Fault, ManifestError
+from gateway.registry import store
 from gateway.registry.records import route_from, service_from
-from gateway.registry.store import CHANNEL
 from gateway.registry.table import ClashError, Table
-from gateway.validate.schema import interned
+from gateway.schema import interned
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -83,7 +83,7 @@ async def apply(
         _refuse_unservable(stored, desired.namespace, changes)
         if changes:
             await _write(connection, desired.namespace, changes, actor, message)
-        revision = await connection.fetchval("select max(id) from gateway.revisions") or 0
+        revision = await store.newest(connection)
     return Applied(revision, changes, left_alone)
 
 
@@ -167,7 +167,7 @@ async def _write(
         if change.after is not None:
             await _put(connection, change.kind, change.name, change.after, namespace, revision)
     await connection.execute(_SQL["delete_unused_schemas"])
-    await connection.execute(_SQL["notify"], CHANNEL, str(revision))
+    await connection.execute(_SQL["notify"], store.CHANNEL, str(revision))
 
 
 async def _put(

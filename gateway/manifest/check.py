@@ -202,7 +202,7 @@ class _Checker:
             messages = [source + message for message in messages]
         for message in messages:
             self._fault(document, place, message)
-        return "" if messages else orjson.dumps(joined, option=orjson.OPT_SORT_KEYS).decode()
+        return "" if messages else orjson.dumps(joined).decode()
 
     def _own_params(self, given: object, handler: str) -> dict[str, Any]:
         return given if isinstance(given, dict) else params.read_file(self._file(given, handler))

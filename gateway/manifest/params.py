@@ -9,7 +9,7 @@ import jsonschema
 import orjson
 
 from gateway import paths
-from gateway.validate.schema import SchemaError, compile_schema, subschemas
+from gateway.schema import SchemaError, compile_schema, subschemas
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 """The schemas that come with the gateway: of manifests, of answers, of common params."""

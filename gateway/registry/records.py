@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import paths, statuses
+from gateway.schema import ParamSchema
 from gateway.statuses import Status
-from gateway.validate.schema import ParamSchema
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_TIMEOUT = 10.0

@@ -6,7 +6,7 @@ from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.registry.records import Route, Service, route_from, service_from
 from gateway.registry.table import Table
-from gateway.validate.schema import interned
+from gateway.schema import interned
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.identity import views
+from gateway.schema import ParamSchema
+from gateway.schema.shape import from_text, settle
 from gateway.validate import wording
-from gateway.validate.schema import ParamSchema
-from gateway.validate.shape import from_text, settle
 from gateway.values import Error, Match, Params, Reject, Valid
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import jsonschema_rs
 import orjson
 
-from gateway.validate.shape import Shape, shape_of
+from gateway.schema.shape import Shape, shape_of
 
 INT_MAX = 2**63 - 1
 

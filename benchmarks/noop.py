@@ -1,0 +1,222 @@
+"""What the gateway adds to a request that does nothing: against a raw ASGI echo and Starlette.
+
+`python benchmarks/noop.py` starts each server in a process of its own, sends them the same POST
+over the same number of connections in turn, round after round, and prints medians, ratios and the
+servers' processor time a request. The gateway authenticates, validates, logs and counts; the two
+baselines echo JSON and do nothing else.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import platform
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import Call, Reply, log, server
+from gateway.actions import Actions
+from gateway.database.migrate import find_all, migrate
+from gateway.database.pool import connect
+from gateway.dev import demo
+from gateway.embedded import Cluster
+from gateway.manifest.apply import apply
+from gateway.manifest.check import check
+from gateway.settings import Settings
+from gateway.worker import Worker
+
+CONNECTIONS = 32
+SECONDS = 3.0
+ROUNDS = 5
+PATH = "/api/v1/order_stages/create"
+BODY = {
+    "order_id": 7,
+    "update_status": True,
+    "stage": "scheduled",
+    "notes": "n" * 300,
+    "appointment": {"appt_id": 1, "appt_start_at": "10:00"},
+    "order": {"notes": "n" * 100},
+}
+
+
+async def echo(call: Call) -> Reply:
+    """The no-op that stands where the service would."""
+    return Reply(call.params)
+
+
+def serve_gateway(listener: socket.socket, database_url: str) -> None:
+    """The gateway, with everything a request has but the service's work."""
+    environment = {"GATEWAY_DATABASE_URL": database_url, "GATEWAY_LOG_LEVEL": "error"}
+    settings = Settings.load(environment)
+    log.configure(settings.log_level)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+    async def run() -> None:
+        worker = Worker(settings, Actions({"order_stages.create": echo}))
+        await server.serve(worker, settings, listener)
+
+    uvloop.run(run())
+
+
+async def raw_echo(_: Any, receive: Any, send: Any) -> None:
+    """The least an ASGI application can do with JSON."""
+    body = orjson.dumps(orjson.loads((await receive())["body"]))
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def starlette_echo(request: Request) -> Response:
+    """The same as a Starlette route."""
+    return Response(orjson.dumps(orjson.loads(await request.body())))
+
+
+def serve_asgi(listener: socket.socket, app: Any) -> None:
+    """A baseline under the same uvicorn."""
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", access_log=False, log_level="error", lifespan="off"
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+BASELINES: dict[str, Any] = {
+    "raw ASGI echo": raw_echo,
+    "Starlette route echo": Starlette(routes=[Route(PATH, starlette_echo, methods=["POST"])]),
+}
+
+
+class Load(asyncio.Protocol):
+    """One connection that sends the next request when the answer to the last is complete."""
+
+    def __init__(self, request: bytes) -> None:
+        self.request = request
+        self.done = 0
+        self.wrong = 0
+        self._have = b""
+
+    def connection_made(self, transport: Any) -> None:  # uvloop's is no asyncio.Transport
+        """Send the first request."""
+        self._transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        """Count an answer that is complete, and send again."""
+        self._have += data
+        head, found, body = self._have.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        if len(body) >= length:
+            self.wrong += not head.startswith(b"HTTP/1.1 200")
+            self.done += 1
+            self._have = b""
+            self._transport.write(self.request)
+
+
+async def load(port: int, request: bytes) -> float:
+    """Requests a second over `CONNECTIONS` connections."""
+    loop = asyncio.get_running_loop()
+    made = [
+        await loop.create_connection(lambda: Load(request), "127.0.0.1", port)
+        for _ in range(CONNECTIONS)
+    ]
+    started = time.perf_counter()
+    await asyncio.sleep(SECONDS)
+    took = time.perf_counter() - started
+    for transport, _ in made:
+        transport.close()
+    assert not sum(protocol.wrong for _, protocol in made), "an answer was not 200"
+    return sum(protocol.done for _, protocol in made) / took
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start(target: Callable[..., None], *args: Any) -> tuple[Any, int]:
+    """A server in a process of its own, and its port."""
+    listener = server.listen("127.0.0.1", 0)
+    process = multiprocessing.get_context("fork").Process(target=target, args=(listener, *args))
+    process.start()
+    return process, listener.getsockname()[1]
+
+
+def request_bytes(token: str) -> bytes:
+    body = orjson.dumps({"token": token, **BODY})
+    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+async def prepare(url: str) -> str:
+    """A migrated database with the demo and the routes; answers a token."""
+    connection = await connect(url)
+    try:
+        await migrate(connection, find_all())
+        tokens = await demo.fill(connection, {})
+        for desired in check(Path(__file__).parents[1] / "routes.yaml"):
+            await apply(connection, desired, actor="benchmark")
+    finally:
+        await connection.close()
+    return tokens["employee"]
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder)) as cluster:
+        token = asyncio.run(prepare(cluster.url()))
+        servers = {name: start(serve_asgi, app) for name, app in BASELINES.items()}
+        servers["gateway"] = start(serve_gateway, cluster.url())
+        time.sleep(2)
+        try:
+            report(measure(servers, request_bytes(token)))
+        finally:
+            for process, _ in servers.values():
+                process.terminate()
+                process.join()
+
+
+def measure(servers: dict[str, Any], request: bytes) -> dict[str, list[tuple[float, float]]]:
+    """For each server a (requests a second, processor microseconds a request) for each round."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+    for _ in range(ROUNDS):
+        for name, (process, port) in servers.items():
+            before = processor_seconds(process.pid)
+            rate = uvloop.run(load(port, request))
+            used = processor_seconds(process.pid) - before
+            found[name].append((rate, used / (rate * SECONDS) * 1e6))
+    return found
+
+
+def report(found: dict[str, list[tuple[float, float]]]) -> None:
+    """A table of medians, with ratios to the first baseline."""
+    print(
+        f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, "
+        f"{os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:.0f} s, "
+        "load and server unpinned on one machine\n"
+    )
+    medians = {
+        name: tuple(statistics.median(column) for column in zip(*rounds, strict=True))
+        for name, rounds in found.items()
+    }
+    base = medians["raw ASGI echo"]
+    print(f"{'server':24}{'requests/s':>12}{'x raw':>8}{'cpu us/request':>16}{'x raw':>8}")
+    for name, (rate, cpu) in medians.items():
+        print(f"{name:24}{rate:12,.0f}{rate / base[0]:8.2f}{cpu:16.1f}{cpu / base[1]:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
