@@ -33,6 +33,7 @@ lint: $(STAMP) ## Style, types, container files.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 check: lint test ## What CI runs.
 
@@ -40,7 +41,7 @@ lock: ## Pin every dependency anew, from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet pip-tools
 	CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --strip-extras \
-		--extra test --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--extra dev --extra test --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements.lock pyproject.toml
 	rm -rf $(VENV)-lock
 

@@ -4,10 +4,11 @@ The gate is the outermost callable and no middleware stands before it, so that a
 costs one look-up and not a stack.
 """
 
+import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,9 +20,9 @@ from gateway.pipeline import Pipeline, Progress
 from gateway.statuses import Fault
 from gateway.values import Reject, Request, Response
 
-Scope = dict[str, Any]
-Receive = Callable[[], Any]
-Send = Callable[[dict[str, Any]], Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ALLOWED_HEADERS = (
     b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision"
@@ -93,6 +94,16 @@ class Gate:
         except ClientLeftError:
             self._log(request, so_far, None, started)
             return
+        except asyncio.CancelledError:
+            # The server stops, and this request had its time: say so rather than nothing.
+            response = _refusal(request, "The gateway is stopping; what became of this is unknown.")
+            await self._finish(request, so_far, response, send, started)
+            raise
+        await self._finish(request, so_far, response, send, started)
+
+    async def _finish(
+        self, request: Request, so_far: Progress, response: Response, send: Send, started: float
+    ) -> None:
         headers = self._headers(request, so_far, response)
         await send({"type": "http.response.start", "status": response.http, "headers": headers})
         body = b"" if request.method == "HEAD" else response.body
@@ -101,9 +112,7 @@ class Gate:
 
     async def _answer(self, request: Request, receive: Receive, so_far: Progress) -> Response:
         if self._in_flight > self._max_in_flight:
-            overload = Reject("service-unavailable", "The gateway has too much to do.")
-            status = statuses.COMMON[overload.slug]
-            return respond.refusal(overload, status, request.id)
+            return _refusal(request, "The gateway has too much to do.")
         if request.method == "OPTIONS" and (allow := self._allowed(request)):
             return _preflight(allow)
 
@@ -174,6 +183,11 @@ def _request(scope: Scope) -> Request:
     given = headers.get(b"x-request-id", b"")
     request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
     return Request(request_id, scope["method"], scope["raw_path"], scope["query_string"], headers)
+
+
+def _refusal(request: Request, message: str) -> Response:
+    reject = Reject("service-unavailable", message)
+    return respond.refusal(reject, statuses.COMMON[reject.slug], request.id)
 
 
 def _preflight(allow: list[str]) -> Response:

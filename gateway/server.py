@@ -12,6 +12,7 @@ import types
 
 import uvicorn
 
+from gateway.edge import Edge
 from gateway.settings import Settings
 from gateway.worker import Worker
 
@@ -19,7 +20,7 @@ BACKLOG = 2048
 FINISH_WITHIN = 30
 """Seconds that requests in flight get to finish after the listening socket is closed."""
 
-RESTART_PAUSE = 0.5
+RESTART_PAUSE = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def server(worker: Worker, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         worker.app,
         loop="uvloop",
-        http="httptools",
+        http=Edge,
         ws="none",
         access_log=False,
         log_config=None,
@@ -128,10 +129,12 @@ class Supervisor:
         """Until SIGTERM or SIGINT; then stop the workers and wait for them."""
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._stop)
-        self._workers = [self._start() for _ in range(self._count)]
+        for _ in range(self._count):
+            self._workers.append(self._start())
         while not self._stopping:
             time.sleep(RESTART_PAUSE)
             self._restart_dead()
+        self._tell_all(signal.SIGTERM)
         for worker in self._workers:
             worker.wait()
 
@@ -148,7 +151,12 @@ class Supervisor:
                 self._workers[place] = self._start()
 
     def _stop(self, sig: int, _: types.FrameType | None) -> None:
+        """The first signal ends the loop, which stops every worker; a later one is passed on."""
+        if self._stopping:
+            self._tell_all(sig)
         self._stopping = True
+
+    def _tell_all(self, sig: int) -> None:
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 worker.send_signal(sig)

@@ -49,6 +49,9 @@ def main() -> None:
     except asyncpg.UndefinedTableError:
         complain("the database has no such table yet: run `gateway migrate`")
         sys.exit(1)
+    except asyncpg.PostgresError as error:
+        complain(f"the database refused ({error.sqlstate}): {error}")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

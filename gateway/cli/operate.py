@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway import dev as development
 from gateway import log, server, statuses
+from gateway.cli.environment import environment_file
 from gateway.cli.output import complain, say, table
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection, connect
@@ -61,6 +61,11 @@ def dev(
 
     Example: `gateway dev --port 8080`
     """
+    try:
+        from gateway import dev as development  # noqa: PLC0415 - an extra, not in production
+    except ImportError as error:
+        missing = f"{error.name} is not installed: pip install 'plano-gateway[dev]'"
+        raise SettingError(missing) from error
     development.run(settings(port=port), manifest, say)
 
 
@@ -111,11 +116,18 @@ def list_statuses(*, as_json: Json = False) -> None:
     table(("status", "http", "stage", "fault", "meaning"), rows, as_json=as_json)
 
 
-def config(*, as_json: Json = False) -> None:
+def config(
+    *,
+    as_json: Json = False,
+    env: Annotated[bool, typer.Option("--env", help="Print an environment file instead.")] = False,
+) -> None:
     """Show every setting with its value; secrets are masked.
 
-    Example: `gateway config`
+    Example: `gateway config --env > gateway.env`
     """
+    if env:
+        typer.echo(environment_file(), nl=False)
+        return
     loaded = settings()
     rows = [
         (s.variable, shown(s, getattr(loaded, s.name)), s.default, s.sentence) for s in SETTINGS

@@ -46,7 +46,7 @@ class Registry:
                 connection = await connect(self._dsn)
                 pause = 0.1
                 await self._follow(connection)
-            except UnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - a worker that stops following is stale for good
                 self._complain(f"the database cannot be used: {error}")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -102,10 +102,11 @@ async def test_an_unknown_view_is_found_before_anything_is_written(client: Clien
 
 async def test_a_token_calls_the_routes_it_names_and_no_others(client: Client) -> None:
     async def issued(routes: str) -> str:
-        return await on(
+        token: str = await on(
             client.database_url,
             lambda db: issue.application_token(db, "planoorder", routes, "test"),
         )
+        return token
 
     for routes, expected in (
         ("order_stages.create", "action-successful"),

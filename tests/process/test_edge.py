@@ -1,0 +1,167 @@
+"""The edge, byte by byte: what cannot be parsed is refused, what trickles is cut."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+from harness import settings
+from probing import actions, apply_probe
+
+from gateway import edge, server
+from gateway.worker import Worker
+
+GOOD = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+HOST = b"Host: x\r\n"
+
+
+@asynccontextmanager
+async def listening(database: str) -> AsyncIterator[tuple[str, int]]:
+    """A worker behind a real socket."""
+    listener = server.listen("127.0.0.1", 0)
+    given = settings(database)
+    running = server.server(Worker(given, actions()), given)
+    serving = asyncio.create_task(running.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()
+    finally:
+        running.should_exit = True
+        await serving
+        listener.close()
+
+
+@pytest.fixture
+async def address(database: str) -> AsyncIterator[tuple[str, int]]:
+    await apply_probe(database)
+    async with listening(database) as found:
+        yield found
+
+
+async def talk(address: tuple[str, int], *parts: bytes, close: bool = False) -> bytes:
+    """All that the server says until it closes, or until nothing more is due."""
+    reader, writer = await asyncio.open_connection(*address)
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+    if close:
+        writer.write_eof()
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def close(request: bytes) -> bytes:
+    return request.replace(HOST, HOST + b"Connection: close\r\n")
+
+
+REFUSED = {
+    "no HTTP": b"hello\r\n\r\n",
+    "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "two Hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "length and chunked": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+    "another coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    "no coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\nabc",
+    "chunked in 1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "folded header": b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+    "space before the colon": b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+    "bare line feeds": b"GET / HTTP/1.1\nHost: x\n\n",
+    "not ASCII": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a space in the path": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "101 headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 100 + b"\r\n",
+    "a large head": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * edge.MAX_HEAD + b"\r\n\r\n",
+    "a large path": b"GET /" + b"b" * edge.MAX_HEAD + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an endless header": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 2 * edge.MAX_HEAD,
+    "a bad chunk": b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
+async def test_what_has_no_single_meaning_is_refused_in_the_envelope(
+    address: tuple[str, int], request_bytes: bytes
+) -> None:
+    head, _, body = (await talk(address, request_bytes)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in head
+    answer = orjson.loads(body)
+    assert list(answer) == ["code", "status", "message", "request_id"]
+    assert (answer["code"], answer["status"]) == (400, "invalid-request")
+
+
+async def test_a_head_may_have_100_headers_and_come_in_pieces(address: tuple[str, int]) -> None:
+    whole = close(GOOD).replace(b"\r\n\r\n", b"\r\n" + b"a: b\r\n" * 98 + b"\r\n")
+    said = await talk(address, *(whole[i : i + 7] for i in range(0, len(whole), 7)))
+    assert said.startswith(b"HTTP/1.1 500 ")
+    assert b"route-non-existent" in said
+
+
+async def test_an_answer_that_is_due_comes_before_the_connection_closes(
+    address: tuple[str, int],
+) -> None:
+    said = await talk(address, GOOD + b"nonsense\r\n\r\n")
+    assert said.count(b"HTTP/1.1") == 1
+    assert b"route-non-existent" in said
+
+
+async def test_pipelined_requests_are_answered_in_order(address: tuple[str, int]) -> None:
+    second = close(GOOD).replace(HOST, HOST + b"X-Request-Id: second\r\n")
+    first = GOOD.replace(HOST, HOST + b"X-Request-Id: first\r\n")
+    said = await talk(address, first + second)
+    assert said.index(b'"first"') < said.index(b'"second"')
+
+
+@pytest.mark.parametrize("target", [b"*", b"//api", b"/a/../b", b"http://other/nowhere", b"/%00"])
+async def test_a_strange_target_is_no_route(address: tuple[str, int], target: bytes) -> None:
+    said = await talk(address, close(GOOD.replace(b"/nowhere", target)))
+    assert b"route-non-existent" in said
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET / HTTP/1.1\r\nHo", id="half a head"),
+        pytest.param(
+            b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            id="half a body",
+        ),
+    ],
+)
+async def test_a_connection_that_trickles_is_cut(
+    address: tuple[str, int], sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "HEAD_WITHIN", 0.05)
+    monkeypatch.setattr(edge, "BODY_WINDOW", 0.05)
+    assert await talk(address, sent) == b""
+
+
+async def test_a_slow_head_is_not_saved_by_one_more_byte(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "HEAD_WITHIN", 0.2)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\na: ")
+    sent = 0
+    async with asyncio.timeout(5):
+        while not reader.at_eof() and sent < 400:
+            writer.write(b"b")
+            sent += 1
+            try:
+                async with asyncio.timeout(0.02):
+                    assert await reader.read(1) == b""
+            except TimeoutError:
+                continue
+    writer.close()
+    assert sent < 400
+
+
+async def test_a_worker_lives_on_after_a_client_that_leaves(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as left:
+        left.sendall(b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    assert b"route-non-existent" in await talk(address, close(GOOD))

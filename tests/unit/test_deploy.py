@@ -1,0 +1,271 @@
+"""The files of `deploy/` fit the gateway: its settings, its verbs, its paths, its times."""
+
+import configparser
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from starlette.routing import Route
+from typer.testing import CliRunner
+
+from gateway import site
+from gateway.cli import app
+from gateway.cli.environment import environment_file
+from gateway.embedded import programs
+from gateway.registry.follow import Registry
+from gateway.server import FINISH_WITHIN
+from gateway.settings import SETTINGS, Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+SETTLE = 5
+"""Seconds to stop in, beyond the drain delay and what requests get to finish."""
+
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = re.sub(
+    r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", (DEPLOY / "Dockerfile").read_text())
+).splitlines()
+
+
+def instructions(name: str, lines: list[str] = DOCKERFILE) -> list[str]:
+    return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
+
+
+def final_stage() -> list[str]:
+    last = max(i for i, line in enumerate(DOCKERFILE) if line.startswith("FROM "))
+    return DOCKERFILE[last:]
+
+
+def unit() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(DEPLOY / "gateway.service")
+    return parser
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+def commands() -> Iterator[list[str]]:
+    """Every command that a file of `deploy/` runs, from `gateway` on."""
+    yield json.loads(instructions("CMD")[-1])
+    yield shlex.split(unit()["Service"]["ExecStart"])
+    shell, flag, script = SERVICES["migrate"]["command"]
+    assert (shell, flag) == ("sh", "-c")
+    for command in script.split(" && "):
+        yield shlex.split(command.removeprefix("exec "))
+
+
+# Settings and commands
+
+
+def test_gateway_env_is_up_to_date() -> None:
+    made = (DEPLOY / "gateway.env").read_text()
+    assert made == environment_file(), "run `gateway config --env > deploy/gateway.env`"
+
+
+def test_gateway_env_holds_every_setting_with_its_default() -> None:
+    lines = [line[1:] for line in environment_file().splitlines() if line.startswith("#GATEWAY_")]
+    given = dict(line.split("=", 1) for line in lines)
+    assert list(given) == [setting.variable for setting in SETTINGS]
+    assert Settings.load(given) == Settings.load({})
+
+
+def test_gateway_env_sets_nothing_by_itself() -> None:
+    assert all(line.startswith("#") for line in environment_file().splitlines() if line)
+
+
+@pytest.mark.parametrize(
+    "file", [*sorted(DEPLOY.glob("[!.]*")), ROOT / "docs" / "deploy.md"], ids=lambda file: file.name
+)
+def test_every_variable_that_is_named_is_a_setting(file: Path) -> None:
+    named = set(re.findall(r"GATEWAY_[A-Z_]+", file.read_text()))
+    assert named <= {setting.variable for setting in SETTINGS}
+
+
+def test_the_values_that_compose_sets_can_be_used() -> None:
+    for name in ("migrate", "gateway"):
+        Settings.load(SERVICES[name]["environment"])
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=shlex.join)
+def test_every_command_is_one_of_the_gateways(command: list[str]) -> None:
+    assert Path(command[0]).name == "gateway"
+    # Options are parsed before --help answers, so an unknown verb or option fails.
+    result = CliRunner().invoke(app, [*command[1:], "--help"])
+    assert result.exit_code == 0, result.output
+
+
+# Dockerfile
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    command = [str(hadolint), "--no-color", str(DEPLOY / "Dockerfile")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_the_base_image_is_pinned_by_a_tag() -> None:
+    assert instructions("ARG") == ["BASE=python:3.11-slim-bookworm"]
+    assert instructions("FROM") == ["${BASE} AS build", "${BASE}"]
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    user, group = instructions("USER", final_stage())[-1].split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    made = " ".join(instructions("RUN", final_stage()))
+    assert f"--uid {user} " in made
+    assert f"--gid {group} " in made
+
+
+def test_the_build_sees_what_it_copies_and_nothing_secret() -> None:
+    copied = {
+        source
+        for copy in instructions("COPY")
+        if not copy.startswith("--from")
+        for source in copy.split()[:-1]
+    }
+    ignored = (ROOT / ".dockerignore").read_text().split("\n")
+    assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == copied
+    assert all((ROOT / source).exists() for source in copied)
+    assert "*" in ignored
+
+
+class _Live(BaseHTTPRequestHandler):
+    alive = True
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.alive and self.path == "/-/live" else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_health_check_asks_whether_the_gateway_lives(alive: bool) -> None:  # noqa: FBT001
+    python, *arguments = json.loads(instructions("HEALTHCHECK")[0].split(" CMD ", 1)[1])
+    assert python == "python"
+    handler = type("Handler", (_Live,), {"alive": alive})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # A proxy that does not exist must not be asked.
+        environment = {
+            "GATEWAY_PORT": str(server.server_port),
+            "http_proxy": "http://127.0.0.1:1",
+        }
+        command = [sys.executable, *arguments]
+        result = subprocess.run(command, env=environment, capture_output=True, check=False)
+        server.shutdown()
+    assert (result.returncode == 0) is alive
+
+
+def test_the_path_of_the_health_check_is_a_page_of_the_gateway() -> None:
+    (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
+    pages = site.make(site.Health(Registry("")), lambda _: pytest.fail("is not started"))
+    assert path in {route.path for route in pages.routes if isinstance(route, Route)}
+
+
+# Compose
+
+
+def test_no_password_stands_in_a_file() -> None:
+    for service in SERVICES.values():
+        for name, value in service["environment"].items():
+            if "PASSWORD" in name:
+                assert value.startswith("${POSTGRES_PASSWORD:?")
+            assert not re.search(r"://[^/@]*:[^/@]*@", value)
+
+
+def test_the_gateway_waits_for_the_migrations_and_these_for_the_database() -> None:
+    assert SERVICES["gateway"]["depends_on"] == {
+        "migrate": {"condition": "service_completed_successfully"}
+    }
+    assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert "healthcheck" in SERVICES["postgres"]
+    restarts = {name: service["restart"] for name, service in SERVICES.items()}
+    assert restarts == {"postgres": "unless-stopped", "migrate": "no", "gateway": "unless-stopped"}
+
+
+def test_only_the_gateway_is_reached_and_only_from_this_machine() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    inside = SERVICES["gateway"]["environment"]["GATEWAY_PORT"]
+    assert ports == {"gateway": [f"${{PUBLISH:-127.0.0.1:8000}}:{inside}"]}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert "/tmp" in service["tmpfs"]
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_compose_gives_the_gateway_the_time_to_stop() -> None:
+    gateway = SERVICES["gateway"]
+    delay = seconds(gateway["environment"]["GATEWAY_DRAIN_DELAY"])
+    assert seconds(gateway["stop_grace_period"]) >= delay + FINISH_WITHIN + SETTLE
+
+
+def test_postgres_is_pinned_and_of_the_version_that_the_tests_use() -> None:
+    pinned = re.fullmatch(r"postgres:(\d+)\.\d+-bookworm", SERVICES["postgres"]["image"])
+    assert pinned
+    assert int(pinned[1]) == programs.version(programs.find_binaries())
+
+
+# systemd
+
+
+def test_the_unit_is_complete() -> None:
+    assert unit().sections() == ["Unit", "Service", "Install"]
+    service = unit()["Service"]
+    assert service["EnvironmentFile"] == "/etc/plano-gateway/gateway.env"
+    assert service["ExecStart"].startswith("/opt/plano-gateway/bin/gateway ")
+    assert "ExecStartPre" not in service
+    assert service["Restart"] == "on-failure"
+
+
+def test_the_unit_signals_the_supervisor_alone_and_gives_it_time() -> None:
+    service = unit()["Service"]
+    assert service["KillMode"] == "mixed"
+    named = re.search(
+        r"GATEWAY_DRAIN_DELAY up to (\d+)\.", (DEPLOY / "gateway.service").read_text()
+    )
+    assert named
+    assert seconds(service["TimeoutStopSec"]) >= int(named[1]) + FINISH_WITHIN + SETTLE
+
+
+def test_the_unit_is_hardened() -> None:
+    service = unit()["Service"]
+    on = ["DynamicUser", "NoNewPrivileges", "PrivateDevices", "PrivateTmp", "ProtectHome"]
+    assert {service[key] for key in on} == {"yes"}
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_finds_nothing_in_the_unit(tmp_path: Path) -> None:
+    # The program must exist where the unit says, which is true of this one.
+    text = (DEPLOY / "gateway.service").read_text()
+    installed = text.replace("/opt/plano-gateway/bin/gateway", sys.executable)
+    copy = tmp_path / "gateway.service"
+    copy.write_text(installed)
+    command = ["systemd-analyze", "--man=no", "verify", str(copy)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
