@@ -104,7 +104,7 @@ async def _effective_slug(own: str, route: Route, params: Params, lookup: Lookup
     if slug is None or slug == own or "application" not in route.params.shape.properties:
         return own
     # Judged here and not at validate, since without it nobody can say which role would call.
-    if not isinstance(slug, str) or not await lookup.is_application(slug):
+    if not isinstance(slug, str) or "\0" in slug or not await lookup.is_application(slug):
         raise Reject("invalid-param", errors=[Reject.error("application", "unknown application")])
     return slug
 

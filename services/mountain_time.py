@@ -1,10 +1,12 @@
 """Times that callers write in Mountain Time: the params whose names end in `_mt`."""
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 _ZONE = ZoneInfo("America/Denver")
 _FILEMAKER = "%m/%d/%Y %H:%M:%S"
+_ISO = re.compile(r"[0-9W-]+(?:[Tt ][0-9:.,+Zz-]+)?", re.ASCII)
 
 
 class MountainTimeError(ValueError):
@@ -34,13 +36,20 @@ def parse(text: str) -> datetime:
 
 
 def _read(text: str) -> datetime:
-    for reader in (datetime.fromisoformat, _filemaker):
+    for reader in (_iso, _filemaker):
         try:
             return reader(text)
         except ValueError:
             continue
     message = "must be a time: ISO 8601 or MM/DD/YYYY HH:MM:SS"
     raise MountainTimeError(message)
+
+
+def _iso(text: str) -> datetime:
+    # fromisoformat takes any character between date and time.
+    if not _ISO.fullmatch(text):
+        raise ValueError
+    return datetime.fromisoformat(text)
 
 
 def _filemaker(text: str) -> datetime:

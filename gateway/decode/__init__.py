@@ -24,7 +24,7 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
     Raises Reject: invalid-content-type, invalid-encoded-params, no-params-decoded.
     """
     if match.route.sensitive_params:
-        return _sensitive(match, body)
+        return _sensitive(request, match, body)
     query = brackets.parse(request.query) if request.query else _EMPTY
     sent, from_text = _body(request, body)
     if body and not (sent or query or match.path_params or b"authorization" in request.headers):
@@ -37,11 +37,13 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
     )
 
 
-def _sensitive(match: Match, body: bytes) -> Params:
+def _sensitive(request: Request, match: Match, body: bytes) -> Params:
     if not body:
         raise Reject("no-params-decoded")
     text = _from_base64(body)
     values = {**_json(text), **match.path_params}
+    if not (values or b"authorization" in request.headers):
+        raise Reject("no-params-decoded")
     return Params(values, frozenset(match.path_params), _may_hold_nul(text))
 
 

@@ -40,10 +40,10 @@ def check(path: Path) -> list[Desired]:
     """The records of each namespace of a manifest. Raises ManifestError with all faults."""
     documents = read(path)
     schema = orjson.loads((params.SCHEMAS / "manifest.json").read_bytes())
-    faults = [fault for document in documents for fault in _form(document, schema)]
-    if faults:
-        raise ManifestError(faults)
-    return _Checker(path).run(documents)
+    checker = _Checker(path)
+    for document in documents:
+        checker.check_form(document, schema)
+    return checker.run(documents)
 
 
 def watched(path: Path) -> list[Path]:
@@ -69,15 +69,28 @@ def warnings(desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str
                 yield f"{name}: no code here for {handler}; it will answer service-not-found"
 
 
-def _form(document: Document, schema: dict[str, Any]) -> Iterator[Fault]:
+def _form(document: Document, schema: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     """Faults of form: the document against `schemas/manifest.json`."""
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in validator.iter_errors(document.data):
-        best = jsonschema.exceptions.best_match([error]) or error
-        yield document.fault(tuple(best.absolute_path), _words(best))
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(document.data):
+        best = error if _says_what_is_allowed(error) else jsonschema.exceptions.best_match([error])
+        yield _place(best), _words(best)
 
 
-def _words(error: Any) -> str:  # noqa: ANN401 - the types of jsonschema are looser than its use
+def _says_what_is_allowed(error: Any) -> bool:  # noqa: ANN401 - jsonschema's types are loose
+    # Of a list the faulty item says more.
+    known = isinstance(error.schema, dict) and "x-allowed" in error.schema
+    return known and not isinstance(error.instance, list)
+
+
+def _place(error: Any) -> Place:  # noqa: ANN401
+    place: Place = tuple(error.absolute_path)
+    # A name that is refused is no value, so that the path ends before it.
+    return (*place, error.instance) if "propertyNames" in error.absolute_schema_path else place
+
+
+def _words(error: Any) -> str:  # noqa: ANN401
+    if _says_what_is_allowed(error):
+        return f"{error.instance!r} is not allowed; allowed: {error.schema['x-allowed']}"
     if error.validator == "additionalProperties":
         allowed = ", ".join(error.schema.get("properties", {}))
         return f"{error.message}; allowed: {allowed}"
@@ -95,16 +108,33 @@ class _Checker:
         self._faults: list[Fault] = []
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
+        self._ill_formed: set[tuple[int, Place]] = set()
         self._shapes: dict[tuple[Any, ...], str] = {}
         self._codes = {status.slug: status.http for status in statuses.catalogue()}
 
+    def check_form(self, document: Document, schema: dict[str, Any]) -> None:
+        """Note what is ill-formed; the rest of the document is checked all the same."""
+        for place, message in _form(document, schema):
+            self._fault(document, place, message)
+            self._ill_formed.add((id(document), place[:2]))
+
+    def _entries(self, document: Document, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The well-formed services or routes of a document."""
+        found = document.data.get(kind) if isinstance(document.data, dict) else None
+        for name, entry in found.items() if isinstance(found, dict) else ():
+            if (id(document), (kind, name)) not in self._ill_formed:
+                yield name, entry
+
     def run(self, documents: list[Document]) -> list[Desired]:
+        """The records of all documents. Raises ManifestError."""
         try:
             self._common = params.read_common(self._folder)
         except params.ParamsError as error:
             file = str(error.file)
             raise ManifestError([Fault(file, 0, "", text) for text in error.messages]) from error
         for document in documents:
+            if isinstance(document.data, dict):
+                self._of(document)
             self._services(document)
         for document in documents:
             self._routes(document)
@@ -113,7 +143,7 @@ class _Checker:
         return list(self._desired.values())
 
     def _of(self, document: Document) -> Desired:
-        namespace = document.data["namespace"]
+        namespace = str(document.data.get("namespace"))
         return self._desired.setdefault(namespace, Desired(namespace))
 
     def _fault(self, document: Document, place: Place, message: str) -> None:
@@ -128,12 +158,12 @@ class _Checker:
         self._names[key] = document
 
     def _services(self, document: Document) -> None:
-        for name, service in document.data["services"].items():
+        for name, service in self._entries(document, "services"):
             self._claim(document, ("services", name))
             self._of(document).services[name] = dict(service)
 
     def _routes(self, document: Document) -> None:
-        for name, given in document.data["routes"].items():
+        for name, given in self._entries(document, "routes"):
             self._claim(document, ("routes", name))
             before = len(self._faults)
             record = _with_defaults(name, given)
@@ -147,7 +177,8 @@ class _Checker:
         self._judge_path(document, (*place, "path"), name, record)
         service = record["handler"].partition(".")[0]
         known = self._of(document).services
-        if service not in known:
+        # An ill-formed service was told already, and is there all the same.
+        if service not in known and (id(document), ("services", service)) not in self._ill_formed:
             allowed = ", ".join(known) or "none"
             message = f"there is no service {service}; the services are: {allowed}"
             self._fault(document, (*place, "handler"), message)
@@ -187,21 +218,20 @@ class _Checker:
     ) -> str:
         """The route's whole schema as text; empty if there are faults."""
         place: Place = ("routes", name, "params")
+        source = self._source(given.get("params"), record["handler"])
+        joined: dict[str, Any] = {}
         try:
             own = self._own_params(given.get("params"), record["handler"])
-            joined = params.join(own, self._common, public=not record["auth"])
-            messages = list(params.faults(joined, paths.parse(record["path"])))
-        except paths.PathError:
-            return ""  # told already
+            messages = list(params.faults_of_form(own))
+            if not messages:
+                joined = params.join(own, self._common, public=not record["auth"])
+                messages = list(params.faults(joined, _segments(record["path"])))
+                if record["auth"] and "token" in own.get(params.OMIT, ()):
+                    messages.append("only a public route can leave out the token")
         except params.ParamsError as error:
-            messages = [f"{error.file}: {message}" for message in error.messages]
-        else:
-            if record["auth"] and "token" in own.get(params.OMIT, ()):
-                messages.append("only a public route can leave out the token")
-            source = self._source(given.get("params"), record["handler"])
-            messages = [source + message for message in messages]
+            messages = error.messages
         for message in messages:
-            self._fault(document, place, message)
+            self._fault(document, place, source + message)
         return "" if messages else orjson.dumps(joined).decode()
 
     def _own_params(self, given: object, handler: str) -> dict[str, Any]:
@@ -216,6 +246,14 @@ class _Checker:
         if isinstance(given, str):
             return self._folder.parent / given
         return self._folder / f"{handler.replace('.', '/')}.json"
+
+
+def _segments(path: str) -> tuple[paths.Segment, ...]:
+    """The segments of a path; none of one that cannot be read, which is told elsewhere."""
+    try:
+        return paths.parse(path)
+    except paths.PathError:
+        return ()
 
 
 def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import orjson
 
 from gateway import paths
 from gateway.schema import SchemaError, compile_schema, subschemas
+from gateway.schema.shape import types_of
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 """The schemas that come with the gateway: of manifests, of answers, of common params."""
@@ -36,9 +37,16 @@ class Common:
 
 
 def read_common(folder: Path) -> Common:
-    """The common params of a manifest's schema folder, or the gateway's own if it has none."""
+    """The common params of a manifest's schema folder, or the gateway's own if it has none.
+
+    Raises ParamsError.
+    """
     file = folder / "common.json"
-    document = read_file(file if file.exists() else SCHEMAS / "common.json")
+    file = file if file.exists() else SCHEMAS / "common.json"
+    document = read_file(file)
+    messages = list(faults_of_form(document))
+    if messages:
+        raise ParamsError(messages, file)
     return Common(document.get("properties", {}), tuple(document.get("required", ())))
 
 
@@ -77,15 +85,22 @@ def _once(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def faults(document: dict[str, Any], segments: tuple[paths.Segment, ...]) -> Iterator[str]:
-    """What is wrong with a joined schema."""
+def faults_of_form(own: dict[str, Any]) -> Iterator[str]:
+    """What keeps a schema from being joined: it is none, or does not say well what it omits."""
     try:
-        jsonschema.Draft202012Validator.check_schema(document)
-        compile_schema(document)
+        jsonschema.Draft202012Validator.check_schema(own)
     except jsonschema.SchemaError as error:
         at = "/".join(str(part) for part in error.absolute_path)
         yield f"is not a JSON Schema: at /{at}: {error.message}"
-        return
+    omitted = own.get(OMIT, [])
+    if not (isinstance(omitted, list) and all(isinstance(name, str) for name in omitted)):
+        yield f"{OMIT} is a list of names of common params"
+
+
+def faults(document: dict[str, Any], segments: tuple[paths.Segment, ...]) -> Iterator[str]:
+    """What is wrong with a joined schema."""
+    try:
+        compile_schema(document)
     except SchemaError as error:
         yield f"cannot be compiled: {error}"
         return
@@ -108,7 +123,7 @@ def _swallowing_objects(document: dict[str, Any]) -> Iterator[str]:
     says_more = {"properties", "additionalProperties", "patternProperties", "$ref"}
     says_more |= {"allOf", "anyOf", "oneOf"}
     for schema in subschemas(document):
-        if schema.get("type") == "object" and says_more.isdisjoint(schema):
+        if "object" in types_of(schema) and says_more.isdisjoint(schema):
             yield (
                 "an object without `properties` would lose all that is in it: "
                 "name them, or say `additionalProperties: true` for a free form"

@@ -55,14 +55,19 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the booleans of version 1.2."""
+    """YAML 1.2's own types: `off` is a word, `2026-01-01` is text, `1:30` is no number."""
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|", ["~", "n", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+    )
 
 
 def files(path: Path) -> list[Path]:
@@ -81,54 +86,72 @@ def read(path: Path) -> list[Document]:
         faults.append(Fault(str(path), 0, "", "the folder holds no .yaml file"))
     for file in found:
         try:
-            documents += _documents(file)
+            documents += _documents(file, faults)
         except OSError as error:
             faults.append(Fault(str(file), 0, "", f"cannot be read: {error.strerror}"))
         except UnicodeDecodeError:
             faults.append(Fault(str(file), 0, "", "is not UTF-8"))
         except yaml.YAMLError as error:
             faults.append(_syntax(file, error))
-        except ManifestError as error:
-            faults += error.faults
     if faults:
         raise ManifestError(faults)
     return documents
 
 
-def _documents(file: Path) -> Iterator[Document]:
+def _documents(file: Path, faults: list[Fault]) -> Iterator[Document]:
+    """The documents of a file; what is wrong with one goes to `faults`, and the next is read."""
     loader = _Loader(file.read_text(encoding="utf-8"))
     try:
         while loader.check_node():
             node: Any = loader.get_node()
-            lines: dict[Place, int] = {}
-            faults: list[Fault] = []
-            _note_lines(node, (), lines, faults, str(file))
-            if faults:
-                raise ManifestError(faults)
-            yield Document(str(file), loader.construct_document(node), lines)
+            walk = _Walk(str(file))
+            walk.visit(node, (), ())
+            faults += walk.faults
+            if not walk.faults:
+                yield Document(str(file), loader.construct_document(node), walk.lines)
     finally:
         loader.dispose()
 
 
-def _note_lines(
-    node: yaml.Node, place: Place, lines: dict[Place, int], faults: list[Fault], file: str
-) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _note_lines(item, (*place, index), lines, faults, file)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*place, key.value)
-            line = key.start_mark.line + 1
-            if inner in lines:
-                message = f"stands here and in line {lines[inner]}: a key is given once"
-                faults.append(Fault(file, line, ": ".join(map(str, inner)), message))
-            lines[inner] = line
-            _note_lines(value, inner, lines, faults, file)
+class _Walk:
+    """Goes over a document before it is made: notes lines, finds keys that JSON has not."""
+
+    def __init__(self, file: str) -> None:
+        self.lines: dict[Place, int] = {}
+        self.faults: list[Fault] = []
+        self._file = file
+
+    def visit(self, node: yaml.Node, place: Place, around: tuple[yaml.Node, ...]) -> None:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if any(node is outer for outer in around):
+            self._fault(node, place, "is an alias of what it stands in")
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.visit(item, (*place, index), (*around, node))
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self._visit_key(key, place)
+                self.visit(value, (*place, str(key.value)), (*around, node))
+
+    def _visit_key(self, key: yaml.Node, place: Place) -> None:
+        inner = (*place, str(key.value))
+        if key.tag != "tag:yaml.org,2002:str":
+            shown = str(key.value) if isinstance(key, yaml.ScalarNode) else "this"
+            self._fault(key, place, f"a key is text, {shown} is not: put it in quotes")
+        elif inner in self.lines:
+            first = self.lines[inner]
+            self._fault(key, inner, f"stands here and in line {first}: a key is given once")
+        self.lines[inner] = key.start_mark.line + 1
+
+    def _fault(self, node: yaml.Node, place: Place, message: str) -> None:
+        line = node.start_mark.line + 1
+        self.faults.append(Fault(self._file, line, ": ".join(map(str, place)), message))
 
 
 def _syntax(file: Path, error: yaml.YAMLError) -> Fault:
+    if isinstance(error, yaml.reader.ReaderError):
+        line = file.read_text(encoding="utf-8").count("\n", 0, error.position) + 1
+        return Fault(str(file), line, "", f"is not YAML: {error.reason}")
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     return Fault(str(file), mark.line + 1 if mark else 0, "", f"is not YAML: {problem}")

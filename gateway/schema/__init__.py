@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 import jsonschema_rs
 import orjson
 
-from gateway.schema.shape import Shape, shape_of
+from gateway.schema.shape import Shape, shape_of, types_of
 
 INT_MAX = 2**63 - 1
 
-_MAPS = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _ONES = (
     *("additionalProperties", "items", "contains", "propertyNames", "not", "if", "then", "else"),
@@ -39,7 +39,11 @@ class ParamSchema:
     def common(self) -> frozenset[str]:
         """The common params of this route: the pipeline reads them, the service does not."""
         properties = self.document.get("properties", {})
-        return frozenset(name for name, schema in properties.items() if schema.get("x-common"))
+        return frozenset(
+            name
+            for name, schema in properties.items()
+            if isinstance(schema, dict) and schema.get("x-common") is True
+        )
 
     @cached_property
     def validator(self) -> jsonschema_rs.Draft202012Validator:
@@ -69,6 +73,7 @@ def compile_schema(document: dict[str, Any]) -> jsonschema_rs.Draft202012Validat
 
     Raises SchemaError, also for a `$ref` that leaves the document.
     """
+    _refuse_references_outside(document)
     try:
         return jsonschema_rs.Draft202012Validator(
             _bounded(document),
@@ -79,6 +84,16 @@ def compile_schema(document: dict[str, Any]) -> jsonschema_rs.Draft202012Validat
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         raise SchemaError(str(error).partition("\n")[0]) from error
+
+
+def _refuse_references_outside(document: dict[str, Any]) -> None:
+    """Only `#/…` is a reference inside the document for everything that reads a schema here."""
+    for schema in subschemas(document):
+        ref = schema.get("$ref", "#")
+        if not (ref == "#" or ref.startswith("#/")):
+            raise SchemaError(f"$ref stays inside the file as #/…, {ref} does not")
+        if "$dynamicRef" in schema or ("$id" in schema and schema is not document):
+            raise SchemaError("$dynamicRef and an inner $id are not supported: write $ref as #/…")
 
 
 def _refuse(uri: str) -> NoReturn:
@@ -114,8 +129,7 @@ def _bounded(document: dict[str, Any]) -> dict[str, Any]:
     """A copy in which every integer has the bounds that PostgreSQL and JSON parsers share."""
     copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
     for schema in subschemas(copy):
-        types = schema.get("type", ())
-        types = {types} if isinstance(types, str) else set(types)
+        types = types_of(schema)
         if "integer" in types and "number" not in types:
             schema["minimum"] = max(schema.get("minimum", -INT_MAX), -INT_MAX)
             schema["maximum"] = min(schema.get("maximum", INT_MAX), INT_MAX)

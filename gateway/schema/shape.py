@@ -1,106 +1,154 @@
 """What a verdict does not do: turn text into types, drop unknown params, make 12.0 into 12.
 
-A shape is a schema seen as a tree of types, with `$ref`, `allOf` and the like folded in.
+A shape is what all the schemas that speak of one value say together: of `$ref`, `allOf`, `anyOf`
+and the like, each branch adds what it knows.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_BRANCHES = ("allOf", "anyOf", "oneOf")
+_CONDITIONS = ("if", "then", "else")
 
 
 @dataclass(slots=True)
 class Shape:
     """The types a value may have, and the shapes of what is inside it.
 
-    `open` objects keep unknown keys: free-form ones, and those whose schema refuses them itself.
-    `whole` and `inner` are the properties that `settle` must look at, found once.
+    An `open` object keeps keys that are none of its `properties`: a free-form one, a map, whose
+    values have the shape `rest`, and one whose schema refuses unknown keys itself. The first
+    items of a list may have shapes of their own, `first`. `whole` and `inner` are the properties
+    that `settle` must look at, found once.
     """
 
     types: set[str] = field(default_factory=set)
     properties: dict[str, "Shape"] = field(default_factory=dict)
+    rest: "Shape | None" = None
+    first: list["Shape"] = field(default_factory=list)
     items: "Shape | None" = None
-    open: bool = False
+    open: bool = True
     whole: list[str] = field(default_factory=list)
     inner: list[tuple[str, "Shape"]] = field(default_factory=list)
 
+    def of_key(self, name: str) -> "Shape":
+        """The shape of an object's value."""
+        return self.properties.get(name) or self.rest or ANY
+
+    def of_item(self, place: int) -> "Shape":
+        """The shape of a list's item."""
+        return self.first[place] if place < len(self.first) else self.items or ANY
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a number here is a whole one."""
+        return "integer" in self.types and "number" not in self.types
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether there may be something inside for `settle` to change."""
+        return bool(self.properties or self.rest or self.first or self.items or not self.open)
+
+
+ANY = Shape()
+
 
 def shape_of(document: dict[str, Any]) -> Shape:
-    """The shape of a schema; a recursive schema makes a recursive shape."""
-    known: dict[int, Shape] = {}
-    shape = _shape(document, document, known)
+    """The shape of a schema whose references are sound; a recursive schema has a recursive one."""
+    known: dict[frozenset[int], Shape] = {}
+    shape = _shape([document], document, known)
     for each in known.values():
-        each.whole = [name for name, child in each.properties.items() if _is_whole(child)]
-        each.inner = [(name, child) for name, child in each.properties.items() if _has_inner(child)]
+        each.whole = [name for name, child in each.properties.items() if child.is_whole]
+        each.inner = [item for item in each.properties.items() if item[1].holds_something]
     return shape
 
 
-def _shape(schema: Any, document: dict[str, Any], known: dict[int, Shape]) -> Shape:  # noqa: ANN401
-    if not isinstance(schema, dict):
-        return Shape(open=True)
-    if id(schema) not in known:
-        known[id(schema)] = Shape()
-        _fill(known[id(schema)], schema, document, known)
-    return known[id(schema)]
+def _shape(
+    schemas: Iterable[Any], document: dict[str, Any], known: dict[frozenset[int], Shape]
+) -> Shape:
+    """The shape of a value of which all these schemas speak.
+
+    Sets of schemas are finite and each is made once, which is what ends a recursion.
+    """
+    speaking = _with_branches(schemas, document)
+    key = frozenset(id(schema) for schema in speaking)
+    if key in known:
+        return known[key]
+    shape = known[key] = Shape()
+
+    def of(parts: list[Any]) -> Shape | None:
+        return _shape(parts, document, known) if parts else None
+
+    shape.types = {name for schema in speaking for name in types_of(schema)}
+    shape.properties = {
+        name: _shape(parts, document, known) for name, parts in _by_name(speaking).items()
+    }
+    shape.rest = of([part for schema in speaking for part in _of_other_keys(schema)])
+    shape.items = of([schema["items"] for schema in speaking if "items" in schema])
+    most = max((len(schema.get("prefixItems", ())) for schema in speaking), default=0)
+    shape.first = [_shape(_at(speaking, place), document, known) for place in range(most)]
+    shape.open = _is_open(speaking)
+    return shape
 
 
-def _fill(
-    shape: Shape, schema: dict[str, Any], document: dict[str, Any], known: dict[int, Shape]
-) -> None:
-    types = schema.get("type", [])
-    shape.types |= {types} if isinstance(types, str) else set(types)
-    for name, child in schema.get("properties", {}).items():
-        shape.properties[name] = _shape(child, document, known)
-    if "items" in schema:
-        shape.items = _shape(schema["items"], document, known)
-    for branch in _branches(schema, document):
-        _absorb(shape, _shape(branch, document, known))
-    speaks_of_objects = "object" in shape.types or bool(shape.properties)
-    keeps_more = "additionalProperties" in schema or "patternProperties" in schema
-    shape.open = shape.open or keeps_more or not speaks_of_objects
+def _with_branches(schemas: Iterable[Any], document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas with all they refer to and all their branches; true and false say nothing."""
+    found: dict[int, dict[str, Any]] = {}
+    waiting = list(schemas)
+    while waiting:
+        schema = waiting.pop()
+        if isinstance(schema, dict) and id(schema) not in found:
+            found[id(schema)] = schema
+            waiting += [branch for key in _BRANCHES for branch in schema.get(key, ())]
+            waiting += [schema[key] for key in _CONDITIONS if key in schema]
+            waiting += [target(schema["$ref"], document)] if "$ref" in schema else []
+    return list(found.values())
 
 
-def _branches(schema: dict[str, Any], document: dict[str, Any]) -> list[Any]:
-    branches = [*schema.get("allOf", ()), *schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    branches += [schema[key] for key in ("if", "then", "else") if key in schema]
-    if "$ref" in schema:
-        branches.append(_target(schema["$ref"], document))
-    return [branch for branch in branches if _describes(branch)]
-
-
-def _describes(branch: Any) -> bool:  # noqa: ANN401
-    """Whether a branch says what a value is made of, and not only what it must have."""
-    keys = {"type", "properties", "items", "additionalProperties", "patternProperties", "$ref"}
-    keys |= {"allOf", "anyOf", "oneOf"}
-    return isinstance(branch, dict) and not keys.isdisjoint(branch)
-
-
-def _target(ref: str, document: dict[str, Any]) -> Any:  # noqa: ANN401
-    """What a `$ref` inside the document names; the compiler has refused all others."""
+def target(ref: str, document: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON is any
+    """What a `$ref` inside the document names. Raises LookupError or ValueError if nothing."""
     found: Any = document
-    for part in ref.removeprefix("#").split("/")[1:]:
+    for part in unquote(ref.removeprefix("#")).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         found = found[int(key)] if isinstance(found, list) else found[key]
     return found
 
 
-def _absorb(shape: Shape, branch: Shape) -> None:
-    shape.types |= branch.types
-    shape.properties = {**branch.properties, **shape.properties}
-    shape.items = shape.items or branch.items
-    shape.open = shape.open or (branch.open and "object" in branch.types)
+def types_of(schema: dict[str, Any]) -> list[str]:
+    """The types that a schema names itself."""
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
 
 
-def _is_whole(shape: Shape) -> bool:
-    return "integer" in shape.types and "number" not in shape.types
+def _by_name(speaking: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for schema in speaking:
+        for name, child in schema.get("properties", {}).items():
+            found.setdefault(name, []).append(child)
+    return found
 
 
-def _has_inner(shape: Shape) -> bool:
-    """An object that is not free-form, or an array whose items may hold something."""
-    return bool(shape.properties) or shape.items is not None or not shape.open
+def _of_other_keys(schema: dict[str, Any]) -> Iterator[Any]:
+    yield from schema.get("patternProperties", {}).values()
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield schema["additionalProperties"]
+
+
+def _at(speaking: list[dict[str, Any]], place: int) -> list[Any]:
+    lists = (schema.get("prefixItems", ()) for schema in speaking)
+    return [items[place] for items in lists if place < len(items)]
+
+
+def _is_open(speaking: list[dict[str, Any]]) -> bool:
+    says_more = {"additionalProperties", "patternProperties"}
+    if any(not says_more.isdisjoint(schema) for schema in speaking):
+        return True
+    return not any("properties" in schema or "object" in types_of(schema) for schema in speaking)
 
 
 def from_text(value: Any, shape: Shape) -> Any:  # noqa: ANN401
@@ -113,11 +161,10 @@ def from_text(value: Any, shape: Shape) -> Any:  # noqa: ANN401
     if isinstance(value, dict) and "array" in shape.types and "object" not in shape.types:
         value = _numbered(value)
     if isinstance(value, list):
-        return [from_text(item, shape.items or Shape()) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties = shape.properties
-    return {name: from_text(item, properties.get(name) or Shape()) for name, item in value.items()}
+        return [from_text(item, shape.of_item(place)) for place, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {name: from_text(item, shape.of_key(name)) for name, item in value.items()}
+    return value
 
 
 def _scalar(text: str, shape: Shape) -> Any:  # noqa: ANN401
@@ -131,8 +178,8 @@ def _scalar(text: str, shape: Shape) -> Any:  # noqa: ANN401
     if "boolean" in types and text in _BOOLEANS:
         return _BOOLEANS[text]
     if "array" in types:
-        items = shape.items or Shape()
-        return [from_text(item.strip(), items) for item in text.split(",")] if text else []
+        parts = text.split(",") if text else []
+        return [from_text(item.strip(), shape.of_item(place)) for place, item in enumerate(parts)]
     return text
 
 
@@ -151,11 +198,12 @@ def settle(value: Any, shape: Shape, at: str, ignored: list[str]) -> Any:  # noq
     """
     if isinstance(value, dict):
         return _settle_object(value, shape, at, ignored)
-    if isinstance(value, list) and shape.items:
+    if isinstance(value, list):
         return [
-            settle(item, shape.items, f"{at}.{place}", ignored) for place, item in enumerate(value)
+            settle(item, shape.of_item(place), f"{at}.{place}", ignored)
+            for place, item in enumerate(value)
         ]
-    if type(value) is float and _is_whole(shape):
+    if type(value) is float and shape.is_whole:
         return int(value)
     return value
 
@@ -165,12 +213,19 @@ def _settle_object(
 ) -> dict[str, Any]:
     if not (shape.open or value.keys() <= shape.properties.keys()):
         unknown = [name for name in value if name not in shape.properties]
-        ignored += [f"{at}.{name}" if at else name for name in unknown]
+        ignored += [_below(at, name) for name in unknown]
         value = {name: item for name, item in value.items() if name in shape.properties}
     for name in shape.whole:
         if type(value.get(name)) is float:
             value[name] = int(value[name])
     for name, inner in shape.inner:
         if name in value:
-            value[name] = settle(value[name], inner, f"{at}.{name}" if at else name, ignored)
+            value[name] = settle(value[name], inner, _below(at, name), ignored)
+    if shape.rest:
+        for name in value.keys() - shape.properties.keys():
+            value[name] = settle(value[name], shape.rest, _below(at, name), ignored)
     return value
+
+
+def _below(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jsonschema_rs
+import orjson
 
 from gateway.values import Error, Reject
 
@@ -42,7 +43,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else str(value).lower()
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def entries(found: Iterable[jsonschema_rs.ValidationError]) -> list[Error]:
@@ -73,7 +74,9 @@ def _choices(kind: Any, at: list[str | int]) -> Iterator[Error]:  # noqa: ANN401
     """A choice of required params, of which none was given, is one `missing` for each name."""
     branches = getattr(kind, "context", [])
     faults = [error for branch in branches for error in branch]
-    if faults and all(error.kind.name == "required" for error in faults):
+    if not all(branches):
+        yield Reject.error(dotted(at), "fits more than one of the forms that exclude each other")
+    elif faults and all(error.kind.name == "required" for error in faults):
         yield from entries(faults)
     else:
         yield Reject.error(dotted(at), "fits none of the forms that are allowed")
