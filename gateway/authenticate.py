@@ -7,8 +7,6 @@ from gateway.identity.lookup import Lookup
 from gateway.registry.records import Route
 from gateway.values import ANONYMOUS, Application, Caller, Match, Params, Reject, Request, Session
 
-_BEARER = b"bearer "
-
 
 class ClientRequiredError(Reject):
     """The user has no role at all; the answer carries the session, which registering needs."""
@@ -39,7 +37,7 @@ async def authenticate(request: Request, params: Params, match: Match, lookup: L
 def _token(request: Request, params: Params) -> str:
     """The token, from the param or the header; both are fine if they are the same."""
     given = params.values.get("token")
-    bearer = _bearer(request)
+    bearer = request.bearer
     if given in (None, ""):
         given = bearer
     if given is None:
@@ -47,13 +45,6 @@ def _token(request: Request, params: Params) -> str:
     if not isinstance(given, str) or bearer not in (None, given):
         raise Reject("invalid-token")
     return given
-
-
-def _bearer(request: Request) -> str | None:
-    header = request.headers.get(b"authorization", b"")
-    if header[: len(_BEARER)].lower() != _BEARER:
-        return None
-    return header[len(_BEARER) :].strip().decode("latin-1") or None
 
 
 async def _application(

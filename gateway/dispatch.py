@@ -3,6 +3,7 @@
 import asyncio
 
 from gateway.actions import Action
+from gateway.statuses import SUCCESS
 from gateway.values import Call, Reject, Reply
 
 
@@ -25,7 +26,7 @@ async def dispatch(call: Call, action: Action) -> Reply:
             raise
         raise Reject("service-timeout") from error
     except Reject as reject:
-        if reject.slug in call.route.statuses:
+        if reject.slug in call.route.statuses and reject.slug != SUCCESS.slug:
             raise
         message = f"{call.route.handler} refused with {reject.slug!r}, which is not documented"
         raise UndocumentedError(message) from reject

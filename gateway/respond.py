@@ -1,5 +1,6 @@
 """Respond: a reply or a refusal to bytes, in the envelope of the route."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -68,10 +69,15 @@ def _given(reply: Reply) -> list[tuple[str, str]]:
 
 def _ignored(names: tuple[str, ...]) -> bytes:
     """Names of unknown params, percent-encoded: they come from the caller and go to a header."""
-    shown = [quote(name[:LONGEST_IGNORED], safe="") for name in names[:MOST_IGNORED]]
+    shown = [_cut(quote(name[:LONGEST_IGNORED], safe="")) for name in names[:MOST_IGNORED]]
     if len(names) > MOST_IGNORED:
         shown.append("...")
     return ", ".join(shown).encode()
+
+
+def _cut(quoted: str) -> str:
+    """At most so long, and never in the middle of an escape."""
+    return re.sub(r"%[0-9A-F]?$", "", quoted[:LONGEST_IGNORED])
 
 
 def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401

@@ -51,6 +51,12 @@ class Request(NamedTuple):
     query: bytes
     headers: Mapping[bytes, bytes]
 
+    @property
+    def bearer(self) -> str | None:
+        """The token of the header `Authorization: Bearer …`, if there is one."""
+        scheme, _, token = self.headers.get(b"authorization", b"").partition(b" ")
+        return (scheme.lower() == b"bearer" and token.strip().decode("latin-1")) or None
+
 
 class Match(NamedTuple):
     """A route, and the values of its path's `{segments}`."""

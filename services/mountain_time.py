@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 
 _ZONE = ZoneInfo("America/Denver")
 _FILEMAKER = "%m/%d/%Y %H:%M:%S"
-_ISO = re.compile(r"[0-9W-]+(?:[Tt ][0-9:.,+Zz-]+)?", re.ASCII)
+_ISO = re.compile(
+    r"[0-9]{4}-?(?:[0-9]{2}-?[0-9]{2}|W[0-9]{2}-?[0-9])(?:[Tt ][0-9:.,+Zz-]+)?", re.ASCII
+)
 
 
 class MountainTimeError(ValueError):
@@ -46,7 +48,7 @@ def _read(text: str) -> datetime:
 
 
 def _iso(text: str) -> datetime:
-    # fromisoformat takes any character between date and time.
+    # fromisoformat takes any character between date and time, and an offset for a time.
     if not _ISO.fullmatch(text):
         raise ValueError
     return datetime.fromisoformat(text)

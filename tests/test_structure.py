@@ -12,7 +12,7 @@ import gateway
 
 STAGES = {"match", "decode", "resolve", "authenticate", "validate", "dispatch", "respond"}
 ROWS = [
-    {"statuses", "settings", "paths", "log"},
+    {"statuses", "settings", "paths", "log", "edge"},
     {"values"},
     {"database"},
     {"schema", "embedded"},

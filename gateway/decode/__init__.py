@@ -27,7 +27,7 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
         return _sensitive(request, match, body)
     query = brackets.parse(request.query) if request.query else _EMPTY
     sent, from_text = _body(request, body)
-    if body and not (sent or query or match.path_params or b"authorization" in request.headers):
+    if body and not (sent or query or match.path_params or request.bearer):
         raise Reject("no-params-decoded")
     texts = query.keys() - sent.keys() | from_text if query else from_text
     return Params(
@@ -42,7 +42,7 @@ def _sensitive(request: Request, match: Match, body: bytes) -> Params:
         raise Reject("no-params-decoded")
     text = _from_base64(body)
     values = {**_json(text), **match.path_params}
-    if not (values or b"authorization" in request.headers):
+    if not (values or request.bearer):
         raise Reject("no-params-decoded")
     return Params(values, frozenset(match.path_params), _may_hold_nul(text))
 

@@ -48,7 +48,7 @@ def check(path: Path) -> list[Desired]:
 
 def watched(path: Path) -> list[Path]:
     """The files and folders whose change may change what `check` answers."""
-    return [*files(path), schema_folder(path)]
+    return [place for place in (*files(path), schema_folder(path)) if place.exists()]
 
 
 def schema_folder(path: Path) -> Path:

@@ -9,7 +9,7 @@ import jsonschema
 import orjson
 
 from gateway import paths
-from gateway.schema import SchemaError, compile_schema, subschemas
+from gateway.schema import ParamSchema, SchemaError, subschemas
 from gateway.schema.shape import types_of
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -100,7 +100,7 @@ def faults_of_form(own: dict[str, Any]) -> Iterator[str]:
 def faults(document: dict[str, Any], segments: tuple[paths.Segment, ...]) -> Iterator[str]:
     """What is wrong with a joined schema."""
     try:
-        compile_schema(document)
+        ParamSchema(orjson.dumps(document).decode()).compile()
     except SchemaError as error:
         yield f"cannot be compiled: {error}"
         return

@@ -102,12 +102,9 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _without(document: dict[str, Any], elsewhere: frozenset[str]) -> dict[str, Any]:
-    properties = document.get("properties", {})
-    return {
-        **document,
-        "properties": {name: properties[name] for name in properties if name not in elsewhere},
-        "required": [name for name in document.get("required", ()) if name not in elsewhere],
-    }
+    """The same with some params no longer required; they stay, since a `$ref` may name them."""
+    required = [name for name in document.get("required", ()) if name not in elsewhere]
+    return {**document, "required": required}
 
 
 def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON is any

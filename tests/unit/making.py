@@ -1,0 +1,117 @@
+"""Makers of the values that several unit tests need, each with defaults that do not matter."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from gateway import paths, statuses
+from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
+from gateway.schema import ParamSchema
+from gateway.validate import validate
+from gateway.values import Application, Match, Params, Reject, Request, Session, Valid
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+examples = settings(deadline=None, database=None)
+"""For properties: a slow machine is no fault, and nothing is written to disk."""
+
+COMMON: dict[str, Any] = {
+    name: {"type": "string", "x-common": True}
+    for name in ("token", "application", "application_view", "session_view")
+}
+"""The common params, as a manifest joins them to a route's own."""
+
+
+def params(**properties: Any) -> dict[str, Any]:
+    """A schema of an object with these properties."""
+    return {"type": "object", "properties": properties}
+
+
+def route(
+    path: str = "/api/v1/things/create", *, schema: Mapping[str, Any] | None = None, **changes: Any
+) -> Route:
+    """A deployed route that takes any token."""
+    given = {
+        "name": "things.create",
+        "service": "things",
+        "action": "create",
+        "method": "POST",
+        "deployed": True,
+        "title": "Things Create API",
+        "auth": frozenset({"application", "session"}),
+        "roles": None,
+        "client_required": True,
+        "sensitive_params": False,
+        "envelope": "plano",
+        "timeout": DEFAULT_TIMEOUT,
+        "max_body": DEFAULT_MAX_BODY,
+        "statuses": statuses.COMMON,
+        **changes,
+    }
+    made = ParamSchema(json.dumps(params() if schema is None else schema))
+    return Route(path=path, segments=paths.parse(path), params=made, **given)
+
+
+def match(made: Route | None = None, **path_params: Any) -> Match:
+    """A match of a route."""
+    return Match(made or route(), path_params)
+
+
+def request(query: bytes = b"", /, **headers: str) -> Request:
+    """A POST request; `content_type="…"` is the header `content-type`."""
+    given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    return Request("request-1", "POST", b"/api/v1/things/create", query, given)
+
+
+def session(**changes: Any) -> Session:
+    """A session of a client, used just now."""
+    made = Session(
+        id=1,
+        user_id=2,
+        first_name="Ben",
+        last_name="Stone",
+        email="client@example.com",
+        application="planoorder",
+        roles=("client",),
+        permissions=(),
+        remember_me=False,
+        created_at=NOON,
+        last_used_at=NOON,
+        address=None,
+    )
+    return made._replace(**changes)
+
+
+def application(**changes: Any) -> Application:
+    """An application whose token may call everything."""
+    made = Application(
+        id=3, slug="planoorder", name="PlanOrder", created_at=NOON, routes=("*",), token_id=4
+    )
+    return made._replace(**changes)
+
+
+def refusal(work: Callable[[], object]) -> Reject:
+    """What some work refuses with; it is an error if it does not."""
+    with pytest.raises(Reject) as caught:
+        work()
+    return caught.value
+
+
+def judged(schema: dict[str, Any], values: dict[str, Any], *, nul: bool = False) -> Valid:
+    """Values as JSON has them."""
+    return validate(Params(values, frozenset(), nul), match(route(schema=schema)))
+
+
+def judged_text(schema: dict[str, Any], values: dict[str, Any]) -> Valid:
+    """Values as a query or a form has them."""
+    return validate(Params(values, frozenset(values), holds_nul=False), match(route(schema=schema)))
+
+
+def faults(schema: dict[str, Any], values: dict[str, Any], **more: bool) -> tuple[str, list[str]]:
+    """The status, and each entry as `attr: message`."""
+    refused = refusal(lambda: judged(schema, values, **more))
+    return refused.slug, [f"{error['attr']}: {error['message']}" for error in refused.errors]

@@ -1,0 +1,250 @@
+"""Who calls, as whom: tokens, lifetimes, kinds of token, applications, roles."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from making import COMMON, NOON, application, match, params, request, route, session
+
+from gateway.authenticate import ClientRequiredError, authenticate
+from gateway.database.pool import Pool
+from gateway.identity.lookup import Holder, Lookup
+from gateway.values import ANONYMOUS, Caller, Params, Reject
+
+SLUGS = {"planoauth", "planoorder", "planox2"}
+SCHEMA = params(**COMMON)
+DAY = timedelta(days=1)
+
+
+class Known(Lookup):
+    """A look-up that asks no database; like PostgreSQL it cannot be asked for a NUL."""
+
+    def __init__(self, holders: Mapping[str, Holder]) -> None:
+        super().__init__(Pool("", 1), now=lambda: NOON)
+        self.holders = holders
+        self.asked: list[str] = []
+
+    async def find(self, token: str) -> Holder | None:
+        self.asked.append(token)
+        return self.holders.get(token)
+
+    async def is_application(self, slug: str) -> bool:
+        if "\0" in slug:
+            message = "invalid byte sequence for encoding UTF8: 0x00"
+            raise ValueError(message)
+        return slug in SLUGS
+
+
+async def caller(
+    holder: Holder | None = None,
+    values: Mapping[str, Any] | None = None,
+    *,
+    bearer: str | None = None,
+    **changes: Any,
+) -> Caller:
+    """Who calls with the token `t`, which belongs to `holder`."""
+    headers = {} if bearer is None else {"authorization": bearer}
+    given = Params(dict({"token": "t"} if values is None else values), frozenset(), holds_nul=False)
+    known = Known({"t": holder} if holder else {})
+    return await authenticate(
+        request(**headers), given, match(route(schema=SCHEMA, **changes)), known
+    )
+
+
+async def slug(holder: Holder | None = None, *args: Any, **options: Any) -> str:
+    """What such a call is refused with."""
+    with pytest.raises(Reject) as caught:
+        await caller(holder, *args, **options)
+    return caught.value.slug
+
+
+@pytest.mark.parametrize(
+    ("values", "bearer"),
+    [
+        ({"token": "t"}, None),
+        ({}, "Bearer t"),
+        ({}, "bearer t"),
+        ({}, "BEARER   t "),
+        ({"token": "t"}, "Bearer t"),
+        ({"token": ""}, "Bearer t"),
+        ({"token": None}, "Bearer t"),
+        ({"token": "t"}, "Basic dXNlcjpwYXNz"),
+        ({"token": "t"}, "Bearer"),
+        ({"token": "t"}, "Bearer "),
+    ],
+)
+async def test_a_token_is_taken_from_the_param_or_the_header(
+    values: dict[str, Any], bearer: str | None
+) -> None:
+    assert (await caller(session(), values, bearer=bearer)).token == "t"
+
+
+@pytest.mark.parametrize(
+    ("values", "bearer"),
+    [
+        ({}, None),
+        ({"token": ""}, None),
+        ({"token": None}, None),
+        ({}, ""),
+        ({}, "Bearer"),
+        ({}, "Bearer  "),
+        ({}, "Basic dXNlcjpwYXNz"),
+        ({}, "t"),
+        ({"token": ""}, "Bearer "),
+    ],
+)
+async def test_an_absent_token_is_missing_and_named_alone(
+    values: dict[str, Any], bearer: str | None
+) -> None:
+    with pytest.raises(Reject) as caught:
+        await caller(session(), values, bearer=bearer)
+    assert caught.value.slug == "missing-param"
+    assert caught.value.errors == [{"attr": "token", "message": "missing"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "bearer"),
+    [
+        ({"token": "t"}, "Bearer other"),
+        ({"token": "other"}, "Bearer t"),
+        ({"token": "T"}, None),
+        ({"token": "t "}, None),
+        ({"token": 5}, None),
+        ({"token": 0}, None),
+        ({"token": False}, None),
+        ({"token": ["t"]}, None),
+        ({"token": []}, None),
+        ({"token": {"t": 1}}, None),
+        ({"token": {}}, None),
+        ({"token": 5}, "Bearer t"),
+        ({"token": []}, "Bearer t"),
+        ({}, "Bearer ż"),
+    ],
+)
+async def test_a_token_that_is_none_is_invalid(values: dict[str, Any], bearer: str | None) -> None:
+    assert await slug(session(), values, bearer=bearer) == "invalid-token"
+
+
+async def test_a_public_route_asks_for_nothing() -> None:
+    known = Known({})
+    found = match(route(schema=SCHEMA, auth=frozenset()))
+    given = Params({"token": "t"}, frozenset(), holds_nul=False)
+    assert await authenticate(request(), given, found, known) is ANONYMOUS
+    assert known.asked == []
+
+
+async def test_a_token_of_a_kind_that_the_route_does_not_take_is_refused() -> None:
+    assert await slug(session(), auth=frozenset({"application"})) == "invalid-token"
+    assert await slug(application(), auth=frozenset({"session"})) == "session-required"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"last_used_at": NOON - 3 * DAY}, None),
+        ({"last_used_at": NOON - 3 * DAY - timedelta(seconds=1)}, "session-expired"),
+        ({"created_at": NOON - 7 * DAY}, None),
+        ({"created_at": NOON - 7 * DAY - timedelta(seconds=1)}, "session-expired"),
+        ({"created_at": NOON - 99 * DAY, "remember_me": True}, None),
+        ({"created_at": NOON - 99 * DAY, "roles": ()}, "session-expired"),
+    ],
+    ids=["unused", "unused-too-long", "old", "too-old", "remembered", "before-client-required"],
+)
+async def test_a_session_that_is_over_is_expired(
+    changes: dict[str, Any], expected: str | None
+) -> None:
+    holder = session(**changes)
+    if expected:
+        assert await slug(holder) == expected
+    else:
+        assert (await caller(holder)).session == holder._replace(last_used_at=NOON)
+
+
+async def test_a_user_without_a_role_is_told_its_session() -> None:
+    with pytest.raises(ClientRequiredError) as caught:
+        await caller(session(roles=()), {"token": "t", "session_view": "unknown"})
+    assert caught.value.slug == "client-required"
+    assert (caught.value.session["token"], caught.value.session["user_id"]) == ("t", 2)
+
+
+async def test_a_route_may_do_without_a_role() -> None:
+    found = await caller(session(roles=()), client_required=False)
+    assert (found.user_id, found.role) == (2, None)
+
+
+BOTH = {"planoorder": ("employee", "client"), "planox2": ("employee",)}
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked", "of_route", "expected"),
+    [
+        (("client",), None, None, ("planoorder", "client")),
+        (("client", "employee"), None, None, ("planoorder", "client")),
+        (("client",), None, BOTH, ("planoorder", "client")),
+        (("client", "employee"), None, BOTH, ("planoorder", "employee")),
+        (("employee",), "planox2", BOTH, ("planox2", "employee")),
+        (("client",), "planox2", BOTH, "permission-denied"),
+        (("liaison",), None, BOTH, "permission-denied"),
+        (("client",), "planoauth", BOTH, "permission-denied"),
+        (("client",), "planoauth", None, ("planoauth", "client")),
+        (("client",), None, {}, "permission-denied"),
+        (("client",), None, {"planoorder": ()}, "permission-denied"),
+        (("client",), "unknown", None, "invalid-param"),
+        (("client",), "unknown", BOTH, "invalid-param"),
+        (("client",), "", None, "invalid-param"),
+        (("client",), 5, None, "invalid-param"),
+        (("client",), ["planoorder"], None, "invalid-param"),
+        (("client",), "planoorder\0", None, "invalid-param"),
+    ],
+    ids=ascii,
+)
+async def test_the_application_picks_the_role_of_a_user(
+    roles: tuple[str, ...], asked: object, of_route: Any, expected: object
+) -> None:
+    values = {"token": "t"} if asked is None else {"token": "t", "application": asked}
+    try:
+        found = await caller(session(roles=roles), values, roles=of_route)
+    except Reject as reject:
+        assert reject.slug == expected
+    else:
+        assert (found.application_slug, found.role) == expected
+
+
+async def test_an_unknown_application_is_named_alone() -> None:
+    with pytest.raises(Reject) as caught:
+        await caller(session(), {"token": "t", "application": "unknown"})
+    assert [error["attr"] for error in caught.value.errors] == ["application"]
+
+
+@pytest.mark.parametrize(
+    ("covers", "asked", "of_route", "expected"),
+    [
+        (("*",), None, None, None),
+        (("things.create",), None, None, None),
+        (("things.*",), None, None, None),
+        (("others.*", "things.create"), None, None, None),
+        ((), None, None, "permission-denied"),
+        (("things",), None, None, "permission-denied"),
+        (("things.read",), None, None, "permission-denied"),
+        (("thing.*",), None, None, "permission-denied"),
+        (("*.create",), None, None, "permission-denied"),
+        (("things.creat",), None, None, "permission-denied"),
+        (("*",), "planoorder", None, None),
+        (("*",), "planox2", None, "permission-denied"),
+        (("*",), "unknown", None, "invalid-param"),
+        (("*",), None, {"planoorder": ()}, None),
+        (("*",), None, {"planox2": ("client",)}, "permission-denied"),
+    ],
+    ids=ascii,
+)
+async def test_an_application_s_token_names_its_routes_and_its_slug_must_be_listed(
+    covers: tuple[str, ...], asked: str | None, of_route: Any, expected: str | None
+) -> None:
+    values = {"token": "t", **({"application": asked} if asked else {})}
+    holder = application(routes=covers)
+    if expected:
+        assert await slug(holder, values, roles=of_route) == expected
+    else:
+        found = await caller(holder, values, roles=of_route)
+        assert found == Caller("t", None, holder, "planoorder", None)

@@ -1,0 +1,167 @@
+"""Dispatch: the deadline ends a call until something was sent, and statuses are documented."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from making import route
+
+from gateway import statuses
+from gateway.database.pool import Pool, UnavailableError
+from gateway.database.work import Work
+from gateway.dispatch import UndocumentedError, dispatch
+from gateway.values import ANONYMOUS, Call, Reject, Reply
+
+OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
+Action = Callable[[Call], Awaitable[Reply]]
+
+
+def call(seconds: float = 60) -> Call:
+    """A call whose deadline is so far away; its pool is never used."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    made = route(statuses={**statuses.COMMON, **OWN})
+    return Call("request-1", made, ANONYMOUS, {}, Work(Pool("", 1), deadline), deadline)
+
+
+def raising(error: BaseException) -> Action:
+    async def action(_: Call) -> Reply:
+        raise error
+
+    return action
+
+
+async def until_after(deadline: float) -> None:
+    """Wait until the deadline is well past, so that a timer would have fired."""
+    past = asyncio.Event()
+    asyncio.get_running_loop().call_at(deadline + 0.01, past.set)
+    await past.wait()
+
+
+async def test_the_reply_of_the_action_is_the_answer() -> None:
+    async def action(given: Call) -> Reply:
+        return Reply({"id": given.request_id})
+
+    assert await dispatch(call(), action) == Reply({"id": "request-1"})
+
+
+@pytest.mark.parametrize("slug", sorted({*statuses.COMMON, *OWN} - {"action-successful"}))
+async def test_a_documented_status_is_let_through(slug: str) -> None:
+    with pytest.raises(Reject) as caught:
+        await dispatch(call(), raising(Reject(slug)))
+    assert caught.value.slug == slug
+
+
+@pytest.mark.parametrize("slug", ["email-already-registered", "", "Invalid-Param", "404"])
+async def test_an_undocumented_status_is_a_fault_of_the_service(slug: str) -> None:
+    with pytest.raises(UndocumentedError, match=r"things\.create") as caught:
+        await dispatch(call(), raising(Reject(slug)))
+    assert not isinstance(caught.value, Reject)
+
+
+async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
+    other = call()._replace(route=route())
+    with pytest.raises(UndocumentedError):
+        await dispatch(other, raising(Reject("email-not-found")))
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), UnavailableError("gone"), OSError("x"), AssertionError()], ids=repr
+)
+async def test_what_else_an_action_raises_is_passed_on(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        await dispatch(call(), raising(error))
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0, -1], ids=["soon", "now", "past"])
+async def test_a_deadline_before_anything_was_sent_is_a_time_out(seconds: float) -> None:
+    ended = []
+
+    async def action(_: Call) -> Reply:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+        raise AssertionError
+
+    with pytest.raises(Reject) as caught:
+        await dispatch(call(seconds), action)
+    assert caught.value.slug == "service-timeout"
+    assert ended == ["cancelled"]
+
+
+async def test_after_something_was_sent_the_deadline_no_longer_cancels() -> None:
+    async def action(given: Call) -> Reply:
+        given.db.sent()
+        await until_after(given.deadline)
+        return Reply("late")
+
+    assert await dispatch(call(0.01), action) == Reply("late")
+
+
+async def test_sending_again_changes_nothing() -> None:
+    async def action(given: Call) -> Reply:
+        given.db.sent()
+        await until_after(given.deadline)
+        given.db.sent()
+        await asyncio.sleep(0)
+        return Reply("late")
+
+    assert await dispatch(call(0.01), action) == Reply("late")
+
+
+async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
+    async def action(given: Call) -> Reply:
+        given.db.sent()
+        await until_after(given.deadline)
+        raise Reject("invalid-param")
+
+    with pytest.raises(Reject) as caught:
+        await dispatch(call(0.01), action)
+    assert caught.value.slug == "invalid-param"
+
+
+async def test_a_time_out_of_the_service_s_own_is_not_the_deadline() -> None:
+    own = TimeoutError("mine")
+    with pytest.raises(TimeoutError) as caught:
+        await dispatch(call(), raising(own))
+    assert caught.value is own
+
+
+async def test_a_time_out_of_the_service_s_own_after_sending_is_not_the_deadline() -> None:
+    async def action(given: Call) -> Reply:
+        given.db.sent()
+        await until_after(given.deadline)
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(TimeoutError):
+        await dispatch(call(0.01), action)
+
+
+async def test_a_time_out_that_the_service_handles_is_its_own_affair() -> None:
+    async def action(_: Call) -> Reply:
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return Reply("went on")
+        raise AssertionError
+
+    assert await dispatch(call(), action) == Reply("went on")
+
+
+async def test_a_cancelled_request_is_cancelled_and_not_timed_out() -> None:
+    started = asyncio.Event()
+
+    async def action(_: Call) -> Reply:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    task = asyncio.create_task(dispatch(call(), action))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

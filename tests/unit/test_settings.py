@@ -1,0 +1,143 @@
+"""Settings: one table, read whole, refused whole, shown without secrets."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
+
+URL = "postgresql://gateway:hunter2@db.example.com/gateway"
+
+
+def test_nothing_need_be_set() -> None:
+    loaded = Settings.load({})
+    assert (loaded.host, loaded.port, loaded.workers) == ("127.0.0.1", 8000, 1)
+    assert (loaded.database_url, loaded.listen_database_url) == ("", "")
+    assert (loaded.data_dir, loaded.cors_origins) == (".gateway", ())
+
+
+def test_the_table_and_the_settings_have_the_same_names() -> None:
+    assert [setting.name for setting in SETTINGS] == [field.name for field in fields(Settings)]
+    assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_each_setting_has_a_sentence_and_a_default_that_can_be_used(setting: Any) -> None:
+    assert setting.variable == f"GATEWAY_{setting.name.upper()}"
+    assert setting.sentence[0].isupper() or setting.sentence.startswith("`")
+    assert setting.sentence.endswith(".")
+    setting.read(setting.default)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("host", "0.0.0.0", "0.0.0.0"),
+        ("port", "0", 0),
+        ("port", "65535", 65535),
+        ("port", " 80 ", 80),
+        ("port", "", 8000),
+        ("port", " ", 8000),
+        ("database_connections", "1", 1),
+        ("workers", "4", 4),
+        ("max_in_flight", "1", 1),
+        ("drain_delay", "0", 0.0),
+        ("drain_delay", "2.5", 2.5),
+        (
+            "cors_origins",
+            "https://a.example, https://b.example,",
+            ("https://a.example", "https://b.example"),
+        ),
+        ("cors_origins", "*", ("*",)),
+        ("log_level", "debug", "debug"),
+    ],
+)
+def test_a_value_is_read(name: str, text: str, value: object) -> None:
+    assert getattr(Settings.load({f"GATEWAY_{name.upper()}": text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port", "x"),
+        ("port", "-1"),
+        ("port", "+1"),
+        ("port", "65536"),
+        ("port", "80.0"),
+        ("port", "٣"),
+        ("port", "²"),
+        ("port", "1_0"),
+        ("database_connections", "0"),
+        ("workers", "0"),
+        ("workers", "two"),
+        ("max_in_flight", "0"),
+        ("drain_delay", "-1"),
+        ("drain_delay", "3600"),
+        ("drain_delay", "nan"),
+        ("drain_delay", "inf"),
+        ("drain_delay", "1s"),
+        ("log_level", "INFO"),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=f"GATEWAY_{name.upper()} must be"):
+        Settings.load({f"GATEWAY_{name.upper()}": text})
+
+
+def test_all_bad_values_are_named_at_once_and_none_is_quoted() -> None:
+    bad = {"GATEWAY_PORT": "hunter2", "GATEWAY_WORKERS": "hunter2", "GATEWAY_LOG_LEVEL": "hunter2"}
+    with pytest.raises(SettingError) as caught:
+        Settings.load({**bad, "GATEWAY_HOST": "localhost", "GATEWAY_DATABASE_URL": URL})
+    told = str(caught.value)
+    assert all(variable in told for variable in bad)
+    assert "GATEWAY_HOST" not in told
+    assert "hunter2" not in told
+
+
+def test_listen_uses_the_same_database_unless_it_is_told_another() -> None:
+    assert Settings.load({"GATEWAY_DATABASE_URL": URL}).listen_database_url == URL
+    other = {"GATEWAY_DATABASE_URL": URL, "GATEWAY_LISTEN_DATABASE_URL": "postgresql://direct/x"}
+    assert Settings.load(other).listen_database_url == "postgresql://direct/x"
+
+
+def test_secrets_are_masked_and_nothing_else_is() -> None:
+    values = {
+        "database_url": URL,
+        "listen_database_url": URL,
+        "port": 8000,
+        "cors_origins": ("https://a.example", "https://b.example"),
+    }
+    table = {setting.name: setting for setting in SETTINGS}
+    assert {name: shown(table[name], value) for name, value in values.items()} == {
+        "database_url": "********",
+        "listen_database_url": "********",
+        "port": "8000",
+        "cors_origins": "https://a.example,https://b.example",
+    }
+
+
+def test_every_setting_that_may_hold_a_password_is_secret() -> None:
+    words = ("url", "key", "password", "token", "secret")
+    may = {setting.name for setting in SETTINGS if any(word in setting.name for word in words)}
+    secret = {setting.name for setting in SETTINGS if setting.secret}
+    assert {"database_url", "listen_database_url"} <= secret
+    assert may - {"mandrill_url"} <= secret
+
+
+def test_a_secret_that_is_not_set_is_shown_as_such() -> None:
+    database_url = next(setting for setting in SETTINGS if setting.name == "database_url")
+    assert shown(database_url, "") == ""
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    environment = {
+        "GATEWAY_PROT": "80",
+        "GATEWAY_PORT": "80",
+        "GATEWAY_TEST_DATABASE_URL": URL,
+        "PATH": "/bin",
+        "MY_GATEWAY_PORT": "1",
+        "GATEWAY_SERVICE_HOST": "10.0.0.1",
+    }
+    assert unknown(environment) == ["GATEWAY_PROT", "GATEWAY_SERVICE_HOST"]

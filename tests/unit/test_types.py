@@ -1,0 +1,208 @@
+"""Types: JSON values are taken as they are, text is turned into what the schema names."""
+
+from typing import Any
+
+import orjson
+import pytest
+from making import faults, judged, judged_text, match, params, refusal, route
+
+from gateway.validate import validate
+from gateway.values import Params
+
+INT_MAX = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "integer"}, 12),
+        ({"type": "integer"}, -INT_MAX),
+        ({"type": "integer"}, INT_MAX),
+        ({"type": "number"}, 1.5),
+        ({"type": "number"}, 12),
+        ({"type": "number"}, 1e300),
+        ({"type": "string"}, ""),
+        ({"type": "string"}, "12"),
+        ({"type": "boolean"}, False),
+        ({"type": "array"}, [1, "a", None]),
+        ({"type": ["integer", "null"]}, None),
+        ({"type": "object", "additionalProperties": True}, {"a": {"b": [1]}}),
+        ({}, {"a": [1, None]}),
+        (True, "anything"),
+    ],
+)
+def test_a_json_value_of_the_right_type_is_taken_as_it_is(schema: Any, value: object) -> None:
+    assert judged(params(a=schema), {"a": value}).params == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ("integer", "12"),
+        ("integer", 12.5),
+        ("integer", True),
+        ("integer", None),
+        ("integer", [12]),
+        ("number", "1.5"),
+        ("number", True),
+        ("string", 12),
+        ("string", True),
+        ("boolean", "true"),
+        ("boolean", 1),
+        ("boolean", 0),
+        ("array", "a,b"),
+        ("array", {"0": "a"}),
+        ("object", []),
+        ("object", "{}"),
+    ],
+)
+def test_a_json_value_of_another_type_is_not_turned(schema: str, value: object) -> None:
+    slug, entries = faults(params(a={"type": schema}), {"a": value})
+    assert (slug, len(entries), entries[0][:3]) == ("invalid-param", 1, "a: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "whole"), [(12.0, 12), (-0.0, 0), (1e3, 1000), (9007199254740992.0, 2**53)]
+)
+def test_a_whole_number_is_an_integer(value: float, whole: int) -> None:
+    nested = params(
+        a={"type": "integer"},
+        list={"type": "array", "items": {"type": "integer"}},
+        deep=params(a={"type": "integer"}),
+        free={"type": "array", "items": params(a={"type": ["integer", "null"]})},
+    )
+    given = {"a": value, "list": [value], "deep": {"a": value}, "free": [{"a": value}]}
+    settled = judged(nested, given).params
+    assert settled == {"a": whole, "list": [whole], "deep": {"a": whole}, "free": [{"a": whole}]}
+    numbers = [settled["a"], settled["list"][0], settled["deep"]["a"], settled["free"][0]["a"]]
+    assert {type(number) for number in numbers} == {int}
+
+
+@pytest.mark.parametrize("type_", ["number", ["integer", "number"]])
+def test_a_number_that_may_have_a_fraction_stays_one(type_: object) -> None:
+    assert type(judged(params(a={"type": type_}), {"a": 12.0}).params["a"]) is float
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9223372036854775808",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "9223372036854775808.0",
+        "-9223372036854775808.0",
+        "1e19",
+        "-1e300",
+    ],
+)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer"},
+        {"type": ["integer", "null"]},
+        {"type": "integer", "minimum": -(10**30), "maximum": 10**30},
+        {"$ref": "#/$defs/whole"},
+        {"allOf": [{"type": "integer"}]},
+    ],
+    ids=["type", "types", "wider-bounds", "ref", "all-of"],
+)
+def test_an_integer_that_postgresql_cannot_hold_is_invalid(schema: Any, text: str) -> None:
+    document = {**params(a=schema), "$defs": {"whole": {"type": "integer"}}}
+    slug, entries = faults(document, {"a": orjson.loads(text)})
+    assert (slug, len(entries), entries[0][:3]) == ("invalid-param", 1, "a: ")
+
+
+def test_the_bounds_hold_under_the_older_name_of_definitions_too() -> None:
+    document = {
+        **params(a={"$ref": "#/definitions/whole"}),
+        "definitions": {"whole": {"type": "integer"}},
+    }
+    assert faults(document, {"a": 2**63})[0] == "invalid-param"
+
+
+def test_the_bounds_of_a_schema_stay_narrower() -> None:
+    schema = params(a={"type": "integer", "minimum": 1, "maximum": 250})
+    assert judged(schema, {"a": 250}).params == {"a": 250}
+    assert faults(schema, {"a": 251}) == ("invalid-param", ["a: must be at most 250"])
+    assert faults(schema, {"a": 0}) == ("invalid-param", ["a: must be at least 1"])
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [
+        ("integer", "12", 12),
+        ("integer", "-12", -12),
+        ("integer", str(INT_MAX), INT_MAX),
+        ("number", "1.5", 1.5),
+        ("number", "-2", -2.0),
+        ("number", "1e3", 1000.0),
+        ("boolean", "true", True),
+        ("boolean", "false", False),
+        ("boolean", "1", True),
+        ("boolean", "0", False),
+        ("string", "12", "12"),
+        ("string", "true", "true"),
+        ("array", "a,b", ["a", "b"]),
+        ("array", ["a", "b"], ["a", "b"]),
+        ("array", {"1": "b", "0": "a"}, ["a", "b"]),
+    ],
+)
+def test_text_is_turned_into_the_type_that_the_schema_names(
+    type_: str, text: object, value: object
+) -> None:
+    turned = judged_text(params(a={"type": type_}), {"a": text}).params
+    assert turned == {"a": value}
+    assert type(turned["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        ("integer", ""),
+        ("integer", "x"),
+        ("integer", "1.0"),
+        ("integer", "1e3"),
+        ("integer", "+1"),
+        ("integer", " 1"),
+        ("integer", "1\n"),
+        ("integer", "1_000"),
+        ("integer", "٣"),
+        ("integer", "\N{FULLWIDTH DIGIT ONE}"),
+        ("integer", str(INT_MAX + 1)),
+        ("integer", str(-INT_MAX - 1)),
+        ("integer", "9" * 30),
+        ("integer", "9" * 5000),
+        ("number", ""),
+        ("number", "NaN"),
+        ("number", "Infinity"),
+        ("number", "1e999"),
+        ("number", "-1e999"),
+        ("number", "9" * 400),
+        ("number", "1_0"),
+        ("number", "٣"),
+        ("number", "0x10"),
+        ("boolean", "TRUE"),
+        ("boolean", "yes"),
+        ("boolean", ""),
+        ("boolean", "2"),
+        ("object", "{}"),
+        ("object", "x"),
+        ("object", ["x"]),
+        ("string", ["x"]),
+        ("string", {"x": "y"}),
+        ("array", {"x": "y"}),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_text_that_cannot_be_turned_is_invalid(type_: str, text: object) -> None:
+    refused = refusal(lambda: judged_text(params(a={"type": type_}), {"a": text}))
+    assert (refused.slug, [error["attr"] for error in refused.errors]) == ("invalid-param", ["a"])
+
+
+def test_text_and_json_may_stand_side_by_side() -> None:
+    schema = params(text={"type": "integer"}, json={"type": "string"})
+    found = match(route(schema=schema))
+    given = Params({"text": "12", "json": "12"}, frozenset({"text"}), holds_nul=False)
+    assert validate(given, found).params == {"text": 12, "json": "12"}

@@ -1,0 +1,127 @@
+"""The words of entries: short, for the caller, and never with a value in them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from making import examples, faults, judged, params, refusal
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "words"),
+    [
+        ({"type": "integer"}, "x", "must be an integer between -(2^63-1) and 2^63-1"),
+        ({"type": "number"}, "x", "must be a number"),
+        ({"type": "string"}, 1, "must be text"),
+        ({"type": "boolean"}, 1, "must be true or false"),
+        ({"type": "array"}, 1, "must be a list"),
+        ({"type": "object", "properties": {}}, 1, "must be an object"),
+        ({"type": "null"}, 1, "must be null"),
+        ({"type": ["string", "boolean"]}, 1, "must be true or false or text"),
+        ({"enum": ["a", "b"]}, "x", "must be one of a, b"),
+        ({"enum": [1, True, None]}, "x", "must be one of 1, true, null"),
+        ({"const": "yes"}, "x", "must be yes"),
+        ({"const": None}, "x", "must be null"),
+        ({"minLength": 1}, "", "empty"),
+        ({"minLength": 2}, "x", "is shorter than 2"),
+        ({"maxLength": 2}, "xyz", "is longer than 2 characters"),
+        ({"minimum": 2}, 1, "must be at least 2"),
+        ({"maximum": 2}, 3, "must be at most 2"),
+        ({"exclusiveMinimum": 2}, 2, "must be more than 2"),
+        ({"exclusiveMaximum": 2}, 2, "must be less than 2"),
+        ({"multipleOf": 5}, 6, "must be a multiple of 5"),
+        ({"minItems": 2}, [1], "must have at least 2 items"),
+        ({"maxItems": 1}, [1, 2], "must have at most 1 items"),
+        ({"minProperties": 2}, {"x": 1}, "must have at least 2 keys"),
+        ({"maxProperties": 1}, {"x": 1, "y": 2}, "must have at most 1 keys"),
+        ({"uniqueItems": True}, [1, 1], "must not have an item twice"),
+        ({"pattern": "^a$"}, "x", "has the wrong format"),
+        ({"format": "email"}, "x", "is not a valid email"),
+        ({"format": "date-time"}, "x", "is not a valid date-time"),
+        ({"not": {}}, "x", "is invalid"),
+        ({"contains": {"type": "integer"}}, ["x"], "is invalid"),
+        (
+            {"anyOf": [{"type": "integer"}, {"type": "boolean"}]},
+            "x",
+            "fits none of the forms that are allowed",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_each_keyword_has_its_words(schema: dict[str, Any], value: object, words: str) -> None:
+    assert faults(params(a=schema), {"a": value}) == ("invalid-param", [f"a: {words}"])
+
+
+def test_a_property_that_must_not_be_there_is_not_allowed() -> None:
+    assert faults(params(a=False), {"a": 1}) == ("invalid-param", ["a: is not allowed"])
+    assert judged(params(a=False, b={}), {"b": 1}).params == {"b": 1}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")], ids=["all-of-two", "two-of-three"])
+def test_a_value_that_fits_more_forms_than_one_lacks_nothing(names: tuple[str, ...]) -> None:
+    schema = {**params(), "oneOf": [{"required": [name]} for name in names]}
+    slug, entries = faults(schema, {"a": 1, "b": 1})
+    assert (slug, len(entries)) == ("invalid-param", 1)
+    assert "fits none" not in entries[0]
+
+
+def test_the_same_fault_found_twice_is_told_once() -> None:
+    twice = {"allOf": [{"required": ["a"]}, {"required": ["a"]}], "required": ["a"], **params()}
+    assert faults(twice, {}) == ("missing-param", ["a: missing"])
+
+
+_KEYWORDS: dict[str, Any] = {
+    "type": {"type": "integer"},
+    "types": {"type": ["boolean", "null"]},
+    "const": {"const": 5},
+    "enum": {"enum": ["a", "b"]},
+    "pattern": {"pattern": "^[0-9]$"},
+    "email": {"type": "string", "format": "email"},
+    "date": {"type": "string", "format": "date"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "short": {"maxLength": 1},
+    "long": {"minLength": 1000},
+    "not": {"not": {"type": "string"}},
+    "any": {"anyOf": [{"type": "integer"}, {"required": ["x"], "type": "object"}]},
+    "one": {"oneOf": [{"type": "integer"}, {"maxLength": 2}]},
+    "both": {"oneOf": [{"type": "string"}, {"minLength": 1}]},
+    "if": {"if": {"type": "string"}, "then": {"maxLength": 1}},
+    "never": {"not": {}},
+    "all": {"allOf": [{"type": "array"}, {"pattern": "^[0-9]$"}]},
+    "ref": {"$ref": "#/$defs/whole"},
+    "object": params(),
+}
+_INSIDE: dict[str, tuple[Any, Any]] = {
+    "items": ({"items": {"type": "integer"}}, lambda secret: [1, secret]),
+    "unique": ({"uniqueItems": True}, lambda secret: [secret, secret]),
+    "contains": ({"contains": {"type": "integer"}}, lambda secret: [secret]),
+    "few": ({"minItems": 2}, lambda secret: [secret]),
+    "many": ({"maxItems": 1}, lambda secret: [secret, secret]),
+    "prefix": ({"prefixItems": [{"type": "integer"}]}, lambda secret: [secret]),
+    "closed": ({"additionalProperties": False}, lambda secret: {"x": secret}),
+    "unevaluated": ({"unevaluatedProperties": False}, lambda secret: {"x": secret}),
+    "map": ({"additionalProperties": {"type": "integer"}}, lambda secret: {"x": secret}),
+    "fewer": ({"minProperties": 2}, lambda secret: {"x": secret}),
+    "names": ({"propertyNames": {"maxLength": 2}}, lambda secret: {secret: 1}),
+    "needs": ({"dependentRequired": {"x": ["y"]}}, lambda secret: {"x": secret}),
+}
+_no_nul = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+_secrets = st.builds("hunter2 {}".format, st.text(_no_nul, max_size=12))
+
+
+@examples
+@given(_secrets)
+def test_no_entry_ever_quotes_a_value(secret: str) -> None:
+    schema = {
+        **params(**_KEYWORDS, **{name: inside for name, (inside, _) in _INSIDE.items()}),
+        "$defs": {"whole": {"type": "integer"}},
+    }
+    values = {
+        **dict.fromkeys(_KEYWORDS, secret),
+        **{name: made(secret) for name, (_, made) in _INSIDE.items()},
+    }
+    refused = refusal(lambda: judged(schema, values))
+    named = {error["attr"].partition(".")[0] for error in refused.errors}
+    assert named == {*_KEYWORDS, *_INSIDE}
+    assert "hunter2" not in f"{refused}{refused.message}{refused.errors}"
