@@ -135,6 +135,8 @@ class Supervisor:
             time.sleep(RESTART_PAUSE)
             self._restart_dead()
         self._tell_all(signal.SIGTERM)
+        # The workers have the socket as their own; ours would keep callers waiting in its queue.
+        self._listener.close()
         for worker in self._workers:
             worker.wait()
 

@@ -94,6 +94,7 @@ class Pool:
     async def close(self) -> None:
         """Close what is idle; a connection in use is closed when it comes back."""
         self._closing = True
+        self._fail_waiters(UnavailableError("the gateway is stopping"))
         while self._idle:
             await self._idle.popleft().close()
 
@@ -114,6 +115,7 @@ class Pool:
         try:
             return await connect(self._dsn)
         except UnavailableError as error:
+            self._spare += 1
             self._fail_waiters(error)
             raise
         except BaseException:
@@ -146,7 +148,6 @@ class Pool:
 
     def _fail_waiters(self, error: UnavailableError) -> None:
         """Whoever waits would only meet the same: say so at once rather than one by one."""
-        self._spare += 1
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

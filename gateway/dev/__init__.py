@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -36,6 +37,8 @@ def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     Raises EmbeddedError, ServeError, ManifestError, MigrationError, UnavailableError.
     """
     folder = Path(settings.data_dir)
+    # Until uvicorn listens to signals SIGTERM is Ctrl-C: both stop the database on their way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.closing(server.listen(settings.host, settings.port)) as listener,
         _database(settings, folder) as ready,
@@ -52,6 +55,10 @@ def _database(settings: Settings, folder: Path) -> Iterator[Settings]:
     with Cluster(folder) as cluster:
         url = cluster.url()
         yield replace(settings, database_url=url, listen_database_url=url)
+
+
+def _is_source(_: watchfiles.Change, path: str) -> bool:
+    return Path(path).suffix in {".yaml", ".yml", ".json", ".py", ".sql"}
 
 
 class _Dev:
@@ -104,20 +111,31 @@ class _Dev:
 
     async def _watch(self, worker: Worker) -> None:
         """On each save import the services anew and apply the manifest; a mistake is only told."""
-        places = [*watched(self._manifest), package_folder("services")]
-        async for _ in watchfiles.awatch(*places, debounce=200, step=50):
+        while True:
+            folders = self._folders()
+            async for _ in watchfiles.awatch(
+                *folders, watch_filter=_is_source, debounce=200, step=50, recursive=False
+            ):
+                await self._reload(worker)
+                if self._folders() != folders:
+                    break
+
+    def _folders(self) -> list[Path]:
+        return [*watched(self._manifest), package_folder("services")]
+
+    async def _reload(self, worker: Worker) -> None:
+        try:
+            actions.forget()
+            worker.pipeline.actions = Actions.load()
+            connection = await connect(self._settings.database_url)
             try:
-                actions.forget()
-                worker.pipeline.actions = Actions.load()
-                connection = await connect(self._settings.database_url)
-                try:
-                    await self._apply(connection)
-                finally:
-                    await connection.close()
-            except ManifestError as error:
-                self._say(f"not applied:\n{error}")
-            except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
-                self._say(f"not reloaded: {type(error).__name__}: {error}")
+                await self._apply(connection)
+            finally:
+                await connection.close()
+        except ManifestError as error:
+            self._say(f"not applied:\n{error}")
+        except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
+            self._say(f"not reloaded: {type(error).__name__}: {error}")
 
     async def _greet(self, worker: Worker, url: str, tokens: dict[str, str]) -> None:
         await worker.registry.wait_loaded(60)
@@ -142,5 +160,6 @@ class _Dev:
         document = {"url": url, "database_url": self._settings.database_url, "tokens": tokens}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fchmod(handle, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

@@ -13,7 +13,7 @@ import orjson
 
 from gateway import paths, statuses
 from gateway.manifest import params
-from gateway.manifest.read import Document, Fault, ManifestError, Place, files, read
+from gateway.manifest.read import Document, Fault, ManifestError, Place, read
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
 _UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
@@ -47,8 +47,14 @@ def check(path: Path) -> list[Desired]:
 
 
 def watched(path: Path) -> list[Path]:
-    """The files and folders whose change may change what `check` answers."""
-    return [place for place in (*files(path), schema_folder(path)) if place.exists()]
+    """The folders in which a change may change what `check` answers.
+
+    Not files: many editors save by putting a new file in the place of the old one.
+    """
+    schemas = schema_folder(path)
+    inside = [place for place in schemas.rglob("*") if place.is_dir()]
+    around = path if path.is_dir() else path.resolve().parent
+    return [around, *([schemas] if schemas.is_dir() else []), *inside]
 
 
 def schema_folder(path: Path) -> Path:

@@ -1,0 +1,253 @@
+"""Applying a manifest: one revision for each change, one transaction, one apply at a time."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from harness import execute, on
+from manifests import Routes, applied, desired, locked, migrated, stored
+
+from gateway.manifest.apply import apply
+from gateway.manifest.read import ManifestError
+from gateway.registry import store
+
+ONE: Routes = {"things.create": {}, "things.read": {"method": "GET"}}
+
+
+@pytest.fixture
+async def registry(empty_database: str) -> str:
+    """The address of a database with an empty registry."""
+    await migrated(empty_database)
+    return empty_database
+
+
+async def test_the_first_apply_is_revision_1(registry: str, tmp_path: Path) -> None:
+    done = await applied(registry, desired(tmp_path, ONE), actor="ada", message="we go live")
+    assert done.revision == 1
+    assert {(change.verb, change.kind, change.name) for change in done.changes} == {
+        ("add", "service", "things"),
+        ("add", "route", "things.create"),
+        ("add", "route", "things.read"),
+    }
+    [revision] = (await stored(registry))["revisions"].values()
+    assert revision == {
+        "id": 1,
+        "namespace": "test",
+        "applied_by": "ada",
+        "message": "we go live",
+        "changes": [
+            {"verb": change.verb, "kind": change.kind, "name": change.name}
+            for change in done.changes
+        ],
+    }
+
+
+async def test_what_is_applied_is_what_a_worker_loads(registry: str, tmp_path: Path) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    table = await on(registry, store.load)
+    assert table.revision == 1
+    assert {(route.method, route.path) for route in table.routes.values()} == {
+        ("POST", "/api/v1/things/create"),
+        ("GET", "/api/v1/things/read"),
+    }
+    assert [*table.services] == ["things"]
+
+
+async def test_where_nothing_changes_there_is_no_revision(registry: str, tmp_path: Path) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    before = await stored(registry)
+    again = await applied(registry, desired(tmp_path, ONE))
+    assert (again.revision, again.changes, again.left_alone) == (1, [], [])
+    assert await stored(registry) == before
+
+
+async def test_an_empty_registry_stays_at_revision_0(registry: str, tmp_path: Path) -> None:
+    assert (await applied(registry, desired(tmp_path, {}))).revision == 0
+
+
+async def test_a_changed_field_is_a_revision_that_touches_one_record(
+    registry: str, tmp_path: Path
+) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    before = await stored(registry)
+    done = await applied(registry, desired(tmp_path, {**ONE, "things.create": {"title": "New"}}))
+    [change] = done.changes
+    assert (change.verb, change.kind, change.name) == ("change", "route", "things.create")
+    assert [*change.fields()] == [("title", "T", "New")]
+    after = await stored(registry)
+    assert done.revision == 2
+    assert after["routes"]["things.create"].pop("revision") == 2
+    assert after["routes"]["things.create"]["record"].pop("title") == "New"
+    for row in before["routes"]["things.create"], before["routes"]["things.create"]["record"]:
+        row.pop("revision", None)
+        row.pop("title", None)
+    assert {**after, "revisions": None} == {**before, "revisions": None}
+
+
+async def test_a_changed_schema_replaces_the_one_that_no_route_uses_any_more(
+    registry: str, tmp_path: Path
+) -> None:
+    await applied(registry, desired(tmp_path, {"things.create": {}, "things.update": {}}))
+    assert len((await stored(registry))["schemas"]) == 1
+    params = {"properties": {"n": {"type": "integer"}}}
+    for routes, count in [
+        ({"things.create": {"params": params}, "things.update": {}}, 2),
+        ({"things.create": {"params": params}, "things.update": {"params": params}}, 1),
+    ]:
+        [change] = (await applied(registry, desired(tmp_path, routes))).changes
+        assert [name for name, _, _ in change.fields()] == ["params"]
+        assert len((await stored(registry))["schemas"]) == count
+
+
+async def test_what_the_manifest_leaves_out_is_left_alone_without_prune(
+    registry: str, tmp_path: Path
+) -> None:
+    await applied(registry, desired(tmp_path, {**ONE, "parts.create": {}}))
+    before = await stored(registry)
+    done = await applied(registry, desired(tmp_path, ONE))
+    assert (done.revision, done.changes) == (1, [])
+    assert sorted(done.left_alone) == ["parts", "parts.create"]
+    assert await stored(registry) == before
+
+
+async def test_prune_deletes_what_the_manifest_leaves_out(registry: str, tmp_path: Path) -> None:
+    await applied(registry, desired(tmp_path, {**ONE, "parts.create": {}}))
+    done = await applied(registry, desired(tmp_path, ONE), prune=True)
+    assert (done.revision, done.left_alone) == (2, [])
+    assert {(change.verb, change.kind, change.name) for change in done.changes} == {
+        ("delete", "route", "parts.create"),
+        ("delete", "service", "parts"),
+    }
+    after = await stored(registry)
+    assert [*after["routes"]] == ["things.create", "things.read"]
+    assert [*after["services"]] == ["things"]
+
+
+async def test_prune_leaves_other_namespaces_alone(registry: str, tmp_path: Path) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    await applied(registry, desired(tmp_path, {"parts.create": {}}, "other"))
+    before = await stored(registry)
+    done = await applied(registry, desired(tmp_path, {}, "other"), prune=True)
+    assert {change.name for change in done.changes} == {"parts", "parts.create"}
+    after = await stored(registry)
+    things = ("things", "things.create", "things.read")
+    for table in ("services", "routes"):
+        kept = {name: row for name, row in before[table].items() if name in things}
+        assert after[table] == kept
+
+
+async def test_a_route_that_moves_to_another_path_frees_the_old_one(
+    registry: str, tmp_path: Path
+) -> None:
+    await applied(registry, desired(tmp_path, {"things.a": {"path": "/a"}}))
+    routes = {"things.a": {"path": "/b"}, "things.b": {"path": "/a"}}
+    assert (await applied(registry, desired(tmp_path, routes))).revision == 2
+
+
+async def refused(registry: str, tmp_path: Path, routes: Routes) -> str:
+    """Why another namespace cannot have these routes; nothing is written."""
+    before = await stored(registry)
+    with pytest.raises(ManifestError) as error:
+        await applied(registry, desired(tmp_path, routes, "other"))
+    assert await stored(registry) == before
+    return str(error.value)
+
+
+async def test_a_name_of_another_namespace_is_refused(registry: str, tmp_path: Path) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    message = await refused(registry, tmp_path, {"things.create": {}, "parts.create": {}})
+    assert message.splitlines() == [
+        "other: routes: things.create: belongs to namespace test",
+        "other: services: things: belongs to namespace test",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [("/a/b", "/a/b"), ("/a/{id:int}", "/a/{n:int}"), ("/a/{id}", "/a/{name}")],
+)
+async def test_a_clash_of_shapes_across_namespaces_is_refused(
+    registry: str, tmp_path: Path, here: str, there: str
+) -> None:
+    inner: dict[str, Any] = {"properties": {"id": {}, "n": {}, "name": {}}}
+    await applied(registry, desired(tmp_path, {"things.a": {"path": here, "params": inner}}))
+    routes = {"parts.a": {"path": there, "params": inner}, "parts.b": {}}
+    message = await refused(registry, tmp_path, routes)
+    assert "things.a" in message
+    assert "parts.a" in message
+    assert "same method and shape" in message
+
+
+async def test_two_applies_at_once_come_one_after_the_other(registry: str, tmp_path: Path) -> None:
+    many: Routes = {f"things.a{n}": {} for n in range(40)}
+    first = desired(tmp_path, many)
+    second = desired(tmp_path, {f"parts.a{n}": {} for n in range(40)}, "other")
+    done = await asyncio.gather(applied(registry, first), applied(registry, second))
+    assert sorted(each.revision for each in done) == [1, 2]
+    assert [len(each.changes) for each in done] == [41, 41]
+    after = await stored(registry)
+    assert sorted(after["revisions"]) == [1, 2]
+    assert len(after["routes"]) == 80
+    for each, namespace in zip(done, ("test", "other"), strict=True):
+        rows = [row for row in after["routes"].values() if row["namespace"] == namespace]
+        assert {row["revision"] for row in rows} == {each.revision}
+
+
+async def test_of_equal_applies_at_once_one_writes(registry: str, tmp_path: Path) -> None:
+    what = desired(tmp_path, ONE)
+    done = await asyncio.gather(*(applied(registry, what) for _ in range(8)))
+    assert {each.revision for each in done} == {1}
+    assert sorted(len(each.changes) for each in done) == [0] * 7 + [3]
+
+
+KILL_WHO_WAITS = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and wait_event_type = 'Lock'
+"""
+
+
+async def test_an_apply_whose_backend_is_killed_leaves_the_old_registry_whole(
+    registry: str, tmp_path: Path
+) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    before = await stored(registry)
+    changed: Routes = {
+        "things.create": {"title": "New"},
+        "parts.create": {"params": {"title": "Parts"}},
+    }
+    # An apply may read the schemas; when it is to write one, it has written the services.
+    async with asyncio.timeout(20), locked(registry, "gateway.schemas", "exclusive"):
+        cut = asyncio.create_task(applied(registry, desired(tmp_path, changed), prune=True))
+        while not await execute(registry, KILL_WHO_WAITS):
+            assert not cut.done()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await cut
+    assert await stored(registry) == before
+    assert (await applied(registry, desired(tmp_path, changed), prune=True)).revision == 2
+
+
+async def test_an_apply_that_fails_at_its_last_row_leaves_the_old_registry_whole(
+    registry: str, tmp_path: Path
+) -> None:
+    await applied(registry, desired(tmp_path, ONE))
+    before = await stored(registry)
+    await execute(registry, "alter table gateway.routes add check (name <> 'things.z')")
+    many: Routes = {f"things.{letter}": {} for letter in "abcdz"}
+    with pytest.raises(asyncpg.CheckViolationError):
+        await applied(registry, desired(tmp_path, many), prune=True)
+    assert await stored(registry) == before
+
+
+async def test_an_apply_inside_a_transaction_that_fails_later_leaves_nothing(
+    registry: str, tmp_path: Path
+) -> None:
+    async def both(connection: Any) -> None:
+        async with connection.transaction():
+            await apply(connection, desired(tmp_path, {"things.a": {}}), actor="tests")
+            await apply(connection, desired(tmp_path, {"things.a": {}}, "other"), actor="tests")
+
+    with pytest.raises(ManifestError, match="belongs to namespace test"):
+        await on(registry, both)
+    assert not any((await stored(registry)).values())

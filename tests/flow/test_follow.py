@@ -1,0 +1,323 @@
+"""Following the registry: over lost notices, lost connections and rows that cannot be built."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import ROOT, Client, Server, execute, on, serving, until
+from manifests import Routes, applied, desired, locked, migrated
+
+from gateway import Call, Reply
+from gateway.actions import Actions
+from gateway.database.pool import Connection
+from gateway.manifest.check import Desired, check
+from gateway.registry import follow, store
+from gateway.registry.follow import Registry
+from gateway.registry.records import Service
+from gateway.registry.table import Table
+
+ONE: Routes = {"things.create": {}}
+TWO: Routes = {"things.create": {"title": "New"}, "things.read": {}}
+
+
+@pytest.fixture
+async def url(empty_database: str, tmp_path: Path) -> str:
+    """The address of a database whose registry is at revision 1."""
+    await migrated(empty_database)
+    await applied(empty_database, desired(tmp_path, ONE))
+    return empty_database
+
+
+@asynccontextmanager
+async def following(url: str) -> AsyncIterator[Registry]:
+    registry = Registry(url)
+    task = asyncio.create_task(registry.follow())
+    try:
+        yield registry
+        assert not task.done(), "the follower has given up"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def at(registry: Registry, revision: int) -> None:
+    """Wait until a revision is served, and all is well."""
+
+    def is_served() -> bool:
+        table = registry.current
+        return table is not None and table.revision == revision and registry.trouble is None
+
+    await until(is_served)
+
+
+@pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave NOTIFY as the only way: the next poll comes after the test."""
+    monkeypatch.setattr(follow, "POLL_EVERY", 600.0)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll and connect again at once."""
+    monkeypatch.setattr(follow, "POLL_EVERY", 0.02)
+    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.05)
+
+
+NEXT_REVISION = """
+insert into gateway.revisions (id, namespace, applied_by, changes)
+select max(id) + 1, 'test', 'nobody', '[]' from gateway.revisions
+"""
+KILL_OTHERS = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+async def test_the_newest_revision_is_loaded_at_the_start(url: str) -> None:
+    async with following(url) as registry:
+        assert await registry.wait_loaded(10)
+        await at(registry, 1)
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_a_notice_brings_the_new_revision(url: str, tmp_path: Path) -> None:
+    async with following(url) as registry:
+        await at(registry, 1)
+        before = registry.current
+        await applied(url, desired(tmp_path, TWO))
+        await at(registry, 2)
+    assert before is not None
+    assert registry.current is not None
+    assert [*registry.current.routes] == ["things.create", "things.read"]
+    assert registry.current.routes["things.create"].title == "New"
+    assert [*before.routes] == ["things.create"]
+    assert before.routes["things.create"].title == "T"
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_many_notices_in_a_row_end_at_the_newest(url: str, tmp_path: Path) -> None:
+    async with following(url) as registry:
+        await at(registry, 1)
+        for number in range(20):
+            await applied(url, desired(tmp_path, {"things.create": {"title": str(number)}}))
+        await at(registry, 21)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_lost_notice_is_made_up_for_by_the_poll(url: str) -> None:
+    async with following(url) as registry:
+        await at(registry, 1)
+        await execute(url, NEXT_REVISION)  # as an apply does, but without its notice
+        await at(registry, 2)
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_a_lost_listener_comes_back_and_looks_at_once(url: str, tmp_path: Path) -> None:
+    async with following(url) as registry:
+        await at(registry, 1)
+        for revision in (2, 3, 4):
+            await execute(url, KILL_OTHERS)
+            title = {"title": str(revision)}
+            await applied(url, desired(tmp_path, {"things.create": title}))
+            await at(registry, revision)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_while_the_database_is_gone_the_last_table_stays(
+    url: str, postgres: Server, tmp_path: Path
+) -> None:
+    [row] = await execute(url, "select current_database()")
+    allow = f'alter database "{row[0]}" with allow_connections'
+    async with following(url) as registry:
+        await at(registry, 1)
+        await execute(postgres.admin, f"{allow} false")
+        await execute(
+            postgres.admin,
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1",
+            row[0],
+        )
+        await until(lambda: registry.trouble and "cannot be used" in registry.trouble)
+        assert registry.current is not None
+        assert registry.current.revision == 1
+        await execute(postgres.admin, f"{allow} true")
+        await applied(url, desired(tmp_path, TWO))
+        await at(registry, 2)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_database_without_tables_is_told_and_waited_for(
+    empty_database: str, tmp_path: Path
+) -> None:
+    async with following(empty_database) as registry:
+        await until(lambda: registry.trouble and "gateway migrate" in registry.trouble)
+        assert registry.current is None
+        assert not await registry.wait_loaded(0.01)
+        await migrated(empty_database)
+        await at(registry, 0)
+        await applied(empty_database, desired(tmp_path, ONE))
+        await at(registry, 1)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_query_that_the_server_cancels_does_not_end_the_following(
+    url: str, tmp_path: Path
+) -> None:
+    cancel = (
+        "select pg_cancel_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    async with following(url) as registry:
+        await at(registry, 1)
+        async with asyncio.timeout(20), locked(url, "gateway.revisions"):
+            while not await execute(url, cancel):
+                continue
+            await until(lambda: registry.trouble is not None)
+        await applied(url, desired(tmp_path, TWO))
+        await at(registry, 2)
+
+
+BROKEN = [
+    "update gateway.routes set record = '{}'",
+    "update gateway.routes set record = record - 'auth'",
+    """update gateway.routes set record = record || '{"path": "nowhere"}'""",
+    "update gateway.services set record = '{}'",
+]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("corrupt", BROKEN)
+async def test_a_revision_that_cannot_be_built_leaves_the_last_one_in_place(
+    url: str, tmp_path: Path, corrupt: str
+) -> None:
+    async with following(url) as registry:
+        await at(registry, 1)
+        before = registry.current
+        await execute(url, corrupt)
+        await execute(url, NEXT_REVISION)
+        await until(lambda: registry.trouble)
+        assert registry.trouble is not None
+        assert registry.trouble.startswith("revision 2 cannot be built: ")
+        assert registry.current is before
+        await applied(url, desired(tmp_path, TWO))
+        await at(registry, 3)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_trouble_that_lasts_is_logged_once(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = 0
+
+    async def fails(_: Connection) -> Table:
+        nonlocal looks
+        looks += 1
+        raise KeyError
+
+    async with following(url) as registry:
+        await at(registry, 1)
+        monkeypatch.setattr(store, "load", fails)
+        await execute(url, NEXT_REVISION)
+        await until(lambda: looks >= 5)
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in errors] == [registry.trouble]
+
+
+async def ready(client: Client) -> tuple[int, dict[str, Any]]:
+    response = await client._http.get("/-/ready")
+    return response.status_code, response.json()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_worker_that_is_behind_serves_on_and_says_so(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(database, tokens) as client:
+        code, body = await ready(client)
+        assert (code, body["ready"], body["degraded"]) == (200, True, False)
+        await execute(database, "update gateway.routes set record = '{}'")
+        await execute(database, NEXT_REVISION)
+        await until(lambda: client.worker.registry.trouble)
+        code, body = await ready(client)
+        assert (code, body["ready"], body["degraded"]) == (200, True, True)
+        assert "cannot be built" in body["trouble"]
+        response = await client.create_stage(order_id=7)
+        assert response.status_code == 200
+        assert int(response.headers["x-registry-revision"]) == body["revision"]
+
+
+def plano(title: str) -> Desired:
+    """The repository's manifest with another title for one route."""
+    [made] = check(ROOT / "routes.yaml")
+    made.routes["order_stages.create"].record["title"] = title
+    return made
+
+
+async def test_a_request_in_flight_sees_one_table_only(
+    database: str, tokens: dict[str, str]
+) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def titles(call: Call) -> Reply:
+        before = call.route.title
+        entered.set()
+        await leave.wait()
+        return Reply([before, call.route.title])
+
+    actions = Actions({"order_stages.create": titles})
+    async with serving(database, tokens, actions=actions) as client:
+        registry = client.worker.registry
+        assert registry.current is not None
+        old = registry.current.revision
+        in_flight = asyncio.create_task(client.create_stage(order_id=7))
+        await entered.wait()
+        new = (await applied(database, plano("New"))).revision
+        await at(registry, new)
+        leave.set()
+        answers = [await in_flight, await client.create_stage(order_id=7)]
+    assert [int(answer.headers["x-registry-revision"]) for answer in answers] == [old, new]
+    title = "Order Stages Create API"
+    assert [answer.json()["data"] for answer in answers] == [[title, title], ["New", "New"]]
+
+
+async def test_no_request_is_refused_while_routes_change(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async def done(_: Call) -> Reply:
+        return Reply()
+
+    async def change() -> None:
+        for number in range(3):
+            await applied(database, plano(f"Title {number}"))
+
+    actions = Actions({"order_stages.create": done})
+    async with serving(database, tokens, actions=actions) as client:
+        changing = asyncio.create_task(change())
+        revisions: list[int] = []
+        while not changing.done() or len(set(revisions)) < 2:
+            await asyncio.sleep(0.005)
+            answer = await client.create_stage(order_id=7)
+            assert answer.status_code == 200, answer.text
+            revisions.append(int(answer.headers["x-registry-revision"]))
+        await changing
+    assert revisions == sorted(revisions)
+
+
+async def test_a_load_sees_nothing_of_an_apply_that_commits_meanwhile(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.services
+
+    async def overtaken(connection: Connection) -> list[Service]:
+        await applied(url, desired(tmp_path, TWO))
+        return await real(connection)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "services", overtaken)
+        old = await on(url, store.load)
+    assert (old.revision, old.routes["things.create"].title, len(old.routes)) == (1, "T", 1)
+    new = await on(url, store.load)
+    assert (new.revision, new.routes["things.create"].title, len(new.routes)) == (2, "New", 2)

@@ -1,0 +1,150 @@
+"""Migrations: each file once, in order, in a transaction of its own, one process at a time."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+from harness import execute, on
+
+from gateway.database.migrate import (
+    Migration,
+    MigrationError,
+    find,
+    find_all,
+    migrate,
+    package_folder,
+)
+from gateway.database.pool import Connection
+
+
+async def run(url: str, migrations: list[Migration]) -> list[str]:
+    names: list[str] = await on(url, lambda db: migrate(db, migrations))
+    return names
+
+
+async def log(url: str) -> list[str]:
+    """What the migrations of these tests have written, in order."""
+    return [row["entry"] for row in await execute(url, "select entry from log order by id")]
+
+
+async def recorded(url: str) -> list[str]:
+    rows = await execute(url, "select name from gateway.migrations order by applied_at, name")
+    return [row["name"] for row in rows]
+
+
+CREATE = "create table log (id serial primary key, entry text not null);"
+
+
+def entry(number: int, more: str = "") -> Migration:
+    """A migration that writes to the log; the first makes it."""
+    text = f"{CREATE if number == 1 else ''} insert into log (entry) values ('{number}'); {more}"
+    return Migration(f"test/{number:04}_entry.sql", text)
+
+
+THREE = [entry(1), entry(2), entry(3)]
+NAMES = [migration.name for migration in THREE]
+
+
+async def test_files_are_applied_in_order_and_once(empty_database: str) -> None:
+    assert await run(empty_database, THREE) == NAMES
+    assert await log(empty_database) == ["1", "2", "3"]
+    assert await recorded(empty_database) == NAMES
+
+
+async def test_a_second_run_applies_nothing(empty_database: str) -> None:
+    await run(empty_database, THREE)
+    assert await run(empty_database, THREE) == []
+    assert await log(empty_database) == ["1", "2", "3"]
+
+
+async def test_only_what_is_new_is_applied(empty_database: str) -> None:
+    await run(empty_database, THREE[:2])
+    assert await run(empty_database, THREE) == NAMES[2:]
+    assert await log(empty_database) == ["1", "2", "3"]
+
+
+EDITED = Migration(NAMES[1], THREE[1].text + " -- better")
+REFUSED = [
+    ([THREE[0], EDITED, THREE[2], entry(4)], [f"{NAMES[1]} was edited"]),
+    ([THREE[0], THREE[2], entry(4)], [f"{NAMES[1]} was applied to this database and its file is"]),
+    ([EDITED, entry(4)], [f"{NAMES[0]} was applied", f"{NAMES[1]} was edited", f"{NAMES[2]} was"]),
+]
+
+
+@pytest.mark.parametrize(("files", "words"), REFUSED, ids=["edited", "gone", "both"])
+async def test_history_that_was_rewritten_is_refused_and_nothing_is_applied(
+    empty_database: str, files: list[Migration], words: list[str]
+) -> None:
+    await run(empty_database, THREE)
+    with pytest.raises(MigrationError) as refused:
+        await run(empty_database, files)
+    told = str(refused.value).splitlines()
+    assert len(told) == len(words)
+    assert all(line.startswith(word) for line, word in zip(told, words, strict=True))
+    assert await log(empty_database) == ["1", "2", "3"]
+    assert await recorded(empty_database) == NAMES
+    assert await run(empty_database, [*THREE, entry(4)]) == ["test/0004_entry.sql"]
+
+
+async def test_a_file_that_fails_is_rolled_back_alone(empty_database: str) -> None:
+    broken = entry(2, "insert into log (entry) values (null);")
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await run(empty_database, [THREE[0], broken, THREE[2]])
+    assert await log(empty_database) == ["1"]
+    assert await recorded(empty_database) == NAMES[:1]
+    assert await run(empty_database, THREE) == NAMES[1:]
+    assert await log(empty_database) == ["1", "2", "3"]
+
+
+async def test_a_failure_gives_the_lock_back(empty_database: str) -> None:
+    async def fail_and_stay(db: Connection) -> None:
+        with pytest.raises(asyncpg.PostgresSyntaxError):
+            await migrate(db, [Migration("test/0001_entry.sql", "nonsense")])
+        async with asyncio.timeout(10):
+            assert await run(empty_database, THREE) == NAMES
+
+    await on(empty_database, fail_and_stay)
+
+
+async def test_migrations_at_once_are_applied_once(empty_database: str) -> None:
+    slow = [Migration(each.name, f"select pg_sleep(0.02); {each.text}") for each in THREE]
+    applied = await asyncio.gather(*(run(empty_database, slow) for _ in range(6)))
+    assert sorted(applied) == [[], [], [], [], [], NAMES]
+    assert await log(empty_database) == ["1", "2", "3"]
+
+
+async def test_a_migration_whose_process_dies_leaves_whole_files(empty_database: str) -> None:
+    dies = Migration(NAMES[1], f"{THREE[1].text} select pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await run(empty_database, [THREE[0], dies])
+    assert await log(empty_database) == ["1"]
+    assert await run(empty_database, THREE) == NAMES[1:]
+
+
+def test_files_are_found_folder_after_folder_in_the_order_of_names(tmp_path: Path) -> None:
+    for name in ("b/0001_x.sql", "a/0002_y.sql", "a/0001_z.sql", "a/notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"-- {name}")
+    found = find([("one", tmp_path / "b"), ("two", tmp_path / "a")])
+    assert [(each.name, each.text) for each in found] == [
+        ("one/0001_x.sql", "-- b/0001_x.sql"),
+        ("two/0001_z.sql", "-- a/0001_z.sql"),
+        ("two/0002_y.sql", "-- a/0002_y.sql"),
+    ]
+
+
+def test_a_package_that_is_not_there_is_told() -> None:
+    with pytest.raises(MigrationError, match="there is no package nowhere"):
+        package_folder("nowhere")
+
+
+async def test_our_own_files_make_a_database_from_nothing(empty_database: str) -> None:
+    names = [migration.name for migration in find_all()]
+    assert names[0] == "gateway/0001_registry.sql"
+    assert [name.partition("/")[0] for name in names] == sorted(
+        name.partition("/")[0] for name in names
+    )
+    assert await run(empty_database, find_all()) == names
+    assert await run(empty_database, find_all()) == []
+    assert await execute(empty_database, "select from gateway.revisions") == []

@@ -1,0 +1,288 @@
+"""The pool: at most so many connections, in order of asking, and no place is ever lost."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from harness import execute, until
+
+from gateway.database import pool as pools
+from gateway.database.pool import Connection, Pool, UnavailableError, connect
+
+SIZE = 3
+
+
+@pytest.fixture
+async def pool(empty_database: str) -> AsyncIterator[Pool]:
+    made = Pool(empty_database, SIZE)
+    yield made
+    await made.close()
+
+
+async def backends(url: str) -> set[int]:
+    """The server processes of the connections to a database, without our own."""
+    rows = await execute(
+        url,
+        "select pid from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    return {row["pid"] for row in rows}
+
+
+async def agree(pool: Pool, url: str) -> None:
+    """Wait until the pool and the server know of the same connections, while none is in use."""
+    async with asyncio.timeout(10):
+        while True:
+            known = {one.get_server_pid() for one in pool._idle if not one.is_closed()}
+            if known == await backends(url):
+                return
+
+
+async def pid(pool: Pool) -> int:
+    async with pool.connection() as connection:
+        return connection.get_server_pid()
+
+
+async def is_whole(pool: Pool) -> bool:
+    """Whether all connections can be had at once, each of them works, and there is no other."""
+    async with asyncio.timeout(10):
+        held = [pool.connection() for _ in range(SIZE)]
+        connections = [await one.__aenter__() for one in held]
+        extra = asyncio.create_task(pid(pool))
+        await until(lambda: pool._waiters)
+        answers = [await connection.fetchval("select 1") for connection in connections]
+        for one in held:
+            await one.__aexit__(None, None, None)
+        await extra
+    return answers == [1] * SIZE and len(set(connections)) == SIZE
+
+
+async def test_there_are_at_most_so_many_connections(pool: Pool, empty_database: str) -> None:
+    at_once = most = 0
+
+    async def work() -> int:
+        nonlocal at_once, most
+        async with pool.connection() as connection:
+            at_once += 1
+            most = max(most, at_once)
+            await connection.execute("select pg_sleep(0.001)")
+            at_once -= 1
+            return connection.get_server_pid()
+
+    used = set(await asyncio.gather(*(work() for _ in range(50))))
+    assert (most, len(used)) == (SIZE, SIZE)
+    assert await backends(empty_database) == used
+
+
+async def test_connections_are_opened_when_they_are_needed(pool: Pool, empty_database: str) -> None:
+    assert await backends(empty_database) == set()
+    assert len({await pid(pool) for _ in range(5)}) == 1
+    assert len(await backends(empty_database)) == 1
+
+
+async def test_who_comes_first_is_served_first(empty_database: str) -> None:
+    pool = Pool(empty_database, 1)
+    served: list[int] = []
+
+    async def work(number: int) -> None:
+        async with pool.connection() as connection:
+            served.append(number)
+            await connection.execute("select 1")
+
+    async with pool.connection():
+        tasks = [asyncio.create_task(work(number)) for number in range(20)]
+        await until(lambda: len(pool._waiters) == 20)
+    await asyncio.gather(*tasks)
+    assert served == [*range(20)]
+    await pool.close()
+
+
+async def test_nobody_overtakes_who_was_woken_and_has_not_run_yet(empty_database: str) -> None:
+    pool = Pool(empty_database, 1)
+    served: list[str] = []
+
+    async def work(name: str) -> None:
+        async with pool.connection():
+            served.append(name)
+
+    async with pool.connection():
+        early = asyncio.create_task(work("early"))
+        await until(lambda: pool._waiters)
+    # Nothing has run in between: the early one has its turn and does not know it.
+    await work("late")
+    await early
+    assert served == ["early", "late"]
+    await pool.close()
+
+
+async def test_a_waiter_that_gives_up_loses_nothing(pool: Pool) -> None:
+    held = [pool.connection() for _ in range(SIZE)]
+    for one in held:
+        await one.__aenter__()
+    waiters = [asyncio.create_task(pid(pool)) for _ in range(6)]
+    await until(lambda: len(pool._waiters) == 6)
+    for waiter in waiters[::2]:
+        waiter.cancel()
+    for one in held:
+        await one.__aexit__(None, None, None)
+    results = await asyncio.gather(*waiters, return_exceptions=True)
+    assert [isinstance(result, asyncio.CancelledError) for result in results] == [True, False] * 3
+    assert await is_whole(pool)
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["a connection", "leave to open one"])
+async def test_a_waiter_that_gives_up_when_its_turn_comes_passes_it_on(
+    empty_database: str, *, broken: bool
+) -> None:
+    pool = Pool(empty_database, 1)
+    async with pool.connection() as connection:
+        first, second = (asyncio.create_task(pid(pool)) for _ in range(2))
+        await until(lambda: len(pool._waiters) == 2)
+        if broken:
+            connection.terminate()
+    first.cancel()
+    async with asyncio.timeout(10):
+        await second
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await pid(pool)
+    await pool.close()
+
+
+async def test_who_gives_up_while_a_connection_opens_leaves_the_place(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = 0
+
+    async def never(_: str) -> Connection:
+        nonlocal opening
+        opening += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pools, "connect", never)
+        tasks = [asyncio.create_task(pid(pool)) for _ in range(SIZE)]
+        await until(lambda: opening == SIZE)
+        waiter = asyncio.create_task(pid(pool))
+        await until(lambda: pool._waiters)
+    for task in tasks:
+        task.cancel()
+    async with asyncio.timeout(10):
+        await waiter
+    assert await is_whole(pool)
+
+
+async def test_an_idle_connection_that_broke_is_replaced(pool: Pool, empty_database: str) -> None:
+    before = await pid(pool)
+    await execute(empty_database, "select pg_terminate_backend($1, 5000)", before)
+    await until(pool._idle[0].is_closed)
+    assert await pid(pool) != before
+    assert await is_whole(pool)
+
+
+async def test_a_connection_that_breaks_in_use_is_replaced(pool: Pool, empty_database: str) -> None:
+    for _ in range(2 * SIZE):
+        async with pool.connection() as connection:
+            dead = connection.get_server_pid()
+            await execute(empty_database, "select pg_terminate_backend($1, 5000)", dead)
+            await until(connection.is_closed)
+    assert await is_whole(pool)
+
+
+async def test_an_error_of_the_work_keeps_the_connection(pool: Pool) -> None:
+    before = await pid(pool)
+    with pytest.raises(ZeroDivisionError):
+        async with pool.connection():
+            raise ZeroDivisionError
+    assert await pid(pool) == before
+
+
+async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+    refuse = asyncio.Event()
+
+    async def refused(_: str) -> Connection:
+        nonlocal attempts
+        attempts += 1
+        await refuse.wait()
+        message = "the database system is shutting down"
+        raise UnavailableError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pools, "connect", refused)
+        tasks = [asyncio.create_task(pid(pool)) for _ in range(50)]
+        await until(lambda: len(pool._waiters) == 50 - SIZE)
+        refuse.set()
+        async with asyncio.timeout(10):
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {(type(result), str(result)) for result in results} == {
+        (UnavailableError, "the database system is shutting down")
+    }
+    assert attempts == SIZE
+    assert await is_whole(pool)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [({"path": "/nothing"}, '"nothing" does not exist'), ({"query": "host=/nowhere"}, "No such")],
+    ids=["no database", "no server"],
+)
+async def test_a_database_that_cannot_be_had_is_unavailable(
+    empty_database: str, query: dict[str, str], words: str
+) -> None:
+    url = urlunsplit(urlsplit(empty_database)._replace(**query))
+    pool = Pool(url, SIZE)
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*(pid(pool) for _ in range(20)), return_exceptions=True)
+    assert {type(result) for result in results} == {UnavailableError}
+    assert words in str(results[0])
+    await pool.close()
+
+
+async def test_a_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_database: str) -> None:
+    async with pool.connection():
+        await pid(pool)
+        assert len(await backends(empty_database)) == 2
+        await pool.close()
+    await agree(pool, empty_database)
+    assert await backends(empty_database) == set()
+
+
+async def test_no_place_is_lost_in_a_storm(pool: Pool, empty_database: str) -> None:
+    chance = random.Random(7)
+
+    async def work() -> None:
+        async with pool.connection() as connection:
+            what = chance.random()
+            if what < 0.1:
+                connection.terminate()
+            elif what < 0.2:
+                await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+            elif what < 0.3:
+                await connection.execute("select 1 / 0")
+            else:
+                await connection.execute("select pg_sleep(0.001)")
+
+    tasks = []
+    for _ in range(300):
+        tasks.append(asyncio.create_task(work()))
+        if chance.random() < 0.3:
+            chance.choice(tasks).cancel()
+        if chance.random() < 0.3:
+            await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await agree(pool, empty_database)
+    assert await is_whole(pool)
+
+
+async def test_json_goes_both_ways(empty_database: str) -> None:
+    connection = await connect(empty_database)
+    value = {"a": [1, None, "ż", {"b": 1.5}], "c": True}
+    assert await connection.fetchval("select $1::jsonb", value) == value
+    await connection.close()
