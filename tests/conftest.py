@@ -16,7 +16,7 @@ from gateway.embedded import Cluster
 from gateway.manifest.apply import apply
 from gateway.manifest.check import check
 
-TEMPLATE = "gateway_test_template"
+TEMPLATE = f"gateway_test_template_{os.getpid()}"
 __all__ = ["Client", "execute", "on", "serving", "settings"]
 
 
