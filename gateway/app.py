@@ -5,6 +5,7 @@ costs one look-up and not a stack.
 """
 
 import asyncio
+import logging
 import re
 import secrets
 import time
@@ -18,7 +19,7 @@ from starlette.routing import Match
 from gateway import paths, respond, statuses
 from gateway.pipeline import Pipeline, Progress
 from gateway.statuses import Fault
-from gateway.values import Reject, Request, Response
+from gateway.values import ClientLeftError, Reject, Request, Response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -30,6 +31,9 @@ ALLOWED_HEADERS = (
 EXPOSED_HEADERS = b"X-Request-Id, X-Registry-Revision, X-Ignored-Params, Retry-After"
 PREFLIGHT_SECONDS = b"600"
 LONGEST_LOGGED_PATH = 200
+UNAVAILABLE = "service-unavailable"
+
+_log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LEVELS: dict[Fault, str] = {
@@ -45,10 +49,6 @@ class Writes(Protocol):
 
     def write(self, line: dict[str, Any]) -> None:
         """Take one line."""
-
-
-class ClientLeftError(Exception):
-    """The connection closed before the body was complete: there is nobody to answer."""
 
 
 class Gate:
@@ -72,7 +72,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or (paths.is_reserved(scope["path"]) and self._is_own(scope)):
+        if scope["type"] != "http" or (_is_reserved(scope) and self._is_own(scope)):
             await self._site(scope, receive, send)
             return
         self._in_flight += 1
@@ -96,7 +96,8 @@ class Gate:
             return
         except asyncio.CancelledError:
             # The server stops, and this request had its time: say so rather than nothing.
-            response = _refusal(request, "The gateway is stopping; what became of this is unknown.")
+            stopping = "The gateway is stopping; what became of this is unknown."
+            response = _refusal(request, UNAVAILABLE, stopping)
             await self._finish(request, so_far, response, send, started)
             raise
         await self._finish(request, so_far, response, send, started)
@@ -105,21 +106,31 @@ class Gate:
         self, request: Request, so_far: Progress, response: Response, send: Send, started: float
     ) -> None:
         headers = self._headers(request, so_far, response)
-        await send({"type": "http.response.start", "status": response.http, "headers": headers})
+        start = {"type": "http.response.start", "status": response.http, "headers": headers}
         body = b"" if request.method == "HEAD" else response.body
-        await send({"type": "http.response.body", "body": body})
-        self._log(request, so_far, response, started)
+        try:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+        finally:
+            self._log(request, so_far, response, started)
 
     async def _answer(self, request: Request, receive: Receive, so_far: Progress) -> Response:
         if self._in_flight > self._max_in_flight:
-            return _refusal(request, "The gateway has too much to do.")
+            return _refusal(request, UNAVAILABLE, "The gateway has too much to do.")
         if request.method == "OPTIONS" and (allow := self._allowed(request)):
             return _preflight(allow)
 
         async def read_body(limit: int) -> bytes:
             return await _read_body(request, receive, limit)
 
-        return await self._pipeline.answer(request, read_body, so_far)
+        try:
+            return await self._pipeline.answer(request, read_body, so_far)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ClientLeftError):
+                raise
+            # The answer itself could not be made, such as of errors that are no JSON.
+            _log.exception("%s: %s", request.id, type(error).__name__)
+            return _refusal(request, "application-crash")
 
     def _allowed(self, request: Request) -> list[str]:
         """The methods that this path has, or none."""
@@ -178,6 +189,11 @@ class Gate:
         )
 
 
+def _is_reserved(scope: Scope) -> bool:
+    """By the raw path: `%2F` is no separator here either."""
+    return paths.is_reserved(scope["raw_path"].decode("latin-1"))
+
+
 def _request(scope: Scope) -> Request:
     headers = dict(scope["headers"])
     given = headers.get(b"x-request-id", b"")
@@ -185,9 +201,8 @@ def _request(scope: Scope) -> Request:
     return Request(request_id, scope["method"], scope["raw_path"], scope["query_string"], headers)
 
 
-def _refusal(request: Request, message: str) -> Response:
-    reject = Reject("service-unavailable", message)
-    return respond.refusal(reject, statuses.COMMON[reject.slug], request.id)
+def _refusal(request: Request, slug: str, message: str | None = None) -> Response:
+    return respond.refusal(Reject(slug, message), statuses.COMMON[slug], request.id)
 
 
 def _preflight(allow: list[str]) -> Response:

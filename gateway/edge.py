@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
@@ -39,6 +39,8 @@ class Edge(HttpToolsProtocol):
     _size = 0
     _unfinished = 0
     _timer: asyncio.TimerHandle | None = None
+    _taking_over = False
+    _before: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's own class
         """A client has connected and has `HEAD_WITHIN` seconds to say what it wants."""
@@ -56,25 +58,43 @@ class Edge(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
             self._count_unfinished(len(data))
-        except httptools.HttpParserUpgrade:
-            _log.debug("an upgrade was asked for; none is offered")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
         except (httptools.HttpParserError, UnacceptableError) as error:
             self._refuse(error)
         else:
             self._watch()
 
+    def _stay(self, rest: bytes) -> None:
+        """No upgrade is offered: read the body and what follows as if none had been asked for.
+
+        The parser believes that what follows is another protocol, so that a new one takes over,
+        told of the body's framing by a head of our own.
+        """
+        framing = (b"content-length", b"transfer-encoding")
+        head = [name + b": " + value for name, value in self.headers if name in framing]
+        self.parser = httptools.HttpRequestParser(self)
+        self._taking_over = True
+        self.data_received(b"\r\n".join([b"POST / HTTP/1.1", *head, b"", b""]) + rest)
+
     def on_message_begin(self) -> None:
         """A head begins."""
+        if self._taking_over:
+            return
         super().on_message_begin()
         self._reading, self._size, self._unfinished = "head", 0, 0
 
     def on_url(self, url: bytes) -> None:
         """Part of the request's target."""
+        if self._taking_over:
+            return
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
+        if self._taking_over:
+            return
         self._count(len(name) + len(value) + len(b": \r\n"))
         if len(self.headers) >= MAX_HEADERS:
             raise UnacceptableError(f"more than {MAX_HEADERS} headers")
@@ -82,16 +102,24 @@ class Edge(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: now it must have one meaning."""
-        modern = self.parser.get_http_version() == "1.1"
+        if self._taking_over:
+            self._taking_over = False
+            return
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            raise UnacceptableError("the versions of HTTP here are 1.0 and 1.1")
+        modern = version == "1.1"
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (modern and hosts == 0):
             raise UnacceptableError("a request names exactly one Host")
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and not (modern and codings == [b"chunked"]):
             raise UnacceptableError("the only transfer coding is chunked, in HTTP/1.1")
+        before = self.cycle
+        super().on_headers_complete()
+        self._before = before
         self._stop_timer()
         self._reading, self._size = "body", 0
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Part of a body."""
@@ -100,6 +128,8 @@ class Edge(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self.parser.should_upgrade():
+            return  # it is not: see `_stay`
         self._stop_timer()
         self._reading = "nothing"
         super().on_message_complete()
@@ -142,12 +172,6 @@ class Edge(HttpToolsProtocol):
         _log.info("a connection was cut: %s", why)
         self.transport.close()
 
-    def _answer_is_due(self) -> bool:
-        """Whether an earlier request on this connection still waits for its answer."""
-        # uvicorn's type says that there always is a cycle; before the first request there is none.
-        cycle: Any = self.cycle
-        return cycle is not None and not cycle.response_complete
-
     def _refuse(self, error: Exception) -> None:
         """Answer 400 and close, but not before an answer that is due to an earlier request."""
         self._stop_timer()
@@ -155,16 +179,24 @@ class Edge(HttpToolsProtocol):
         why = error.__context__ if isinstance(error.__context__, UnacceptableError) else error
         request_id = secrets.token_hex(16)
         _log.info("%s: a request was refused at the edge: %s", request_id, why)
-        if self._reading == "head" and self._answer_is_due():
-            self.cycle.keep_alive = False
+        broken = self._break_off() if self._reading == "body" else None
+        earlier: Any = self._before if broken else self.cycle
+        if earlier is not None and not earlier.response_complete:
+            earlier.keep_alive = False
             self.flow.pause_reading()
             return
-        if self._reading == "body":
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if not (self._reading == "body" and self.cycle.response_started):
+        if broken is None or not broken.response_started:
             self.transport.write(_answer(str(why), request_id))
         self.transport.close()
+
+    def _break_off(self) -> RequestResponseCycle:
+        """Give up the request whose body is broken; it may run, or wait for an earlier one."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        waiting = [entry for entry in self.pipeline if entry[0] is not self.cycle]
+        self.pipeline.clear()
+        self.pipeline.extend(waiting)
+        return self.cycle
 
 
 def _answer(why: str, request_id: str) -> bytes:

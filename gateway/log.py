@@ -53,6 +53,7 @@ class AccessLog:
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self._out = out
         self._waiting: list[bytes] = []
+        self._lost = 0
 
     def write(self, line: dict[str, Any]) -> None:
         """Take one line; it is written at the next flush."""
@@ -64,8 +65,12 @@ class AccessLog:
         """Write what waits now."""
         if self._waiting:
             lines, self._waiting = self._waiting, []
-            self._out.write(b"\n".join([*lines, b""]).decode())
-            self._out.flush()
+            try:
+                self._out.write(b"\n".join([*lines, b""]).decode())
+                self._out.flush()
+            except OSError:
+                # Nobody reads any more, and there is nowhere to say so: the requests go on.
+                self._lost += len(lines)
 
     async def write_behind(self) -> None:
         """Flush until cancelled; then once more."""

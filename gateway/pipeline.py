@@ -22,7 +22,7 @@ from gateway.registry.follow import Registry
 from gateway.registry.table import Table
 from gateway.resolve import resolve
 from gateway.validate import validate
-from gateway.values import Call, Caller, Match, Reject, Request, Response, Valid
+from gateway.values import Call, Caller, ClientLeftError, Match, Reject, Request, Response, Valid
 
 ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
 """Reads a body of at most so many bytes; raises Reject: payload-too-large."""
@@ -70,6 +70,8 @@ class Pipeline:
         except UnavailableError as error:
             _log.warning("%s: service-unavailable: %s", request.id, error)
             return _refuse(Reject("service-unavailable"), request, so_far)
+        except ClientLeftError:
+            raise
         except Exception as error:  # noqa: BLE001 - the one place that answers any fault
             _log.exception("%s: %s", request.id, _without_values(error, so_far))
             slug = "application-crash" if so_far.match else "identify-request-error"

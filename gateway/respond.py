@@ -1,7 +1,7 @@
 """Respond: a reply or a refusal to bytes, in the envelope of the route."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -17,6 +17,13 @@ RETRY_AFTER = 1
 
 MOST_IGNORED = 20
 LONGEST_IGNORED = 64
+
+OWN_HEADERS = {
+    *("content-length", "content-type", "transfer-encoding", "connection"),
+    *("x-request-id", "x-registry-revision", "x-ignored-params"),
+}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 _SHOPLO_CODES = {
     "invalid-token": "202",
@@ -41,9 +48,8 @@ def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Respon
     """The answer to an action that was done."""
     extra = views.shown(caller, valid.session_view, valid.application_view)
     body = _SUCCESS[envelope](reply.data, extra)
-    headers = [(name.lower().encode(), value.encode()) for name, value in _given(reply)]
-    if valid.ignored:
-        headers.append((b"x-ignored-params", _ignored(valid.ignored)))
+    headers = [_header(name, value) for name, value in _given(reply)]
+    headers += _ignored(valid.ignored)
     return Response(200, statuses.SUCCESS.slug, headers, orjson.dumps(body))
 
 
@@ -57,22 +63,33 @@ def refusal(
 ) -> Response:
     """The answer to a request that was refused or that failed."""
     body = _REFUSAL[envelope](Refusal(status, reject, request_id, extra or {}))
-    headers = []
+    headers = _ignored(reject.ignored)
     if status.http in {429, 503}:
         headers.append((b"retry-after", str(reject.retry_after or RETRY_AFTER).encode()))
     return Response(status.http, status.slug, headers, orjson.dumps(body))
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header of a service's reply. Raises ValueError if it is none, or is the gateway's."""
+    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(f"a reply cannot have the header {name!r}: it is not well-formed")
+    if name.lower() in OWN_HEADERS:
+        raise ValueError(f"a reply cannot set the header {name}: the gateway does")
+    return name.lower().encode(), value.encode("latin-1")
 
 
 def _given(reply: Reply) -> list[tuple[str, str]]:
     return list(reply.headers.items()) if reply.headers else []
 
 
-def _ignored(names: tuple[str, ...]) -> bytes:
+def _ignored(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
     """Names of unknown params, percent-encoded: they come from the caller and go to a header."""
+    if not names:
+        return []
     shown = [_cut(quote(name[:LONGEST_IGNORED], safe="")) for name in names[:MOST_IGNORED]]
     if len(names) > MOST_IGNORED:
         shown.append("...")
-    return ", ".join(shown).encode()
+    return [(b"x-ignored-params", ", ".join(shown).encode())]
 
 
 def _cut(quoted: str) -> str:

@@ -29,17 +29,23 @@ class Reject(Exception):  # noqa: N818 - a refusal is an answer, not an error
         *,
         errors: Sequence[Error] = (),
         retry_after: int | None = None,
+        ignored: Sequence[str] = (),
     ) -> None:
         super().__init__(slug)
         self.slug = slug
         self.message = message
         self.errors = errors
         self.retry_after = retry_after
+        self.ignored = ignored
 
     @staticmethod
     def error(attr: str, message: str) -> Error:
         """One entry for `errors`; the message must never quote the value."""
         return {"attr": attr, "message": message}
+
+
+class ClientLeftError(Exception):
+    """The connection closed before the body was complete: there is nobody to answer."""
 
 
 class Request(NamedTuple):

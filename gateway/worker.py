@@ -15,6 +15,7 @@ from gateway.registry.follow import Registry
 from gateway.settings import Settings
 
 FIRST_TABLE_WITHIN = 3.0
+LOOKUP_CONNECTIONS = 2
 
 
 class Worker:
@@ -23,7 +24,9 @@ class Worker:
     def __init__(self, settings: Settings, actions: Actions | None = None) -> None:
         self.registry = Registry(settings.listen_database_url)
         self.pool = Pool(settings.database_url, settings.database_connections)
-        self.lookup = Lookup(self.pool)
+        # Of its own: a service that holds every connection must not keep callers from signing in.
+        self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
+        self.lookup = Lookup(self.lookup_pool)
         self.access = AccessLog()
         self.health = site.Health(self.registry)
         self.pipeline = Pipeline(self.registry, actions or Actions.load(), self.pool, self.lookup)
@@ -54,3 +57,4 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.pool.close()
+            await self.lookup_pool.close()

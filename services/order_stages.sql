@@ -1,7 +1,8 @@
 -- name: create
 -- Check what the call names; if all is well insert the stage and set the order's status.
 -- The order request's row is locked before a stage takes its id, so that of two calls for one
--- order the one with the higher id is the later one to write the status.
+-- order the one with the higher id is the later one to write the status. The clock is read after
+-- the lock, so that times follow the ids.
 with given as (
     select * from jsonb_to_record($1::jsonb) as g (
         valid boolean, caller_id bigint,
@@ -63,7 +64,7 @@ stage as (
     )
     select
         t.order_id, t.order_request_id, g.stage, g.stage_trigger,
-        coalesce(g.stage_start_at, now()), coalesce(g.created_at_fm, now()),
+        coalesce(g.stage_start_at, clock_timestamp()), coalesce(g.created_at_fm, clock_timestamp()),
         p.created_by_id, p.created_by, g.notes, g.event_slug, g.notified_at
     from target t, given g, people p, checks c
     where g.valid and c.order_id and c.order_request_id and c.same_order
@@ -88,7 +89,7 @@ status as (
         g.appt_cancel_reason, g.appt_cancel_note,
         g.order_notes, g.delivery_rush, g.due_date, g.external_id, g.service_type,
         g.services_addon_array,
-        g.order_cancel_reason, g.order_cancel_note, p.updated_by_id, p.updated_by, now()
+        g.order_cancel_reason, g.order_cancel_note, p.updated_by_id, p.updated_by, clock_timestamp()
     from stage, target t, given g, people p
     left join clients client on client.id = coalesce(
         (select client_id from given), (select client_id from target)

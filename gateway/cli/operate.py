@@ -147,6 +147,8 @@ def create_token(
 
     Example: `gateway token create --application planoorder --routes 'order_stages.*'`
     """
+    if user and (routes or note):
+        raise SettingError("a session has neither --routes nor --note: leave out --user or these")
 
     async def work(connection: Connection) -> str:
         if user:

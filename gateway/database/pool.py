@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-LOST = (
-    OSError,
-    TimeoutError,
+SERVER_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-"""How asyncpg says that the server is gone, or is no longer the one that writes."""
+"""How the server itself, or asyncpg for it, says that it is gone or no longer writes."""
+
+LOST = (OSError, TimeoutError, *SERVER_GONE)
+"""The same with what the network says, where nothing else is in the way."""
 
 
 class UnavailableError(Exception):
@@ -43,6 +44,9 @@ async def connect(dsn: str) -> Connection:
         await connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
         )
+    except ValueError as error:
+        # Its text may quote the address, and so the password.
+        raise UnavailableError("the address of the database cannot be read") from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise UnavailableError(str(error) or "the database does not answer") from error
     return connection
@@ -62,14 +66,14 @@ def guarded(connection: Connection) -> Iterator[None]:
     """Turn the loss of a connection into UnavailableError, and never use it again."""
     try:
         yield
-    except LOST as error:
+    except SERVER_GONE as error:
         connection.terminate()
         raise UnavailableError(str(error) or "the database does not answer") from error
-    except asyncpg.InterfaceError as error:
-        # Also asyncpg's word for a mistake in our own code, which must not pass for an outage.
+    except (OSError, asyncpg.InterfaceError) as error:
+        # Also what a mistake of our own raises, which must not pass for an outage.
         if not connection.is_closed():
             raise
-        raise UnavailableError(str(error)) from error
+        raise UnavailableError(str(error) or "the database does not answer") from error
 
 
 class Pool:

@@ -12,6 +12,10 @@ from gateway.database.pool import Connection, Pool, UnavailableError, guarded
 T = TypeVar("T")
 
 ATTEMPTS = 3
+LEAST = 0.1
+"""Seconds that a statement gets even where the deadline is over."""
+
+CANCEL_WITHIN = 1.0
 
 _TRY_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """The server has rolled back by itself: nothing was done, so it can be done again."""
@@ -64,7 +68,24 @@ class Work:
     async def _once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._pool.connection() as connection:
             self.sent()
-            remaining = max(self._deadline - asyncio.get_running_loop().time(), 0.1)
-            with guarded(connection):
-                async with asyncio.timeout(remaining):
-                    return await work(connection)
+            until = max(self._deadline, asyncio.get_running_loop().time() + LEAST)
+            try:
+                with guarded(connection):
+                    async with asyncio.timeout_at(until) as timer:
+                        return await work(connection)
+            except TimeoutError as error:
+                if not timer.expired():
+                    raise
+                await _abandon(connection)
+                raise UnavailableError("the database did not answer in time") from error
+
+
+async def _abandon(connection: Connection) -> None:
+    """Close in order, which lets the server hear that the statement is cancelled.
+
+    A connection that is merely cut leaves the statement waiting, to write after all.
+    """
+    try:
+        await connection.close(timeout=CANCEL_WITHIN)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()

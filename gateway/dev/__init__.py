@@ -58,7 +58,8 @@ def _database(settings: Settings, folder: Path) -> Iterator[Settings]:
 
 
 def _is_source(_: watchfiles.Change, path: str) -> bool:
-    return Path(path).suffix in {".yaml", ".yml", ".json", ".py", ".sql"}
+    # A new folder is worth a look too: its first file comes before anybody watches it.
+    return Path(path).suffix in {".yaml", ".yml", ".json", ".py", ".sql"} or Path(path).is_dir()
 
 
 class _Dev:

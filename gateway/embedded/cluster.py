@@ -12,9 +12,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import asyncpg
@@ -121,7 +121,7 @@ class Cluster:
         programs.give(self._data, owner)
         self._sockets = self._make_sockets(owner)
         self._process = self._launch([*user, str(binaries / "postgres")], rival)
-        asyncio.run(self._create_database(self._process))
+        _run(self._create_database(self._process))
 
     def _stop_orphan(self) -> int:
         """End a server whose owner was killed; return the process that the pid file names."""
@@ -233,6 +233,21 @@ class Cluster:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join([f"the end of {self._log}:", *lines[-10:]])
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run something in a loop that leaves Ctrl-C alone.
+
+    asyncio.run would cancel the task, and a cancelled attempt to connect looks like a failed one.
+    """
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+    try:
+        loop.run_until_complete(task)
+    finally:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
 
 
 def _private(path: str, flags: int) -> int:

@@ -5,10 +5,10 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.sql import load_queries
@@ -30,6 +30,7 @@ LOOKUP_DEADLINE = 2.0
 FLUSH_EVERY = 1.0
 
 Holder = Session | Application
+T = TypeVar("T")
 
 
 class _Known:
@@ -93,7 +94,13 @@ class Lookup:
         seen = self._slugs.get(slug)
         if seen is not None and self._clock() - seen < FRESH:
             return True
-        row = await self._work().fetchrow(_SQL["application_exists"], slug)
+        asking = self._work().fetchrow(_SQL["application_exists"], slug)
+        try:
+            row = await self._in_time(asking)
+        except UnavailableError:
+            if seen is not None and self._clock() - seen < GRACE:
+                return True
+            raise
         found = bool(row and row["found"])
         if found:
             self._slugs[slug] = self._clock()
@@ -139,12 +146,21 @@ class Lookup:
 
     async def _ask(self, token: str, digest: bytes) -> Holder | None:
         asked = self._clock()
-        holder = await (self._session(digest) if _is_session(token) else self._application(digest))
+        look = self._session if _is_session(token) else self._application
+        holder = await self._in_time(look(digest))
         if holder is None:
             self._known.pop(digest, None)
         else:
             self._remember(digest, _Known(holder, asked))
         return holder
+
+    async def _in_time(self, asking: Awaitable[T]) -> T:
+        """An answer within `LOOKUP_DEADLINE`, the wait for a connection included."""
+        try:
+            async with asyncio.timeout(LOOKUP_DEADLINE):
+                return await asking
+        except TimeoutError as error:
+            raise UnavailableError("the look-up of a token took too long") from error
 
     def _remember(self, digest: bytes, known: _Known) -> None:
         """Replace, and forget the oldest when there are too many."""

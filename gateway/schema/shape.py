@@ -17,6 +17,10 @@ _BRANCHES = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
 
 
+MAX_ITEMS = 1000
+"""Items of a list that came as one text; as many as pairs in a form."""
+
+
 @dataclass(slots=True)
 class Shape:
     """The types a value may have, and the shapes of what is inside it.
@@ -178,9 +182,16 @@ def _scalar(text: str, shape: Shape) -> Any:  # noqa: ANN401
     if "boolean" in types and text in _BOOLEANS:
         return _BOOLEANS[text]
     if "array" in types:
-        parts = text.split(",") if text else []
-        return [from_text(item.strip(), shape.of_item(place)) for place, item in enumerate(parts)]
+        return _items(text, shape)
     return text
+
+
+def _items(text: str, shape: Shape) -> Any:  # noqa: ANN401
+    """A list that came as one text, at commas; one that is too long stays text."""
+    parts = text.split(",", MAX_ITEMS) if text else []
+    if len(parts) > MAX_ITEMS:
+        return text
+    return [from_text(item.strip(), shape.of_item(place)) for place, item in enumerate(parts)]
 
 
 def _numbered(value: dict[str, Any]) -> Any:  # noqa: ANN401

@@ -1,13 +1,17 @@
 """Validate: params against the route's JSON Schema; what is left is what the service sees."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import jsonschema_rs
 
 from gateway.identity import views
 from gateway.schema import ParamSchema
 from gateway.schema.shape import from_text, settle
 from gateway.validate import wording
 from gateway.values import Error, Match, Params, Reject, Valid
+
+LARGE = 10_000
 
 
 def validate(params: Params, match: Match) -> Valid:
@@ -17,12 +21,13 @@ def validate(params: Params, match: Match) -> Valid:
     """
     schema = match.route.params
     values = _own_values(params, schema)
-    errors = list(_faults(values, params, schema))
-    if errors:
-        missing = any(error["message"] == wording.MISSING for error in errors)
-        raise Reject("missing-param" if missing else "invalid-param", errors=errors)
+    errors = wording.bounded(_faults(values, params, schema))
     ignored: list[str] = []
     settled = settle(values, schema.shape, "", ignored)
+    if errors:
+        missing = any(error["message"] == wording.MISSING for error in errors)
+        slug = "missing-param" if missing else "invalid-param"
+        raise Reject(slug, errors=errors, ignored=tuple(ignored))
     taken = {name: settled.pop(name, None) for name in schema.common}
     return Valid(settled, tuple(ignored), taken.get("session_view"), taken.get("application_view"))
 
@@ -40,10 +45,36 @@ def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
 
 def _faults(values: dict[str, Any], params: Params, schema: ParamSchema) -> Iterator[Error]:
     if not schema.validator.is_valid(values):
-        yield from wording.entries(schema.validator.iter_errors(values))
+        yield from wording.entries(_errors(values, schema))
     if params.holds_nul:
         yield from _nuls(values, ())
     yield from _unknown_views(values, schema)
+
+
+def _errors(values: dict[str, Any], schema: ParamSchema) -> Iterable[jsonschema_rs.ValidationError]:
+    """All errors; of very large params the first alone, since finding all takes seconds."""
+    if not _is_large(values):
+        return schema.validator.iter_errors(values)
+    try:
+        schema.validator.validate(values)
+    except jsonschema_rs.ValidationError as error:
+        return [error]
+    return []
+
+
+def _is_large(values: dict[str, Any]) -> bool:
+    """Whether there are more than `LARGE` values, counted no further than that."""
+    count = 0
+    level: list[Any] = [values]
+    while level and count <= LARGE:
+        inner = [child for item in level for child in _children(item)]
+        count += len(inner)
+        level = [child for child in inner if isinstance(child, dict | list)]
+    return count > LARGE
+
+
+def _children(value: Any) -> Iterable[Any]:  # noqa: ANN401 - an object or a list
+    return value.values() if isinstance(value, dict) else value
 
 
 def _nuls(value: object, at: tuple[str | int, ...]) -> Iterator[Error]:

@@ -1,6 +1,7 @@
 """What is wrong with params, in words for the caller. No value is ever quoted."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -9,6 +10,9 @@ import orjson
 from gateway.values import Error, Reject
 
 MISSING = "missing"
+MOST_ERRORS = 100
+LONGEST_ATTR = 200
+AND_MORE: Error = {"attr": "", "message": f"and more: only the first {MOST_ERRORS} are listed"}
 
 _TYPES = {
     "integer": "an integer between -(2^63-1) and 2^63-1",
@@ -55,6 +59,15 @@ def entries(found: Iterable[jsonschema_rs.ValidationError]) -> list[Error]:
     return list(unique.values())
 
 
+def bounded(entries: Iterable[Error]) -> list[Error]:
+    """The first entries, and a last one that says so where there are more.
+
+    A body of 1 MiB can be wrong in a million places: the answer must not grow with it.
+    """
+    found = list(islice(entries, MOST_ERRORS + 1))
+    return found if len(found) <= MOST_ERRORS else [*found[:MOST_ERRORS], AND_MORE]
+
+
 def _entries(error: jsonschema_rs.ValidationError) -> Iterator[Error]:
     kind: Any = error.kind
     at = error.instance_path
@@ -84,4 +97,5 @@ def _choices(kind: Any, at: list[str | int]) -> Iterator[Error]:  # noqa: ANN401
 
 def dotted(at: Iterable[str | int]) -> str:
     """A place in the params as callers write it: `order.due_date`, `items.0.sku`."""
-    return ".".join(str(part) for part in at)
+    text = ".".join(str(part)[: LONGEST_ATTR + 1] for part in at)
+    return text if len(text) <= LONGEST_ATTR else f"{text[:LONGEST_ATTR]}…"

@@ -43,7 +43,7 @@ async def test_a_deadlock_that_the_database_breaks_is_tried_again(
     await asyncio.gather(
         work(pool).transaction(crossing(1, 2, "a")), work(pool).transaction(crossing(2, 1, "b"))
     )
-    assert tries == 3
+    assert tries >= 3
     names = await execute(database, "select last_name from users where id < 3 order by id")
     assert {row["last_name"][-2:] for row in names} in ({"ab"}, {"ba"})
 
