@@ -1,0 +1,141 @@
+"""What callers and services do wrong stays bounded, and stays theirs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from harness import Client, execute, on, serving
+from probing import apply_probe
+
+from gateway import Call, Reject, Reply
+from gateway.actions import Actions
+from gateway.database.pool import Connection
+
+ECHO = "/api/v1/probe/echo"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+FLOODS: dict[str, dict[str, Any]] = {
+    "a NUL after each long key": {"json": {"x" * 100_000: ["\0"] * 1000}},
+    "many items of a wrong type": {"json": {"ids": ["x"] * 150_000}},
+    "many items as one text": {"content": b"ids=" + b"," * 500_000, "headers": FORM},
+    "many NULs": {"json": {"free": {"a": ["\0"] * 100_000}}},
+    "a long key of a wrong type": {"json": {"inner": {"text": 1}, "n" * 500_000: 1}},
+}
+
+
+@pytest.mark.parametrize("options", FLOODS.values(), ids=FLOODS)
+async def test_an_answer_does_not_grow_with_what_is_wrong(
+    probe: Client, options: dict[str, Any]
+) -> None:
+    headers = {"authorization": f"Bearer {probe.tokens['employee']}", **options.get("headers", {})}
+    response = await probe.request("POST", ECHO, **{**options, "headers": headers})
+    assert (response.status_code, response.json()["status"]) == (400, "invalid-param")
+    assert 1 <= len(response.json()["errors"]) <= 101
+    assert len(response.content) < 50_000
+
+
+async def test_a_misspelt_param_is_named_where_it_is_missed(client: Client) -> None:
+    response = await client.create_stage(order_id=7, stage=..., stagee="scheduled")
+    assert response.json()["errors"] == [{"attr": "stage", "message": "missing"}]
+    assert response.headers["x-ignored-params"] == "stagee"
+
+
+async def test_a_call_that_is_refused_for_lateness_does_not_write_later(
+    database: str, tokens: dict[str, str]
+) -> None:
+    await execute(
+        database,
+        "update gateway.routes set record = record || '{\"timeout\": 0.3}' "
+        "where name = 'order_stages.create'",
+    )
+    async with serving(database, tokens) as client:
+        held = asyncio.Event()
+        lock = asyncio.create_task(_hold(database, "order_requests", held))
+        await held.wait()
+        calls = [client.create_stage(order_id=7) for _ in range(20)]
+        answers = await asyncio.gather(*calls)
+        assert {answer.status_code for answer in answers} <= {503, 504}
+        lock.cancel()
+        await asyncio.gather(lock, return_exceptions=True)
+        assert (await client.create_stage(order_id=8)).status_code == 200
+    [row] = await execute(database, "select count(*) as rows from order_stages")
+    assert row["rows"] == 1
+
+
+async def _hold(database: str, table: str, held: asyncio.Event) -> None:
+    """Lock a table until cancelled."""
+
+    async def hold(db: Connection) -> None:
+        async with db.transaction():
+            await db.execute(f"lock table {table} in access exclusive mode")
+            held.set()
+            await asyncio.sleep(60)
+
+    await on(database, hold)
+
+
+async def test_busy_services_do_not_keep_callers_from_signing_in(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(database, tokens, database_connections="1") as client:
+        held = asyncio.Event()
+        lock = asyncio.create_task(_hold(database, "order_requests", held))
+        await held.wait()
+        stuck = asyncio.create_task(client.create_stage(order_id=7))
+        refused = await client.create_stage(caller="client", order_id=7)
+        assert refused.json()["status"] == "permission-denied"
+        lock.cancel()
+        await asyncio.gather(lock, return_exceptions=True)
+        assert (await stuck).status_code == 200
+
+
+async def _unsayable(_: Call) -> Reply:
+    raise Reject("invalid-param", errors=[{"attr": "a", "message": object()}])  # type: ignore[dict-item]
+
+
+async def _exits(_: Call) -> Reply:
+    raise SystemExit
+
+
+async def _opens(call: Call) -> Reply:
+    async def work(_: Connection) -> None:
+        open("/nonexistent")  # noqa: ASYNC230, PTH123, SIM115 - a mistake, made on purpose
+
+    await call.db.transaction(work)
+    raise AssertionError
+
+
+def _replies(headers: dict[str, str]) -> Callable[[Call], Awaitable[Reply]]:
+    async def reply(_: Call) -> Reply:
+        return Reply({}, headers)
+
+    return reply
+
+
+MISTAKES = {
+    "errors that are no JSON": _unsayable,
+    "an exit": _exits,
+    "a file that is not there, in a transaction": _opens,
+    "a header with a line break": _replies({"X-A": "a\r\nSet-Cookie: b"}),
+    "a header's name with a space": _replies({"X A": "a"}),
+    "a header of the gateway's": _replies({"Content-Length": "3"}),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+async def test_a_mistake_of_a_service_is_a_crash_in_the_envelope(
+    database: str, tokens: dict[str, str], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await apply_probe(database)
+    async with serving(database, tokens, actions=Actions({"probe.echo": MISTAKES[name]})) as client:
+        with caplog.at_level(logging.ERROR):
+            response = await client.post(ECHO, {"token": tokens["employee"]})
+    assert (response.status_code, response.json()["status"]) == (500, "application-crash")
+    assert response.json()["request_id"] in caplog.text
+
+
+async def test_an_encoded_slash_is_no_way_to_an_own_page(client: Client) -> None:
+    response = await client.request("GET", "/-%2Flive")
+    assert response.json()["status"] == "route-non-existent"
