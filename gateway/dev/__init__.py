@@ -37,8 +37,10 @@ def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     Raises EmbeddedError, ServeError, ManifestError, MigrationError, UnavailableError.
     """
     folder = Path(settings.data_dir)
-    # Until uvicorn listens to signals SIGTERM is Ctrl-C: both stop the database on their way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until uvicorn listens to them both signals are Ctrl-C and stop the database on their way out,
+    # also where a shell has put us into the background and told us to ignore SIGINT.
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, signal.default_int_handler)
     with (
         contextlib.closing(server.listen(settings.host, settings.port)) as listener,
         _database(settings, folder) as ready,
