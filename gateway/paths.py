@@ -1,4 +1,4 @@
-"""Path patterns: how `/services/statuses/{id:int}` is read, and how a request's path is split."""
+"""Path patterns: how `/orders/{id:int}` is read, and how a request's path is split."""
 
 import re
 from collections.abc import Callable

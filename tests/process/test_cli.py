@@ -84,7 +84,7 @@ def test_an_unknown_verb_is_a_mistake_of_use(tmp_path: Path) -> None:
 
 
 def test_check_passes_what_the_repository_serves(folder: Path) -> None:
-    assert "routes.yaml: 3 routes of 2 services can be applied" in succeeds("check", cwd=folder)
+    assert "routes.yaml: 9 routes of 3 services can be applied" in succeeds("check", cwd=folder)
 
 
 def test_check_as_json_is_json(folder: Path) -> None:
@@ -127,7 +127,8 @@ def test_a_database_is_migrated_applied_to_and_listed(empty_database: str, folde
         row["route"]: (row["method"], row["path"], row["state"])
         for row in orjson.loads(gateway("routes", "--json"))
     }
-    assert listed == {
+    assert listed.pop("statuses.read") == ("GET", "/services/statuses/{id:int}", "served")
+    assert {name: row for name, row in listed.items() if "statuses" not in name} == {
         "order_stages.create": ("POST", "/api/v1/order_stages/create", "served"),
         "order_stages.index": ("POST", "/api/v1/order_stages/index", "route not deployed"),
         "appointments.create": ("POST", "/api/v1/appointments/create", "service not deployed"),
@@ -155,7 +156,7 @@ def test_only_prune_deletes(database: str, tmp_path: Path) -> None:
     printed = succeeds("apply", cwd=tmp_path, **url)
     assert "left alone, since only --prune deletes: order_stages.create\n" in printed
     count = "select count(*) from gateway.routes where namespace = 'plano'"
-    assert rows(database, count) == [(4,)]
+    assert rows(database, count) == [(10,)]
     printed = succeeds("apply", "--prune", cwd=tmp_path, **url)
     assert "delete route   order_stages.create\n" in printed
     assert rows(database, count) == [(1,)]

@@ -1,0 +1,331 @@
+"""The Shoplo dialect on a real database: the exchanges, the filters, what is refused."""
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from harness import ROOT, Client, execute
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.statuses import slug_of
+
+PATH = "/services/statuses"
+FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+ONE = {
+    "id": "1",
+    "uuid": "64bc99e9-3f99-417c-a704-81a9fbab0e5e",
+    "name": "Nowe",
+    "url": "nowe",
+    "color": "EC451F",
+    "send_mail": "1",
+    "mail_template": "1",
+    "change_type": "0",
+    "created_at": "2011-09-13 18:08:32",
+    "updated_at": "2011-09-13 18:08:32",
+}
+TWO = {
+    "id": "2",
+    "uuid": "bc279e5b-4b7d-4ba6-82c8-7e259aa74c40",
+    "name": "Spakowane",
+    "url": "spakowane",
+    "color": "BEE5FC",
+    "send_mail": "1",
+    "mail_template": "2",
+    "change_type": "1",
+    "created_at": "2011-11-06 20:25:44",
+    "updated_at": "2011-11-06 20:25:44",
+}
+SENT = {name: ONE[name] for name in ("name", "url", "send_mail", "mail_template", "change_type")}
+
+# What the documentation shows, one exchange a row: rows to begin with, request, answer.
+EXCHANGES = [
+    ("delete from statuses where id > 2", "GET", PATH, None, {"statuses": [ONE, TWO]}),
+    ("select", "GET", f"{PATH}/1", None, {"status": ONE}),
+    (
+        "update orders set status_id = null; truncate statuses restart identity cascade",
+        "POST",
+        PATH,
+        {"status": {**SENT, "color": "1"}},
+        {"status": ONE},
+    ),
+    ("select", "PUT", f"{PATH}/5", {"status": {**SENT, "url": "x", "color": "1"}}, {"id": 5}),
+    ("select", "DELETE", f"{PATH}/5", None, {"status": "ok"}),
+]
+
+
+async def call(
+    client: Client, method: str, path: str, caller: str = "application", **options: Any
+) -> httpx.Response:
+    headers = {"authorization": f"Bearer {client.tokens[caller]}", **options.pop("headers", {})}
+    return await client.request(method, path, headers=headers, **options)
+
+
+async def listed(client: Client, **params: Any) -> list[dict[str, str]]:
+    response = await call(client, "GET", PATH, params=params)
+    assert response.status_code == 200, response.text
+    found: list[dict[str, str]] = response.json()["statuses"]
+    return found
+
+
+def same(answer: bytes, expected: object) -> bool:
+    """Byte for byte, but for what is made anew: a uuid, the times."""
+    blur = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+    return blur.sub(b"?", answer) == blur.sub(b"?", orjson.dumps(expected))
+
+
+@pytest.mark.parametrize(("before", "method", "path", "body", "answer"), EXCHANGES)
+async def test_the_documented_exchanges(
+    client: Client, before: str, method: str, path: str, body: Any, answer: Any
+) -> None:
+    for statement in before.split(";"):
+        await execute(client.database_url, statement)
+    response = await call(client, method, path, **({"json": body} if body else {}))
+    assert (response.status_code, response.reason_phrase) == (200, "OK")
+    assert same(response.content, answer)
+    if "truncate" not in before:
+        assert response.content == orjson.dumps(answer)
+
+
+async def test_forms_with_brackets_do_the_same_as_json(client: Client) -> None:
+    form = "status[name]=Zwr%C3%B3cone&status[color]=BEE5FC&status[send_mail]=1"
+    made = (await call(client, "POST", PATH, content=form, headers=FORM)).json()["status"]
+    assert (made["name"], made["url"], made["color"], made["send_mail"]) == (
+        *("Zwrócone", "zwrocone", "BEE5FC", "1"),
+    )
+    changed = await call(
+        client, "PUT", f"{PATH}/{made['id']}", content="status[name]=Inne", headers=FORM
+    )
+    assert changed.json() == {"id": int(made["id"])}
+    for method in ("GET", "DELETE"):
+        response = await call(client, method, f"{PATH}/{made['id']}", headers=FORM)
+        assert response.status_code == 200
+
+
+async def test_a_token_may_be_a_param(client: Client) -> None:
+    response = await client.request("GET", PATH, params={"token": client.tokens["client"]})
+    assert len(response.json()["statuses"]) == 5
+
+
+async def test_json_may_have_numbers_where_forms_have_text(client: Client) -> None:
+    status = {"name": "A", "color": 2, "send_mail": 1, "mail_template": 7, "change_type": 0}
+    made = (await call(client, "POST", PATH, json={"status": status})).json()["status"]
+    assert [made[name] for name in status] == ["A", "BEE5FC", "1", "7", "0"]
+
+
+async def test_a_url_that_is_taken_gets_a_number(client: Client) -> None:
+    urls = [
+        (await call(client, "POST", PATH, json={"status": {"name": "Nowe!"}})).json()["status"][
+            "url"
+        ]
+        for _ in range(3)
+    ]
+    assert urls == ["nowe-2", "nowe-3", "nowe-4"]
+    response = await call(client, "POST", PATH, json={"status": {"name": "A", "url": "nowe"}})
+    assert (response.status_code, response.json()["error"]) == (409, "url-taken")
+    response = await call(client, "PUT", f"{PATH}/2", json={"status": {"url": "nowe"}})
+    assert (response.status_code, response.json()["error"]) == (409, "url-taken")
+
+
+async def test_twenty_creates_of_one_name_at_once_all_get_a_url(client: Client) -> None:
+    body = {"status": {"name": "Razem"}}
+    made = await asyncio.gather(*(call(client, "POST", PATH, json=body) for _ in range(5)))
+    assert {response.status_code for response in made} == {200}
+    assert len({response.json()["status"]["url"] for response in made}) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Wysłane", "wyslane"),
+        ("Zażółć gęślą jaźń", "zazolc-gesla-jazn"),
+        ("ŁÓDŹ", "lodz"),
+        ("  A -- b!", "a-b"),
+        ("漢字", "status"),
+    ],
+)
+def test_polish_letters_are_folded_in_a_url(name: str, slug: str) -> None:
+    assert slug_of(name) == slug
+
+
+REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("GET", "?limit=0", {}, "limit"),
+    ("GET", "?limit=251", {}, "limit"),
+    ("GET", "?page=0", {}, "page"),
+    ("GET", "?page=x", {}, "page"),
+    ("GET", "?since_id=x", {}, "since_id"),
+    ("GET", "?created_at_min=2011-06-19", {}, "created_at_min"),
+    ("GET", "?updated_at_max=2011-02-30 00:00:00", {}, "updated_at_max"),
+    ("GET", "/99", {}, "id"),
+    ("GET", "/9223372036854775808", {}, "id"),
+    ("PUT", "/99", {"json": {"status": {"name": "A"}}}, "id"),
+    ("DELETE", "/99", {}, "id"),
+    ("POST", "", {"json": {"status": {"name": ""}}}, "status.name"),
+    ("POST", "", {"json": {"status": {"name": "A", "color": "3"}}}, "status.color"),
+    ("POST", "", {"json": {"status": {"name": "A", "color": "ff"}}}, "status.color"),
+    ("POST", "", {"json": {"status": {"name": "A", "send_mail": "2"}}}, "status.send_mail"),
+    ("POST", "", {"json": {"status": {"name": "A", "mail_template": "x"}}}, "status.mail_template"),
+    ("POST", "", {"json": {"status": "ok"}}, "status"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options", "attr"), REFUSED)
+async def test_an_unusable_value_is_refused_in_the_dialect(
+    client: Client, method: str, path: str, options: dict[str, Any], attr: str
+) -> None:
+    response = await call(client, method, f"{PATH}{path}", **options)
+    body = response.json()
+    assert (response.status_code, body["status"], body["error"]) == (400, "err", "invalid-param")
+    assert [error["attr"] for error in body["errors"]] == [attr]
+
+
+async def test_create_needs_a_name(client: Client) -> None:
+    bodies: list[dict[str, Any]] = [{"status": {}}, {"stat": 1}]
+    for body in bodies:
+        answer = (await call(client, "POST", PATH, json=body)).json()
+        assert answer["error"] == "missing-param"
+
+
+async def test_tokens_are_refused_in_the_dialect(client: Client) -> None:
+    unknown = await client.request("GET", PATH, params={"token": "plano_app_" + "x" * 43})
+    assert (unknown.status_code, unknown.json()["error"]) == (401, "202")
+    expired = await call(client, "GET", PATH, "expired")
+    assert (expired.status_code, expired.json()["error"]) == (401, "251")
+    absent = await client.request("GET", PATH)
+    assert (absent.status_code, absent.json()["error"]) == (400, "missing-param")
+
+
+async def test_a_status_that_orders_have_stays(client: Client) -> None:
+    response = await call(client, "DELETE", f"{PATH}/2")
+    assert (response.status_code, response.json()["error"]) == (409, "status-in-use")
+    assert len(await listed(client)) == 5
+    await execute(client.database_url, "update orders set status_id = null")
+    assert (await call(client, "DELETE", f"{PATH}/2")).json() == {"status": "ok"}
+    assert len(await listed(client)) == 4
+
+
+async def test_two_updates_at_once_lose_nothing(client: Client) -> None:
+    changes = [{"name": f"N{n}"} if n % 2 else {"color": f"{n:06d}"} for n in range(20)]
+    bodies = [{"status": change} for change in changes]
+    await asyncio.gather(*(call(client, "PUT", f"{PATH}/1", json=body) for body in bodies))
+    status = (await call(client, "GET", f"{PATH}/1")).json()["status"]
+    assert status["name"].startswith("N")
+    assert status["color"].startswith("0000")
+    assert status["url"] == "nowe"
+
+
+async def test_unknown_fields_are_ignored_and_the_order_stays(client: Client) -> None:
+    assert await listed(client, fields="color,id,nothing", limit=1) == [
+        {"id": "1", "color": "EC451F"}
+    ]
+
+
+async def test_pages_by_since_id_are_stable_while_rows_are_inserted(client: Client) -> None:
+    seen: list[str] = []
+    while page := await listed(client, limit=2, since_id=seen[-1] if seen else 0):
+        seen += [status["id"] for status in page]
+        if len(seen) < 8:
+            await call(client, "POST", PATH, json={"status": {"name": "Dalej"}})
+    assert seen == [str(n) for n in range(1, len(seen) + 1)]
+    assert len(seen) >= 8
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.integers(0, 4),
+        st.integers(0, 4),
+        st.sets(st.sampled_from("XY")),
+    ),
+    max_size=8,
+)
+FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from("abcd"),
+        "sku": st.sampled_from("XYZ"),
+        "since_id": st.integers(0, 9),
+        "limit": st.integers(1, 4),
+        "page": st.integers(1, 4),
+        **{
+            f"{what}_at_{end}": st.integers(0, 4)
+            for what in ("created", "updated")
+            for end in ("min", "max")
+        },
+    },
+)
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def at(day: int) -> datetime:
+    return START + timedelta(days=day)
+
+
+def passes(row: dict[str, Any], given: dict[str, Any]) -> bool:
+    """The filters as the page words them."""
+    return (
+        row["id"] > given.get("since_id", -1)
+        and given.get("name") in (None, row["name"])
+        and (given.get("sku") is None or given["sku"] in row["skus"])
+        and row["created"] > given.get("created_at_min", -1)
+        and row["created"] < given.get("created_at_max", 99)
+        and row["updated"] > given.get("updated_at_min", -1)
+        and row["updated"] < given.get("updated_at_max", 99)
+    )
+
+
+async def test_the_filters_agree_with_a_plain_model(client: Client) -> None:
+    loop = asyncio.get_running_loop()
+
+    @settings(
+        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(ROWS, FILTERS)
+    def check(rows: list[Any], chosen: dict[str, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(compare(client, rows, chosen), loop).result(30)
+
+    await asyncio.to_thread(check)
+
+
+async def compare(client: Client, rows: list[Any], chosen: dict[str, Any]) -> None:
+    model = [
+        {"id": n, "name": name, "created": created, "updated": updated, "skus": skus}
+        for n, (name, created, updated, skus) in enumerate(rows, 1)
+    ]
+    await fill(client, model)
+    times = {k: str(at(v))[:19] for k, v in chosen.items() if k.endswith(("min", "max"))}
+    limit, page = chosen.get("limit", 50), chosen.get("page", 1)
+    expected = [str(row["id"]) for row in model if passes(row, chosen)]
+    found = await listed(client, **{**chosen, **times})
+    assert [status["id"] for status in found] == expected[(page - 1) * limit : page * limit]
+    filters = {k: v for k, v in {**chosen, **times}.items() if k not in ("limit", "page")}
+    counted = await call(client, "GET", f"{PATH}/count", params=filters)
+    assert counted.json() == {"count": len(expected)}
+
+
+async def fill(client: Client, model: list[dict[str, Any]]) -> None:
+    """Make the model's rows the only ones; an order with both holds each status's SKUs."""
+    url = client.database_url
+    await execute(url, "update orders set status_id = null")
+    await execute(url, "delete from line_items")
+    await execute(url, "delete from statuses")
+    insert = (
+        "insert into statuses (id, name, url, color, created_at, updated_at) "
+        "values ($1, $2, 'u' || $1::bigint, 'EC451F', $3, $4)"
+    )
+    for row in model:
+        await execute(url, insert, row["id"], row["name"], at(row["created"]), at(row["updated"]))
+        await execute(url, "update orders set status_id = $1 where id = $1", row["id"])
+        for sku in row["skus"]:
+            line = "insert into line_items (order_id, sku) values ($1, $2)"
+            await execute(url, line, row["id"], sku)
+
+
+def test_the_gateway_knows_nothing_of_this_service() -> None:
+    knows = re.compile(r"services/statuses|statuses\.(index|create|update|delete)|shop_?status")
+    files = [*(ROOT / "gateway").rglob("*.py"), *(ROOT / "gateway").rglob("*.sql")]
+    assert not [file.name for file in files if knows.search(file.read_text())]
