@@ -27,6 +27,7 @@ test: $(STAMP) ## From a fresh machine to a test run.
 
 docs: $(STAMP) ## Make the tables of the documentation anew.
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/console.py docs/operations.md
 
 lint: $(STAMP) ## Style, types, container files.
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ baselines echo JSON and do nothing else.
 """
 
 import asyncio
+import contextlib
+import itertools
 import multiprocessing
 import os
 import platform
@@ -14,7 +16,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import connect
 from gateway.dev import demo
 from gateway.embedded import Cluster
-from gateway.manifest.apply import apply
+from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.settings import Settings
 from gateway.worker import Worker
@@ -100,8 +102,8 @@ BASELINES: dict[str, Any] = {
 class Load(asyncio.Protocol):
     """One connection that sends the next request when the answer to the last is complete."""
 
-    def __init__(self, request: bytes) -> None:
-        self.request = request
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self.requests = requests
         self.done = 0
         self.wrong = 0
         self._have = b""
@@ -109,7 +111,7 @@ class Load(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:  # uvloop's is no asyncio.Transport
         """Send the first request."""
         self._transport = transport
-        transport.write(self.request)
+        transport.write(next(self.requests))
 
     def data_received(self, data: bytes) -> None:
         """Count an answer that is complete, and send again."""
@@ -122,18 +124,18 @@ class Load(asyncio.Protocol):
             self.wrong += not head.startswith(b"HTTP/1.1 200")
             self.done += 1
             self._have = b""
-            self._transport.write(self.request)
+            self._transport.write(next(self.requests))
 
 
-async def load(port: int, request: bytes) -> float:
+async def load(port: int, requests: Iterator[bytes], seconds: float = SECONDS) -> float:
     """Requests a second over `CONNECTIONS` connections."""
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: Load(request), "127.0.0.1", port)
+        await loop.create_connection(lambda: Load(requests), "127.0.0.1", port)
         for _ in range(CONNECTIONS)
     ]
     started = time.perf_counter()
-    await asyncio.sleep(SECONDS)
+    await asyncio.sleep(seconds)
     took = time.perf_counter() - started
     for transport, _ in made:
         transport.close()
@@ -148,11 +150,29 @@ def processor_seconds(pid: int) -> float:
 
 
 def start(target: Callable[..., None], *args: Any) -> tuple[Any, int]:
-    """A server in a process of its own, and its port."""
+    """A server in a process of its own, pinned to the first core, and its port."""
     listener = server.listen("127.0.0.1", 0)
-    process = multiprocessing.get_context("fork").Process(target=target, args=(listener, *args))
+    process = multiprocessing.get_context("fork").Process(
+        target=_pinned, args=(target, listener, *args)
+    )
     process.start()
     return process, listener.getsockname()[1]
+
+
+def _pinned(target: Callable[..., None], *args: Any) -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    target(*args)
+
+
+@contextlib.contextmanager
+def on_the_last_core() -> Iterator[None]:
+    """Keep the load off the servers' core, for the length of the block."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def request_bytes(token: str) -> bytes:
@@ -168,7 +188,7 @@ async def prepare(url: str) -> str:
         await migrate(connection, find_all())
         tokens = await demo.fill(connection, {})
         for desired in check(Path(__file__).parents[1] / "routes.yaml"):
-            await apply(connection, desired, actor="benchmark")
+            await apply(connection, desired, Author("benchmark"))
     finally:
         await connection.close()
     return tokens["employee"]
@@ -182,7 +202,9 @@ def main() -> None:
         servers["gateway"] = start(serve_gateway, cluster.url())
         time.sleep(2)
         try:
-            report(measure(servers, request_bytes(token)))
+            with on_the_last_core():
+                found = measure(servers, request_bytes(token))
+            report(found)
         finally:
             for process, _ in servers.values():
                 process.terminate()
@@ -195,7 +217,7 @@ def measure(servers: dict[str, Any], request: bytes) -> dict[str, list[tuple[flo
     for _ in range(ROUNDS):
         for name, (process, port) in servers.items():
             before = processor_seconds(process.pid)
-            rate = uvloop.run(load(port, request))
+            rate = uvloop.run(load(port, itertools.repeat(request)))
             used = processor_seconds(process.pid) - before
             found[name].append((rate, used / (rate * SECONDS) * 1e6))
     return found
@@ -206,7 +228,7 @@ def report(found: dict[str, list[tuple[float, float]]]) -> None:
     print(
         f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, "
         f"{os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:.0f} s, "
-        "load and server unpinned on one machine\n"
+        "load and server each on a core of its own\n"
     )
     medians = {
         name: tuple(statistics.median(column) for column in zip(*rounds, strict=True))

@@ -17,6 +17,7 @@ import typer
 from gateway import statuses
 from gateway.cli import app
 from gateway.manifest.check import check
+from gateway.metrics import METRICS
 from gateway.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,13 @@ def _settings(_: str) -> list[str]:
         (f"`{s.variable}`", f"`{s.default}`" if s.default else "", s.sentence) for s in SETTINGS
     ]
     return _rows(("setting", "default", "meaning"), rows)
+
+
+def _metrics(_: str) -> list[str]:
+    rows = [
+        (f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.sentence) for m in METRICS
+    ]
+    return _rows(("metric", "labels", "meaning"), rows)
 
 
 def _commands(_: str) -> list[str]:
@@ -111,6 +119,7 @@ def params(schema: dict[str, Any]) -> Iterable[tuple[str, str, str, str, str]]:
 TABLES: dict[str, Callable[[str], list[str]]] = {
     "statuses": _statuses,
     "settings": _settings,
+    "metrics": _metrics,
     "commands": _commands,
     "params": _params,
 }

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 
 from gateway import paths, respond, statuses
+from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline, Progress
 from gateway.statuses import Fault
 from gateway.values import ClientLeftError, Reject, Request, Response
@@ -59,6 +60,7 @@ class Gate:
         pipeline: Pipeline,
         site: Starlette,
         access: Writes,
+        metrics: Metrics,
         *,
         cors_origins: tuple[str, ...] = (),
         max_in_flight: int = 1000,
@@ -66,9 +68,15 @@ class Gate:
         self._pipeline = pipeline
         self._site = site
         self._access = access
+        self._metrics = metrics
         self._origins = frozenset(origin.encode() for origin in cors_origins)
         self._max_in_flight = max_in_flight
         self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being handled."""
+        return self._in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -167,24 +175,29 @@ class Gate:
     def _log(
         self, request: Request, so_far: Progress, response: Response | None, started: float
     ) -> None:
-        """The one access line of a request: never its query, its body or its token."""
+        """Count a request, and write its one access line: never its query, body or token."""
+        seconds = time.perf_counter() - started
         route = so_far.match.route if so_far.match else None
         status = response.slug if response else "client-left"
         known = (route.statuses if route else statuses.COMMON).get(status)
+        fault = known.fault if known else "none"
+        code = response.http if response else None
+        name = route.name if route else ""
+        self._metrics.count(name, request.method, code, status, fault, seconds)
         self._access.write(
             {
                 "time": datetime.now(UTC),
-                "level": _LEVELS[known.fault] if known else "info",
+                "level": _LEVELS[fault],
                 "event": "request",
                 "request_id": request.id,
                 "method": request.method,
                 "path": request.path[:LONGEST_LOGGED_PATH].decode("latin-1"),
-                "route": route and route.name,
+                "route": name or None,
                 "caller": _caller(so_far),
                 "status": status,
-                "code": response.http if response else None,
+                "code": code,
                 "revision": so_far.table and so_far.table.revision,
-                "ms": round((time.perf_counter() - started) * 1000, 3),
+                "ms": round(seconds * 1000, 3),
             }
         )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -13,6 +14,8 @@ RESERVED = ("/-", "/documentation", "/openapi.json")
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _PARAM = re.compile(r"\{([a-z_][a-z0-9_]*)(?::([a-z]+))?\}", re.ASCII)
+_PARAM_NAME = re.compile(r"\{([a-z0-9_]+)")
+_MATCH_NOTHING = frozenset(("", ".", ".."))
 _PLAIN_LITERAL = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 
@@ -51,15 +54,25 @@ def parse(pattern: str) -> tuple[Segment, ...]:
     if not pattern.startswith("/"):
         message = "a path starts with /"
         raise PathError(message)
-    segments = tuple(_segment(text) for text in pattern[1:].split("/"))
+    segments = tuple(map(_segment, pattern[1:].split("/")))
     if len(segments) > MAX_SEGMENTS:
         message = f"a path has at most {MAX_SEGMENTS} segments"
         raise PathError(message)
-    names = [segment.name for segment in segments if segment.name]
-    if len(names) != len(set(names)):
+    found = names(pattern)
+    if len(found) != len(set(found)):
         message = "two segments have the same name"
         raise PathError(message)
     return segments
+
+
+def shape(pattern: str) -> str:
+    """What a pattern fits, as text: the pattern without the names of its params."""
+    return _PARAM_NAME.sub("{", pattern)
+
+
+def names(pattern: str) -> list[str]:
+    """The names of a pattern's params."""
+    return _PARAM_NAME.findall(pattern)
 
 
 def is_reserved(path: str) -> bool:
@@ -69,7 +82,9 @@ def is_reserved(path: str) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def _segment(text: str) -> Segment:
+    """One segment of a pattern; equal ones are one object, of which many routes have many."""
     if "{" not in text and "}" not in text:
         return Segment(literal=_literal(text))
     found = _PARAM.fullmatch(text)
@@ -98,15 +113,17 @@ def split(path: bytes) -> list[str] | None:
 
     Split first, then percent-decode each segment once, so that `%2F` is never a separator.
     """
-    if not path.startswith(b"/"):
+    if not path.startswith(b"/") or path.count(b"/") > MAX_SEGMENTS:
         return None
-    raw = path[1:].split(b"/", MAX_SEGMENTS)
-    if len(raw) > MAX_SEGMENTS:
+    if b"\0" in path or b"%00" in path:
         return None
     try:
-        segments = [unquote_to_bytes(segment).decode() for segment in raw]
+        # Most paths have nothing to decode, and to look for it segment by segment takes longest.
+        segments = _decoded(path) if b"%" in path else path[1:].decode().split("/")
     except UnicodeDecodeError:
         return None
-    if any(segment in {"", ".", ".."} or "\0" in segment for segment in segments):
-        return None
-    return segments
+    return segments if _MATCH_NOTHING.isdisjoint(segments) else None
+
+
+def _decoded(path: bytes) -> list[str]:
+    return [unquote_to_bytes(segment).decode() for segment in path[1:].split(b"/")]

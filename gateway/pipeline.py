@@ -27,6 +27,7 @@ from gateway.values import Call, Caller, ClientLeftError, Match, Reject, Request
 ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
 """Reads a body of at most so many bytes; raises Reject: payload-too-large."""
 
+MIN_REVISION = b"x-min-registry-revision"
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +53,7 @@ class Pipeline:
         self.lookup = lookup
 
     async def _run(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
-        so_far.table = table = self._table()
+        so_far.table = table = await self._table(request)
         so_far.match = found = match(request, table)
         params = decode(request, found, await read_body(found.route.max_body))
         action = resolve(found, table, self.actions)
@@ -68,7 +69,7 @@ class Pipeline:
         except Reject as reject:
             return _refuse(reject, request, so_far)
         except UnavailableError as error:
-            _log.warning("%s: service-unavailable: %s", request.id, error)
+            self.pool.tell(request.id, error)
             return _refuse(Reject("service-unavailable"), request, so_far)
         except ClientLeftError:
             raise
@@ -77,12 +78,24 @@ class Pipeline:
             slug = "application-crash" if so_far.match else "identify-request-error"
             return _refuse(Reject(slug), request, so_far)
 
-    def _table(self) -> Table:
+    async def _table(self, request: Request) -> Table:
         """Read once, so that no request sees half an old and half a new table."""
+        if MIN_REVISION in request.headers:
+            await self._wait_for_revision(request.headers[MIN_REVISION])
         table = self.registry.current
         if table is None:
             raise Reject("identify-request-error")
         return table
+
+    async def _wait_for_revision(self, text: bytes) -> None:
+        """Let a caller that has just applied a revision meet no older one."""
+        known = text.isdigit() and len(text) < 19  # noqa: PLR2004 - a bigint
+        waited = await self.registry.wait_for(int(text)) if known else "unknown"
+        if waited == "unknown":
+            unknown = Reject.error(MIN_REVISION.decode(), "is no revision there is")
+            raise Reject("invalid-param", errors=[unknown])
+        if waited == "late":
+            raise Reject("service-unavailable", "The revision that was asked for is not here yet.")
 
     def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
         deadline = asyncio.get_running_loop().time() + found.route.timeout

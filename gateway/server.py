@@ -3,15 +3,21 @@
 import asyncio
 import contextlib
 import logging
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import types
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import uvicorn
 
+from gateway import metrics
 from gateway.edge import Edge
 from gateway.settings import Settings
 from gateway.worker import Worker
@@ -20,6 +26,7 @@ BACKLOG = 2048
 FINISH_WITHIN = 30
 """Seconds that requests in flight get to finish after the listening socket is closed."""
 
+ADMIN_FINISH_WITHIN = 2
 RESTART_PAUSE = 0.2
 
 _log = logging.getLogger(__name__)
@@ -56,8 +63,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ServeError."""
+def listen(host: str, port: int, variable: str = "GATEWAY_PORT") -> socket.socket:
+    """A listening socket; `variable` is the setting of its port. Raises ServeError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,11 +72,16 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        message = f"cannot listen on {host}:{port}: {error.strerror}; GATEWAY_PORT chooses another"
+        message = f"cannot listen on {host}:{port}: {error.strerror}; {variable} chooses another"
         raise ServeError(message) from error
     listener.listen(BACKLOG)
     listener.set_inheritable(True)
     return listener
+
+
+def listen_admin(settings: Settings) -> socket.socket:
+    """The listening socket of the admin port. Raises ServeError."""
+    return listen(settings.admin_host, settings.admin_port, "GATEWAY_ADMIN_PORT")
 
 
 def url(listener: socket.socket) -> str:
@@ -78,15 +90,44 @@ def url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(worker: Worker, settings: Settings, listener: socket.socket) -> None:
-    """Serve one worker on a socket until it is told to stop."""
-    await server(worker, settings).serve(sockets=[listener])
+async def serve(
+    worker: Worker, settings: Settings, listener: socket.socket, admin: socket.socket | None = None
+) -> None:
+    """Serve one worker on a socket, and its admin pages on another, until it is told to stop."""
+    public = server(worker, settings)
+    # Around both: a signal must not end the process while the admin port starts or stops.
+    with public.capture_signals():
+        async with _serving_admin(worker, admin):
+            await public.serve(sockets=[listener])
 
 
 def server(worker: Worker, settings: Settings) -> uvicorn.Server:
-    """A uvicorn server. Its own logs, proxy headers and server header are off."""
-    config = uvicorn.Config(
-        worker.app,
+    """The uvicorn server of the public port."""
+    return _Server(_config(worker.app, FINISH_WITHIN), worker, settings.drain_delay)
+
+
+@contextlib.asynccontextmanager
+async def _serving_admin(worker: Worker, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Serve the admin pages; around the public port, so that one can watch a worker stop."""
+    if listener is None:
+        yield
+        return
+    config = _config(worker.admin.app, ADMIN_FINISH_WITHIN, lifespan="off")
+    config.load()
+    admin = uvicorn.Server(config)
+    # Not `serve`, which takes the signals; they are for the server of the public port.
+    admin.lifespan = config.lifespan_class(config)
+    await admin.startup(sockets=[listener])
+    try:
+        yield
+    finally:
+        await admin.shutdown(sockets=[listener])
+
+
+def _config(app: Any, finish_within: int, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+    """How uvicorn serves. Its own logs, proxy headers and server header are off."""
+    return uvicorn.Config(
+        app,
         loop="uvloop",
         http=Edge,
         ws="none",
@@ -94,19 +135,23 @@ def server(worker: Worker, settings: Settings) -> uvicorn.Server:
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=FINISH_WITHIN,
+        timeout_graceful_shutdown=finish_within,
+        **more,
     )
-    return _Server(config, worker, settings.drain_delay)
 
 
-def run(settings: Settings, listener: socket.socket) -> None:
-    """Serve one worker in this process."""
+def run(
+    settings: Settings, listener: socket.socket, admin: socket.socket, place: int | None = None
+) -> None:
+    """Serve one worker in this process; `place` is its number among several."""
     with asyncio.Runner(loop_factory=_uvloop) as runner:
-        runner.run(_run(settings, listener))
+        runner.run(_run(settings, listener, admin, place))
 
 
-async def _run(settings: Settings, listener: socket.socket) -> None:
-    await serve(Worker(settings), settings, listener)
+async def _run(
+    settings: Settings, listener: socket.socket, admin: socket.socket, place: int | None
+) -> None:
+    await serve(Worker(settings, place=place), settings, listener, admin)
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:
@@ -117,11 +162,13 @@ def _uvloop() -> asyncio.AbstractEventLoop:
 
 
 class Supervisor:
-    """Starts `count` worker processes on one socket, and starts anew those that die."""
+    """Starts `count` worker processes on the same two sockets, and starts anew those that die."""
 
-    def __init__(self, listener: socket.socket, count: int) -> None:
-        self._listener = listener
+    def __init__(self, listener: socket.socket, admin: socket.socket, count: int) -> None:
+        self._listeners = (listener, admin)
+        self._sockets = (listener.fileno(), admin.fileno())
         self._count = count
+        self._folder = ""
         self._workers: list[subprocess.Popen[bytes]] = []
         self._stopping = False
 
@@ -129,28 +176,35 @@ class Supervisor:
         """Until SIGTERM or SIGINT; then stop the workers and wait for them."""
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._stop)
-        for _ in range(self._count):
-            self._workers.append(self._start())
-        while not self._stopping:
-            time.sleep(RESTART_PAUSE)
-            self._restart_dead()
-        self._tell_all(signal.SIGTERM)
-        # The workers have the socket as their own; ours would keep callers waiting in its queue.
-        self._listener.close()
-        for worker in self._workers:
-            worker.wait()
+        with _shared_folder() as self._folder:
+            for place in range(self._count):
+                self._workers.append(self._start(place))
+            while not self._stopping:
+                time.sleep(RESTART_PAUSE)
+                self._restart_dead()
+            self._tell_all(signal.SIGTERM)
+            # The workers have sockets of their own; ours would keep callers waiting in a queue.
+            for listener in self._listeners:
+                listener.close()
+            for worker in self._workers:
+                worker.wait()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        descriptor = self._listener.fileno()
-        command = [sys.executable, "-m", "gateway", "serve", "--socket", str(descriptor)]
-        # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
-        return subprocess.Popen(command, pass_fds=[descriptor], start_new_session=True)
+    def _start(self, place: int) -> subprocess.Popen[bytes]:
+        inherited = map(str, (place, *self._sockets))
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--worker", *inherited],
+            pass_fds=self._sockets,
+            env={**os.environ, metrics.FOLDER: self._folder},
+            # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
+            start_new_session=True,
+        )
 
     def _restart_dead(self) -> None:
         for place, worker in enumerate(self._workers):
             if worker.poll() is not None and not self._stopping:
                 _log.error("worker %d ended with %s, starting another", worker.pid, worker.poll())
-                self._workers[place] = self._start()
+                metrics.forget(place, self._folder)
+                self._workers[place] = self._start(place)
 
     def _stop(self, sig: int, _: types.FrameType | None) -> None:
         """The first signal ends the loop, which stops every worker; a later one is passed on."""
@@ -162,3 +216,17 @@ class Supervisor:
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 worker.send_signal(sig)
+
+
+@contextlib.contextmanager
+def _shared_folder() -> Iterator[str]:
+    """Where workers count together, for the length of the block. Raises ServeError."""
+    try:
+        folder = tempfile.mkdtemp(prefix="gateway-")
+    except OSError as error:
+        message = f"several workers count in a temporary folder: {error}; TMPDIR names a place"
+        raise ServeError(message) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

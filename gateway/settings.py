@@ -74,6 +74,13 @@ def _level(text: str) -> str:
 SETTINGS = (
     Setting("host", "127.0.0.1", "Address that the public port listens on."),
     Setting("port", "8000", "The public port; 0 takes a free one.", _port),
+    Setting("admin_host", "127.0.0.1", "Address that the admin port listens on."),
+    Setting(
+        "admin_port",
+        "8001",
+        "The port of metrics and of readiness with details; 0 takes a free one.",
+        _port,
+    ),
     Setting(
         "database_url",
         "",
@@ -91,7 +98,11 @@ SETTINGS = (
     Setting(
         "database_connections", "16", "Most database connections that one worker opens.", _positive
     ),
-    Setting("data_dir", ".gateway", "Folder of `gateway dev`: database, log, `dev.json`."),
+    Setting(
+        "data_dir",
+        ".gateway",
+        "Folder of the registry's snapshot and of `gateway dev`: database, log, `dev.json`.",
+    ),
     Setting("workers", "1", "Worker processes of `gateway serve`.", _positive),
     Setting(
         "cors_origins",
@@ -121,6 +132,8 @@ class Settings:
 
     host: str
     port: int
+    admin_host: str
+    admin_port: int
     database_url: str
     listen_database_url: str
     database_connections: int

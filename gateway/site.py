@@ -2,21 +2,45 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gateway.database.pool import Pool
 from gateway.registry.follow import Registry
 
 
 class Health:
-    """What `/-/ready` reports."""
+    """Whether this worker can answer, and what troubles it."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, pool: Pool) -> None:
         self.registry = registry
+        self.pool = pool
         self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a table to serve, and no end in sight."""
+        return self.registry.current is not None and not self.draining
+
+    @property
+    def troubles(self) -> list[str]:
+        """All that ails this worker, in words for those who run it."""
+        return [*self.registry.troubles, *([self.pool.trouble] if self.pool.trouble else [])]
+
+    def report(self) -> dict[str, Any]:
+        """What the public `/-/ready` says: of each trouble what it is, not where and why."""
+        table = self.registry.current
+        return {
+            "ready": self.ready,
+            "degraded": bool(self.troubles),
+            "draining": self.draining,
+            "revision": table and table.revision,
+            "trouble": [trouble.partition(":")[0] for trouble in self.troubles],
+        }
 
 
 def make(
@@ -28,17 +52,7 @@ def make(
         return JSONResponse({"live": True})
 
     async def ready(_: Request) -> JSONResponse:
-        registry = health.registry
-        table = registry.current
-        is_ready = table is not None and not health.draining
-        body = {
-            "ready": is_ready,
-            "degraded": registry.trouble is not None,
-            "draining": health.draining,
-            "revision": table and table.revision,
-            "trouble": registry.trouble,
-        }
-        return JSONResponse(body, 200 if is_ready else 503)
+        return JSONResponse(health.report(), 200 if health.ready else 503)
 
     return Starlette(
         routes=[Route("/-/live", live), Route("/-/ready", ready)],

@@ -2,41 +2,60 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 from gateway import site
 from gateway.actions import Actions
+from gateway.admin import Admin
 from gateway.app import Gate
 from gateway.database.pool import Pool
+from gateway.database.watch import Watch
 from gateway.identity.lookup import Lookup
 from gateway.log import AccessLog
+from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.registry.follow import Registry
 from gateway.settings import Settings
 
 FIRST_TABLE_WITHIN = 3.0
+BEGIN_ANEW_AFTER = 1.0
 LOOKUP_CONNECTIONS = 2
+SNAPSHOT = "registry.snapshot"
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Everything that one process serves with; `app` is the ASGI application."""
+    """Everything that one process serves with; `app` is the ASGI application.
 
-    def __init__(self, settings: Settings, actions: Actions | None = None) -> None:
-        self.registry = Registry(settings.listen_database_url)
+    `place` is its number among several workers, None if it is alone.
+    """
+
+    def __init__(
+        self, settings: Settings, actions: Actions | None = None, *, place: int | None = None
+    ) -> None:
+        snapshot = Path(settings.data_dir) / SNAPSHOT
+        self.registry = Registry(settings.listen_database_url, snapshot)
         self.pool = Pool(settings.database_url, settings.database_connections)
         # Of its own: a service that holds every connection must not keep callers from signing in.
         self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
+        self.watch = Watch(settings.database_url, self.pool, self.lookup_pool)
         self.lookup = Lookup(self.lookup_pool)
         self.access = AccessLog()
-        self.health = site.Health(self.registry)
+        self.metrics = Metrics(place)
+        self.health = site.Health(self.registry, self.pool)
         self.pipeline = Pipeline(self.registry, actions or Actions.load(), self.pool, self.lookup)
         self.app = Gate(
             self.pipeline,
             site.make(self.health, lambda _: self.running()),
             self.access,
+            self.metrics,
             cors_origins=settings.cors_origins,
             max_in_flight=settings.max_in_flight,
         )
+        self.admin = Admin(self.app, self.health, self.metrics)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -44,17 +63,33 @@ class Worker:
 
         A worker starts without a database too: it is then not ready, and says so.
         """
-        tasks = [
-            asyncio.create_task(self.registry.follow(), name="follow the registry"),
-            asyncio.create_task(self.lookup.write_behind(), name="write last uses"),
-            asyncio.create_task(self.access.write_behind(), name="write access lines"),
-        ]
-        await self.registry.wait_loaded(FIRST_TABLE_WITHIN)
+        works = (
+            self.registry.follow,
+            self.registry.keep_snapshot,
+            self.lookup.write_behind,
+            self.access.write_behind,
+            self.admin.write_behind,
+        )
+        tasks = [asyncio.create_task(_for_good(work)) for work in works]
+        watching = asyncio.create_task(_for_good(self.watch.run))
         try:
+            await self.registry.start(FIRST_TABLE_WITHIN)
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.pool.close()
-            await self.lookup_pool.close()
+            # The last: what they still write must not wait for a server that is frozen.
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await asyncio.gather(self.pool.close(), self.lookup_pool.close())
+
+
+async def _for_good(work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work until it is cancelled; a fault, which nobody awaits, is told and outlived."""
+    while True:
+        try:
+            return await work()
+        except Exception:  # noqa: BLE001 - a worker whose task has died is stale for good
+            _log.exception("%s has failed and begins anew", work.__qualname__)
+        await asyncio.sleep(BEGIN_ANEW_AFTER)

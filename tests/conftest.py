@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from harness import ROOT, Client, Server, execute, on, serving, settings
+from manifests import migrated, wipe
 from probing import actions, apply_probe
 
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection
 from gateway.dev import demo
 from gateway.embedded import Cluster
-from gateway.manifest.apply import apply
+from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 
 TEMPLATE = f"gateway_test_template_{os.getpid()}"
@@ -51,7 +52,7 @@ async def _fill(connection: Connection) -> dict[str, str]:
     await migrate(connection, find_all())
     made = await demo.fill(connection, {})
     for desired in check(ROOT / "routes.yaml"):
-        await apply(connection, desired, actor="tests")
+        await apply(connection, desired, Author("tests"))
     return made
 
 
@@ -70,6 +71,23 @@ async def empty_database(postgres: Server) -> AsyncIterator[str]:
     name = f"gateway_test_{uuid.uuid4().hex}"
     yield await postgres.create(name, "template0")
     await postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def registry_database(postgres: Server) -> Iterator[str]:
+    """The address of a database with the gateway's tables, for one test after the other."""
+    name = f"gateway_test_{uuid.uuid4().hex}"
+    url = asyncio.run(postgres.create(name, "template0"))
+    asyncio.run(migrated(url))
+    yield url
+    asyncio.run(postgres.drop(name))
+
+
+@pytest.fixture
+async def registry(registry_database: str) -> str:
+    """The address of a database whose registry is empty; cheaper than one of its own."""
+    await on(registry_database, wipe)
+    return registry_database
 
 
 @pytest.fixture

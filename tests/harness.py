@@ -1,6 +1,7 @@
 """What tests stand on: databases of a real server, and a client of a worker in this process."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Server:
 
 
 def settings(database_url: str, **changes: str) -> Settings:
+    changes = {"data_dir": "/nonexistent", **changes}
     given = {f"GATEWAY_{name.upper()}": value for name, value in changes.items()}
     return Settings.load({"GATEWAY_DATABASE_URL": database_url, **given})
 
@@ -103,11 +105,12 @@ class Client:
 async def serving(
     database_url: str, tokens: dict[str, str], *, actions: Actions | None = None, **changes: str
 ) -> AsyncIterator[Client]:
-    """A client of a worker that serves this database."""
-    worker = Worker(settings(database_url, **changes), actions)
-    transport = httpx.ASGITransport(worker.app, raise_app_exceptions=True)
-    async with (
-        worker.running(),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
-    ):
-        yield Client(worker, http, tokens, database_url)
+    """A client of a worker that serves this database, with a data folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker = Worker(settings(database_url, **{"data_dir": folder, **changes}), actions)
+        transport = httpx.ASGITransport(worker.app, raise_app_exceptions=True)
+        async with (
+            worker.running(),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+        ):
+            yield Client(worker, http, tokens, database_url)

@@ -9,8 +9,8 @@ import orjson
 from harness import execute, on
 
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import connect
-from gateway.manifest.apply import Applied, apply
+from gateway.database.pool import Connection, connect
+from gateway.manifest.apply import Applied, Author, apply
 from gateway.manifest.check import Desired, check
 
 Routes: TypeAlias = dict[str, dict[str, Any]]
@@ -41,17 +41,26 @@ async def migrated(url: str) -> None:
     await on(url, lambda db: migrate(db, find_all()))
 
 
+async def wipe(connection: Connection) -> None:
+    """Leave an empty registry, as migrations do."""
+    for table in ("workers", "changes", "routes", "services", "schemas", "revisions"):
+        await connection.execute(f"delete from gateway.{table}")
+
+
 async def applied(url: str, what: Desired, **options: Any) -> Applied:
     """Apply on a connection of its own."""
-    given = {"actor": "tests", **options}
-    done: Applied = await on(url, lambda db: apply(db, what, **given))
+    author = Author(options.pop("actor", "tests"), options.pop("message", ""))
+    done: Applied = await on(url, lambda db: apply(db, what, author, **options))
     return done
 
 
 async def stored(url: str) -> dict[str, Any]:
     """All that an apply writes, as it is in the database."""
     tables = {
-        "revisions": "select id, namespace, applied_by, message, changes from gateway.revisions",
+        "revisions": (
+            "select id, namespace, applied_by, message, source, reverts_to from gateway.revisions"
+        ),
+        "changes": "select concat(revision, kind, name), * from gateway.changes",
         "services": "select * from gateway.services",
         "routes": "select * from gateway.routes",
         "schemas": "select * from gateway.schemas",

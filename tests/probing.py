@@ -7,7 +7,7 @@ from harness import on
 
 from gateway import Call, Reject, Reply
 from gateway.actions import Actions
-from gateway.manifest.apply import apply
+from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 
 SECRET = "a text that must reach no log"
@@ -48,4 +48,4 @@ def actions() -> Actions:
 
 async def apply_probe(database: str) -> None:
     for desired in check(Path(__file__).parent / "probe" / "routes.yaml"):
-        await on(database, lambda db, d=desired: apply(db, d, actor="tests"))  # type: ignore[misc]
+        await on(database, lambda db, d=desired: apply(db, d, Author("tests")))  # type: ignore[misc]

@@ -13,13 +13,14 @@ import gateway
 STAGES = {"match", "decode", "resolve", "authenticate", "validate", "dispatch", "respond"}
 ROWS = [
     {"statuses", "settings", "paths", "log", "edge"},
-    {"values"},
+    {"values", "metrics"},
     {"database"},
     {"schema", "embedded"},
     {"identity", "actions", "registry"},
     {*STAGES, "manifest"},
     {"pipeline"},
     {"app", "site"},
+    {"admin"},
     {"worker"},
     {"server"},
     {"dev"},

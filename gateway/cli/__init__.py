@@ -6,12 +6,15 @@ import sys
 import asyncpg
 import typer
 
-from gateway.cli import operate, registry
+from gateway.cli import history, inspect, operate, registry
 from gateway.cli.output import complain
+from gateway.cli.registry import LateError
 from gateway.database.migrate import MigrationError
 from gateway.database.pool import UnavailableError
 from gateway.embedded import EmbeddedError
 from gateway.identity.issue import IssueError
+from gateway.manifest.apply import TooManyDeletesError, UnknownRevisionError
+from gateway.manifest.plan import MovedError
 from gateway.manifest.read import ManifestError
 from gateway.server import ServeError
 from gateway.settings import SettingError
@@ -26,15 +29,21 @@ app = typer.Typer(
 )
 operate.add_to(app)
 registry.add_to(app)
+history.add_to(app)
+inspect.add_to(app)
 
 KNOWN = (
     EmbeddedError,
     IssueError,
+    LateError,
     ManifestError,
     MigrationError,
+    MovedError,
     ServeError,
     SettingError,
+    TooManyDeletesError,
     UnavailableError,
+    UnknownRevisionError,
 )
 """Faults whose text is meant for the person at the keyboard."""
 

@@ -73,7 +73,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Instead of GATEWAY_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Instead of GATEWAY_PORT.")] = None,
     workers: Annotated[int | None, typer.Option(help="Instead of GATEWAY_WORKERS.")] = None,
-    descriptor: Annotated[int | None, typer.Option("--socket", hidden=True)] = None,
+    inherited: Annotated[tuple[int, int, int] | None, typer.Option("--worker", hidden=True)] = None,
 ) -> None:
     """Serve the registry of GATEWAY_DATABASE_URL until SIGTERM.
 
@@ -81,15 +81,17 @@ def serve(
     """
     loaded = settings(host=host, port=port, workers=workers)
     database_url(loaded)
-    if descriptor is not None:
-        server.run(loaded, socket.socket(fileno=descriptor))
+    if inherited:
+        place, public, private = inherited
+        listener, admin = socket.socket(fileno=public), socket.socket(fileno=private)
+        server.run(loaded, listener, admin, place)
         return
-    listener = server.listen(loaded.host, loaded.port)
-    complain(f"serving on {server.url(listener)}")
+    listener, admin = server.listen(loaded.host, loaded.port), server.listen_admin(loaded)
+    complain(f"serving on {server.url(listener)} (admin on {server.url(admin)})")
     if loaded.workers == 1:
-        server.run(loaded, listener)
+        server.run(loaded, listener, admin)
     else:
-        server.Supervisor(listener, loaded.workers).run()
+        server.Supervisor(listener, admin, loaded.workers).run()
 
 
 def run_migrations() -> None:

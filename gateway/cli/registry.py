@@ -1,28 +1,47 @@
-"""Verbs for the registry: check, apply, and what is served."""
+"""Verbs that change the registry, or say what would: check, plan, apply, dump."""
 
+import asyncio
 import getpass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
+from rich.progress import Progress
 
 from gateway.actions import Actions
 from gateway.cli.operate import Json, with_database
-from gateway.cli.output import complain, json, say, table
+from gateway.cli.output import complain, console, json, say
+from gateway.cli.shown import applied_as_object, show_applied, show_plan
 from gateway.database.pool import Connection
-from gateway.manifest.apply import Applied, apply
+from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
+from gateway.manifest.dump import dump
+from gateway.manifest.plan import Plan, from_file, plan, to_file
+from gateway.manifest.read import Fault, ManifestError
 from gateway.registry import store
-from gateway.registry.table import Table
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete what the manifest leaves out.")]
+Message = Annotated[str, typer.Option(help="Why, for the history.")]
+Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
+
+WAIT_EVERY = 0.02
+MANY_ROWS = 2000
+"""Rows from which on a progress bar is worth its place."""
+
+
+class LateError(Exception):
+    """Not all workers serve the revision in time; the text names them."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs to the command."""
     app.command("check")(check_manifest)
+    app.command("plan")(plan_manifest)
     app.command("apply")(apply_manifest)
-    app.command("routes")(list_routes)
+    app.command("dump")(dump_registry)
 
 
 def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = False) -> None:
@@ -30,14 +49,28 @@ def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = Fals
 
     Example: `gateway check routes.yaml`
     """
-    desired = check(path)
+    try:
+        desired = check(path)
+    except ManifestError as error:
+        if as_json:
+            json({"faults": [_fault(fault) for fault in error.faults]})
+        raise
     found = _warn(desired)
     routes = sum(len(each.routes) for each in desired)
     services = sum(len(each.services) for each in desired)
     if as_json:
-        json({"routes": routes, "services": services, "warnings": found})
+        json({"routes": routes, "services": services, "warnings": found, "faults": []})
     else:
         say(f"{path}: {routes} routes of {services} services can be applied")
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "file": fault.file,
+        "line": fault.line,
+        "place": fault.place,
+        "message": fault.message,
+    }
 
 
 def _warn(desired: list[Desired]) -> list[str]:
@@ -47,86 +80,131 @@ def _warn(desired: list[Desired]) -> list[str]:
     return found
 
 
-def apply_manifest(
+def plan_manifest(
     path: Manifest = Path("routes.yaml"),
     *,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Delete what the manifest leaves out.")
+    prune: Prune = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Pin the plan in a file, to be applied.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what apply would change and what of it breaks callers. Exit 0: nothing; 2: changes.
+
+    Example: `gateway plan routes.yaml -o plan.json`
+    """
+    desired = check(path)
+    plans: list[Plan] = with_database(lambda db: plan(db, desired, prune=prune))
+    if output:
+        output.write_bytes(orjson.dumps(to_file(plans, desired, prune=prune)))
+    if as_json:
+        json([each.as_object() for each in plans])
+    else:
+        for each in plans:
+            show_plan(console(), each)
+    if any(each.changes for each in plans):
+        raise typer.Exit(2)
+
+
+def apply_manifest(  # noqa: PLR0913 - each is an option
+    path: Annotated[
+        Path, typer.Argument(help="A manifest, or a plan of `gateway plan -o`.")
+    ] = Path("routes.yaml"),
+    *,
+    prune: Prune = False,
+    max_deletes: Annotated[
+        int | None, typer.Option(help="Most routes that --prune may delete.", min=0)
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when every live worker serves it.")
     ] = False,
-    message: Annotated[str, typer.Option(help="Why, for the record.")] = "",
-    actor: Annotated[str, typer.Option(help="Who; else the name of the system's user.")] = "",
+    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 30.0,
+    message: Message = "",
+    actor: Actor = "",
     as_json: Json = False,
 ) -> None:
     """Write a manifest to the registry in one transaction; running workers follow.
 
-    Example: `gateway apply routes.yaml --message 'appointments go live'`
+    Example: `gateway apply routes.yaml --wait --message 'appointments go live'`
     """
-    desired = check(path)
-    _warn(desired)
-    who = actor or getpass.getuser()
+    desired, bases, prune = _desired(path, prune=prune)
+    author = Author(actor or getpass.getuser(), message, str(path))
 
-    async def work(connection: Connection) -> list[tuple[Desired, Applied]]:
-        async with connection.transaction():
-            return [
-                (each, await apply(connection, each, actor=who, message=message, prune=prune))
-                for each in desired
-            ]
+    async def work(connection: Connection) -> list[Applied]:
+        with _progress(desired) as progress:
+            done = await apply_all(
+                connection,
+                desired,
+                author,
+                prune=prune,
+                bases=bases,
+                max_deletes=max_deletes,
+                progress=progress,
+            )
+        if wait and done:
+            await wait_for_workers(connection, done[-1].revision, timeout)
+        return done
 
-    applied: list[tuple[Desired, Applied]] = with_database(work)
+    applied: list[Applied] = with_database(work)
     if as_json:
-        json([_as_object(each, done) for each, done in applied])
+        json([applied_as_object(each) for each in applied])
         return
-    for each, done in applied:
-        _tell(each, done)
+    for each in applied:
+        show_applied(console(), each)
 
 
-def _tell(desired: Desired, done: Applied) -> None:
-    for change in done.changes:
-        say(f"{change.verb:6} {change.kind:7} {change.name}")
-    for name in done.left_alone:
-        say(f"left alone, since only --prune deletes: {name}")
-    if done.changes:
-        say(f"namespace {desired.namespace} is at revision {done.revision}")
-    else:
-        say(f"namespace {desired.namespace}: nothing to change at revision {done.revision}")
+def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, int], bool]:
+    """What to apply: of a manifest, or of a pinned plan with the revisions it was made for."""
+    if path.suffix != ".json":
+        desired = check(path)
+        _warn(desired)
+        return desired, {}, prune
+    try:
+        return from_file(orjson.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ManifestError([Fault(str(path), 0, "", str(error))]) from error
 
 
-def _as_object(desired: Desired, done: Applied) -> dict[str, object]:
-    changes = [{"verb": c.verb, "kind": c.kind, "name": c.name} for c in done.changes]
-    return {
-        "namespace": desired.namespace,
-        "revision": done.revision,
-        "changes": changes,
-        "left_alone": done.left_alone,
-    }
+class _Bar:
+    """A progress bar on a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._progress = Progress(console=console())
+        self._task = self._progress.add_task("writing", total=total)
+
+    def __enter__(self) -> Any:  # noqa: ANN401 - a callable
+        self._progress.start()
+        return lambda rows: self._progress.advance(self._task, rows)
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
 
 
-def list_routes(*, as_json: Json = False) -> None:
-    """List the routes that the registry holds, and whether each can answer.
+def _progress(desired: list[Desired]) -> Any:  # noqa: ANN401 - a context manager
+    rows = 2 * sum(len(each.routes) + len(each.services) for each in desired)
+    if rows < MANY_ROWS or not console().is_terminal:
+        return nullcontext(lambda _: None)
+    return _Bar(rows)
 
-    Example: `gateway routes`
+
+async def wait_for_workers(connection: Connection, revision: int, seconds: float) -> None:
+    """Return when every live worker serves a revision. Raises LateError after so many seconds."""
+    late: list[str] = []
+    try:
+        async with asyncio.timeout(seconds):
+            # The workers are elsewhere: no event of this process says that they follow.
+            while late := await store.late_workers(connection, revision):  # noqa: ASYNC110
+                await asyncio.sleep(WAIT_EVERY)
+    except TimeoutError as error:
+        raise LateError(
+            f"applied, but after {seconds:g} s revision {revision} is not served by: "
+            + "; ".join(late)
+        ) from error
+
+
+def dump_registry() -> None:
+    """Print the registry as YAML, one document a namespace; its plan is empty.
+
+    Example: `gateway dump > backup.yaml`
     """
-
-    async def work(connection: Connection) -> Table:
-        return await store.load(connection)
-
-    loaded: Table = with_database(work)
-    rows = [
-        (
-            route.method,
-            route.path,
-            route.name,
-            ", ".join(sorted(route.auth)) or "public",
-            _state(loaded, route.name),
-        )
-        for route in sorted(loaded.routes.values(), key=lambda route: (route.path, route.method))
-    ]
-    table(("method", "path", "route", "auth", "state"), rows, as_json=as_json)
-
-
-def _state(loaded: Table, name: str) -> str:
-    route = loaded.routes[name]
-    service = loaded.services.get(route.service)
-    if not route.deployed:
-        return "route not deployed"
-    return "served" if service and service.deployed else "service not deployed"
+    typer.echo(with_database(dump), nl=False)

@@ -5,15 +5,28 @@ sets session state, so there is nothing to reset.
 """
 
 import asyncio
+import logging
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
 
-CONNECT_TIMEOUT = 2.0
+PATIENCE = 10.0
+"""Seconds in which a command gets its connection: no caller waits for it."""
+
+CONNECT_WITHIN = 1.0
+"""Seconds in which a request gets one: few, since a server that is frozen refuses nothing."""
+
+CLOSE_WITHIN = 1.0
+TELL_EVERY = 1.0
+STEPS = 4
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -26,6 +39,8 @@ SERVER_GONE = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
+    # What asyncpg says between the server's last words and the end of the connection.
+    asyncpg.InternalClientError,
 )
 """How the server itself, or asyncpg for it, says that it is gone or no longer writes."""
 
@@ -37,19 +52,54 @@ class UnavailableError(Exception):
     """The database cannot be used now. Whether a write that was under way counts is unknown."""
 
 
-async def connect(dsn: str) -> Connection:
-    """One connection. Raises UnavailableError."""
+async def connect(dsn: str, within: float = PATIENCE) -> Connection:
+    """One connection, after so many seconds at most. Raises UnavailableError."""
+    opening = asyncio.create_task(_open(dsn))
     try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
-        )
+        return await in_steps(opening, within)
     except ValueError as error:
         # Its text may quote the address, and so the password.
         raise UnavailableError("the address of the database cannot be read") from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise UnavailableError(str(error) or "the database does not answer") from error
+        raise UnavailableError(str(error) or f"no answer within {within:g} s") from error
+    except asyncio.CancelledError:
+        opening.add_done_callback(_discard)
+        raise
+
+
+async def _open(dsn: str) -> Connection:
+    connection: Connection = await asyncpg.connect(dsn)
+    try:
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+        )
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
+
+
+def _discard(opening: asyncio.Task[Connection]) -> None:
+    """Nobody waits for it any more, and it may have opened all the same."""
+    if not opening.cancelled() and not opening.exception():
+        opening.result().terminate()
+
+
+async def in_steps(work: Awaitable[T], seconds: float) -> T:
+    """The result of some work. Raises TimeoutError if it takes longer.
+
+    In steps, so that a pause of this process, after which all time is up at once, does not pass
+    for one of the server.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        for _ in range(STEPS):
+            await asyncio.wait({task}, timeout=seconds / STEPS)
+            if task.done():
+                return task.result()
+    finally:
+        task.cancel()
+    raise TimeoutError
 
 
 # jsonb on the wire is its version, 1, and JSON text.
@@ -59,6 +109,30 @@ def _to_jsonb(value: object) -> bytes:
 
 def _from_jsonb(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
     return orjson.loads(data[1:])
+
+
+@contextmanager
+def limited(connection: Connection, seconds: float) -> Iterator[None]:
+    """Give a connection up on which some work takes longer. Raises UnavailableError.
+
+    A time-out would only cancel the work, and a rollback then waits for the server without end.
+    """
+    expired = False
+
+    def give_up() -> None:
+        nonlocal expired
+        expired = True
+        connection.terminate()
+
+    timer = asyncio.get_running_loop().call_later(seconds, give_up)
+    try:
+        yield
+    except (*LOST, asyncpg.InterfaceError) as error:
+        if expired:
+            raise UnavailableError(f"no answer within {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -77,12 +151,19 @@ def guarded(connection: Connection) -> Iterator[None]:
 
 
 class Pool:
-    """At most `size` connections, opened when first needed and given out in order of asking."""
+    """At most `size` connections, opened when first needed and given out in order of asking.
+
+    While there is a `trouble`, whoever asks is told so at once: see `Watch`.
+    """
 
     def __init__(self, dsn: str, size: int) -> None:
+        self.trouble: str | None = None
         self._dsn = dsn
         self._spare = size
+        self._out: set[Connection] = set()
         self._closing = False
+        self._told = -TELL_EVERY
+        self._untold = 0
         self._idle: deque[Connection] = deque()
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
 
@@ -90,19 +171,47 @@ class Pool:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for the length of the block. Raises UnavailableError."""
         connection = await self._take()
+        self._out.add(connection)
         try:
             yield connection
         finally:
+            self._out.discard(connection)
             self._give(connection)
 
     async def close(self) -> None:
         """Close what is idle; a connection in use is closed when it comes back."""
         self._closing = True
-        self._fail_waiters(UnavailableError("the gateway is stopping"))
-        while self._idle:
-            await self._idle.popleft().close()
+        self._fail_waiters("the gateway is stopping")
+        idle = [*self._idle]
+        self._idle.clear()
+        closing = (connection.close(timeout=CLOSE_WITHIN) for connection in idle)
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    def tell(self, request_id: str, error: UnavailableError) -> None:
+        """Log why a request could not be served, at most once a second; the rest are counted."""
+        now = time.monotonic()
+        self._untold += 1
+        if now - self._told < TELL_EVERY:
+            return
+        more = f" (and {self._untold - 1} more)" if self._untold > 1 else ""
+        _log.warning("%s: service-unavailable: %s%s", request_id, error, more)
+        self._told, self._untold = now, 0
+
+    def give_up(self, why: str) -> None:
+        """Refuse whoever asks from now on, and fail whoever waits for the server."""
+        self.trouble = why
+        # Their waiting statements fail with it, and their places are free again.
+        for connection in [*self._out, *self._idle]:
+            connection.terminate()
+        self._fail_waiters(why)
+
+    def find_well(self) -> None:
+        """Ask the server again."""
+        self.trouble = None
 
     async def _take(self) -> Connection:
+        if self.trouble:
+            raise UnavailableError(self.trouble)
         while self._idle:
             connection = self._idle.popleft()
             if not connection.is_closed():
@@ -117,10 +226,10 @@ class Pool:
     async def _open(self) -> Connection:
         """Open a connection in a place that is reserved already."""
         try:
-            return await connect(self._dsn)
+            return await connect(self._dsn, CONNECT_WITHIN)
         except UnavailableError as error:
             self._spare += 1
-            self._fail_waiters(error)
+            self._fail_waiters(str(error))
             raise
         except BaseException:
             self._release_place()
@@ -150,12 +259,12 @@ class Pool:
         if not self._wake(None):
             self._spare += 1
 
-    def _fail_waiters(self, error: UnavailableError) -> None:
+    def _fail_waiters(self, why: str) -> None:
         """Whoever waits would only meet the same: say so at once rather than one by one."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_exception(UnavailableError(str(error)))
+                waiter.set_exception(UnavailableError(why))
 
     def _wake(self, given: Connection | None) -> bool:
         while self._waiters:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from gateway.database.pool import Connection, Pool, UnavailableError, guarded
+from gateway.database.pool import CLOSE_WITHIN, Connection, Pool, UnavailableError, guarded
 
 T = TypeVar("T")
 
@@ -15,7 +15,6 @@ ATTEMPTS = 3
 LEAST = 0.1
 """Seconds that a statement gets even where the deadline is over."""
 
-CANCEL_WITHIN = 1.0
 
 _TRY_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """The server has rolled back by itself: nothing was done, so it can be done again."""
@@ -86,6 +85,6 @@ async def _abandon(connection: Connection) -> None:
     A connection that is merely cut leaves the statement waiting, to write after all.
     """
     try:
-        await connection.close(timeout=CANCEL_WITHIN)
+        await connection.close(timeout=CLOSE_WITHIN)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()

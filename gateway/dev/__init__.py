@@ -20,13 +20,14 @@ from gateway.database.migrate import find_all, migrate, package_folder
 from gateway.database.pool import Connection, connect
 from gateway.dev import demo
 from gateway.embedded import Cluster
-from gateway.manifest.apply import Applied, apply
+from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import check, warnings, watched
 from gateway.manifest.read import ManifestError
 from gateway.settings import Settings
 from gateway.worker import Worker
 
 ACTOR = "gateway dev"
+ANY_NUMBER = 10**9
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +44,11 @@ def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
         signal.signal(sig, signal.default_int_handler)
     with (
         contextlib.closing(server.listen(settings.host, settings.port)) as listener,
+        contextlib.closing(server.listen_admin(settings)) as admin,
         _database(settings, folder) as ready,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_Dev(ready, manifest, say).run(listener))
+        runner.run(_Dev(ready, manifest, say).run(listener, admin))
 
 
 @contextlib.contextmanager
@@ -73,14 +75,15 @@ class _Dev:
         self._say = say
         self._file = Path(settings.data_dir) / "dev.json"
 
-    async def run(self, listener: socket.socket) -> None:
+    async def run(self, listener: socket.socket, admin: socket.socket) -> None:
         tokens = await self._prepare()
         self._write_down(server.url(listener), tokens)
         worker = Worker(self._settings)
         watching = asyncio.create_task(self._watch(worker))
-        greeting = asyncio.create_task(self._greet(worker, server.url(listener), tokens))
+        urls = (server.url(listener), server.url(admin))
+        greeting = asyncio.create_task(self._greet(worker, urls, tokens))
         try:
-            await server.serve(worker, self._settings, listener)
+            await server.serve(worker, self._settings, listener, admin)
         finally:
             for task in (watching, greeting):
                 task.cancel()
@@ -101,16 +104,19 @@ class _Dev:
     async def _apply(self, connection: Connection) -> None:
         """Apply every namespace of the manifest; what it no longer has goes."""
         desired = check(self._manifest)
-        for each in desired:
-            self._tell(each.namespace, await apply(connection, each, actor=ACTOR, prune=True))
+        author = Author(ACTOR, source=str(self._manifest))
+        for done in await apply_all(
+            connection, desired, author, prune=True, max_deletes=ANY_NUMBER
+        ):
+            self._tell(done)
         for warning in warnings(desired, Actions.load().names()):
             self._say(f"warning: {warning}")
 
-    def _tell(self, namespace: str, applied: Applied) -> None:
+    def _tell(self, applied: Applied) -> None:
         for change in applied.changes:
-            self._say(f"{namespace}: {change.verb} {change.kind} {change.name}")
+            self._say(f"{applied.namespace}: {change.verb} {change.kind} {change.name}")
         if applied.changes:
-            self._say(f"{namespace}: revision {applied.revision}")
+            self._say(f"{applied.namespace}: revision {applied.revision}")
 
     async def _watch(self, worker: Worker) -> None:
         """On each save import the services anew and apply the manifest; a mistake is only told."""
@@ -140,12 +146,13 @@ class _Dev:
         except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
             self._say(f"not reloaded: {type(error).__name__}: {error}")
 
-    async def _greet(self, worker: Worker, url: str, tokens: dict[str, str]) -> None:
+    async def _greet(self, worker: Worker, urls: tuple[str, str], tokens: dict[str, str]) -> None:
         await worker.registry.wait_loaded(60)
+        url, admin = urls
         body = {"order_id": 7, "update_status": True, "stage": "scheduled"}
         example = orjson.dumps({"token": tokens["employee"], **body}).decode()
         self._say(
-            f"\nPlano gateway is ready: {url}   (stop with Ctrl-C)\n"
+            f"\nPlano gateway is ready: {url}   (admin on {admin}; stop with Ctrl-C)\n"
             f"Tokens and addresses: {self._file}\n\nTry it:\n\n"
             f"curl -s {url}/api/v1/order_stages/create \\\n"
             f"  -H 'Content-Type: application/json' \\\n  -d '{example}'\n"

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
+
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.database.work import Work
@@ -63,6 +65,7 @@ class Lookup:
         self._asking: dict[bytes, asyncio.Task[Holder | None]] = {}
         self._slugs: dict[str, float] = {}
         self._used: dict[int, datetime] = {}
+        self._behind = False
         self._written: deque[dict[int, datetime]] = deque(maxlen=int(FRESH / FLUSH_EVERY) + 2)
 
     async def find(self, token: str) -> Holder | None:
@@ -90,20 +93,24 @@ class Lookup:
         return session._replace(last_used_at=max([session.last_used_at, *filter(None, uses)]))
 
     async def is_application(self, slug: str) -> bool:
-        """Whether an application has this slug. Raises UnavailableError."""
-        seen = self._slugs.get(slug)
-        if seen is not None and self._clock() - seen < FRESH:
+        """Whether an application has this slug, remembered as tokens are.
+
+        Raises UnavailableError.
+        """
+        asked = self._clock()
+        age = asked - self._slugs.get(slug, -GRACE)
+        if age < FRESH:
             return True
         asking = self._work().fetchrow(_SQL["application_exists"], slug)
         try:
             row = await self._in_time(asking)
         except UnavailableError:
-            if seen is not None and self._clock() - seen < GRACE:
+            if age < GRACE:
                 return True
             raise
         found = bool(row and row["found"])
         if found:
-            self._slugs[slug] = self._clock()
+            self._slugs[slug] = asked
         return found
 
     async def write_behind(self) -> None:
@@ -119,14 +126,26 @@ class Lookup:
     async def flush(self) -> None:
         """Write the uses now. If the database is away they are kept for the next time."""
         used, self._used = self._used, {}
+        self._written.append(used)
+        if not used:
+            return
+        args = list(used), list(used.values())
         try:
-            if used:
-                args = list(used), list(used.values())
-                await self._work().run(lambda db: db.execute(_SQL["record_use"], *args))
-            self._written.append(used)
-        except UnavailableError as error:
+            await self._work().run(lambda db: db.execute(_SQL["record_use"], *args))
+            self._behind = False
+        except asyncio.CancelledError:
+            # The worker stops, and flushes once more.
             self._used = used | self._used
-            _log.warning("last uses of %d sessions wait for the database: %s", len(used), error)
+            raise
+        except (UnavailableError, asyncpg.PostgresError) as error:
+            self._used = used | self._used
+            self._fall_behind(error)
+
+    def _fall_behind(self, error: Exception) -> None:
+        """Log it once: it is tried again each second for as long as the database is away."""
+        if not self._behind:
+            _log.warning("last uses of sessions wait for the database: %s", error)
+        self._behind = True
 
     async def _ask_once(self, token: str, digest: bytes) -> Holder | None:
         """Ask the database; who asks for the same token meanwhile shares the answer."""

@@ -1,187 +1,257 @@
-"""Apply a manifest: compare it with the registry and write the difference, in one transaction."""
+"""Apply: write a plan's changes with their history, in one transaction under a lock."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 from gateway.database.pool import Connection
-from gateway.database.sql import load_queries
-from gateway.manifest.check import Desired, RouteRecord
-from gateway.manifest.read import Fault, ManifestError
+from gateway.manifest import stored
+from gateway.manifest.bulk import batches, without_collection
+from gateway.manifest.change import Change, Key, Kind, Record
+from gateway.manifest.check import Desired
+from gateway.manifest.plan import MovedError, Plan, compare_all, neighbours, refuse_unservable
+from gateway.manifest.stored import SQL, Stored, digest, with_hash, with_text
 from gateway.registry import store
-from gateway.registry.records import route_from, service_from
-from gateway.registry.table import ClashError, Table
-from gateway.schema import interned
 
-_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+Progress = Callable[[int], None]
+"""Told how many more rows are written."""
 
-Kind = Literal["service", "route"]
-Verb = Literal["add", "change", "delete"]
+FREE_DELETES = 10
+FREE_SHARE = 10
+"""Deletes of this many routes, or of every tenth, need no `max_deletes`."""
+
+
+class TooManyDeletesError(Exception):
+    """An apply would delete more routes than was meant, as far as anybody can tell."""
+
+
+class UnknownRevisionError(Exception):
+    """There is no such revision to roll back to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One record that differs. `before` is None for an addition, `after` for a deletion."""
+class Author:
+    """Who changes the registry, why, and from which file."""
 
-    verb: Verb
-    kind: Kind
-    name: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-
-    def fields(self) -> Iterator[tuple[str, Any, Any]]:
-        """The fields that differ: (name, before, after)."""
-        before, after = self.before or {}, self.after or {}
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                yield name, before.get(name), after.get(name)
+    actor: str
+    message: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did. `revision` is the registry's newest, also where nothing changed.
+    """What was done. `revision` is the registry's newest, also where nothing changed.
 
     `left_alone` names the records that the manifest no longer has and that only prune deletes.
     """
 
+    namespace: str
     revision: int
     changes: list[Change]
     left_alone: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """The registry as it is: (kind, name) → (namespace, record with the schema as `params`)."""
-
-    records: dict[tuple[Kind, str], tuple[str, dict[str, Any]]]
-
-    def of(self, namespace: str) -> dict[tuple[Kind, str], dict[str, Any]]:
-        return {key: record for key, (owner, record) in self.records.items() if owner == namespace}
+def _no_progress(_: int) -> None:
+    """Nobody watches."""
 
 
-async def apply(
+async def apply(  # noqa: PLR0913 - each is a choice of whoever applies
     connection: Connection,
     desired: Desired,
+    author: Author,
     *,
-    actor: str,
-    message: str = "",
     prune: bool = False,
+    base: int | None = None,
+    max_deletes: int | None = None,
+    progress: Progress = _no_progress,
 ) -> Applied:
-    """Make the namespace hold what is desired; records it leaves out go only with `prune`.
+    """Make one namespace hold what is desired, as `apply_all` does."""
+    [done] = await apply_all(
+        connection,
+        [desired],
+        author,
+        prune=prune,
+        bases={} if base is None else {desired.namespace: base},
+        max_deletes=max_deletes,
+        progress=progress,
+    )
+    return done
 
-    Raises ManifestError if the whole registry could not be served then; nothing is written.
+
+async def apply_all(  # noqa: PLR0913 - each is a choice of whoever applies
+    connection: Connection,
+    desired: Sequence[Desired],
+    author: Author,
+    *,
+    prune: bool = False,
+    bases: Mapping[str, int] = MappingProxyType({}),
+    max_deletes: int | None = None,
+    progress: Progress = _no_progress,
+) -> list[Applied]:
+    """Make namespaces hold what is desired; records left out go only with `prune`.
+
+    With `bases` only if these namespaces still stand at these revisions. Raises ManifestError if
+    the whole registry could not be served then, MovedError, TooManyDeletesError; then nothing is
+    written.
     """
-    async with connection.transaction():
-        await connection.execute(_SQL["lock"])
-        stored = await _stored(connection)
-        wanted = _records(desired)
-        changes = list(_changes(stored.of(desired.namespace), wanted))
-        left_alone = [change.name for change in changes if change.verb == "delete" and not prune]
-        changes = [change for change in changes if change.verb != "delete" or prune]
-        _refuse_unservable(stored, desired.namespace, changes)
-        if changes:
-            await _write(connection, desired.namespace, changes, actor, message)
-        revision = await store.newest(connection)
-    return Applied(revision, changes, left_alone)
-
-
-async def _stored(connection: Connection) -> _Stored:
-    records: dict[tuple[Kind, str], tuple[str, dict[str, Any]]] = {}
-    for row in await connection.fetch(_SQL["services"]):
-        records["service", row["name"]] = (row["namespace"], row["record"])
-    for row in await connection.fetch(_SQL["routes"]):
-        records["route", row["name"]] = (
-            row["namespace"],
-            {**row["record"], "params": row["params"]},
-        )
-    return _Stored(records)
-
-
-def _records(desired: Desired) -> dict[tuple[Kind, str], dict[str, Any]]:
-    services = {("service", name): record for name, record in desired.services.items()}
-    routes = {("route", name): _whole(route) for name, route in desired.routes.items()}
-    return {**services, **routes}  # type: ignore[dict-item]
-
-
-def _whole(route: RouteRecord) -> dict[str, Any]:
-    return {**route.record, "params": route.params}
-
-
-def _changes(
-    before: Mapping[tuple[Kind, str], dict[str, Any]],
-    after: Mapping[tuple[Kind, str], dict[str, Any]],
-) -> Iterator[Change]:
-    for kind, name in sorted(before.keys() | after.keys()):
-        old, new = before.get((kind, name)), after.get((kind, name))
-        if old == new:
-            continue
-        verb: Verb = "change" if old and new else "add" if new else "delete"
-        yield Change(verb, kind, name, old, new)
-
-
-def _refuse_unservable(stored: _Stored, namespace: str, changes: list[Change]) -> None:
-    """Build the table that workers would build: what is stored can always be served."""
-    faults = [
-        Fault(namespace, 0, f"{change.kind}s: {change.name}", f"belongs to namespace {owner}")
-        for change in changes
-        if (owner := stored.records.get((change.kind, change.name), (namespace,))[0]) != namespace
+    async with _changing(connection):
+        registry = await stored.read(connection, [each.namespace for each in desired])
+        _refuse_moved(registry, bases)
+        plans = await compare_all(connection, registry, desired, prune=prune)
+        for plan in plans:
+            _refuse_many_deletes(registry, plan, max_deletes)
+        written = {
+            plan.namespace: await _write(connection, plan, author, progress=progress)
+            for plan in plans
+            if plan.changes
+        }
+        newest = await store.newest(connection)
+    return [
+        Applied(p.namespace, written.get(p.namespace, newest), p.changes, p.left_alone)
+        for p in plans
     ]
-    if not faults:
-        records = {key: record for key, (_, record) in stored.records.items()}
-        for change in changes:
-            records.pop((change.kind, change.name), None)
-            if change.after:
-                records[change.kind, change.name] = change.after
-        faults = list(_unservable(namespace, records))
-    if faults:
-        raise ManifestError(faults)
 
 
-def _unservable(namespace: str, records: dict[tuple[Kind, str], dict[str, Any]]) -> Iterable[Fault]:
-    try:
-        Table(
-            0,
-            [service_from(name, rec) for (kind, name), rec in records.items() if kind == "service"],
-            [
-                route_from(name, rec, interned(rec["params"]))
-                for (kind, name), rec in records.items()
-                if kind == "route"
-            ],
+@asynccontextmanager
+async def _changing(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that changes the registry: one at a time."""
+    with without_collection():
+        async with connection.transaction():
+            await connection.execute(SQL["lock"])
+            yield
+
+
+def _refuse_moved(registry: Stored, bases: Mapping[str, int]) -> None:
+    for namespace, base in bases.items():
+        if registry.base(namespace) != base:
+            raise MovedError(
+                f"the plan was made for revision {base} of the namespace {namespace}, "
+                f"which is at {registry.base(namespace)} now: plan again"
+            )
+
+
+async def rollback(connection: Connection, revision: int, author: Author) -> list[Applied]:
+    """Make the whole registry what it was at a revision; each namespace gets a new revision.
+
+    A namespace gives records back to another in a revision before. Raises UnknownRevisionError;
+    ManifestError if that state cannot be served any more.
+    """
+    async with _changing(connection):
+        if revision and not await connection.fetchval(SQL["revision_exists"], revision):
+            raise UnknownRevisionError(f"there is no revision {revision}: see `gateway history`")
+        registry = await stored.read(connection)
+        plans = await _plans_back(connection, registry, revision)
+        refuse_unservable(await neighbours(connection, plans), plans)
+        done = []
+        for plan in plans:
+            written = await _write(connection, plan, author, reverts_to=revision)
+            done.append(Applied(plan.namespace, written, plan.changes, []))
+    return done
+
+
+async def _plans_back(connection: Connection, registry: Stored, revision: int) -> list[Plan]:
+    """What leads back; records that belong to another namespace now are deleted there first."""
+    texts = await stored.schemas(connection)
+    given_back: dict[str, list[Change]] = {}
+    others: dict[str, list[Change]] = {}
+    for row in await connection.fetch(SQL["undo_until"], revision):
+        key: Key = (row["kind"], row["name"])
+        now, then = registry.records.get(key), with_text(row["before"], texts)
+        owner = registry.owners.get(key, row["namespace"])
+        if now and then and owner != row["namespace"]:
+            given_back.setdefault(owner, []).append(Change(*key, now, None))
+            now = None
+        if now != then:
+            namespace = row["namespace"] if then else owner
+            others.setdefault(namespace, []).append(Change(*key, now, then))
+    return [
+        Plan(namespace, registry.base(namespace), changes)
+        for by_namespace in (given_back, others)
+        for namespace, changes in sorted(by_namespace.items())
+    ]
+
+
+def _refuse_many_deletes(registry: Stored, plan: Plan, most: int | None) -> None:
+    routes = sum(
+        key[0] == "route" and owner == plan.namespace for key, owner in registry.owners.items()
+    )
+    limit = max(FREE_DELETES, routes // FREE_SHARE) if most is None else most
+    if plan.deletes > limit:
+        raise TooManyDeletesError(
+            f"{plan.deletes} of the {routes} routes of the namespace {plan.namespace} would be "
+            f"deleted, and {limit} may be: say --max-deletes {plan.deletes} if that is meant"
         )
-    except ClashError as error:
-        yield Fault(namespace, 0, "routes", str(error))
 
 
 async def _write(
-    connection: Connection, namespace: str, changes: list[Change], actor: str, message: str
-) -> None:
-    told = [{"verb": c.verb, "kind": c.kind, "name": c.name} for c in changes]
-    revision = await connection.fetchval(_SQL["add_revision"], namespace, actor, message, told)
-    deleted = [change for change in changes if change.verb == "delete"]
+    connection: Connection,
+    plan: Plan,
+    author: Author,
+    *,
+    reverts_to: int | None = None,
+    progress: Progress = _no_progress,
+) -> int:
+    """Write the changes as a new revision, and answer its number."""
+    by = author.actor, author.message, author.source, reverts_to
+    revision: int = await connection.fetchval(SQL["add_revision"], plan.namespace, *by)
+    await _delete(connection, plan.changes)
+    for kind in ("service", "route"):
+        after = [(c.name, c.after) for c in plan.changes if c.kind == kind and c.after is not None]
+        if kind == "route":
+            await _put_schemas(connection, [record["params"] for _, record in after])
+        for batch in batches(after):
+            await _put(connection, kind, plan.namespace, batch, revision)
+            progress(len(batch))
+    for changes in batches(plan.changes):
+        await connection.copy_records_to_table(
+            "changes",
+            schema_name="gateway",
+            columns=["revision", "kind", "name", "namespace", "before", "after"],
+            records=[_history(change, plan.namespace, revision) for change in changes],
+        )
+        progress(len(changes))
+    await connection.execute(SQL["notify"], store.CHANNEL, str(revision))
+    return revision
+
+
+def _history(change: Change, namespace: str, revision: int) -> tuple[Any, ...]:
+    before, after = with_hash(change.before), with_hash(change.after)
+    return revision, change.kind, change.name, namespace, before, after
+
+
+async def _delete(connection: Connection, changes: list[Change]) -> None:
     for kind, query in (("route", "delete_routes"), ("service", "delete_services")):
-        names = [change.name for change in deleted if change.kind == kind]
-        await connection.execute(_SQL[query], names)
-    for change in changes:
-        if change.after is not None:
-            await _put(connection, change.kind, change.name, change.after, namespace, revision)
-    await connection.execute(_SQL["delete_unused_schemas"])
-    await connection.execute(_SQL["notify"], store.CHANNEL, str(revision))
+        names = [c.name for c in changes if c.kind == kind and c.after is None]
+        if names:
+            await connection.execute(SQL[query], names)
+
+
+async def _put_schemas(connection: Connection, texts: list[str]) -> None:
+    for batch in batches(dict.fromkeys(texts)):
+        await connection.executemany(SQL["put_schema"], [(digest(text), text) for text in batch])
 
 
 async def _put(
     connection: Connection,
     kind: Kind,
-    name: str,
-    after: dict[str, Any],
     namespace: str,
+    batch: list[tuple[str, Record]],
     revision: int,
 ) -> None:
     if kind == "service":
-        await connection.execute(_SQL["put_service"], name, namespace, after, revision)
+        rows = [(name, namespace, record, revision) for name, record in batch]
+        await connection.executemany(SQL["put_service"], rows)
         return
-    record = {key: value for key, value in after.items() if key != "params"}
-    digest = hashlib.sha256(after["params"].encode()).digest()
-    await connection.execute(_SQL["put_schema"], digest, after["params"])
-    await connection.execute(_SQL["put_route"], name, namespace, record, digest, revision)
+    await connection.executemany(
+        SQL["put_route"],
+        [
+            (name, namespace, _without_params(record), digest(record["params"]), revision)
+            for name, record in batch
+        ],
+    )
+
+
+def _without_params(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != "params"}

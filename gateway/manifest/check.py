@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import orjson
-
 from gateway import paths, statuses
-from gateway.manifest import params
+from gateway.manifest import form, params
+from gateway.manifest.bulk import without_collection
 from gateway.manifest.read import Document, Fault, ManifestError, Place, read
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
@@ -38,12 +36,12 @@ class Desired:
 
 def check(path: Path) -> list[Desired]:
     """The records of each namespace of a manifest. Raises ManifestError with all faults."""
-    documents = read(path)
-    schema = orjson.loads((params.SCHEMAS / "manifest.json").read_bytes())
-    checker = _Checker(path)
-    for document in documents:
-        checker.check_form(document, schema)
-    return checker.run(documents)
+    with without_collection():
+        documents = read(path)
+        checker = _Checker(path)
+        for document in documents:
+            checker.check_form(document)
+        return checker.run(documents)
 
 
 def watched(path: Path) -> list[Path]:
@@ -75,37 +73,6 @@ def warnings(desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str
                 yield f"{name}: no code here for {handler}; it will answer service-not-found"
 
 
-def _form(document: Document, schema: dict[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Faults of form: the document against `schemas/manifest.json`."""
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(document.data):
-        best = error if _says_what_is_allowed(error) else jsonschema.exceptions.best_match([error])
-        yield _place(best), _words(best)
-
-
-def _says_what_is_allowed(error: Any) -> bool:  # noqa: ANN401 - jsonschema's types are loose
-    # Of a list the faulty item says more.
-    known = isinstance(error.schema, dict) and "x-allowed" in error.schema
-    return known and not isinstance(error.instance, list)
-
-
-def _place(error: Any) -> Place:  # noqa: ANN401
-    place: Place = tuple(error.absolute_path)
-    # A name that is refused is no value, so that the path ends before it.
-    return (*place, error.instance) if "propertyNames" in error.absolute_schema_path else place
-
-
-def _words(error: Any) -> str:  # noqa: ANN401
-    if _says_what_is_allowed(error):
-        return f"{error.instance!r} is not allowed; allowed: {error.schema['x-allowed']}"
-    if error.validator == "additionalProperties":
-        allowed = ", ".join(error.schema.get("properties", {}))
-        return f"{error.message}; allowed: {allowed}"
-    if error.validator == "enum":
-        allowed = ", ".join(map(str, error.validator_value))
-        return f"{error.instance!r} is not allowed; allowed: {allowed}"
-    return str(error.message)
-
-
 class _Checker:
     """One check: gathers faults and records over all documents."""
 
@@ -115,12 +82,13 @@ class _Checker:
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
         self._ill_formed: set[tuple[int, Place]] = set()
-        self._shapes: dict[tuple[Any, ...], str] = {}
+        self._shapes: dict[tuple[str, str], str] = {}
+        self._files: dict[str, Path] = {}
         self._codes = {status.slug: status.http for status in statuses.catalogue()}
 
-    def check_form(self, document: Document, schema: dict[str, Any]) -> None:
+    def check_form(self, document: Document) -> None:
         """Note what is ill-formed; the rest of the document is checked all the same."""
-        for place, message in _form(document, schema):
+        for place, message in form.faults(document.data):
             self._fault(document, place, message)
             self._ill_formed.add((id(document), place[:2]))
 
@@ -134,7 +102,7 @@ class _Checker:
     def run(self, documents: list[Document]) -> list[Desired]:
         """The records of all documents. Raises ManifestError."""
         try:
-            self._common = params.read_common(self._folder)
+            self._schemas = params.Schemas(params.read_common(self._folder))
         except params.ParamsError as error:
             file = str(error.file)
             raise ManifestError([Fault(file, 0, "", text) for text in error.messages]) from error
@@ -173,14 +141,17 @@ class _Checker:
             self._claim(document, ("routes", name))
             before = len(self._faults)
             record = _with_defaults(name, given)
-            self._judge(document, name, record)
-            text = self._params(document, name, given, record)
+            segments = self._judge(document, name, record)
+            text = self._params(document, name, given, record, segments)
             if len(self._faults) == before:
                 self._of(document).routes[name] = RouteRecord(record, text)
 
-    def _judge(self, document: Document, name: str, record: dict[str, Any]) -> None:
+    def _judge(
+        self, document: Document, name: str, record: dict[str, Any]
+    ) -> tuple[paths.Segment, ...]:
+        """Note the faults of a route; answers the segments of its path, none if it is no path."""
         place: Place = ("routes", name)
-        self._judge_path(document, (*place, "path"), name, record)
+        segments = self._judge_path(document, (*place, "path"), name, record)
         service = record["handler"].partition(".")[0]
         known = self._of(document).services
         # An ill-formed service was told already, and is there all the same.
@@ -192,25 +163,27 @@ class _Checker:
             self._fault(document, (*place, "roles"), "a public route has no roles")
         for slug, status in record["statuses"].items():
             self._judge_status(document, (*place, "statuses", slug), slug, status["http"])
+        return segments
 
     def _judge_path(
         self, document: Document, place: Place, name: str, record: dict[str, Any]
-    ) -> None:
+    ) -> tuple[paths.Segment, ...]:
         path = record["path"]
         try:
             segments = paths.parse(path)
         except paths.PathError as error:
             self._fault(document, place, f"{path}: {error}")
-            return
+            return ()
         if paths.is_reserved(path):
             own = ", ".join(paths.RESERVED)
             message = f"{path} belongs to the gateway itself, as all below {own} does"
             self._fault(document, place, message)
-        shape = (record["method"], *(segment.shape for segment in segments))
+        shape = (record["method"], paths.shape(path))
         other = self._shapes.setdefault(shape, name)
         if other != name:
             message = f"{record['method']} {path} has the same shape as the route {other}"
             self._fault(document, place, message)
+        return segments
 
     def _judge_status(self, document: Document, place: Place, slug: str, http: int) -> None:
         if slug in statuses.COMMON:
@@ -220,46 +193,34 @@ class _Checker:
             self._fault(document, place, message + str(self._codes[slug]))
 
     def _params(
-        self, document: Document, name: str, given: dict[str, Any], record: dict[str, Any]
+        self,
+        document: Document,
+        name: str,
+        given: dict[str, Any],
+        record: dict[str, Any],
+        segments: tuple[paths.Segment, ...],
     ) -> str:
         """The route's whole schema as text; empty if there are faults."""
-        place: Place = ("routes", name, "params")
-        source = self._source(given.get("params"), record["handler"])
-        joined: dict[str, Any] = {}
+        own, public = self._own_params(given.get("params"), record["handler"]), not record["auth"]
         try:
-            own = self._own_params(given.get("params"), record["handler"])
-            messages = list(params.faults_of_form(own))
-            if not messages:
-                joined = params.join(own, self._common, public=not record["auth"])
-                messages = list(params.faults(joined, _segments(record["path"])))
-                if record["auth"] and "token" in own.get(params.OMIT, ()):
-                    messages.append("only a public route can leave out the token")
+            whole = self._schemas.of(own, public=public)
+            messages = list(whole.faults(segments, public=public))
         except params.ParamsError as error:
             messages = error.messages
+        # Params in the manifest itself have no file to name.
+        source = f"{own}: " if isinstance(own, Path) else ""
         for message in messages:
-            self._fault(document, place, source + message)
-        return "" if messages else orjson.dumps(joined).decode()
+            self._fault(document, ("routes", name, "params"), source + message)
+        return "" if messages else whole.text
 
-    def _own_params(self, given: object, handler: str) -> dict[str, Any]:
-        return given if isinstance(given, dict) else params.read_file(self._file(given, handler))
-
-    def _source(self, given: object, handler: str) -> str:
-        """The file of the params, for a message; params in the manifest itself have none."""
-        return "" if isinstance(given, dict) else f"{self._file(given, handler)}: "
-
-    def _file(self, given: object, handler: str) -> Path:
-        """The file of a route's params: `schemas/<service>/<action>.json` unless it names one."""
-        if isinstance(given, str):
-            return self._folder.parent / given
-        return self._folder / f"{handler.replace('.', '/')}.json"
-
-
-def _segments(path: str) -> tuple[paths.Segment, ...]:
-    """The segments of a path; none of one that cannot be read, which is told elsewhere."""
-    try:
-        return paths.parse(path)
-    except paths.PathError:
-        return ()
+    def _own_params(self, given: Any, handler: str) -> Path | dict[str, Any]:  # noqa: ANN401
+        """A route's params, or their file: `schemas/<service>/<action>.json` unless it is named."""
+        if isinstance(given, dict):
+            return given
+        name = given or f"{self._folder.name}/{handler.replace('.', '/')}.json"
+        if name not in self._files:
+            self._files[name] = self._folder.parent / name
+        return self._files[name]
 
 
 def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:

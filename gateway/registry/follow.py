@@ -1,17 +1,42 @@
 """The worker's registry: one reference to the newest table, kept new by NOTIFY and by poll."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 import asyncpg
 
-from gateway.database.pool import LOST, Connection, UnavailableError, connect, guarded
-from gateway.registry import store
+from gateway.database.pool import (
+    CONNECT_WITHIN,
+    LOST,
+    Connection,
+    UnavailableError,
+    connect,
+    guarded,
+    limited,
+)
+from gateway.registry import pages, snapshot, store
 from gateway.registry.table import Table
 
 POLL_EVERY = 1.0
-ANSWER_WITHIN = 2.0
-LONGEST_PAUSE = 2.0
+ANSWER_WITHIN = 1.0
+LOAD_WITHIN = 60.0
+SHORTEST_PAUSE = 0.1
+LONGEST_PAUSE = 1.0
+SNAPSHOT_AFTER = 1.0
+"""Seconds that a snapshot waits for the next change, so that a hundred of them are written once."""
+
+MOST_WAITING = 64
+WAIT_FOR_REVISION = 2.0
+
+Waited = Literal["served", "late", "unknown"]
+_Part = Literal["start", "revision", "database"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,82 +48,220 @@ class Registry:
     whole, or stays on the one before and says so in `trouble`.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, snapshot_path: Path | None = None) -> None:
         self.current: Table | None = None
-        self.trouble: str | None = "the registry is not loaded yet"
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._id = uuid.uuid4()
         self._dsn = dsn
+        self._snapshot = snapshot_path
+        self._troubles: dict[_Part, str] = {"start": "the registry is not loaded yet"}
+        self._from_database = False
+        self._has_tables = True
+        self._pause = SHORTEST_PAUSE
         self._hint = asyncio.Event()
-        self._loaded = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._saved: Table | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._newest = 0
+        self._looks_begun = 0
+        self._looks_done = 0
+        self._waiting = 0
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """All that ails it; empty if it serves the newest revision and follows."""
+        return tuple(self._troubles.values())
+
+    async def start(self, seconds: float) -> None:
+        """Wait for the first table, at most so long.
+
+        If the database is away or late, serve the last good registry from disk until it answers.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        await self._wait(lambda: self._from_database or "database" in self._troubles, seconds)
+        # A database that is there without a registry is no outage: another one's is not its own.
+        if self._has_tables:
+            self.start_from_snapshot()
+            if not self.current:
+                await self.wait_loaded(deadline - asyncio.get_running_loop().time())
+
+    def start_from_snapshot(self) -> None:
+        """Serve the last good registry from disk, unless there is one already."""
+        if self._snapshot is None or self.current:
+            return
+        try:
+            self.current = snapshot.load(self._snapshot)
+        except snapshot.SnapshotError as error:
+            self._complain("start", f"the snapshot is refused: {error}")
+            return
+        if self.current:
+            revision = self.current.revision
+            self._complain("start", f"serving revision {revision} from the snapshot on disk")
 
     async def wait_loaded(self, seconds: float) -> bool:
-        """Wait until there is a table, at most so long."""
+        """Wait until a table was read from the database, at most so long."""
+        return await self._wait(lambda: self._from_database, seconds)
+
+    async def wait_for(self, revision: int) -> Waited:
+        """Wait until a revision is served, at most `WAIT_FOR_REVISION` seconds.
+
+        A revision that a look at the database since did not find is `unknown`. At most
+        `MOST_WAITING` requests wait; a further one is `late` at once.
+        """
+        if self._serves(revision):
+            return "served"
+        if self._waiting >= MOST_WAITING:
+            return "late"
+        look = self._looks_begun + 1
+        self._waiting += 1
+        self.look()
         try:
-            await asyncio.wait_for(self._loaded.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+            await self._wait(
+                lambda: self._serves(revision) or self._lacks(revision, look), WAIT_FOR_REVISION
+            )
+        finally:
+            self._waiting -= 1
+        if self._serves(revision):
+            return "served"
+        return "unknown" if self._lacks(revision, look) else "late"
 
     async def follow(self) -> None:
         """Keep `current` new, over lost connections, until cancelled."""
-        pause = 0.1
         while True:
             try:
-                connection = await connect(self._dsn)
-                pause = 0.1
-                await self._follow(connection)
-            except Exception as error:  # noqa: BLE001 - a worker that stops following is stale for good
-                self._complain(f"the database cannot be used: {error}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+                await self._follow(await connect(self._dsn, CONNECT_WITHIN))
+            except Exception as error:  # noqa: BLE001 - a worker that gives up is stale for good
+                why = str(error) or "it does not answer"
+                self._complain("database", f"the database cannot be used: {why}")
+            await self._tell_waiting()
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    async def keep_snapshot(self) -> None:
+        """Write a snapshot after each change, until cancelled."""
+        if self._snapshot is None:
+            return
+        while True:
+            await self._wait(lambda: self._from_database and self.current is not self._saved, None)
+            await asyncio.sleep(SNAPSHOT_AFTER)
+            table = self.current
+            # The first time in any case: the file may be of another database.
+            other = table and snapshot.saved_revision(self._snapshot) != table.revision
+            if table and (other or not self._saved):
+                await snapshot.save(self._snapshot, table)
+            self._saved = table
 
     def look(self) -> None:
         """Look for a new revision now."""
         self._hint.set()
+
+    def _serves(self, revision: int) -> bool:
+        return self.current is not None and self.current.revision >= revision
+
+    def _lacks(self, revision: int, look: int) -> bool:
+        return self._looks_done >= look and self._newest < revision
+
+    async def _wait(self, holds: Callable[[], bool], seconds: float | None) -> bool:
+        async with self._changed:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._changed.wait_for(holds)
+            except TimeoutError:
+                return False
 
     async def _follow(self, connection: Connection) -> None:
         """Follow over one connection until it is lost; notices lost before it are made up for."""
         try:
             with guarded(connection):
                 connection.add_termination_listener(lambda _: self.look())
-                await connection.add_listener(store.CHANNEL, lambda *_: self.look())
+                with limited(connection, ANSWER_WITHIN):
+                    await connection.add_listener(store.CHANNEL, lambda *_: self.look())
+                # Before it looks, so that an apply waits for a worker that only begins.
+                await self._say_served(connection)
                 while True:
                     await self._refresh(connection)
+                    self._pause = SHORTEST_PAUSE
+                    await self._wait_for_hint()
         except asyncpg.UndefinedTableError as error:
+            self._has_tables = False
             raise UnavailableError("it has no registry: run `gateway migrate`") from error
+        except asyncio.CancelledError:
+            await self._farewell(connection)
+            raise
         finally:
             connection.terminate()
 
     async def _refresh(self, connection: Connection) -> None:
         self._hint.clear()
-        async with asyncio.timeout(ANSWER_WITHIN):
-            newest = await store.newest(connection)
-        await self._load_if_new(connection, newest)
-        await self._wait_for_hint()
+        self._looks_begun += 1
+        with limited(connection, ANSWER_WITHIN):
+            self._newest = await store.newest(connection)
+        with limited(connection, LOAD_WITHIN):
+            await self._load_if_new(connection, self._newest)
+        self._looks_done = self._looks_begun
+        await self._tell_waiting()
+        await self._say_served(connection)
+        self._troubles.pop("database", None)
+
+    async def _say_served(self, connection: Connection) -> None:
+        revision = self.current.revision if self.current else 0
+        behind = self._troubles.get("revision")
+        with limited(connection, ANSWER_WITHIN):
+            await store.say_served(connection, self._id, self.name, revision, behind)
+
+    async def _farewell(self, connection: Connection) -> None:
+        """Nobody needs to wait for a worker that stops in order."""
+        try:
+            with limited(connection, ANSWER_WITHIN):
+                await store.forget_worker(connection, self._id)
+        except (*LOST, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            _log.info("the worker's row stays until it is swept up: the database is away")
 
     async def _wait_for_hint(self) -> None:
-        try:
-            await asyncio.wait_for(self._hint.wait(), POLL_EVERY)
-        except TimeoutError:
-            return
+        # Not asyncio.wait_for, which in Python 3.11 may swallow a cancellation and never stop.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_EVERY):
+                await self._hint.wait()
 
     async def _load_if_new(self, connection: Connection, newest: int) -> None:
-        if self.current and newest == self.current.revision:
-            self.trouble = None
+        table = self.current if self._from_database else None
+        if table and newest == table.revision:
+            self._troubles.pop("revision", None)
             return
         try:
-            self.current = await store.load(connection)
+            changed = store.catch_up(connection, table) if table else store.load(connection)
+            loaded = await changed
         except LOST:
             raise
         except Exception as error:
             if connection.is_closed():
                 raise
-            self._complain(f"revision {newest} cannot be built: {error!r}")
+            self._complain("revision", f"revision {newest} cannot be built: {error!r}")
             return
-        self.trouble = None
-        self._loaded.set()
-        _log.info("serving revision %d: %d routes", self.current.revision, len(self.current.routes))
+        await self._swap(loaded)
 
-    def _complain(self, trouble: str) -> None:
-        if trouble != self.trouble:
+    async def _swap(self, loaded: Table) -> None:
+        old, self.current = self.current, loaded
+        if not (old and loaded.routes.shares(old.routes)):
+            self._settling = asyncio.create_task(_settle(old, loaded))
+        self._troubles.clear()
+        self._from_database = True
+        _log.info("serving revision %d: %d routes", loaded.revision, len(loaded.routes))
+        await self._tell_waiting()
+
+    async def _tell_waiting(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _complain(self, part: _Part, trouble: str) -> None:
+        if trouble != self._troubles.get(part):
             _log.error("%s", trouble)
-        self.trouble = trouble
+        self._troubles[part] = trouble
+
+
+async def _settle(old: Table | None, loaded: Table) -> None:
+    """What a table that was read whole leaves to do, beside the requests."""
+    if old:
+        await store.release(old)
+    if len(loaded.routes) >= pages.WORTH_IT:
+        await asyncio.to_thread(pages.enlarge)

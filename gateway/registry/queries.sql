@@ -10,6 +10,32 @@ select name, record from gateway.services;
 -- All routes that are registered, each with the hash of its schema.
 select name, record, params from gateway.routes;
 
+-- name: changes_since
+-- What differs from an earlier revision: of each record only its newest state.
+select distinct on (c.kind, c.name) c.kind, c.name, c.after, s.text as params
+from gateway.changes c
+left join gateway.schemas s on s.hash = decode(c.after ->> 'params', 'hex')
+where c.revision > $1
+order by c.kind, c.name, c.revision desc
+limit $2;
+
+-- name: worker_serves
+-- Note which revision a worker serves; it says so about once a second.
+insert into gateway.workers (id, name, revision, trouble) values ($1, $2, $3, $4)
+on conflict (id) do update
+set seen_at = now(), revision = excluded.revision, trouble = excluded.trouble;
+
+-- name: forget_worker
+-- A worker stops in order; those that died are swept up with it.
+delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour';
+
+-- name: late_workers
+-- Live workers that do not serve a revision yet.
+select name, revision, trouble from gateway.workers
+where revision < $1 and seen_at > now() - make_interval(secs => $2)
+order by name;
+
 -- name: schemas
--- All schemas, each once.
-select hash, text from gateway.schemas;
+-- All schemas that routes have, each once; history keeps more.
+select hash, text from gateway.schemas s
+where exists (select from gateway.routes r where r.params = s.hash);

@@ -1,6 +1,12 @@
-"""Read the registry from PostgreSQL into a table."""
+"""Read the registry from PostgreSQL into a table: whole, or what changed since."""
 
+import asyncio
+import gc
+import weakref
+from itertools import islice
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
@@ -13,6 +19,18 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 CHANNEL = "gateway_registry"
 """NOTIFY on this channel is a hint that there is a new revision; its number is the truth."""
 
+SLICE = 100
+"""Routes that are made between two turns of the event loop: one or two milliseconds."""
+
+RELEASE_AFTER = 1.0
+"""Seconds between two looks whether somebody still holds an old table."""
+
+ALIVE_FOR = 5.0
+"""Seconds for which a worker counts as alive after it last said so."""
+
+MOST_CHANGES = 500
+"""Changes that are copied into a table in one go; more of them are a build from the start."""
+
 
 async def newest(connection: Connection) -> int:
     """The number of the newest revision; 0 before the first."""
@@ -23,8 +41,48 @@ async def newest(connection: Connection) -> int:
 async def load(connection: Connection) -> Table:
     """The newest revision, whole: one snapshot, however many applies are under way."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        revision = await newest(connection)
-        return Table(revision, await services(connection), await routes(connection))
+        table = Table(await newest(connection), await services(connection))
+        schemas = {}
+        async for row in connection.cursor(_SQL["schemas"], prefetch=SLICE):
+            schemas[row["hash"]] = interned(row["text"])
+        routes = await connection.cursor(_SQL["routes"])
+        while rows := await routes.fetch(SLICE):
+            for row in rows:
+                table.add(route_from(row["name"], row["record"], schemas[row["params"]]))
+            _keep()
+    return table
+
+
+def _keep() -> None:
+    """Let the garbage collector never look again at what was just made.
+
+    It lives long, and looking at a hundred thousand routes takes a third of a second, in which no
+    request is served. Young garbage is collected before, or it would be kept too.
+    """
+    gc.collect(1)
+    gc.freeze()
+
+
+async def release(table: Table) -> None:
+    """Let go of a table that is served no more, outermost parts first, a few at a time.
+
+    To let it fall apart all at once takes a tenth of a second.
+    """
+    parts = table.parts()
+    held = []
+    while some := list(islice(parts, SLICE)):
+        held.append(some)
+        _keep()
+        await asyncio.sleep(0)
+    gone = weakref.ref(table)
+    del table
+    # Requests and the writing of snapshots may hold it still.
+    while gone():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(RELEASE_AFTER)
+    held.reverse()
+    while held:
+        held.pop()
+        await asyncio.sleep(0)
 
 
 async def services(connection: Connection) -> list[Service]:
@@ -33,9 +91,45 @@ async def services(connection: Connection) -> list[Service]:
     return [service_from(row["name"], row["record"]) for row in rows]
 
 
-async def routes(connection: Connection) -> list[Route]:
-    """All routes; those of equal params share one schema object."""
-    texts = await connection.fetch(_SQL["schemas"])
-    schemas = {row["hash"]: interned(row["text"]) for row in texts}
-    rows = await connection.fetch(_SQL["routes"])
-    return [route_from(row["name"], row["record"], schemas[row["params"]]) for row in rows]
+async def catch_up(connection: Connection, table: Table) -> Table:
+    """The newest revision, made of an older table and of what changed since."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        revision = await newest(connection)
+        rows = await connection.fetch(_SQL["changes_since"], table.revision, MOST_CHANGES + 1)
+    # A database that was set back has another history, of which the old table is no part.
+    if revision < table.revision or len(rows) > MOST_CHANGES:
+        return await load(connection)
+    changed_services = {row["name"]: _service(row) for row in rows if row["kind"] == "service"}
+    changed_routes = {row["name"]: _route(row) for row in rows if row["kind"] == "route"}
+    return table.changed(revision, changed_services, changed_routes)
+
+
+def _service(row: Any) -> Service | None:  # noqa: ANN401 - an asyncpg record
+    return None if row["after"] is None else service_from(row["name"], row["after"])
+
+
+def _route(row: Any) -> Route | None:  # noqa: ANN401
+    after = row["after"]
+    return None if after is None else route_from(row["name"], after, interned(row["params"]))
+
+
+async def say_served(
+    connection: Connection, worker: UUID, name: str, revision: int, trouble: str | None
+) -> None:
+    """Note that a worker lives, and which revision it serves."""
+    await connection.execute(_SQL["worker_serves"], worker, name, revision, trouble)
+
+
+async def forget_worker(connection: Connection, worker: UUID) -> None:
+    """Note that a worker has stopped."""
+    await connection.execute(_SQL["forget_worker"], worker)
+
+
+async def late_workers(connection: Connection, revision: int) -> list[str]:
+    """The live workers that do not serve a revision yet, with what ails them."""
+    rows = await connection.fetch(_SQL["late_workers"], revision, ALIVE_FOR)
+    return [
+        f"{row['name']} at revision {row['revision']}"
+        + (f" ({row['trouble']})" if row["trouble"] else "")
+        for row in rows
+    ]

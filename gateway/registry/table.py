@@ -1,111 +1,129 @@
-"""The immutable table of routes: for each method a dictionary and a trie."""
+"""The immutable table of routes: for each method a dictionary and a trie.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+The table after a change shares with the old one all that did not change.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gateway import paths
-from gateway.paths import Segment
+from gateway.registry import trie
+from gateway.registry.layered import Layered
 from gateway.registry.records import Route, Service
+from gateway.registry.trie import ClashError, Node
 
-
-class ClashError(ValueError):
-    """Two routes have the same method and the same shape of path."""
-
-
-@dataclass(slots=True)
-class _Node:
-    """A place in the trie; `typed` holds the kinds in the order of `paths.KINDS`."""
-
-    literals: dict[str, "_Node"] = field(default_factory=dict)
-    typed: dict[str, "_Node"] = field(default_factory=dict)
-    plain: "_Node | None" = None
-    route: Route | None = None
+__all__ = ["ClashError", "Table"]
 
 
 class _Index:
-    """The routes of one method."""
+    """The routes of one method: those without params by path, and all of them in a trie."""
 
-    def __init__(self) -> None:
-        self.literal: dict[bytes, Route] = {}
-        self._root = _Node()
+    __slots__ = ("literal", "root")
 
-    def add(self, route: Route) -> None:
-        node = self._root
-        for segment in route.segments:
-            node = _child(node, segment)
-        if node.route:
-            message = f"{route.name} and {node.route.name} have the same method and shape of path"
-            raise ClashError(message)
-        node.route = route
-        if all(segment.literal for segment in route.segments):
-            self.literal[route.path.encode()] = route
+    def __init__(self, literal: Layered[bytes, Route], root: Node) -> None:
+        self.literal = literal
+        self.root = root
 
-    def find(self, segments: list[str]) -> tuple[Route, dict[str, Any]] | None:
-        values: list[Any] = []
-        route = _walk(self._root, segments, 0, values)
-        if route is None:
-            return None
-        names = (segment.name for segment in route.segments if segment.name)
-        return route, dict(zip(names, values, strict=True))
+    def changed(self, gone: Iterable[Route], come: Iterable[Route]) -> "_Index":
+        """The same without some routes and with others. Raises ClashError."""
+        root: Node | None = self.root
+        literal: dict[bytes, Route | None] = {}
+        for route in gone:
+            root = trie.changed(root, route.segments, 0, None)
+            literal[route.path.encode()] = None
+        for route in come:
+            root = trie.changed(root, route.segments, 0, route)
+            literal[route.path.encode()] = route if _is_literal(route) else None
+        return _Index(self.literal.changed(literal), root or Node())
 
 
-def _child(node: _Node, segment: Segment) -> _Node:
-    if segment.literal is not None:
-        return node.literals.setdefault(segment.literal, _Node())
-    if segment.kind is not None:
-        return node.typed.setdefault(segment.kind, _Node())
-    node.plain = node.plain or _Node()
-    return node.plain
-
-
-def _walk(node: _Node, segments: list[str], depth: int, values: list[Any]) -> Route | None:
-    """Literal before typed before plain, at the leftmost segment first; `values` follows along."""
-    if depth == len(segments):
-        return node.route
-    text = segments[depth]
-    child = node.literals.get(text)
-    if child and (route := _walk(child, segments, depth + 1, values)):
-        return route
-    for kind, child in node.typed.items():
-        value = paths.KINDS[kind](text)
-        if value is not None and (route := _into(child, segments, depth, values, value)):
-            return route
-    return _into(node.plain, segments, depth, values, text) if node.plain else None
-
-
-def _into(
-    child: _Node, segments: list[str], depth: int, values: list[Any], value: object
-) -> Route | None:
-    values.append(value)
-    route = _walk(child, segments, depth + 1, values)
-    if route is None:
-        values.pop()
-    return route
+def _is_literal(route: Route) -> bool:
+    return "{" not in route.path
 
 
 class Table:
-    """All routes and services of one revision. Nothing changes it once it is built."""
+    """All routes and services of one revision. Nobody changes it once a request may read it."""
 
-    def __init__(self, revision: int, services: Iterable[Service], routes: Iterable[Route]) -> None:
+    def __init__(
+        self, revision: int, services: Iterable[Service] = (), routes: Iterable[Route] = ()
+    ) -> None:
         self.revision = revision
         self.services: Mapping[str, Service] = {service.name: service for service in services}
-        self.routes: Mapping[str, Route] = {route.name: route for route in routes}
+        self._routes: dict[str, Route] = {}
+        self._literal: dict[str, dict[bytes, Route]] = {}
+        self.routes: Layered[str, Route] = Layered(self._routes)
         self._indexes: dict[str, _Index] = {}
-        for route in self.routes.values():
-            self._indexes.setdefault(route.method, _Index()).add(route)
+        for route in routes:
+            self.add(route)
+
+    def add(self, route: Route) -> None:
+        """Add a route while the table is being built. Raises ClashError."""
+        index = self._indexes.get(route.method)
+        if index is None:
+            self._literal[route.method] = {}
+            index = _Index(Layered(self._literal[route.method]), Node())
+            self._indexes[route.method] = index
+        trie.add(index.root, route)
+        self._routes[route.name] = route
+        if _is_literal(route):
+            self._literal[route.method][route.path.encode()] = route
+
+    def changed(
+        self,
+        revision: int,
+        services: Mapping[str, Service | None],
+        routes: Mapping[str, Route | None],
+    ) -> "Table":
+        """The table of a later revision; None stands for what is gone. Raises ClashError."""
+        table = Table(revision)
+        merged = {**self.services, **services}
+        table.services = {name: service for name, service in merged.items() if service}
+        table.routes = self.routes.changed(routes)
+        gone = [there for name in routes if (there := self.routes.get(name))]
+        come = [route for route in routes.values() if route]
+        table._indexes = {**self._indexes}
+        for method in {route.method for route in (*gone, *come)}:
+            index = self._indexes.get(method) or _Index(Layered({}), Node())
+            table._indexes[method] = index.changed(
+                [route for route in gone if route.method == method],
+                [route for route in come if route.method == method],
+            )
+        return table
 
     def find(self, method: str, path: bytes) -> tuple[Route, dict[str, Any]] | None:
         """The route of this method and raw path, with the values of the path's params."""
         index = self._indexes.get(method)
         if index is None:
             return None
-        route = index.literal.get(path)
+        route = index.literal.find(path)
         if route:
             return route, {}
         segments = paths.split(path)
-        return index.find(segments) if segments else None
+        return self._with_values(index, segments) if segments else None
+
+    def _with_values(
+        self, index: _Index, segments: list[str]
+    ) -> tuple[Route, dict[str, Any]] | None:
+        values: list[Any] = []
+        route = trie.find(index.root, segments, 0, values)
+        if route is None:
+            return None
+        return route, dict(zip(route.path_params, values, strict=True))
 
     def methods(self, path: bytes) -> list[str]:
         """The methods that some route takes on this raw path."""
         return [method for method in self._indexes if self.find(method, path)]
+
+    def parts(self) -> Iterator[Route | Node]:
+        """All that a table is made of; what is inside something comes after it."""
+        waiting = [index.root for index in self._indexes.values()]
+        while waiting:
+            node = waiting.pop()
+            waiting += node.children()
+            yield node
+        yield from self.routes.values()
+
+    def root(self, method: str) -> Node | None:
+        """The trie of a method, for explaining why a path is not found."""
+        index = self._indexes.get(method)
+        return index.root if index else None

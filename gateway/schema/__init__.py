@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 import jsonschema_rs
 import orjson
@@ -17,6 +18,7 @@ _ONES = (
     *("additionalProperties", "items", "contains", "propertyNames", "not", "if", "then", "else"),
     *("unevaluatedItems", "unevaluatedProperties"),
 )
+_INNER = frozenset({*_MAPS, *_LISTS, *_ONES})
 
 
 class SchemaError(ValueError):
@@ -29,9 +31,9 @@ class ParamSchema:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    @cached_property
+    @property
     def document(self) -> dict[str, Any]:
-        """The whole schema, as it is stored and documented."""
+        """The whole schema, as it is stored and documented; made each time, for it is large."""
         document: dict[str, Any] = orjson.loads(self.text)
         return document
 
@@ -60,11 +62,11 @@ class ParamSchema:
         _ = self.validator, self.shape
 
 
-_interned: dict[str, ParamSchema] = {}
+_interned: WeakValueDictionary[str, ParamSchema] = WeakValueDictionary()
 
 
 def interned(text: str) -> ParamSchema:
-    """The one ParamSchema of this text."""
+    """The one ParamSchema of this text, for as long as some route uses it."""
     return _interned.setdefault(text, ParamSchema(text))
 
 
@@ -112,6 +114,9 @@ def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON 
     if not isinstance(schema, dict):
         return
     yield schema
+    # Most schemas are leaves, and this is most of the time that a manifest takes to check.
+    if _INNER.isdisjoint(schema):
+        return
     for key in _MAPS:
         for child in schema.get(key, {}).values():
             yield from subschemas(child)

@@ -7,6 +7,7 @@ and the like, each branch adds what it knows.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -97,7 +98,15 @@ def _shape(
     most = max((len(schema.get("prefixItems", ())) for schema in speaking), default=0)
     shape.first = [_shape(_at(speaking, place), document, known) for place in range(most)]
     shape.open = _is_open(speaking)
-    return shape
+    if not (shape.properties or shape.rest or shape.items or shape.first):
+        known[key] = _leaf(frozenset(shape.types), shape.open)
+    return known[key]
+
+
+@lru_cache(maxsize=256)
+def _leaf(types: frozenset[str], is_open: bool) -> Shape:  # noqa: FBT001 - a key
+    """Most shapes are of texts and numbers: equal ones are one object."""
+    return Shape(types=set(types), open=is_open)
 
 
 def _with_branches(schemas: Iterable[Any], document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,18 +9,11 @@ import pytest
 from harness import execute, on
 from manifests import Routes, applied, desired, locked, migrated, stored
 
-from gateway.manifest.apply import apply
+from gateway.manifest.apply import Author, apply
 from gateway.manifest.read import ManifestError
 from gateway.registry import store
 
 ONE: Routes = {"things.create": {}, "things.read": {"method": "GET"}}
-
-
-@pytest.fixture
-async def registry(empty_database: str) -> str:
-    """The address of a database with an empty registry."""
-    await migrated(empty_database)
-    return empty_database
 
 
 async def test_the_first_apply_is_revision_1(registry: str, tmp_path: Path) -> None:
@@ -31,16 +24,18 @@ async def test_the_first_apply_is_revision_1(registry: str, tmp_path: Path) -> N
         ("add", "route", "things.create"),
         ("add", "route", "things.read"),
     }
-    [revision] = (await stored(registry))["revisions"].values()
+    after = await stored(registry)
+    [revision] = after["revisions"].values()
     assert revision == {
         "id": 1,
         "namespace": "test",
         "applied_by": "ada",
         "message": "we go live",
-        "changes": [
-            {"verb": change.verb, "kind": change.kind, "name": change.name}
-            for change in done.changes
-        ],
+        "source": "",
+        "reverts_to": None,
+    }
+    assert {(row["revision"], row["kind"], row["name"]) for row in after["changes"].values()} == {
+        (1, change.kind, change.name) for change in done.changes
     }
 
 
@@ -83,22 +78,24 @@ async def test_a_changed_field_is_a_revision_that_touches_one_record(
     for row in before["routes"]["things.create"], before["routes"]["things.create"]["record"]:
         row.pop("revision", None)
         row.pop("title", None)
-    assert {**after, "revisions": None} == {**before, "revisions": None}
+    assert after["changes"].keys() - before["changes"].keys() == {"2routethings.create"}
+    for table in ("services", "routes", "schemas"):
+        assert after[table] == before[table]
 
 
-async def test_a_changed_schema_replaces_the_one_that_no_route_uses_any_more(
+async def test_a_schema_that_no_route_uses_any_more_is_kept_for_history(
     registry: str, tmp_path: Path
 ) -> None:
     await applied(registry, desired(tmp_path, {"things.create": {}, "things.update": {}}))
     assert len((await stored(registry))["schemas"]) == 1
     params = {"properties": {"n": {"type": "integer"}}}
-    for routes, count in [
-        ({"things.create": {"params": params}, "things.update": {}}, 2),
-        ({"things.create": {"params": params}, "things.update": {"params": params}}, 1),
+    for routes in [
+        {"things.create": {"params": params}, "things.update": {}},
+        {"things.create": {"params": params}, "things.update": {"params": params}},
     ]:
         [change] = (await applied(registry, desired(tmp_path, routes))).changes
-        assert [name for name, _, _ in change.fields()] == ["params"]
-        assert len((await stored(registry))["schemas"]) == count
+        assert [field for field, _, _ in change.fields()] == ["params.properties.n"]
+        assert len((await stored(registry))["schemas"]) == 2
 
 
 async def test_what_the_manifest_leaves_out_is_left_alone_without_prune(
@@ -159,8 +156,8 @@ async def test_a_name_of_another_namespace_is_refused(registry: str, tmp_path: P
     await applied(registry, desired(tmp_path, ONE))
     message = await refused(registry, tmp_path, {"things.create": {}, "parts.create": {}})
     assert message.splitlines() == [
-        "other: routes: things.create: belongs to namespace test",
-        "other: services: things: belongs to namespace test",
+        "other: services: things: belongs to the namespace test",
+        "other: routes: things.create: belongs to the namespace test",
     ]
 
 
@@ -229,8 +226,10 @@ async def test_an_apply_whose_backend_is_killed_leaves_the_old_registry_whole(
 
 
 async def test_an_apply_that_fails_at_its_last_row_leaves_the_old_registry_whole(
-    registry: str, tmp_path: Path
+    empty_database: str, tmp_path: Path
 ) -> None:
+    registry = empty_database
+    await migrated(registry)
     await applied(registry, desired(tmp_path, ONE))
     before = await stored(registry)
     await execute(registry, "alter table gateway.routes add check (name <> 'things.z')")
@@ -245,9 +244,9 @@ async def test_an_apply_inside_a_transaction_that_fails_later_leaves_nothing(
 ) -> None:
     async def both(connection: Any) -> None:
         async with connection.transaction():
-            await apply(connection, desired(tmp_path, {"things.a": {}}), actor="tests")
-            await apply(connection, desired(tmp_path, {"things.a": {}}, "other"), actor="tests")
+            await apply(connection, desired(tmp_path, {"things.a": {}}), Author("tests"))
+            await apply(connection, desired(tmp_path, {"things.a": {}}, "other"), Author("tests"))
 
-    with pytest.raises(ManifestError, match="belongs to namespace test"):
+    with pytest.raises(ManifestError, match="belongs to the namespace test"):
         await on(registry, both)
     assert not any((await stored(registry)).values())

@@ -49,7 +49,7 @@ async def at(registry: Registry, revision: int) -> None:
 
     def is_served() -> bool:
         table = registry.current
-        return table is not None and table.revision == revision and registry.trouble is None
+        return table is not None and table.revision == revision and not registry.troubles
 
     await until(is_served)
 
@@ -68,8 +68,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 NEXT_REVISION = """
-insert into gateway.revisions (id, namespace, applied_by, changes)
-select max(id) + 1, 'test', 'nobody', '[]' from gateway.revisions
+insert into gateway.revisions (id, namespace, applied_by)
+select max(id) + 1, 'test', 'nobody' from gateway.revisions
+"""
+CORRUPT_REVISION = """
+with next as (
+    insert into gateway.revisions (id, namespace, applied_by)
+    select max(id) + 1, 'test', 'nobody' from gateway.revisions
+    returning id
+)
+insert into gateway.changes (revision, kind, name, namespace, after)
+select next.id, '{kind}', name, namespace, {after} from gateway.{kind}s, next
 """
 KILL_OTHERS = """
 select pg_terminate_backend(pid, 5000) from pg_stat_activity
@@ -140,7 +149,7 @@ async def test_while_the_database_is_gone_the_last_table_stays(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1",
             row[0],
         )
-        await until(lambda: registry.trouble and "cannot be used" in registry.trouble)
+        await until(lambda: "cannot be used" in " ".join(registry.troubles))
         assert registry.current is not None
         assert registry.current.revision == 1
         await execute(postgres.admin, f"{allow} true")
@@ -153,7 +162,7 @@ async def test_a_database_without_tables_is_told_and_waited_for(
     empty_database: str, tmp_path: Path
 ) -> None:
     async with following(empty_database) as registry:
-        await until(lambda: registry.trouble and "gateway migrate" in registry.trouble)
+        await until(lambda: "gateway migrate" in " ".join(registry.troubles))
         assert registry.current is None
         assert not await registry.wait_loaded(0.01)
         await migrated(empty_database)
@@ -175,33 +184,32 @@ async def test_a_query_that_the_server_cancels_does_not_end_the_following(
         async with asyncio.timeout(20), locked(url, "gateway.revisions"):
             while not await execute(url, cancel):
                 continue
-            await until(lambda: registry.trouble is not None)
+            await until(lambda: registry.troubles)
         await applied(url, desired(tmp_path, TWO))
         await at(registry, 2)
 
 
 BROKEN = [
-    "update gateway.routes set record = '{}'",
-    "update gateway.routes set record = record - 'auth'",
-    """update gateway.routes set record = record || '{"path": "nowhere"}'""",
-    "update gateway.services set record = '{}'",
+    ("route", "'{}'::jsonb"),
+    ("route", "record - 'auth'"),
+    ("route", """record || '{"path": "nowhere"}'"""),
+    ("service", "'{}'::jsonb"),
 ]
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("corrupt", BROKEN)
+@pytest.mark.parametrize(("kind", "after"), BROKEN)
 async def test_a_revision_that_cannot_be_built_leaves_the_last_one_in_place(
-    url: str, tmp_path: Path, corrupt: str
+    url: str, tmp_path: Path, kind: str, after: str
 ) -> None:
     async with following(url) as registry:
         await at(registry, 1)
         before = registry.current
-        await execute(url, corrupt)
-        await execute(url, NEXT_REVISION)
-        await until(lambda: registry.trouble)
-        assert registry.trouble is not None
-        assert registry.trouble.startswith("revision 2 cannot be built: ")
+        await execute(url, CORRUPT_REVISION.format(kind=kind, after=after))
+        await until(lambda: registry.troubles)
+        assert registry.troubles[0].startswith("revision 2 cannot be built: ")
         assert registry.current is before
+        await execute(url, "delete from gateway.changes where revision = 2")
         await applied(url, desired(tmp_path, TWO))
         await at(registry, 3)
 
@@ -212,18 +220,18 @@ async def test_a_trouble_that_lasts_is_logged_once(
 ) -> None:
     looks = 0
 
-    async def fails(_: Connection) -> Table:
+    async def fails(_: Connection, __: Table) -> Table:
         nonlocal looks
         looks += 1
         raise KeyError
 
     async with following(url) as registry:
         await at(registry, 1)
-        monkeypatch.setattr(store, "load", fails)
+        monkeypatch.setattr(store, "catch_up", fails)
         await execute(url, NEXT_REVISION)
         await until(lambda: looks >= 5)
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [record.getMessage() for record in errors] == [registry.trouble]
+    assert [record.getMessage() for record in errors] == [*registry.troubles]
 
 
 async def ready(client: Client) -> tuple[int, dict[str, Any]]:
@@ -238,12 +246,11 @@ async def test_a_worker_that_is_behind_serves_on_and_says_so(
     async with serving(database, tokens) as client:
         code, body = await ready(client)
         assert (code, body["ready"], body["degraded"]) == (200, True, False)
-        await execute(database, "update gateway.routes set record = '{}'")
-        await execute(database, NEXT_REVISION)
-        await until(lambda: client.worker.registry.trouble)
+        await execute(database, CORRUPT_REVISION.format(kind="route", after="'{}'::jsonb"))
+        await until(lambda: client.worker.registry.troubles)
         code, body = await ready(client)
         assert (code, body["ready"], body["degraded"]) == (200, True, True)
-        assert "cannot be built" in body["trouble"]
+        assert body["trouble"] == ["revision 2 cannot be built"]
         response = await client.create_stage(order_id=7)
         assert response.status_code == 200
         assert int(response.headers["x-registry-revision"]) == body["revision"]

@@ -72,7 +72,8 @@ async def test_there_are_at_most_so_many_connections(pool: Pool, empty_database:
             return connection.get_server_pid()
 
     used = set(await asyncio.gather(*(work() for _ in range(50))))
-    assert (most, len(used)) == (SIZE, SIZE)
+    assert most <= SIZE
+    assert len(used) == SIZE
     assert await backends(empty_database) == used
 
 
@@ -156,7 +157,7 @@ async def test_who_gives_up_while_a_connection_opens_leaves_the_place(
 ) -> None:
     opening = 0
 
-    async def never(_: str) -> Connection:
+    async def never(_: str, __: float) -> Connection:
         nonlocal opening
         opening += 1
         await asyncio.Event().wait()
@@ -206,7 +207,7 @@ async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
     attempts = 0
     refuse = asyncio.Event()
 
-    async def refused(_: str) -> Connection:
+    async def refused(_: str, __: float) -> Connection:
         nonlocal attempts
         attempts += 1
         await refuse.wait()

@@ -22,10 +22,11 @@ _numbers = itertools.count(1)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with `changes` as the only settings, and a port that is free."""
+    """This process's environment with `changes` as the only settings, and ports that are free."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return {**kept, "PYTHONPATH": places, "COLUMNS": "200", "GATEWAY_PORT": "0", **changes}
+    ports = {"GATEWAY_PORT": "0", "GATEWAY_ADMIN_PORT": "0"}
+    return {**kept, "PYTHONPATH": places, "COLUMNS": "200", **ports, **changes}
 
 
 def run(*args: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -96,6 +97,10 @@ class Running:
     def url(self) -> str:
         """The address that it says it serves on."""
         return self.wait_for(r"(?:serving on|is ready:) (http://\S+)")[1]
+
+    def admin(self) -> str:
+        """The address of its admin port."""
+        return self.wait_for(r"admin on (http://[^\s;)]+)")[1]
 
     def end(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; answer the exit code."""

@@ -91,12 +91,18 @@ def test_check_as_json_is_json(folder: Path) -> None:
     (folder / "other.yaml").write_text(manifest())
     done = run("check", "other.yaml", "--json", cwd=folder)
     [warning] = orjson.loads(done.stdout).pop("warnings")
-    assert orjson.loads(done.stdout) == {"routes": 1, "services": 1, "warnings": [warning]}
+    counted = {"routes": 1, "services": 1, "warnings": [warning], "faults": []}
+    assert orjson.loads(done.stdout) == counted
     assert done.stderr == f"warning: {warning}\n"
     assert "things.create" in warning
 
 
 def test_check_tells_every_fault_on_standard_error_and_exits_1(tmp_path: Path) -> None:
+    text = manifest().replace("things.create", "nothings.create") + manifest().partition("\n")[0]
+    (tmp_path / "1.yaml").write_text(text)
+    assert fails("check", "1.yaml", cwd=tmp_path) == (
+        "1.yaml:7: version: stands here and in line 1: a key is given once\n"
+    )
     (tmp_path / "1.yaml").write_text(manifest().replace("things.create", "nothings.create"))
     (tmp_path / "2.yaml").write_text(manifest("other", "parts").replace("params: {}", ""))
     told = fails("check", ".", cwd=tmp_path).splitlines()
@@ -117,11 +123,11 @@ def test_a_database_is_migrated_applied_to_and_listed(empty_database: str, folde
     assert gateway("migrate") == "up to date\n"
 
     printed = gateway("apply", "--message", "we go live", "--actor", "ada")
-    assert "add    route   order_stages.create\n" in printed
+    assert "+ route order_stages.create\n" in printed
     assert printed.endswith("namespace plano is at revision 1\n")
     query = "select id, applied_by, message from gateway.revisions"
     assert rows(empty_database, query) == [(1, "ada", "we go live")]
-    assert gateway("apply") == "namespace plano: nothing to change at revision 1\n"
+    assert gateway("apply") == "namespace plano has nothing to change at revision 1\n"
 
     listed = {
         row["route"]: (row["method"], row["path"], row["state"])
@@ -130,8 +136,16 @@ def test_a_database_is_migrated_applied_to_and_listed(empty_database: str, folde
     assert listed.pop("statuses.read") == ("GET", "/services/statuses/{id:int}", "served")
     assert {name: row for name, row in listed.items() if "statuses" not in name} == {
         "order_stages.create": ("POST", "/api/v1/order_stages/create", "served"),
-        "order_stages.index": ("POST", "/api/v1/order_stages/index", "route not deployed"),
-        "appointments.create": ("POST", "/api/v1/appointments/create", "service not deployed"),
+        "order_stages.index": (
+            "POST",
+            "/api/v1/order_stages/index",
+            "route-not-found: the route is not deployed",
+        ),
+        "appointments.create": (
+            "POST",
+            "/api/v1/appointments/create",
+            "service-not-found: the service appointments is not deployed",
+        ),
     }
     printed = gateway("routes")
     assert [name for name in listed if name not in printed] == []
@@ -158,7 +172,7 @@ def test_only_prune_deletes(database: str, tmp_path: Path) -> None:
     count = "select count(*) from gateway.routes where namespace = 'plano'"
     assert rows(database, count) == [(10,)]
     printed = succeeds("apply", "--prune", cwd=tmp_path, **url)
-    assert "delete route   order_stages.create\n" in printed
+    assert "- route order_stages.create\n" in printed
     assert rows(database, count) == [(1,)]
 
 
@@ -170,8 +184,8 @@ def test_an_apply_that_is_refused_writes_nothing(database: str, tmp_path: Path) 
     told = fails("apply", cwd=tmp_path, GATEWAY_DATABASE_URL=database).splitlines()
     faults = [line for line in told if not line.startswith("warning: ")]
     assert faults == [
-        "other: routes: order_stages.create: belongs to namespace plano",
-        "other: services: order_stages: belongs to namespace plano",
+        "other: services: order_stages: belongs to the namespace plano",
+        "other: routes: order_stages.create: belongs to the namespace plano",
     ]
     assert rows(database, "select * from gateway.routes order by name") == before
 
@@ -212,7 +226,7 @@ def test_a_token_that_cannot_be_made_is_told(
     assert told.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", ["migrate", "apply"])
+@pytest.mark.parametrize("verb", ["migrate", "apply", "routes"])
 def test_a_database_that_is_unknown_is_told_in_one_line(
     verb: str, folder: Path, empty_database: str
 ) -> None:
@@ -259,7 +273,7 @@ def test_statuses_are_the_catalogue(tmp_path: Path) -> None:
 SECRET = "postgresql://ada:verysecret@db.example.com/gateway"
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("options", [(), ("--json",), ("--env",)], ids=["table", "json", "env"])
 def test_config_shows_every_setting_and_no_secret(tmp_path: Path, options: tuple[str, ...]) -> None:
     changes = {"GATEWAY_DATABASE_URL": SECRET, "GATEWAY_WORKERS": "7"}
     printed = succeeds("config", *options, cwd=tmp_path, **changes)

@@ -215,13 +215,13 @@ import signal
 from gateway import server
 
 class Signalled(server.Supervisor):
-    def _start(self):
-        worker = super()._start()
+    def _start(self, place):
+        worker = super()._start(place)
         signal.raise_signal(signal.SIGTERM)
         return worker
 
-listener = server.listen("127.0.0.1", 0)
-Signalled(listener, 2).run()
+listener, admin = server.listen("127.0.0.1", 0), server.listen("127.0.0.1", 0)
+Signalled(listener, admin, 2).run()
 """
 
 

@@ -53,7 +53,9 @@ def route(
         **changes,
     }
     made = ParamSchema(json.dumps(params() if schema is None else schema))
-    return Route(path=path, segments=paths.parse(path), params=made, **given)
+    handler = f"{given.pop('service')}.{given.pop('action')}"
+    names = tuple(paths.names(path))
+    return Route(path=path, path_params=names, handler=handler, params=made, **given)
 
 
 def match(made: Route | None = None, **path_params: Any) -> Match:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from gateway import site
 from gateway.cli import app
 from gateway.cli.environment import environment_file
+from gateway.database.pool import Pool
 from gateway.embedded import programs
 from gateway.registry.follow import Registry
 from gateway.server import FINISH_WITHIN
@@ -176,7 +177,8 @@ def test_the_health_check_asks_whether_the_gateway_lives(alive: bool) -> None:  
 
 def test_the_path_of_the_health_check_is_a_page_of_the_gateway() -> None:
     (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
-    pages = site.make(site.Health(Registry("")), lambda _: pytest.fail("is not started"))
+    health = site.Health(Registry(""), Pool("", 1))
+    pages = site.make(health, lambda _: pytest.fail("is not started"))
     assert path in {route.path for route in pages.routes if isinstance(route, Route)}
 
 

@@ -440,8 +440,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
   things.show: {{{FROM_A_FILE}, path: /-/show, params: {{properties: {{n: {{type: object}}}}}}}}
 """
     assert [fault.place for fault in told(tmp_path, START + routes)] == [
-        "routes: nothings.create: path",
         "routes: nothings.create: handler",
+        "routes: nothings.create: path",
         "routes: nothings.create: statuses: invalid-token",
         "routes: things.create: params",
         "routes: things.read: params",
@@ -497,8 +497,8 @@ def test_the_faults_of_all_files_of_a_folder_are_told_at_once(tmp_path: Path) ->
     with pytest.raises(ManifestError) as refused:
         check(tmp_path / "routes")
     assert [(Path(fault.file).name, fault.line) for fault in refused.value.faults] == [
-        ("b.yaml", 5),  # both define the service parts
         ("a.yaml", 7),
+        ("b.yaml", 5),  # both define the service parts
         ("b.yaml", 7),
     ]
 

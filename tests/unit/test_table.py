@@ -209,7 +209,7 @@ def test_a_table_knows_its_revision_and_its_records_by_name() -> None:
     service = Service("things", "python", deployed=True, title="Things")
     made = route()
     table = Table(7, [service], [made])
-    assert (table.revision, table.services, table.routes) == (
+    assert (table.revision, dict(table.services), dict(table.routes)) == (
         7,
         {"things": service},
         {"things.create": made},

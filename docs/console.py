@@ -1,0 +1,82 @@
+"""Runs the commands of a page and writes what they really print below each.
+
+`python docs/console.py docs/operations.md` starts an embedded PostgreSQL, runs every line that
+begins with `$ ` inside a ```console block, in order, in a copy of the manifest and its schemas,
+and rewrites the page. Times are blurred, so that a page only changes where an output does.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from gateway.embedded import Cluster
+
+ROOT = Path(__file__).parents[1]
+_BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00")
+
+
+def rewritten(page: Path) -> str:
+    """A page's text with the real output of its commands."""
+    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "pg") as cluster:
+        work = Path(folder) / "work"
+        work.mkdir()
+        shutil.copy(ROOT / "routes.yaml", work)
+        shutil.copytree(ROOT / "schemas", work / "schemas")
+        session = _Session(work, cluster.url())
+        return _BLOCK.sub(
+            lambda found: found[1] + session.run(found[2]) + found[3], page.read_text()
+        )
+
+
+class _Session:
+    """A shell in a folder, command by command."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self._folder = folder
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._environment = {
+            **{
+                name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
+            },
+            "PATH": path,
+            "PYTHONPATH": str(ROOT),
+            "GATEWAY_DATABASE_URL": database_url,
+        }
+
+    def run(self, block: str) -> str:
+        """The commands of a block, each with its output and an exit code that is not 0."""
+        commands = [line for line in block.splitlines() if line.startswith("$ ")]
+        return "".join(f"{command}\n{self._output(command[2:])}" for command in commands)
+
+    def _output(self, command: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        lines = [
+            line.rstrip()
+            for line in _TIME.sub("2026-11-21 08:00:00+00:00", done.stdout).splitlines()
+        ]
+        code = [f"(exit code {done.returncode})"] if done.returncode else []
+        return "".join(f"{line}\n" for line in [*lines, *code] if line)
+
+
+def main() -> None:
+    """Rewrite the pages that are named."""
+    for name in sys.argv[1:]:
+        page = Path(name)
+        page.write_text(rewritten(page))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Verbs that look back, and go back: history, rollback."""
+
+import getpass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.operate import Json, with_database
+from gateway.cli.output import console, json, table
+from gateway.cli.registry import Actor, Message, wait_for_workers
+from gateway.cli.shown import applied_as_object, show_applied, show_plan
+from gateway.database.pool import Connection
+from gateway.manifest import stored
+from gateway.manifest.apply import Applied, Author, UnknownRevisionError, rollback
+from gateway.manifest.change import Change
+from gateway.manifest.plan import Plan
+
+COLUMNS = (
+    *("revision", "namespace", "applied_at", "applied_by", "message", "source", "reverts_to"),
+    *("added", "changed", "deleted"),
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    app.command("history")(show_history)
+    app.command("rollback")(roll_back)
+
+
+def show_history(
+    revision: Annotated[int | None, typer.Argument(help="Show what this one changed.")] = None,
+    *,
+    limit: Annotated[int, typer.Option(help="Most revisions to list.", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """List the revisions: who, when, why, from which file; or show what one changed.
+
+    Example: `gateway history 12`
+    """
+    if revision is not None:
+        _show_one(revision, as_json=as_json)
+        return
+
+    async def work(connection: Connection) -> list[Any]:
+        return await connection.fetch(stored.SQL["revisions"], limit)
+
+    rows = with_database(work)
+    table(COLUMNS, [[_cell(row[name]) for name in COLUMNS] for row in rows], as_json=as_json)
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - a column of any type
+    return value.isoformat(" ", "seconds") if isinstance(value, datetime) else value
+
+
+def _show_one(revision: int, *, as_json: bool) -> None:
+    async def work(connection: Connection) -> list[tuple[str, Change]]:
+        texts = await stored.schemas(connection)
+        return [
+            (
+                row["namespace"],
+                Change(
+                    row["kind"],
+                    row["name"],
+                    stored.with_text(row["before"], texts),
+                    stored.with_text(row["after"], texts),
+                ),
+            )
+            for row in await connection.fetch(stored.SQL["changes_of"], revision)
+        ]
+
+    changes: list[tuple[str, Change]] = with_database(work)
+    if not changes:
+        raise UnknownRevisionError(f"there is no revision {revision}: see `gateway history`")
+    shown = Plan(changes[0][0], revision, [change for _, change in changes])
+    if as_json:
+        json(shown.as_object())
+    else:
+        show_plan(console(), shown)
+
+
+def roll_back(
+    revision: Annotated[int, typer.Argument(help="The revision to go back to; 0 is empty.", min=0)],
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when every live worker serves it.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 30.0,
+    message: Message = "",
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """Make the whole registry what it was at a revision; this is a new revision itself.
+
+    Example: `gateway rollback 11 --wait --message 'appointments were too early'`
+    """
+    author = Author(actor or getpass.getuser(), message)
+
+    async def work(connection: Connection) -> list[Applied]:
+        done = await rollback(connection, revision, author)
+        if wait and done:
+            await wait_for_workers(connection, done[-1].revision, timeout)
+        return done
+
+    done: list[Applied] = with_database(work)
+    if as_json:
+        json([applied_as_object(each) for each in done])
+        return
+    for each in done:
+        show_applied(console(), each)
+    if not done:
+        console().print(f"the registry is as it was at revision {revision} already")

@@ -1,0 +1,74 @@
+"""The registry as a manifest: one document a namespace, schemas inline."""
+
+from typing import Any
+
+import orjson
+import yaml
+
+from gateway.database.pool import Connection
+from gateway.manifest import stored
+from gateway.manifest.change import Record, Records
+from gateway.manifest.read import RESOLVERS
+from gateway.manifest.stored import Stored
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what the reader reads: a text that it would take for a number gets quotes."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002
+        """Write equal schemas out each time: an alias saves space and hides what is there."""
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    """Lines as lines; whatever else cannot be seen as escapes, since YAML folds some of it away."""
+    lines = text.split("\n")
+    style = None if text.isprintable() else "|" if all(map(str.isprintable, lines)) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.yaml_implicit_resolvers = RESOLVERS
+_Dumper.add_representer(str, _text)
+
+
+async def dump(connection: Connection) -> str:
+    """The registry as YAML, of one state."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        registry = await stored.read(connection)
+    return as_yaml(registry)
+
+
+def as_yaml(registry: Stored) -> str:
+    """All namespaces, in the order of their names; equal registries are equal texts."""
+    documents = [
+        _document(namespace, registry.of(namespace))
+        for namespace in sorted(set(registry.owners.values()))
+    ]
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _document(namespace: str, records: Records) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "namespace": namespace,
+        "services": _sorted({name: r for (kind, name), r in records.items() if kind == "service"}),
+        "routes": _sorted(
+            {name: _route(r) for (kind, name), r in records.items() if kind == "route"}
+        ),
+    }
+
+
+def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
+    return {name: entries[name] for name in sorted(entries)}
+
+
+def _route(record: Record) -> dict[str, Any]:
+    """A record as a manifest writes it, nothing left to defaults."""
+    route = {
+        **record,
+        "auth": record["auth"] or "public",
+        "timeout": f"{round(record['timeout'] * 1000)}ms",
+        "max_body": f"{record['max_body']}B",
+        "params": orjson.loads(record["params"]),
+    }
+    return {name: value for name, value in route.items() if value is not None}

@@ -1,0 +1,116 @@
+"""An apply that ends at a statement of its own choice.
+
+As a program it kills itself: `cutting.py ADDRESS MANIFEST` reads `before N` or `during N` from
+standard input, and answers each line when a process of its own has died at the N-th statement.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from unittest.mock import patch
+
+import asyncpg
+
+from gateway.database.pool import connect
+from gateway.manifest.apply import Author, apply
+from gateway.manifest.check import Desired, check
+
+if TYPE_CHECKING:
+    _Base: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    _Base = asyncpg.Connection
+
+Hook: TypeAlias = Callable[[int, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Is given a statement's number and what runs it."""
+
+
+class Watched(_Base):
+    """A connection whose statements, BEGIN and COMMIT among them, go through a hook."""
+
+    hook: Hook | None = None
+    count = 0
+
+    async def _through(self, method: str, args: Any, options: Any) -> Any:
+        run = partial(getattr(super(), method), *args, **options)
+        if self.hook is None:
+            return await run()
+        self.count += 1
+        return await self.hook(self.count, run)
+
+    async def execute(self, *args: Any, **options: Any) -> Any:
+        return await self._through("execute", args, options)
+
+    async def executemany(self, *args: Any, **options: Any) -> Any:
+        return await self._through("executemany", args, options)
+
+    async def fetch(self, *args: Any, **options: Any) -> Any:
+        return await self._through("fetch", args, options)
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        return await self._through("fetchrow", args, options)
+
+    async def fetchval(self, *args: Any, **options: Any) -> Any:
+        return await self._through("fetchval", args, options)
+
+    async def copy_records_to_table(self, *args: Any, **options: Any) -> Any:
+        return await self._through("copy_records_to_table", args, options)
+
+
+async def watched(
+    url: str, work: Callable[[Any], Awaitable[Any]], make_hook: Callable[[Watched], Hook]
+) -> Any:
+    """Some work on a watched connection of its own."""
+    real = asyncpg.connect
+    with patch.object(asyncpg, "connect", partial(real, connection_class=Watched)):
+        connection: Any = await connect(url)
+    connection.hook = make_hook(connection)
+    try:
+        return await work(connection)
+    finally:
+        connection.terminate()
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _suicide(mode: str, number: int) -> Hook:
+    async def hook(count: int, run: Callable[[], Awaitable[Any]]) -> Any:
+        if count == number:
+            if mode == "before":
+                _kill()
+            # Runs when the statement is on its way and its answer is waited for.
+            asyncio.get_running_loop().call_soon(_kill)
+        return await run()
+
+    return hook
+
+
+def _die(url: str, what: Desired, mode: str, number: int) -> None:
+    """Apply in a process of its own, which dies; starting a new Python each time takes a second."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work = partial(apply, desired=what, author=Author("tests"), prune=True)
+            asyncio.run(watched(url, work, lambda _: _suicide(mode, number)))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, flush=True)  # noqa: T201
+
+
+def main() -> None:
+    url, manifest = sys.argv[1:]
+    [what] = check(Path(manifest))
+    for line in sys.stdin:
+        mode, number = line.split()
+        _die(url, what, mode, int(number))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""An apply that is cut at any of its statements leaves the old registry or the new one."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+from cutting import Hook, Watched, watched
+from harness import ROOT, on
+from manifests import Routes, applied, desired
+
+from gateway.database.pool import LOST, Connection, connect
+from gateway.manifest.apply import Author, apply, rollback
+from gateway.manifest.check import Desired
+from gateway.manifest.dump import dump
+
+OLD: Routes = {"things.a": {}, "things.b": {}, "parts.a": {}}
+NEW: Routes = {
+    "things.a": {"title": "New"},
+    "things.c": {"params": {"title": "A schema of its own"}},
+    "others.a": {},
+}
+Work: TypeAlias = Callable[[Any], Awaitable[Any]]
+CUT = (*LOST, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+
+
+@pytest.fixture
+async def killer(registry: str) -> AsyncIterator[Connection]:
+    """A connection that ends others, and is not ended itself."""
+    connection = await connect(registry)
+    yield connection
+    await connection.close()
+
+
+class States:
+    """The registry before and after some work that adds, changes, deletes; and the way back."""
+
+    def __init__(self, url: str, connection: Connection, work: Work, back: Work) -> None:
+        self.url = url
+        self.connection = connection
+        self.work = work
+        self.back = back
+        self.old = ""
+        self.new = ""
+
+    async def prepare(self) -> None:
+        """Note both states, and stand at the old one."""
+        self.old = await dump(self.connection)
+        await self.work(self.connection)
+        self.new = await dump(self.connection)
+        assert self.new != self.old
+        await self.back(self.connection)
+        assert await self.is_old()
+
+    async def is_old(self) -> bool:
+        """Whether it is the old one; else it is the new one, and nothing between."""
+        text = await dump(self.connection)
+        assert text in {self.old, self.new}
+        [row] = await self.connection.fetch(HISTORY)
+        assert row["newest"] == row["changed"] == row["revisions"], "the history is torn"
+        return bool(text == self.old)
+
+    async def go_on(self) -> None:
+        """The work can be done now, and the way back too."""
+        async with asyncio.timeout(10):
+            await self.work(self.connection)
+            assert not await self.is_old()
+            await self.back(self.connection)
+        assert await self.is_old()
+
+
+HISTORY = """
+select max(r.id) as newest, max(c.revision) as changed, count(distinct r.id) as revisions
+from gateway.revisions r full join gateway.changes c on c.revision = r.id
+"""
+
+
+def applying(what: Desired) -> Work:
+    return partial(apply, desired=what, author=Author("tests"), prune=True)
+
+
+@pytest.fixture(params=["an apply", "a rollback"])
+async def states(
+    request: pytest.FixtureRequest, registry: str, tmp_path: Path, killer: Connection
+) -> States:
+    """The registry before an apply, or before a rollback."""
+    await applied(registry, desired(tmp_path, OLD))
+    forth = applying(desired(tmp_path, NEW))
+    back = partial(rollback, revision=1, author=Author("tests"))
+    if request.param == "a rollback":
+        await on(registry, forth)
+        forth, back = back, forth
+    made = States(registry, killer, forth, back)
+    await made.prepare()
+    return made
+
+
+only_apply = pytest.mark.parametrize("states", ["an apply"], indirect=True)
+
+
+async def statements(states: States) -> int:
+    """How many statements the work takes, BEGIN and COMMIT too."""
+    counted = 0
+
+    async def count(number: int, run: Callable[[], Awaitable[Any]]) -> Any:
+        nonlocal counted
+        counted = number
+        return await run()
+
+    await watched(states.url, states.work, lambda _: count)
+    await states.back(states.connection)
+    return counted
+
+
+def cutting(killer: Connection, mode: str, at: int) -> Callable[[Watched], Hook]:
+    """Ends the backend before, during or after a statement."""
+
+    def make(connection: Watched) -> Hook:
+        async def cut() -> None:
+            await killer.execute("select pg_terminate_backend($1, 5000)", pid)
+
+        async def hook(number: int, run: Callable[[], Awaitable[Any]]) -> Any:
+            if number != at:
+                return await run()
+            if mode == "before":
+                await cut()
+                return await run()
+            if mode == "during":
+                both: tuple[Any, ...] = await asyncio.gather(run(), cut(), return_exceptions=True)
+                answered = both[0]
+                if isinstance(answered, BaseException):
+                    raise answered
+                return answered
+            answered = await run()
+            await cut()
+            return answered
+
+        pid = connection.get_server_pid()
+        return hook
+
+    return make
+
+
+@pytest.mark.parametrize("mode", ["before", "during"])
+async def test_a_connection_that_is_cut_at_any_statement_leaves_one_state_or_the_other(
+    states: States, killer: Connection, mode: str
+) -> None:
+    last = await statements(states)
+    assert last > 10
+    for at in range(1, last + 1):
+        try:
+            await watched(states.url, states.work, cutting(killer, mode, at))
+            is_done = True
+        except CUT:
+            is_done = False
+        is_old = await states.is_old()
+        where = f"cut {mode} statement {at} of {last}"
+        assert not (is_done and is_old), f"{where}: said to be done, and is not"
+        if mode == "before" or at < last:
+            assert is_old, f"{where}: is done before it was committed"
+        if not is_old:
+            await states.back(states.connection)
+    await states.go_on()
+
+
+async def test_a_connection_that_is_cut_after_the_commit_leaves_the_new_registry(
+    states: States, killer: Connection
+) -> None:
+    last = await statements(states)
+    done = await watched(states.url, states.work, cutting(killer, "after", last))
+    assert done
+    assert not await states.is_old()
+    await states.go_on()
+
+
+async def alone(connection: Connection) -> None:
+    """Wait until nobody else is connected: the server has noticed who died."""
+    others = (
+        "select from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    async with asyncio.timeout(10):
+        while await connection.fetch(others):  # noqa: ASYNC110 - they are elsewhere
+            await asyncio.sleep(0.002)
+
+
+@only_apply
+async def test_a_process_that_is_killed_at_any_statement_leaves_one_state_or_the_other(
+    states: States, killer: Connection, tmp_path: Path
+) -> None:
+    last = await statements(states)
+    dying = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "tests" / "cutting.py"), states.url),
+        str(tmp_path / "test.yaml"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert dying.stdin
+    assert dying.stdout
+    for mode in ("before", "during"):
+        for at in range(1, last + 1):
+            dying.stdin.write(f"{mode} {at}\n".encode())
+            assert int(await dying.stdout.readline()) == signal.SIGKILL
+            await alone(killer)
+            where = f"killed {mode} statement {at} of {last}"
+            is_old = await states.is_old()
+            if mode == "before" or at < last:
+                assert is_old, f"{where}: is done before it was committed"
+            if not is_old:
+                await states.back(states.connection)
+    await states.go_on()
+    dying.stdin.close()
+    assert await dying.wait() == 0
+
+
+@only_apply
+async def test_whoever_waits_for_the_lock_of_an_apply_that_dies_goes_on(
+    states: States, killer: Connection
+) -> None:
+    entered = asyncio.Event()
+
+    def make(connection: Watched) -> Hook:
+        cut = cutting(killer, "before", 5)(connection)
+
+        async def hook(number: int, run: Callable[[], Awaitable[Any]]) -> Any:
+            if number == 5:
+                entered.set()
+                await asyncio.sleep(0.1)
+            return await cut(number, run)
+
+        return hook
+
+    dying = asyncio.create_task(watched(states.url, states.work, make))
+    await entered.wait()
+    waiting = asyncio.create_task(on(states.url, states.work))
+    with pytest.raises(CUT):
+        await dying
+    await waiting
+    assert not await states.is_old()

@@ -1,0 +1,259 @@
+"""Metrics: what moves, what a label may hold, and how many labels there can be."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from harness import Client, settings, until
+from probing import SECRET
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from gateway import metrics
+from gateway.metrics import METRICS, MOST_SETS, Metrics
+from gateway.worker import Worker
+
+CREATE = "order_stages.create"
+COUNT = "http_server_request_duration_seconds_count"
+LABELS = {metric.name: set(metric.labels) for metric in METRICS}
+
+
+async def ask(worker: Worker, path: str, **headers: str) -> httpx.Response:
+    """A page of the admin port."""
+    transport = httpx.ASGITransport(worker.admin.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as http:
+        return await http.get(path, headers=headers)
+
+
+async def text(client: Client) -> str:
+    answer = await ask(client.worker, "/-/metrics")
+    assert (answer.status_code, answer.headers["content-type"][:10]) == (200, "text/plain")
+    return answer.text
+
+
+def samples(shown: str) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(shown):
+        yield from family.samples
+
+
+def total(shown: str, name: str, **labels: str) -> float:
+    """The sum of all samples of this name that have these labels."""
+    return sum(
+        sample.value
+        for sample in samples(shown)
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def direct(counts: Metrics) -> str:
+    counts.flush(in_flight=0, revision=1, degraded=False, database_unavailable=False)
+    return counts.text("")[0].decode()
+
+
+def routes_of(shown: str) -> set[str]:
+    return {sample.labels["http_route"] for sample in samples(shown) if sample.name == COUNT}
+
+
+async def test_each_request_is_counted_once_by_route_method_code_and_status(client: Client) -> None:
+    for order in (7, 8, 4711):
+        await client.create_stage(order_id=order)
+    shown = await text(client)
+    post = {"http_route": CREATE, "http_request_method": "POST"}
+    good = {**post, "http_response_status_code": "200", "status": "action-successful"}
+    bad = {**post, "http_response_status_code": "400", "status": "invalid-param"}
+    assert total(shown, COUNT, **good) == 2
+    assert total(shown, COUNT, **bad) == 1
+    assert total(shown, COUNT) == 3
+    assert total(shown, "gateway_answers_total", status="action-successful", fault="none") == 2
+    assert total(shown, "gateway_answers_total", status="invalid-param", fault="caller") == 1
+    assert total(shown, "gateway_answers_total") == 3
+
+
+async def test_the_time_of_a_request_is_in_its_bucket(client: Client) -> None:
+    worker = client.worker
+    worker.metrics.count("a.b", "GET", 200, "action-successful", "none", 0.3)
+    shown = await text(client)
+    bucket = "http_server_request_duration_seconds_bucket"
+    assert total(shown, bucket, http_route="a.b", le="0.25") == 0
+    assert total(shown, bucket, http_route="a.b", le="0.5") == 1
+    assert total(shown, "http_server_request_duration_seconds_sum", http_route="a.b") == 0.3
+
+
+def test_many_at_once_are_counted_as_the_library_counts_one() -> None:
+    times = [*metrics.BUCKETS, *(bound + 1e-9 for bound in metrics.BUCKETS), 0.0, 3.0, 60.0]
+    registry = CollectorRegistry()
+    library = Histogram(*metrics.DURATIONS, buckets=metrics.BUCKETS, registry=registry)
+    counts = Metrics()
+    for seconds in times:
+        counts.count("a.b", "GET", 200, "action-successful", "none", seconds)
+        library.labels("GET", "a.b", 200, "action-successful").observe(seconds)
+    ours = [sample for sample in samples(direct(counts)) if "http_route" in sample.labels]
+    theirs = list(samples(generate_latest(registry).decode()))
+    assert [(s.name, s.labels) for s in ours] == [(s.name, s.labels) for s in theirs]
+    assert [s.value for s in ours] == pytest.approx([s.value for s in theirs])
+
+
+async def test_names_and_labels_are_as_the_table_says(client: Client) -> None:
+    await client.create_stage(order_id=7)
+    found: dict[str, set[str]] = {}
+    kinds = {}
+    for family in text_string_to_metric_families(await text(client)):
+        if not family.name.startswith("process_"):
+            # The parser takes the ending off a counter's name.
+            name = family.name + "_total" * (family.type == "counter")
+            kinds[name] = family.type
+            found[name] = {label for each in family.samples for label in each.labels} - {"le"}
+    assert found == LABELS
+    assert {name: kind for name, kind in kinds.items() if kind != "gauge"} == {
+        "http_server_request_duration_seconds": "histogram",
+        "gateway_answers_total": "counter",
+    }
+
+
+async def test_a_lone_worker_also_tells_of_its_process(client: Client) -> None:
+    assert total(await text(client), "process_resident_memory_bytes") > 0
+
+
+async def test_a_reader_of_openmetrics_gets_it(client: Client) -> None:
+    answer = await ask(client.worker, "/-/metrics", accept="application/openmetrics-text")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_no_path_and_no_token_is_ever_shown(probe: Client) -> None:
+    token = probe.tokens["employee"]
+    bearer = {"authorization": f"Bearer {token}"}
+    assert (await probe.request("GET", "/probe/4242", headers=bearer)).status_code == 200
+    await probe.request("GET", f"/probe/{token}", headers=bearer)
+    await probe.request("GET", f"/nowhere/{token}?token={token}")
+    await probe.post("/api/v1/probe/echo", {"token": token, "text": SECRET})
+    await probe.post("/api/v1/probe/crash", {"token": token})
+    await probe.post("/api/v1/probe/echo", {"token": "plano_ses_unknown"})
+    await probe.request(token, "/nowhere")
+    shown = await text(probe)
+    for hidden in (token, token.removeprefix("plano_ses_"), "4242", "nowhere", SECRET, "unknown"):
+        assert hidden.lower() not in shown.lower()
+    assert total(shown, COUNT, http_route="probe.get") == 1
+    assert total(shown, COUNT, http_route="", status="route-non-existent") == 3
+
+
+async def test_a_method_that_nobody_knows_is_other(client: Client) -> None:
+    for method in ("PROPFIND", "NONSENSE", "BREW"):
+        await client.request(method, "/nowhere")
+    await client.request("HEAD", "/nowhere")
+    shown = await text(client)
+    assert total(shown, COUNT, http_request_method="_OTHER") == 3
+    assert total(shown, COUNT, http_request_method="HEAD") == 1
+
+
+async def test_a_status_of_a_routes_own_and_a_crash_have_their_fault(probe: Client) -> None:
+    token = probe.tokens["employee"]
+    await probe.post("/api/v1/probe/own", {"token": token})
+    await probe.post("/api/v1/probe/crash", {"token": token})
+    shown = await text(probe)
+    assert total(shown, "gateway_answers_total", status="probe-refused", fault="caller") == 1
+    assert total(shown, "gateway_answers_total", status="application-crash", fault="gateway") == 1
+
+
+async def test_a_caller_who_left_is_counted_without_a_code(client: Client) -> None:
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/order_stages/create",
+        "raw_path": b"/api/v1/order_stages/create",
+        "query_string": b"",
+        "headers": [],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        raise AssertionError
+
+    await client.worker.app(scope, receive, send)
+    left = {"status": "client-left", "http_response_status_code": "", "http_route": CREATE}
+    assert total(await text(client), COUNT, **left) == 1
+
+
+async def test_the_gauges_follow_the_worker(probe: Client) -> None:
+    shown = await text(probe)
+    assert total(shown, "http_server_active_requests") == 0
+    assert total(shown, "gateway_registry_revision") == 2
+    assert total(shown, "gateway_registry_degraded") == 0
+    assert total(shown, "gateway_database_unavailable") == 0
+    request = asyncio.create_task(
+        probe.post("/api/v1/probe/slow", {"token": probe.tokens["employee"]})
+    )
+    await until(lambda: probe.worker.app.in_flight == 1)
+    assert total(await text(probe), "http_server_active_requests") == 1
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    assert total(await text(probe), "http_server_active_requests") == 0
+
+
+async def test_a_worker_without_a_database_says_so() -> None:
+    worker = Worker(settings("postgresql://127.0.0.1:1/nowhere"))
+    worker.pool.trouble = "it is gone"
+    shown = (await ask(worker, "/-/metrics")).text
+    for name in ("gateway_registry_degraded", "gateway_database_unavailable"):
+        assert total(shown, name) == 1
+    assert total(shown, "gateway_registry_revision") == 0
+    answer = await ask(worker, "/-/ready")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert answer.json()["trouble"] == ["the registry is not loaded yet", "it is gone"]
+
+
+async def test_ready_has_details_of_the_worker(client: Client) -> None:
+    answer = await ask(client.worker, "/-/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": True,
+        "degraded": False,
+        "draining": False,
+        "revision": 1,
+        "trouble": [],
+        "worker": client.worker.registry.name,
+        "routes": 9,
+        "in_flight": 0,
+    }
+    client.worker.health.draining = True
+    answer = await ask(client.worker, "/-/ready")
+    assert (answer.status_code, answer.json()["draining"]) == (503, True)
+    assert (await ask(client.worker, "/-/live")).json() == {"live": True}
+
+
+# How many labels there can be
+
+
+async def test_routes_beyond_the_budget_are_other(
+    probe: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "MOST_SETS", 2)
+    token = {"token": probe.tokens["employee"]}
+    for route in ("echo", "public", "shoplo", "shoplo", "own", "echo"):
+        await probe.post(f"/api/v1/probe/{route}", token)
+    await probe.post("/nowhere")
+    shown = await text(probe)
+    assert routes_of(shown) == {"probe.echo", "probe.public", "other", ""}
+    assert total(shown, COUNT, http_route="probe.echo") == 2
+    assert total(shown, COUNT) == 7
+    assert total(shown, "gateway_answers_total", status="other", fault="caller") == 1
+
+
+def test_five_thousand_routes_are_not_five_thousand_labels() -> None:
+    counts = Metrics()
+    for number in range(5000):
+        for slug in ("action-successful", "invalid-param", f"own-{number}"):
+            counts.count(f"things.action_{number}", "POST", 200, slug, "none", 0.001)
+    shown = direct(counts)
+    assert total(shown, COUNT) == 15_000
+    assert total(shown, "gateway_answers_total") == 15_000
+    assert sum(sample.name == COUNT for sample in samples(shown)) == MOST_SETS + 3
+    assert "other" in routes_of(shown)
+    known = {s.labels["status"] for s in samples(shown) if s.name == "gateway_answers_total"}
+    assert len(known) < MOST_SETS
+    assert "own-4999" not in known

@@ -1,0 +1,419 @@
+"""The registry's verbs at the keyboard: exit codes, JSON, colour, and what is told of a mistake."""
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+import pytest
+from harness import execute
+from rich.console import Console
+
+from gateway.cli import main
+from gateway.cli.shown import show_applied, show_plan
+from gateway.manifest.apply import Applied
+from gateway.manifest.change import Change
+from gateway.manifest.plan import Plan
+
+HEAD = """\
+version: 1
+namespace: {namespace}
+services:
+  {service}: {{kind: python, deployed: true, title: Things}}
+routes:
+"""
+ROUTE = (
+    "  {name}: {{method: POST, deployed: {deployed}, title: {title}, "
+    "auth: [session], params: {{}}}}\n"
+)
+
+Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def gateway(
+    registry: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Gateway:
+    """The command in this process: its exit code, what it prints and what it complains of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gateway", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def manifest(
+    *names: str, title: str = "T", namespace: str = "test", deployed: str = "false"
+) -> str:
+    service = names[0].partition(".")[0] if names else "things"
+    head = HEAD.format(namespace=namespace, service=service)
+    routes = "".join(ROUTE.format(name=n, title=title, deployed=deployed) for n in names)
+    return head + (routes or "  {}\n")
+
+
+def put(text: str, file: str = "routes.yaml") -> None:
+    Path(file).write_text(text)
+
+
+def rows(url: str, query: str) -> list[Any]:
+    return [tuple(row) for row in asyncio.run(execute(url, query))]
+
+
+# plan
+
+
+def test_plan_exits_2_where_there_are_changes_and_0_where_there_are_none(gateway: Gateway) -> None:
+    put(manifest("things.create"))
+    code, out, err = gateway("plan")
+    assert (code, err) == (2, "")
+    assert out == ("namespace test, at revision 0\n  + service things\n  + route things.create\n")
+    assert gateway("apply")[0] == 0
+    assert gateway("plan") == (0, "namespace test, at revision 1\n  nothing to change\n", "")
+
+
+def test_plan_tells_fields_and_what_breaks_callers(gateway: Gateway) -> None:
+    put(manifest("things.create", deployed="true"))
+    gateway("apply")
+    text = manifest("things.create", title="New", deployed="true")
+    put(text.replace("POST", "PUT").replace("{}}", "{required: [n]}}"))
+    code, out, _ = gateway("plan")
+    assert code == 2
+    assert out.splitlines() == [
+        "namespace test, at revision 1",
+        "  ~ route things.create",
+        '      method: "POST" -> "PUT"',
+        '      title: "T" -> "New"',
+        '      params.required: ["token"] -> ["n","token"]',
+        "      breaks callers: method was POST and is PUT",
+        "      breaks callers: param n became required",
+    ]
+
+
+def test_what_only_prune_would_delete_is_left_alone_and_does_not_count(gateway: Gateway) -> None:
+    put(manifest("things.create", "things.read"))
+    gateway("apply")
+    put(manifest("things.create"))
+    code, out, _ = gateway("plan")
+    assert code == 0
+    assert "  things.read: left alone, since only --prune deletes\n" in out
+    code, out, _ = gateway("plan", "--prune")
+    assert code == 2
+    assert "  - route things.read\n" in out
+    assert gateway("apply")[1] == (
+        "left alone, since only --prune deletes: things.read\n"
+        "namespace test has nothing to change at revision 1\n"
+    )
+    assert gateway("apply", "--prune")[1] == (
+        "- route things.read\nnamespace test is at revision 2\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["plan"], ["plan", "--json"], ["apply"], ["check"]])
+def test_a_manifest_with_faults_exits_1(gateway: Gateway, words: list[str]) -> None:
+    put(manifest("things.create").replace("things:", "parts:"))
+    code, out, err = gateway(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith("routes.yaml:6: routes: things.create: handler: there is no service")
+
+
+@pytest.mark.parametrize("words", [["plan"], ["apply"], ["dump"], ["history"], ["rollback", "0"]])
+def test_a_database_that_is_away_exits_1(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    put(manifest("things.create"))
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    code, out, err = gateway(*words)
+    assert (code, out) == (1, "")
+    assert "Connect call failed" in err
+
+
+def test_a_namespace_clash_exits_1_at_plan_time(gateway: Gateway) -> None:
+    put(manifest("things.create"))
+    gateway("apply")
+    put(manifest("things.create", namespace="other"))
+    for verb in ("plan", "apply"):
+        code, out, err = gateway(verb)
+        assert (code, out) == (1, "")
+        assert err.splitlines() == [
+            "other: services: things: belongs to the namespace test",
+            "other: routes: things.create: belongs to the namespace test",
+        ]
+
+
+# A pinned plan
+
+
+def test_a_plan_that_was_pinned_is_applied(gateway: Gateway, registry: str) -> None:
+    put(manifest("things.create"))
+    assert gateway("plan", "-o", "plan.json")[0] == 2
+    Path("routes.yaml").unlink()
+    code, out, err = gateway("apply", "plan.json", "--actor", "ada", "--message", "as planned")
+    assert (code, err) == (0, "")
+    assert out.endswith("namespace test is at revision 1\n")
+    assert rows(registry, "select applied_by, message, source from gateway.revisions") == [
+        ("ada", "as planned", "plan.json")
+    ]
+
+
+def test_a_pinned_plan_prunes_if_the_plan_did(gateway: Gateway) -> None:
+    put(manifest("things.create", "things.read"))
+    gateway("apply")
+    put(manifest("things.create"))
+    assert gateway("plan", "--prune", "--output", "plan.json")[0] == 2
+    assert gateway("apply", "plan.json")[1].startswith("- route things.read\n")
+
+
+def test_a_pinned_plan_whose_base_moved_exits_1(gateway: Gateway, registry: str) -> None:
+    put(manifest("things.create"))
+    gateway("plan", "-o", "plan.json")
+    put(manifest("things.create", title="Other"))
+    gateway("apply")
+    assert gateway("apply", "plan.json") == (
+        1,
+        "",
+        "the plan was made for revision 0 of the namespace test, which is at 1 now: plan again\n",
+    )
+    assert len(rows(registry, "select id from gateway.revisions")) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 7}', '{"format": 1, "desired": [[]]}'])
+def test_a_file_that_is_no_plan_exits_1(gateway: Gateway, text: str) -> None:
+    put(text, "plan.json")
+    code, out, err = gateway("apply", "plan.json")
+    assert (code, out) == (1, "")
+    assert err.startswith("plan.json: ")
+    assert gateway("apply", "none.json")[0] == 1
+
+
+# JSON, colour
+
+
+def test_json_is_json_and_says_the_same(gateway: Gateway) -> None:
+    put(manifest("things.create", deployed="true"))
+    code, out, _ = gateway("plan", "--json")
+    assert code == 2
+    added = [
+        {"verb": "add", "kind": "service", "name": "things"},
+        {"verb": "add", "kind": "route", "name": "things.create"},
+    ]
+    plan = {"namespace": "test", "base": 0, "breaking": [], "left_alone": []}
+    with_fields = [{**each, "fields": []} for each in added]
+    assert orjson.loads(out) == [{**plan, "changes": with_fields}]
+    applied = {"namespace": "test", "revision": 1, "changes": added, "left_alone": []}
+    assert orjson.loads(gateway("apply", "--json")[1]) == [applied]
+    code, out, _ = gateway("plan", "--json")
+    assert (code, orjson.loads(out)) == (0, [{**plan, "base": 1, "changes": []}])
+    put(manifest("things.create", title="New", deployed="false"))
+    [found] = orjson.loads(gateway("plan", "--json")[1])
+    assert found["changes"][0]["fields"] == [
+        {"field": "deployed", "before": True, "after": False},
+        {"field": "title", "before": "T", "after": "New"},
+    ]
+    assert found["breaking"] == [
+        {"kind": "route", "name": "things.create", "breaks": ["is no longer deployed"]}
+    ]
+    gateway("apply")
+    [newest, _] = orjson.loads(gateway("history", "--json")[1])
+    assert {name: newest[name] for name in ("revision", "added", "changed", "deleted")} == {
+        "revision": 2,
+        "added": 0,
+        "changed": 1,
+        "deleted": 0,
+    }
+    [told] = orjson.loads(gateway("history", "2", "--json")[1])["changes"]
+    told["fields"].sort(key=lambda field: field["field"])
+    assert [told] == found["changes"]
+    assert orjson.loads(gateway("rollback", "2", "--json")[1]) == []
+    [back] = orjson.loads(gateway("rollback", "0", "--json")[1])
+    assert (back["revision"], [change["verb"] for change in back["changes"]]) == (
+        3,
+        ["delete", "delete"],
+    )
+
+
+def test_nothing_is_coloured_where_there_is_no_terminal(gateway: Gateway) -> None:
+    put(manifest("things.create", title="'a [red]b[/red] \\x1b c'"))
+    printed = [
+        gateway(*words)
+        for words in (
+            ["plan"],
+            ["apply"],
+            ["plan"],
+            ["history"],
+            ["history", "1"],
+            ["rollback", "0"],
+        )
+    ]
+    assert [code for code, _, _ in printed] == [2, 0, 0, 0, 0, 0]
+    assert "\x1b" not in "".join(out + err for _, out, err in printed)
+
+
+def test_a_terminal_has_colours() -> None:
+    change = Change("route", "a.b", {"deployed": True}, None)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, color_system="standard")
+    show_plan(console, Plan("test", 1, [change]))
+    show_applied(console, Applied("test", 1, [change], []))
+    coloured = [line for line in screen.getvalue().splitlines() if "- route a.b" in line]
+    assert len(coloured) == 2
+    assert all("\x1b[31m" in line for line in coloured)
+
+
+def test_no_line_is_broken_however_long_it_is(gateway: Gateway) -> None:
+    name = f"things.{'a' * 120}"
+    put(manifest(name, title="'" + "word " * 100 + "'"))
+    assert f"  + route {name}\n" in gateway("plan")[1]
+    gateway("apply")
+    put(manifest(name, title="'" + "[other] " * 100 + "'"))
+    _, out, _ = gateway("plan")
+    [line] = [line for line in out.splitlines() if line.startswith("      title: ")]
+    assert line.count("…") == 2
+    put(manifest())
+    assert f"  {name}: left alone, since only --prune deletes\n" in gateway("plan")[1]
+
+
+# dump, history, rollback
+
+
+def test_a_dump_is_a_manifest_of_which_the_plan_is_empty(gateway: Gateway) -> None:
+    put(manifest("things.create", title="'off'") + "---\n" + manifest("off.null", namespace="on"))
+    gateway("apply")
+    code, dumped, err = gateway("dump")
+    assert (code, err) == (0, "")
+    put(dumped, "dump.yaml")
+    assert gateway("plan", "dump.yaml", "--prune")[0] == 0
+    assert gateway("rollback", "0")[0] == 0
+    assert gateway("dump") == (0, "", "")
+    assert gateway("plan", "dump.yaml")[0] == 2
+    gateway("apply", "dump.yaml")
+    assert gateway("dump")[1] == dumped
+
+
+def test_the_dump_of_an_empty_registry_can_be_planned_and_applied(gateway: Gateway) -> None:
+    put(gateway("dump")[1], "dump.yaml")
+    assert gateway("plan", "dump.yaml")[0] == 0
+    assert gateway("apply", "dump.yaml", "--wait") == (0, "", "")
+
+
+def test_history_lists_who_when_why_and_what(gateway: Gateway) -> None:
+    put(manifest("things.create"))
+    gateway("apply", "--actor", "ada", "--message", "we [bold]go[/bold] live")
+    put(manifest("things.create", title="New"))
+    gateway("apply", "--actor", "ben")
+    gateway("rollback", "1", "--actor", "cy")
+    code, out, _ = gateway("history")
+    assert code == 0
+    lines = [words for line in out.splitlines() if (words := line.split()) and "test" in words]
+    assert [line[0] for line in lines] == ["3", "2", "1"]
+    for line, word in zip(lines, ("cy", "ben", "ada"), strict=True):
+        assert word in line, out
+    assert "we [bold]go[/bold] live" in out
+    assert len(gateway("history", "--limit", "1")[1].splitlines()) < len(out.splitlines())
+    code, out, _ = gateway("history", "2")
+    assert code == 0
+    assert '      title: "T" -> "New"' in out
+
+
+@pytest.mark.parametrize("words", [["history", "7"], ["rollback", "7"]])
+def test_an_unknown_revision_exits_1(gateway: Gateway, words: list[str]) -> None:
+    assert gateway(*words) == (1, "", "there is no revision 7: see `gateway history`\n")
+
+
+def test_a_rollback_says_what_it_did_or_that_there_is_nothing_to_do(gateway: Gateway) -> None:
+    put(manifest("things.create"))
+    gateway("apply")
+    assert gateway("rollback", "1") == (
+        0,
+        "the registry is as it was at revision 1 already\n",
+        "",
+    )
+    assert gateway("rollback", "0", "--wait") == (
+        0,
+        "- service things\n- route things.create\nnamespace test is at revision 2\n",
+        "",
+    )
+    assert gateway("rollback", "-1")[0] == 2
+
+
+def test_too_many_deletes_exit_1_unless_the_number_is_said(gateway: Gateway) -> None:
+    put(manifest(*(f"things.a{n}" for n in range(12))))
+    gateway("apply")
+    put(manifest())
+    code, out, err = gateway("apply", "--prune")
+    assert (code, out) == (1, "")
+    assert "--max-deletes 12" in err
+    assert gateway("apply", "--prune", "--max-deletes", "12")[0] == 0
+
+
+def test_a_database_without_tables_is_told(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, empty_database: str
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", empty_database)
+    put(manifest("things.create"))
+    for words in (["plan"], ["apply"], ["dump"], ["history"], ["rollback", "1"]):
+        code, out, err = gateway(*words)
+        assert (code, out) == (1, "")
+        assert "gateway migrate" in err
+
+
+# routes, explain
+
+PLACES = {
+    "things.create": ("POST", "/things", "[session, application]", "true"),
+    "things.count": ("GET", "/things/count", "public", "true"),
+    "things.later": ("PUT", "/things/later", "[session]", "false"),
+    "things.read": ("GET", "/things/{id:int}", "[session]", "true"),
+}
+
+
+def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
+    def printed(*words: str) -> str:
+        code, out, err = gateway(*words)
+        assert (code, err) == (0, "")
+        return out
+
+    lines = [
+        f"  {name}: {{method: {method}, path: '{path}', auth: {auth}, deployed: {deployed}, "
+        "title: T, params: {properties: {id: {}}}}\n"
+        for name, (method, path, auth, deployed) in PLACES.items()
+    ]
+    put(HEAD.format(namespace="test", service="things") + "".join(lines))
+    gateway("apply")
+    assert printed("explain", "get", "/things/7").splitlines() == [
+        "revision:  1",
+        "request:   GET /things/7",
+        "answer:    served",
+        "route:     things.read",
+        "pattern:   /things/{id:int}",
+        "params:    id=7",
+        "handler:   things.read",
+        "auth:      session",
+        "roles:     any",
+    ]
+    assert printed("explain", "GET", "/thing").splitlines()[2:] == [
+        "answer:    route-non-existent",
+        "why:       nothing fits the rest after /",
+        "known:     things",
+    ]
+    assert orjson.loads(printed("explain", "GET", "/things", "--json"))["methods"] == ["POST"]
+    listed = orjson.loads(printed("routes", "--json"))
+    assert [(row["path"], row["method"], row["auth"], row["state"]) for row in listed] == [
+        ("/things", "POST", "application, session", "served"),
+        ("/things/count", "GET", "public", "served"),
+        ("/things/later", "PUT", "session", "route-not-found: the route is not deployed"),
+        ("/things/{id:int}", "GET", "session", "served"),
+    ]

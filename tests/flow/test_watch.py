@@ -1,0 +1,143 @@
+"""What a pool does when its server is gone, and what only looks like it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from harness import execute, until
+
+from gateway.database.pool import Pool, UnavailableError
+from gateway.database.watch import Watch
+from gateway.database.work import Work
+from gateway.identity.lookup import FRESH, GRACE, Lookup
+
+PATIENCE = 10.0
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """A pool that is watched over."""
+    made = Pool(database, 2)
+    watching = asyncio.create_task(Watch(database, made).run())
+    yield made
+    watching.cancel()
+    await made.close()
+
+
+OTHERS = """
+select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+async def test_a_lost_connection_alone_is_no_outage(pool: Pool, database: str) -> None:
+    async def watchers(*known: int) -> list[int]:
+        async with asyncio.timeout(10):
+            while not (found := [row["pid"] for row in await execute(database, OTHERS)]):
+                continue
+        return [pid for pid in found if pid not in known]
+
+    [watcher] = await watchers()
+    async with pool.connection() as connection:
+        own = connection.get_server_pid()
+        await execute(database, "select pg_terminate_backend($1, 5000)", watcher)
+        async with asyncio.timeout(10):
+            while not await watchers(own, watcher):
+                assert await connection.fetchval("select 1") == 1
+    assert pool.trouble is None
+
+
+async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_lost(
+    database: str,
+) -> None:
+    pool = Pool(database, 2)
+
+    async def wait() -> None:
+        async with pool.connection() as connection:
+            await connection.execute("select pg_sleep(600)")
+
+    waiting = [asyncio.create_task(wait()) for _ in range(5)]
+    await until(lambda: len(pool._out) == 2 and len(pool._waiters) == 3)
+    pool.give_up("it is frozen")
+    async with asyncio.timeout(PATIENCE):
+        failed = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(error) for error in failed if isinstance(error, UnavailableError)} == {
+        "it is frozen"
+    }
+    assert not [error for error in failed if error is None]
+    with pytest.raises(UnavailableError, match="it is frozen"):
+        await wait()
+    pool.find_well()
+    async with asyncio.timeout(PATIENCE), pool.connection() as one, pool.connection() as other:
+        assert (await one.fetchval("select 1"), await other.fetchval("select 2")) == (1, 2)
+    await pool.close()
+
+
+async def test_what_could_not_be_served_is_told_once_a_second_and_counted(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(5):
+        pool.tell(f"request-{number}", UnavailableError("it is away"))
+    pool._told -= 1
+    pool.tell("request-5", UnavailableError("it is away"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "request-0: service-unavailable: it is away",
+        "request-5: service-unavailable: it is away (and 4 more)",
+    ]
+
+
+async def test_a_statement_past_its_deadline_does_not_go_on_in_the_server(
+    pool: Pool, database: str
+) -> None:
+    work = Work(pool, asyncio.get_running_loop().time() + 0.2)
+    with pytest.raises(UnavailableError):
+        await work.fetchrow("select pg_sleep(600)")
+    async with asyncio.timeout(PATIENCE):
+        while await execute(database, f"{OTHERS} and query like '%sleep%' and state = 'active'"):
+            continue
+
+
+LAST_WORDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+
+
+async def test_between_the_last_words_of_the_server_and_the_end_of_the_connection(
+    pool: Pool,
+) -> None:
+    async with pool.connection() as connection:
+        protocol: Any = connection._protocol  # type: ignore[attr-defined]
+    protocol.data_received(b"E" + (len(LAST_WORDS) + 4).to_bytes(4, "big") + LAST_WORDS)
+    work = Work(pool, asyncio.get_running_loop().time() + PATIENCE)
+    with pytest.raises(UnavailableError):
+        await work.fetchrow("select 1")
+    assert await work.fetchrow("select 1")
+
+
+class Clock:
+    seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def test_for_60_seconds_the_last_word_of_the_database_counts_however_often_it_is_used(
+    pool: Pool, tokens: dict[str, str]
+) -> None:
+    clock = Clock()
+    lookup = Lookup(pool, clock=clock)
+    holder = await lookup.find(tokens["employee"])
+    assert await lookup.is_application("planox2")
+    pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
+    pool.give_up("the test says so")
+    for seconds in (FRESH + 1, GRACE / 2, GRACE - 1):
+        clock.seconds = 1000 + seconds
+        assert await lookup.find(tokens["employee"]) == holder
+        assert await lookup.is_application("planox2")
+    clock.seconds = 1000 + GRACE
+    for question in (
+        lookup.find(tokens["employee"]),
+        lookup.find(tokens["liaison"]),
+        lookup.is_application("planox2"),
+        lookup.is_application("planoauth"),
+    ):
+        with pytest.raises(UnavailableError):
+            await question

@@ -1,0 +1,234 @@
+"""The admin port: metrics of all workers, over the death of some, and what the public has not."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from commands import PATIENCE, Running, children_of, fails, running, wait_until
+from harness import ROOT, execute
+from manifests import locked
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from gateway import server
+from gateway.server import ServeError
+
+COUNT = "http_server_request_duration_seconds_count"
+CREATE = "/api/v1/order_stages/create"
+NOWHERE = "postgresql://ada:verysecret@127.0.0.1:1/gateway"
+
+
+def serving(folder: Path, database_url: str, *args: str, **changes: str) -> Any:
+    return running("serve", *args, cwd=folder, GATEWAY_DATABASE_URL=database_url, **changes)
+
+
+def samples(admin: str) -> list[Sample]:
+    shown = httpx.get(f"{admin}/-/metrics", timeout=PATIENCE).raise_for_status().text
+    return [s for family in text_string_to_metric_families(shown) for s in family.samples]
+
+
+def total(admin: str, name: str, **labels: str) -> float:
+    return sum(
+        sample.value
+        for sample in samples(admin)
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def send(url: str, count: int) -> None:
+    """Requests that no route takes, each on a connection of its own."""
+    for _ in range(count):
+        assert httpx.get(f"{url}/nowhere").json()["status"] == "route-non-existent"
+
+
+def ready(command: Running, workers: int = 1) -> tuple[str, str]:
+    """Wait until so many workers serve a revision; answer the addresses, public and admin."""
+    url, admin = command.url(), command.admin()
+    wait_until(lambda: serve_a_revision(admin) == workers)
+    return url, admin
+
+
+def serve_a_revision(admin: str) -> int:
+    return sum(s.name == "gateway_registry_revision" and s.value > 0 for s in samples(admin))
+
+
+def send_past(held: int, url: str, count: int) -> None:
+    """Send while one worker is held, so that others answer."""
+    os.kill(held, signal.SIGSTOP)
+    try:
+        send(url, count)
+    finally:
+        os.kill(held, signal.SIGCONT)
+
+
+def test_the_metrics_of_two_workers_are_summed_whoever_is_asked(
+    database: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, database, "--workers", "2") as command:
+        url, admin = ready(command, 2)
+        first, second = sorted(children_of(command.process.pid))
+        send_past(first, url, 7)
+        send_past(second, url, 5)
+        send(url, 20)
+        wait_until(lambda: total(admin, COUNT) >= 32)
+        for held in first, second:
+            os.kill(held, signal.SIGSTOP)
+            assert total(admin, COUNT) == 32
+            assert total(admin, "gateway_answers_total", fault="caller") == 32
+            os.kill(held, signal.SIGCONT)
+        assert {s.labels["pid"] for s in samples(admin) if "pid" in s.labels} == {"0", "1"}
+        assert command.end() == 0
+
+
+BLOCKED = """
+select from pg_stat_activity
+where datname = current_database() and wait_event_type = 'Lock'
+"""
+
+
+async def active_while_one_waits(
+    database: str, tokens: dict[str, str], url: str, admin: str, victims: set[int]
+) -> float:
+    """The gauge of requests in flight with one that waits for a lock; then kill its worker."""
+    stage = {"token": tokens["employee"], "order_id": 7, "update_status": True, "stage": "s"}
+    async with httpx.AsyncClient(timeout=PATIENCE) as http, locked(database, "order_stages"):
+        waiting = asyncio.create_task(http.post(url + CREATE, json=stage))
+        while not await execute(database, BLOCKED):
+            assert not waiting.done()
+        wait_until(lambda: total(admin, "http_server_active_requests") > 0)
+        active = total(admin, "http_server_active_requests")
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        with pytest.raises(httpx.HTTPError):
+            await waiting
+    return active
+
+
+def test_the_counts_of_a_killed_worker_stay_and_its_gauges_go(
+    database: str, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(tmp_path, database, "--workers", "2", TMPDIR=str(tmp_path)) as command:
+        url, admin = ready(command, 2)
+        workers = children_of(command.process.pid)
+        for worker in workers:
+            send_past(worker, url, 4)
+        wait_until(lambda: total(admin, COUNT) >= 8)
+        [folder] = tmp_path.glob("gateway-*")
+        before = set(folder.iterdir())
+        waiting = active_while_one_waits(database, tokens, url, admin, workers)
+        assert asyncio.run(waiting) == 1
+
+        wait_until(lambda: len(children_of(command.process.pid) - workers) == 2)
+        ready(command, 2)
+        assert total(admin, COUNT) == 8
+        assert total(admin, "http_server_active_requests") == 0
+        for worker in children_of(command.process.pid):
+            send_past(worker, url, 3)
+        wait_until(lambda: total(admin, COUNT) >= 14)
+        assert total(admin, COUNT) == 14
+        # However many die, there are no more files than places.
+        assert set(folder.iterdir()) == before
+        assert command.end() == 0
+        assert not folder.exists()
+
+
+def test_one_worker_counts_in_memory_whatever_is_set_for_others(
+    database: str, tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    with serving(tmp_path, database, PROMETHEUS_MULTIPROC_DIR=nowhere) as command:
+        url, admin = ready(command)
+        send(url, 3)
+        assert total(admin, COUNT) == 3
+        assert total(admin, "process_resident_memory_bytes") > 0
+        assert command.end() == 0
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway without a database."""
+    folder = tmp_path_factory.mktemp("alone")
+    with serving(folder, NOWHERE) as command:
+        yield command
+
+
+def test_ready_tells_on_the_admin_port_what_is_wrong(alone: Running) -> None:
+    answer = httpx.get(f"{alone.admin()}/-/ready")
+    told = answer.json()
+    assert (answer.status_code, told["ready"], told["degraded"]) == (503, False, True)
+    assert told["worker"].endswith(f":{alone.process.pid}")
+    assert (told["routes"], told["in_flight"], told["revision"]) == (0, 0, None)
+    assert "verysecret" not in answer.text
+    assert httpx.get(f"{alone.admin()}/-/live").json() == {"live": True}
+
+
+def test_the_public_port_has_no_metrics_and_the_admin_port_no_api(alone: Running) -> None:
+    answer = httpx.get(f"{alone.url()}/-/metrics")
+    assert (answer.status_code, answer.json()["code"]) == (500, 500)
+    assert httpx.post(alone.admin() + CREATE).status_code == 404
+    assert httpx.post(f"{alone.admin()}/-/metrics").status_code == 405
+
+
+def test_a_worker_that_stops_can_be_watched(database: str, tmp_path: Path) -> None:
+    with serving(tmp_path, database, GATEWAY_DRAIN_DELAY="1") as command:
+        _, admin = ready(command)
+        command.process.send_signal(signal.SIGTERM)
+        seen = set()
+
+        def gone() -> bool:
+            try:
+                answer = httpx.get(f"{admin}/-/ready")
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                return True
+            seen.add((answer.status_code, answer.json()["draining"]))
+            return False
+
+        wait_until(gone)
+        assert (503, True) in seen
+        assert command.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(("verb", "database_url"), [("serve", NOWHERE), ("dev", "")])
+def test_an_admin_port_that_is_used_is_refused_before_anything_is_made(
+    verb: str, database_url: str, tmp_path: Path
+) -> None:
+    changes = {"GATEWAY_DATABASE_URL": database_url}
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        told = fails(verb, cwd=tmp_path, GATEWAY_ADMIN_PORT=str(port), **changes)
+    assert told == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "GATEWAY_ADMIN_PORT chooses another\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_dev_has_an_admin_port_too(empty_database: str, tmp_path: Path) -> None:
+    manifest = str(ROOT / "routes.yaml")
+    with running("dev", manifest, cwd=tmp_path, GATEWAY_DATABASE_URL=empty_database) as command:
+        url, admin = ready(command)
+        send(url, 2)
+        assert total(admin, COUNT) == 2
+        assert command.end() == 0
+
+
+def test_several_workers_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> str:
+        raise FileNotFoundError(2, "no usable temporary directory")
+
+    monkeypatch.setattr("gateway.server.tempfile.mkdtemp", refuse)
+    with server.listen("127.0.0.1", 0) as listener, server.listen("127.0.0.1", 0) as admin:
+        supervisor = server.Supervisor(listener, admin, 2)
+        before = [signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            with pytest.raises(ServeError, match="TMPDIR names a place"):
+                supervisor.run()
+        finally:
+            for sig, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+                signal.signal(sig, handler)

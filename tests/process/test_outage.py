@@ -1,0 +1,306 @@
+"""Without its database the gateway serves what it can, says so at once, and comes back alone."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from commands import PATIENCE, Running, wait_until
+from harness import execute
+from manifests import applied, desired, locked
+from outages import (
+    ANSWER_WITHIN,
+    BACK_WITHIN,
+    CREATE,
+    NOTHING,
+    TROUBLES,
+    Database,
+    alone,
+    ask,
+    fill,
+    is_degraded,
+    is_well,
+    reports,
+    revisions,
+    serving,
+    slugs,
+    stage,
+    within,
+    workers_of,
+)
+
+from gateway.registry import snapshot
+
+UNKNOWN = f"plano_ses_{'x' * 43}"
+JSON = {"Content-Type": "application/json"}
+MANY = 16
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The data of a server with the demo in it, and the demo's tokens."""
+    folder = tmp_path_factory.mktemp("filled")
+    return folder, fill(folder)
+
+
+@pytest.fixture
+def known(filled: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    return filled[1]
+
+
+@pytest.fixture
+def server(
+    filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    # A short name: the path of a socket must be.
+    made = Database(tmp_path_factory.mktemp("pg"), filled[0])
+    yield made
+    made.end()
+
+
+SERVING = "select from gateway.workers where revision > 0"
+
+
+def introduce(server: Database, url: str, known: dict[str, str], workers: set[int]) -> None:
+    """Let every worker learn two tokens."""
+    wait_until(lambda: len(server.run(SERVING)) == len(workers))
+    for worker in workers:
+        with alone(worker, workers):
+            requests = [{"json": stage(known[name])} for name in ("employee", "application")]
+            assert slugs(url, *requests) == ["action-successful"] * 2
+
+
+def expected_without(known: dict[str, str]) -> list[tuple[dict[str, Any], str]]:
+    """Requests, and what they are answered while the database is away."""
+    return [
+        ({"json": stage(known["employee"])}, "service-unavailable"),
+        ({"json": stage(UNKNOWN)}, "service-unavailable"),
+        ({"json": stage(UNKNOWN, order_id="x")}, "service-unavailable"),
+        ({"json": stage(known["employee"], stage=None)}, "missing-param"),
+        ({"json": stage(known["application"], order_id="x")}, "invalid-param"),
+        ({"json": stage(None)}, "missing-param"),
+        ({"json": stage("no token of ours")}, "invalid-token"),
+        (
+            {"content": "{", "headers": {"Content-Type": "application/json"}},
+            "invalid-encoded-params",
+        ),
+        ({"url": NOTHING}, "route-non-existent"),
+    ]
+
+
+def other_lines(command: Running) -> list[str]:
+    """The lines of its log that are not about one request each."""
+    return [line for line in command.err.splitlines() if '"event":"request"' not in line]
+
+
+OUTAGES = [("killed", 1), ("frozen", 1), ("refusing", 1), ("killed", 4), ("frozen", 4)]
+
+
+@pytest.mark.parametrize(("how", "count"), OUTAGES)
+def test_it_serves_on_without_the_database_and_comes_back_with_it(
+    server: Database, known: dict[str, str], tmp_path: Path, how: str, count: int
+) -> None:
+    with serving(tmp_path, server.app_url, "--workers", str(count)) as command:
+        url, workers = command.url(), workers_of(command, count)
+        introduce(server, url, known, workers)
+        logged = len(other_lines(command))
+        server.take(how)
+        begun = time.monotonic()
+        # The first of them find out, and wait for no longer than the rest.
+        assert set(slugs(url, *[{"json": stage(known["employee"])}] * MANY)) == {
+            "service-unavailable"
+        }
+        within(ANSWER_WITHIN)(lambda: is_degraded(url, MANY))
+        requests, expected = zip(*expected_without(known) * count, strict=True)
+        for _ in range(3):
+            assert slugs(url, *requests) == [*expected]
+        lines = len(other_lines(command)) - logged
+        assert lines <= count * (8 + 2 * (time.monotonic() - begun))
+
+        server.give_back()
+        back = within(BACK_WITHIN)
+        good = [{"json": stage(known["employee"])}] * MANY
+        back(lambda: set(slugs(url, *good)) == {"action-successful"})
+        back(lambda: is_well(url, MANY))
+        assert workers_of(command, count) == workers
+        assert command.end() == 0
+    assert "trace" not in command.err
+
+
+BLOCKED = "select from pg_stat_activity where wait_event_type = 'Lock'"
+
+
+async def test_a_request_that_waits_for_a_frozen_server_is_answered(
+    server: Database, known: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(tmp_path, server.app_url) as command:
+        url = command.url()
+        await asyncio.to_thread(introduce, server, url, known, {command.process.pid})
+        async with (
+            locked(server.url, "order_stages"),
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http,
+        ):
+            request = asyncio.create_task(http.post(CREATE, json=stage(known["employee"])))
+            while not await execute(server.url, BLOCKED):
+                assert not request.done()
+            server.take("frozen")
+            async with asyncio.timeout(ANSWER_WITHIN):
+                answer = await request
+            assert (answer.status_code, answer.json()["status"]) == (503, "service-unavailable")
+            server.give_back()
+
+
+def test_it_stops_in_order_while_the_server_is_frozen(
+    server: Database, known: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(tmp_path, server.app_url) as command:
+        introduce(server, command.url(), known, {command.process.pid})
+        server.take("frozen")
+        assert command.end() == 0
+    assert "trace" not in command.err
+
+
+AGE = "update sessions set last_used_at = now() - interval '1 hour'"
+USED = "select from sessions where last_used_at > now() - interval '1 minute' and user_id = 1"
+
+
+def test_what_was_missed_is_made_up_for(
+    server: Database, known: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(tmp_path, server.app_url) as command:
+        url = command.url()
+        introduce(server, url, known, {command.process.pid})
+        server.run(AGE)
+        [old] = revisions(url, 1)
+        wait_until(lambda: slugs(url, {"json": stage(known["employee"])}) and server.run(USED))
+        server.take("refusing")
+        server.run(AGE)
+        assert slugs(url, {"json": stage(known["employee"], stage=None)}) == ["missing-param"]
+        made = asyncio.run(applied(server.url, desired(tmp_path, {"things.create": {}})))
+        assert made.revision > old
+        assert revisions(url, 1) == {old}
+        server.give_back()
+        back = within(BACK_WITHIN)
+        back(lambda: revisions(url, 1) == {made.revision})
+        back(lambda: server.run(USED))
+
+
+REFUSAL = 'role "app" is not permitted to log in'
+
+
+def test_an_outage_costs_next_to_nothing(
+    server: Database, known: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(tmp_path, server.app_url) as command:
+        introduce(server, command.url(), known, {command.process.pid})
+        server.take("refusing")
+        wait_until(lambda: is_degraded(command.url()))
+        lines, attempts = len(other_lines(command)), server.log.read_text().count(REFUSAL)
+        begun, used = time.monotonic(), seconds_used(command.process.pid)
+        wait_until(lambda: server.log.read_text().count(REFUSAL) >= attempts + 8)
+        lasted = time.monotonic() - begun
+        assert lasted > 8 / 10, "it tries ten times a second"
+        assert seconds_used(command.process.pid) - used < lasted / 4
+        assert len(other_lines(command)) - lines <= 3
+
+
+def seconds_used(process: int) -> float:
+    """The processor time of a process; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture(scope="module")
+def saved(filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The snapshot that a gateway leaves."""
+    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
+    folder = tmp_path_factory.mktemp("saved")
+    path = snapshot_in(folder)
+    try:
+        with serving(folder, server.app_url) as command:
+            wait_until(lambda: is_well(command.url()))
+            wait_until(path.exists)
+    finally:
+        server.end()
+    return path.read_bytes()
+
+
+def snapshot_in(folder: Path) -> Path:
+    return folder / ".gateway" / "registry.snapshot"
+
+
+def put_snapshot(folder: Path, content: bytes) -> None:
+    snapshot_in(folder).parent.mkdir()
+    snapshot_in(folder).write_bytes(content)
+
+
+def comes_back(url: str, known: dict[str, str]) -> None:
+    back = within(BACK_WITHIN)
+    back(lambda: slugs(url, {"json": stage(known["employee"])}) == ["action-successful"])
+    back(lambda: is_well(url))
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_a_cold_start_without_the_database_serves_the_last_good_registry(
+    server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, how: str
+) -> None:
+    put_snapshot(tmp_path, saved)
+    server.take(how)
+    with serving(tmp_path, server.app_url) as command:
+        url = command.url()
+        wait_until(lambda: reports(url))
+        [found] = reports(url)
+        assert (found["code"], found["degraded"], found["revision"]) == (200, True, 1)
+        lost, *_ = TROUBLES
+        assert found["trouble"][:2] == ["serving revision 1 from the snapshot on disk", lost]
+        for request, expected in (
+            ({"json": stage(UNKNOWN)}, "service-unavailable"),
+            ({"json": stage(None)}, "missing-param"),
+            ({"url": NOTHING}, "route-non-existent"),
+        ):
+            assert slugs(url, request) == [expected]
+        server.give_back()
+        comes_back(url, known)
+
+
+DAMAGES = {
+    "no snapshot": lambda _: None,
+    "a bit": lambda whole: whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_cold_start_with_nothing_to_serve_says_why_and_waits(
+    server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, damage: Any
+) -> None:
+    content = damage(saved)
+    if content:
+        put_snapshot(tmp_path, content)
+    server.take("killed")
+    with serving(tmp_path, server.app_url) as command:
+        url = command.url()
+        wait_until(lambda: reports(url))
+        [found] = reports(url)
+        assert (found["code"], found["ready"], found["revision"]) == (503, False, None)
+        [answer] = ask(url, {"json": stage(known["employee"])})
+        assert (answer.status_code, answer.json()["status"]) == (500, "identify-request-error")
+        for told in found["trouble"][0], command.err:
+            assert ("the snapshot is refused" in told) == (content is not None)
+        server.give_back()
+        comes_back(url, known)
+        # The damaged one is replaced by a good one.
+        wait_until(lambda: snapshot_in(tmp_path).exists() and not is_refused(tmp_path))
+
+
+def is_refused(folder: Path) -> bool:
+    try:
+        return snapshot.load(snapshot_in(folder)) is None
+    except snapshot.SnapshotError:
+        return True

@@ -1,0 +1,362 @@
+"""Which changes break callers: each kind is named, and what cannot break anybody is not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.manifest.breaking import breaks
+from gateway.manifest.change import Change, Record
+from gateway.manifest.plan import Plan
+
+ROUTE: Record = {
+    "handler": "things.create",
+    "method": "POST",
+    "path": "/things",
+    "deployed": True,
+    "title": "T",
+    "description": "",
+    "auth": ["application", "session"],
+    "roles": None,
+    "client_required": False,
+    "sensitive_params": False,
+    "envelope": "plano",
+    "statuses": {},
+    "timeout": 10.0,
+    "max_body": 1000,
+    "params": "{}",
+}
+SERVICE: Record = {"kind": "python", "deployed": True, "title": "Things"}
+
+
+def of(before: Record | None, after: Record | None, kind: Any = "route") -> list[str]:
+    return breaks(Change(kind, "things.create", before, after))
+
+
+def of_route(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return of({**ROUTE, **before}, {**ROUTE, **after})
+
+
+def of_schema(before: Any, after: Any) -> list[str]:
+    return of_route({"params": json.dumps(before)}, {"params": json.dumps(after)})
+
+
+def of_param(before: Any, after: Any) -> list[str]:
+    """What breaks of one param, a."""
+    return of_schema({"properties": {"a": before}}, {"properties": {"a": after}})
+
+
+def meanings(**codes: int) -> dict[str, Any]:
+    statuses = {slug: {"http": http, "meaning": "M"} for slug, http in codes.items()}
+    return {"statuses": statuses}
+
+
+# Records
+
+
+def test_an_addition_breaks_nobody() -> None:
+    assert of(None, ROUTE) == []
+    assert of(None, SERVICE, "service") == []
+
+
+@pytest.mark.parametrize(("kind", "record"), [("route", ROUTE), ("service", SERVICE)])
+def test_a_deletion_breaks_callers_of_what_was_deployed(kind: str, record: Record) -> None:
+    assert of(record, None, kind) == ["is deleted"]
+    assert of({**record, "deployed": False}, None, kind) == []
+
+
+@pytest.mark.parametrize(("kind", "record"), [("route", ROUTE), ("service", SERVICE)])
+def test_what_is_no_longer_deployed_breaks_callers(kind: str, record: Record) -> None:
+    not_deployed = {**record, "deployed": False}
+    assert of(record, not_deployed, kind) == ["is no longer deployed"]
+    assert of(not_deployed, record, kind) == []
+
+
+def test_a_service_s_title_breaks_nobody() -> None:
+    assert of(SERVICE, {**SERVICE, "title": "Other"}, "service") == []
+
+
+# Routes: what was, what is, and the words for it in one direction and in the other
+
+ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
+    (
+        {"method": "POST"},
+        {"method": "PUT"},
+        ["method was POST and is PUT"],
+        ["method was PUT and is POST"],
+    ),
+    ({"path": "/a"}, {"path": "/b"}, ["path was /a and is /b"], ["path was /b and is /a"]),
+    (
+        {"envelope": "plano"},
+        {"envelope": "shoplo"},
+        ["envelope was plano and is shoplo"],
+        ["envelope was shoplo and is plano"],
+    ),
+    (
+        {"sensitive_params": False},
+        {"sensitive_params": True},
+        ["sensitive_params was False and is True"],
+        ["sensitive_params was True and is False"],
+    ),
+    ({"max_body": 9}, {"max_body": 8}, ["max_body was 9 and is 8"], []),
+    (
+        {"auth": ["application", "session"]},
+        {"auth": ["session"]},
+        ["takes no token of an application any more"],
+        [],
+    ),
+    (
+        {"auth": ["application", "session"]},
+        {"auth": ["application"]},
+        ["takes no token of a session any more"],
+        [],
+    ),
+    (
+        {"auth": ["application"]},
+        {"auth": ["session"]},
+        ["takes no token of an application any more"],
+        ["takes no token of a session any more"],
+    ),
+    ({"auth": []}, {"auth": ["session"]}, ["needs a token"], []),
+    ({"client_required": False}, {"client_required": True}, ["needs a user with a role"], []),
+    (
+        {"auth": [], "client_required": False},
+        {"auth": [], "client_required": True},
+        [],
+        [],
+    ),
+    ({"roles": None}, {"roles": {"a": ["client"]}}, ["takes only some roles"], []),
+    (
+        {"roles": {"a": ["client"], "b": ["client"]}},
+        {"roles": {"a": ["client"]}},
+        ["takes no calls in b any more"],
+        [],
+    ),
+    (
+        {"roles": {"a": ["client", "employee", "liaison"]}},
+        {"roles": {"a": ["employee"]}},
+        ["takes no client or liaison in a any more"],
+        [],
+    ),
+    (
+        {"roles": {"a": ["client", "employee"]}},
+        {"roles": {"a": ["employee", "client"]}},
+        [],
+        [],
+    ),
+    (meanings(odd=409), meanings(), ["status odd went away"], []),
+    (
+        meanings(odd=409),
+        meanings(odd=422),
+        ["status odd was 409 and is 422"],
+        ["status odd was 422 and is 409"],
+    ),
+    ({"handler": "a.b"}, {"handler": "a.c"}, [], []),
+    ({"title": "A", "description": "A"}, {"title": "B", "description": "B"}, [], []),
+    ({"timeout": 10.0}, {"timeout": 5.0}, [], []),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "there", "back"), ROUTES)
+def test_a_route_s_change_is_named_if_it_breaks_callers(
+    before: dict[str, Any], after: dict[str, Any], there: list[str], back: list[str]
+) -> None:
+    assert of_route(before, after) == there
+    assert of_route(after, before) == back
+    assert of_route(before, before) == []
+
+
+# Params: the same for the schema of one param, a
+
+PARAMS: list[tuple[Any, Any, list[str], list[str]]] = [
+    ({}, {"type": "string"}, ["param a was of any type and is string"], []),
+    (
+        {"type": "string"},
+        {"type": "integer"},
+        ["param a was string and is integer"],
+        ["param a was integer and is string"],
+    ),
+    (
+        {"type": ["string", "null"]},
+        {"type": "string"},
+        ["param a was null or string and is string"],
+        [],
+    ),
+    ({"type": "number"}, {"type": "integer"}, ["param a was number and is integer"], []),
+    ({}, {"enum": ["x"]}, ["param a takes only some values"], []),
+    (
+        {"enum": ["x", "y", "z"]},
+        {"enum": ["y"]},
+        ["param a does not take x, z any more"],
+        [],
+    ),
+    ({"enum": ["x", "y"]}, {"enum": ["y", "x"]}, [], []),
+    (
+        {"enum": [1]},
+        {"enum": [True]},
+        ["param a does not take 1 any more"],
+        ["param a does not take True any more"],
+    ),
+    ({}, {"const": 1}, ["param a takes only some values"], []),
+    ({"enum": ["x", "y"]}, {"const": "x"}, ["param a does not take y any more"], []),
+    (
+        {"const": 1},
+        {"const": 2},
+        ["param a does not take 1 any more"],
+        ["param a does not take 2 any more"],
+    ),
+    *(
+        (schema, {**schema, key: 2}, [f"param a: {key} is 2"], [])
+        for key in (
+            *("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"),
+            *("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"),
+        )
+        for schema in ({}, {key: 3 if "ax" in key else 1})
+    ),
+    *(({}, {key: 0}, [], []) for key in ("minLength", "minItems", "minProperties")),
+    ({}, {"minimum": 0}, ["param a: minimum is 0"], []),
+    *(
+        ({}, {key: one}, [f"param a: {key} is another"], [])
+        for key, one in {
+            "pattern": "^x$",
+            "format": "date",
+            "multipleOf": 2,
+            "allOf": [{"type": "string"}],
+            "anyOf": [{"type": "string"}],
+            "oneOf": [{"type": "string"}],
+            "not": {"type": "string"},
+            "$ref": "#/$defs/x",
+            "patternProperties": {"x": {"type": "string"}},
+            "propertyNames": {"maxLength": 2},
+            "dependentRequired": {"x": ["y"]},
+            "dependentSchemas": {"x": {"required": ["y"]}},
+            "prefixItems": [{"type": "string"}],
+            "contains": {"type": "string"},
+            "unevaluatedItems": False,
+            "unevaluatedProperties": False,
+        }.items()
+    ),
+    (
+        {"pattern": "^x$"},
+        {"pattern": "^y$"},
+        ["param a: pattern is another"],
+        ["param a: pattern is another"],
+    ),
+    (
+        {"if": {"minimum": 1}, "then": {"maximum": 9}},
+        {"if": {"minimum": 2}, "then": {"maximum": 9}, "else": {"maximum": 0}},
+        ["param a: if is another", "param a: else is another"],
+        ["param a: if is another"],
+    ),
+    ({}, {"uniqueItems": True}, ["param a: items must differ"], []),
+    ({}, {"uniqueItems": False}, [], []),
+    ({}, {"required": ["x"]}, ["param a.x became required"], []),
+    ({"properties": {"x": {}}}, {}, ["param a.x went away"], []),
+    (
+        {"properties": {"x": {"type": "integer"}}},
+        {"properties": {"x": {"type": "string"}}},
+        ["param a.x was integer and is string"],
+        ["param a.x was string and is integer"],
+    ),
+    ({}, {"items": {"type": "string"}}, ["param a.[] was of any type and is string"], []),
+    (
+        {"items": {"properties": {"x": {}}}},
+        {"items": {"properties": {"x": {"maximum": 1}}}},
+        ["param a.[].x: maximum is 1"],
+        [],
+    ),
+    ({}, {"items": False}, ["param a.[] is refused"], []),
+    (
+        {"$defs": {"x": {}, "y": {}}},
+        {"$defs": {"x": {"type": "string"}, "z": {"type": "string"}}},
+        ["param a.$defs.x was of any type and is string"],
+        [],
+    ),
+    ({}, {"additionalProperties": False}, ["param a: unknown ones are refused"], []),
+    (
+        {"additionalProperties": True},
+        {"additionalProperties": {"type": "string"}},
+        ["param a.* was of any type and is string"],
+        [],
+    ),
+    (
+        {"additionalProperties": {"type": "string"}},
+        {"additionalProperties": {"type": "string", "maxLength": 2}},
+        ["param a.*: maxLength is 2"],
+        [],
+    ),
+    (
+        {"additionalProperties": True, "properties": {"x": {}}},
+        {"properties": {"x": {}}},
+        ["param a: unknown ones are dropped"],
+        [],
+    ),
+    (
+        {"additionalProperties": False},
+        {"additionalProperties": True},
+        [],
+        ["param a: unknown ones are refused"],
+    ),
+    (True, {}, [], []),
+    (True, False, ["param a is refused"], []),
+    (True, {"type": "string"}, ["param a was of any type and is string"], []),
+    (
+        {"title": "A", "description": "A", "default": 1, "examples": [1], "x-order": 1},
+        {"title": "B", "description": "B", "default": 2, "examples": [2], "x-order": 2},
+        [],
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "there", "back"), PARAMS)
+def test_a_param_s_change_is_named_if_it_breaks_callers(
+    before: Any, after: Any, there: list[str], back: list[str]
+) -> None:
+    assert of_param(before, after) == there
+    assert of_param(after, before) == back
+    assert of_param(before, before) == []
+
+
+def test_an_integer_that_becomes_any_number_breaks_nobody() -> None:
+    assert of_param({"type": "integer"}, {"type": "number"}) == []
+    assert of_param({"type": ["integer", "null"]}, {"type": ["number", "null"]}) == []
+
+
+def test_params_that_come_and_go_are_named() -> None:
+    before = {"properties": {"a": {}, "b": {}}, "required": ["a"]}
+    after = {"properties": {"b": {}, "c": {}, "d": {}}, "required": ["b", "d"]}
+    assert of_schema(before, after) == [
+        "param b became required",
+        "param d became required",
+        "param a went away",
+    ]
+
+
+def test_the_params_themselves_are_named_so() -> None:
+    assert of_schema({}, {"additionalProperties": False}) == ["params: unknown ones are refused"]
+
+
+def test_all_that_breaks_is_told_at_once() -> None:
+    before = {"params": json.dumps({"properties": {"a": {}}})}
+    after = {
+        "method": "PUT",
+        "auth": ["session"],
+        "params": json.dumps({"properties": {"a": {"type": "string"}}, "required": ["a"]}),
+    }
+    assert of_route(before, after) == [
+        "method was POST and is PUT",
+        "takes no token of an application any more",
+        "param a became required",
+        "param a was of any type and is string",
+    ]
+
+
+def test_a_plan_tells_the_changes_that_break_callers_and_no_others() -> None:
+    harmless = Change("route", "a.b", ROUTE, {**ROUTE, "title": "New"})
+    breaking = Change("route", "a.c", ROUTE, {**ROUTE, "path": "/new"})
+    plan = Plan("test", 3, [harmless, breaking])
+    assert plan.breaking() == [(breaking, ["path was /things and is /new"])]
+    assert plan.as_object()["breaking"] == [
+        {"kind": "route", "name": "a.c", "breaks": ["path was /things and is /new"]}
+    ]

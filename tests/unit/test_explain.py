@@ -1,0 +1,175 @@
+"""Why a request would be matched, refused or not found."""
+
+from typing import Any
+
+import pytest
+from making import route
+
+from gateway.cli.inspect import explanation
+from gateway.registry.records import Route, Service
+from gateway.registry.table import Table
+
+UUID = "0b8f1c9e-3f5a-4c1d-9a6b-2f7e8d9c0a1b"
+
+
+def made(name: str, method: str, path: str, **changes: Any) -> Route:
+    given = {"auth": frozenset({"application"}), "action": name, **changes}
+    return route(path, name=f"things.{name}", method=method, **given)
+
+
+TABLE = Table(
+    1,
+    [Service("things", "python", deployed=True, title="Things")],
+    [
+        made("create", "POST", "/api/things", auth=frozenset({"session", "application"})),
+        made("read", "GET", "/api/things/{id:int}"),
+        made("named", "GET", "/api/things/{name}/parts"),
+        made("count", "GET", "/api/things/count", auth=frozenset()),
+        made("later", "PUT", "/api/things/later", deployed=False),
+        made("replace", "PUT", "/api/things/{key:uuid}", roles={"a": ("employee",)}, action="put"),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        (
+            *("POST", "/api/things"),
+            {
+                "answer": "served",
+                "route": "things.create",
+                "pattern": "/api/things",
+                "params": {},
+                "handler": "things.create",
+                "auth": ["application", "session"],
+                "roles": "any",
+            },
+        ),
+        ("GET", "/api/things/7", {"route": "things.read", "params": {"id": 7}}),
+        ("HEAD", "/api/things/7", {"route": "things.read", "request": "HEAD /api/things/7"}),
+        ("GET", "/api/things/count", {"route": "things.count", "auth": "public"}),
+        ("GET", "/api/things/c%6Funt", {"route": "things.count"}),
+        ("GET", "/api/things/żółw/parts", {"params": {"name": "żółw"}}),
+        ("GET", "/api/things/a b/parts", {"params": {"name": "a b"}}),
+        ("GET", "/api/things/a%2Fb/parts", {"params": {"name": "a/b"}}),
+        ("GET", "/api/things/7/parts", {"route": "things.named", "params": {"name": "7"}}),
+        (
+            *("PUT", f"/api/things/{UUID.upper()}"),
+            {
+                "params": {"key": UUID},
+                "handler": "things.put",
+                "roles": {"a": ("employee",)},
+            },
+        ),
+        ("PUT", "/api/things/later", {"answer": "route-not-found: the route is not deployed"}),
+    ],
+)
+def test_a_request_that_is_matched_is_explained(
+    method: str, path: str, expected: dict[str, Any]
+) -> None:
+    found = explanation(TABLE, method, path)
+    assert found["revision"] == 1
+    assert {name: found[name] for name in expected} == expected
+    assert "why" not in found
+
+
+NOTHING_SUCH = (
+    "such a path matches nothing: it has an empty segment, . or .., "
+    "a NUL, text that is not UTF-8, or more than 32 segments"
+)
+
+
+RESERVED = "all below /-, /documentation, /openapi.json belongs to the gateway itself"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        (
+            *("GET", "/api/things"),
+            {"why": "this path has other methods", "methods": ["POST"]},
+        ),
+        (
+            *("DELETE", "/api/things/count"),
+            {"why": "this path has other methods", "methods": ["GET"]},
+        ),
+        ("BREW", "/api/things", {"why": "no route can have the method BREW"}),
+        ("OPTIONS", "/api/things", {"why": "no route can have the method OPTIONS"}),
+        ("GET", "/api/things/", {"why": NOTHING_SUCH}),
+        ("GET", "api/things", {"why": NOTHING_SUCH}),
+        ("GET", "", {"why": NOTHING_SUCH}),
+        ("GET", "/api/../api/things", {"why": NOTHING_SUCH}),
+        ("GET", "/api/%00", {"why": NOTHING_SUCH}),
+        ("GET", "/api/%FF", {"why": NOTHING_SUCH}),
+        ("GET", "/a" * 33, {"why": NOTHING_SUCH}),
+        ("GET", "/api/\udcff", {"why": NOTHING_SUCH}),
+        ("GET", "/-/ready", {"why": RESERVED}),
+        ("POST", "/documentation/things", {"why": RESERVED}),
+        (
+            *("GET", "/aip/things"),
+            {"why": "nothing fits the rest after /", "known": ["api"]},
+        ),
+        (
+            *("GET", "/api/thing"),
+            {"why": "nothing fits the rest after /api", "known": ["things"]},
+        ),
+        (
+            *("GET", "/api/things/7/part"),
+            {"why": "nothing fits the rest after /api/things/7", "known": ["parts"]},
+        ),
+        (
+            *("GET", "/api/things/count/x"),
+            {"why": "nothing fits the rest after /api/things/count", "known": ["parts"]},
+        ),
+        (
+            *("GET", "/api/things/7/parts/8"),
+            {"why": "nothing fits the rest after /api/things/7/parts", "known": []},
+        ),
+        ("GET", "/api", {"why": "no path ends at /api", "known": ["things"]}),
+        ("GET", "/api/things/x", {"why": "no path ends at /api/things/x", "known": ["parts"]}),
+    ],
+)
+def test_a_request_that_is_not_matched_is_explained(
+    method: str, path: str, expected: dict[str, Any]
+) -> None:
+    assert explanation(TABLE, method, path) == {
+        "revision": 1,
+        "request": f"{method} {path}",
+        "answer": "route-non-existent",
+        **expected,
+    }
+
+
+def test_what_may_follow_is_told_of_all_methods() -> None:
+    paths = [("GET", "/x/a/1"), ("PUT", "/x/b"), ("POST", "/x/{id:int}"), ("PATCH", "/x/{id}/y")]
+    routes = [route(path, name=f"x.{method}", method=method) for method, path in paths]
+    found = explanation(Table(1, [], routes), "GET", "/x")
+    assert (found["why"], found["known"]) == ("no path ends at /x", ["a", "b", "{…:int}", "{…}"])
+    found = explanation(Table(1, [], routes), "GET", "/x/7/z")
+    assert (found["why"], found["known"]) == ("nothing fits the rest after /x/7", ["y"])
+
+
+def test_of_very_many_places_twenty_are_told() -> None:
+    routes = [route(f"/x/a{n}", name=f"x.a{n}") for n in range(30)]
+    found = explanation(Table(1, [], routes), "GET", "/x/none")
+    assert found["known"] == sorted(f"a{n}" for n in range(30))[:20]
+
+
+@pytest.mark.parametrize("deployed", [None, False])
+def test_a_service_that_is_not_there_is_told(deployed: Any) -> None:
+    service = None if deployed is None else Service("things", "python", deployed, "T")
+    found = explanation(TABLE.changed(2, {"things": service}, {}), "POST", "/api/things")
+    assert found["revision"] == 2
+    assert found["answer"] == "service-not-found: the service things is not deployed"
+    assert found["route"] == "things.create"
+
+
+def test_an_empty_registry_explains_itself_too() -> None:
+    assert explanation(Table(0), "GET", "/api") == {
+        "revision": 0,
+        "request": "GET /api",
+        "answer": "route-non-existent",
+        "why": "nothing fits the rest after /",
+        "known": [],
+    }

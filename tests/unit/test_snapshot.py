@@ -1,0 +1,221 @@
+"""The snapshot on disk: what is saved is what is loaded, and what is damaged is refused."""
+
+import asyncio
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from making import examples, route
+
+from gateway import statuses
+from gateway.registry import snapshot
+from gateway.registry.records import Service, record_of, route_from
+from gateway.registry.snapshot import SnapshotError
+from gateway.registry.table import Table
+from gateway.schema import ParamSchema
+
+_words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+_slugs = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
+_texts = st.text(st.characters(exclude_categories=["Cs"]))
+_paths = st.lists(
+    st.from_regex(r"[A-Za-z0-9_~-]{1,6}", fullmatch=True) | st.just("{*:int}") | st.just("{*}"),
+    min_size=1,
+    max_size=5,
+).map(lambda found: "/" + "/".join(s.replace("*", f"p{place}") for place, s in enumerate(found)))
+_records = st.fixed_dictionaries(
+    {
+        "handler": st.tuples(_words, _words).map(".".join),
+        "method": st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        "path": _paths,
+        "deployed": st.booleans(),
+        "title": _texts,
+        "auth": st.lists(st.sampled_from(["application", "session"]), unique=True).map(sorted),
+        "roles": st.none()
+        | st.dictionaries(
+            _slugs, st.lists(st.sampled_from(["client", "employee", "liaison"]), unique=True)
+        ),
+        "client_required": st.booleans(),
+        "sensitive_params": st.booleans(),
+        "envelope": st.sampled_from(["plano", "shoplo"]),
+        "statuses": st.dictionaries(
+            _slugs.filter(lambda slug: slug not in statuses.COMMON),
+            st.fixed_dictionaries({"http": st.integers(400, 599), "meaning": _texts}),
+            max_size=3,
+        ),
+        "timeout": st.integers(1, 10**6).map(lambda ms: ms * 0.001),
+        "max_body": st.integers(1, 2**40),
+    }
+)
+
+
+@examples
+@given(_records)
+def test_a_route_s_record_is_what_the_route_was_made_of(record: dict[str, Any]) -> None:
+    params = ParamSchema("{}")
+    made = route_from("things.create", record, params)
+    assert record_of(made) == record
+    assert route_from("things.create", record_of(made), params) == made
+
+
+def saved(folder: Path, table: Table) -> Path:
+    path = folder / "below" / "registry.snapshot"
+    asyncio.run(snapshot.save(path, table))
+    return path
+
+
+def same(one: Table, other: Table | None) -> bool:
+    """Tables as they are compared here; a schema is compared by its text."""
+    assert other is not None
+    return bool(contents(one) == contents(other))
+
+
+def contents(table: Table) -> Any:
+    routes = {r.name: (r.params.text, record_of(r), r.segments) for r in table.routes.values()}
+    return table.revision, table.services, routes
+
+
+def many() -> Table:
+    """More routes than one line of the file holds, of which some share their schema."""
+    services = [Service(f"s{n}", "python", deployed=n > 0, title=f"Ünï\n{n}") for n in range(3)]
+    routes = [
+        route(
+            f"/x/{n}/{{id:int}}",
+            name=f"s{n % 3}.r{n}",
+            service=f"s{n % 3}",
+            action=f"r{n}",
+            schema={"title": f"{n % 7}\u2028\r\n", "properties": {"id": {}}},
+        )
+        for n in range(2 * snapshot.SLICE + 5)
+    ]
+    return Table(12, services, routes)
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    table = many()
+    path = saved(tmp_path, table)
+    loaded = snapshot.load(path)
+    assert same(table, loaded)
+    assert loaded is not None
+    for n in (0, 7, 2 * snapshot.SLICE + 4):
+        found, values = loaded.find("POST", b"/x/%d/42" % n) or pytest.fail("is not found")
+        assert (found.name, values) == (f"s{n % 3}.r{n}", {"id": 42})
+    assert snapshot.saved_revision(path) == 12
+    assert [file.name for file in path.parent.iterdir()] == ["registry.snapshot"]
+
+
+def test_equal_schemas_are_written_once_and_loaded_as_one(tmp_path: Path) -> None:
+    loaded = snapshot.load(saved(tmp_path, many()))
+    assert loaded is not None
+    assert len({id(found.params) for found in loaded.routes.values()}) == 7
+
+
+def test_an_empty_registry_can_be_saved(tmp_path: Path) -> None:
+    assert same(Table(0), snapshot.load(saved(tmp_path, Table(0))))
+
+
+def test_a_table_made_by_changes_is_saved_as_it_is(tmp_path: Path) -> None:
+    table = many().changed(13, {"s0": None}, {"s1.r1": None, "new.a": route("/n", name="new.a")})
+    assert same(table, snapshot.load(saved(tmp_path, table)))
+
+
+def test_a_later_snapshot_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    saved(tmp_path, many())
+    path = saved(tmp_path, Table(13))
+    assert snapshot.saved_revision(path) == 13
+    assert same(Table(13), snapshot.load(path))
+
+
+def test_where_there_is_no_snapshot_there_is_no_table(tmp_path: Path) -> None:
+    assert snapshot.load(tmp_path / "none") is None
+    assert snapshot.load(tmp_path / "none" / "below") is None
+    assert snapshot.saved_revision(tmp_path / "none") == -1
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a small snapshot."""
+    folder = tmp_path_factory.mktemp("intact")
+    table = Table(7, [Service("things", "python", deployed=True, title="T")], [route()])
+    return saved(folder, table).read_bytes()
+
+
+def refused(folder: Path, raw: bytes) -> str:
+    path = folder / "registry.snapshot"
+    path.write_bytes(raw)
+    with pytest.raises(SnapshotError) as caught:
+        snapshot.load(path)
+    return str(caught.value)
+
+
+def test_a_flipped_bit_is_refused_wherever_it_is(tmp_path: Path, intact: bytes) -> None:
+    for place, bit in ((place, 1 << place % 8) for place in range(len(intact))):
+        damaged = bytearray(intact)
+        damaged[place] ^= bit
+        assert "is damaged" in refused(tmp_path, bytes(damaged)), place
+
+
+def test_a_truncated_snapshot_is_refused_wherever_it_ends(tmp_path: Path, intact: bytes) -> None:
+    for length in range(len(intact)):
+        assert "is damaged" in refused(tmp_path, intact[:length]), length
+
+
+def test_a_snapshot_with_more_behind_it_is_refused(tmp_path: Path, intact: bytes) -> None:
+    assert "is damaged" in refused(tmp_path, intact + b"[]\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"[]", b"{}", b"null", b"7", b'{"format": 1}', b'{"format": 1, "revision": 1}', b"\xff"],
+)
+def test_a_head_that_is_none_is_refused(tmp_path: Path, intact: bytes, head: bytes) -> None:
+    body = intact.partition(b"\n")[2]
+    assert "is damaged" in refused(tmp_path, head + b"\n" + body)
+    assert snapshot.saved_revision(tmp_path / "registry.snapshot") in {-1, 1}
+
+
+def test_a_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) -> None:
+    head, _, body = intact.partition(b"\n")
+    other = orjson.dumps({**orjson.loads(head), "format": snapshot.FORMAT + 1})
+    assert "of another version" in refused(tmp_path, other + b"\n" + body)
+
+
+def test_a_record_that_is_none_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
+    for broken in (b'[["things.create", {}, 0]]', b'[["things.create"]]', b"[7]", b"{", b"[["):
+        body = b'{}\n["{}"]\n' + broken + b"\n"
+        digest = hashlib.sha256(b"7\n" + body).hexdigest()
+        head = orjson.dumps({"format": snapshot.FORMAT, "revision": 7, "sha256": digest})
+        assert "is damaged" in refused(tmp_path, head + b"\n" + body), broken
+
+
+def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match="cannot be read: Is a directory"):
+        snapshot.load(tmp_path)
+
+
+def test_what_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    asyncio.run(snapshot.save(tmp_path / "file" / "registry.snapshot", Table(1)))
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "no snapshot of the registry could be written" in record.getMessage()
+
+
+def test_a_write_that_fails_leaves_the_old_snapshot_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path, Table(7))
+    before = path.read_bytes()
+
+    def fails(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fails)
+    saved(tmp_path, Table(8))
+    assert path.read_bytes() == before
+    assert [*path.parent.iterdir()] == [path]
