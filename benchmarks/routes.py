@@ -1,0 +1,283 @@
+"""What many routes cost: to check and apply them, to build their table, and at each request.
+
+`python benchmarks/routes.py` takes 10 to 100,000 routes of many shapes through `check` and
+`apply` into databases of an embedded PostgreSQL, builds each table in a fresh process, and then
+sends random GETs to a worker of each size and to bare Starlette in turn, round after round. It
+prints medians and draws docs/routes.svg.
+"""
+
+import asyncio
+import itertools
+import multiprocessing
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any
+
+import many
+import orjson
+import starlette
+import uvicorn
+import uvloop
+from chart import chart
+from noop import (
+    CONNECTIONS,
+    load,
+    on_the_last_core,
+    processor_seconds,
+    serve_asgi,
+    start,
+)
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import Call, Reply, log, server
+from gateway.actions import Actions
+from gateway.database.migrate import find_all, migrate
+from gateway.database.pool import Connection, connect
+from gateway.embedded import Cluster
+from gateway.manifest.apply import Author, apply
+from gateway.manifest.check import check
+from gateway.registry import store
+from gateway.settings import Settings
+from gateway.worker import SNAPSHOT, Worker
+
+SIZES = (10, 1_000, 10_000, 100_000)
+STARLETTE_UP_TO = 10_000
+SECONDS = 1.5
+ROUNDS = 5
+MOST_REQUESTS = 50_000
+PICTURE = Path(__file__).parents[1] / "docs" / "routes.svg"
+
+
+@dataclass
+class Build:
+    """What one table took: its stall is the longest time that a ticking task was kept waiting."""
+
+    seconds: float
+    stall: float
+    stall_of_processor: float
+    megabytes: float
+    megabytes_compiled: float
+
+
+@dataclass
+class Size:
+    """What so many routes took before the first request."""
+
+    check: float
+    apply: float
+    build: Build
+
+
+async def echo(call: Call) -> Reply:
+    """The no-op that stands where the service would."""
+    return Reply(call.params)
+
+
+def serve_gateway(listener: Any, url: str, count: int, folder: str) -> None:
+    """A worker with code for each route."""
+    environment = {
+        "GATEWAY_DATABASE_URL": url,
+        "GATEWAY_LOG_LEVEL": "error",
+        "GATEWAY_DATA_DIR": folder,
+    }
+    settings = Settings.load(environment)
+    log.configure(settings.log_level)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    actions = Actions({many.name(number): echo for number in range(count)})
+
+    async def run() -> None:
+        await server.serve(Worker(settings, actions), settings, listener)
+
+    uvloop.run(run())
+
+
+async def starlette_echo(request: Request) -> Response:
+    """The same of a Starlette route: the path's params as JSON."""
+    return Response(orjson.dumps(request.path_params, default=str))
+
+
+def starlette_app(count: int) -> Starlette:
+    """The same routes in Starlette."""
+    return Starlette(
+        routes=[
+            Route(many.path(number), starlette_echo, methods=[many.method(number)])
+            for number in range(count)
+        ]
+    )
+
+
+async def fill(url: str, file: Path) -> tuple[float, float]:
+    """Seconds that `check` and `apply` take."""
+    connection = await connect(url)
+    try:
+        await migrate(connection, find_all())
+        started = time.perf_counter()
+        [desired] = check(file)
+        checked = time.perf_counter()
+        await apply(connection, desired, Author("benchmark"))
+        return checked - started, time.perf_counter() - checked
+    finally:
+        await connection.close()
+
+
+def build(url: str, answer: Pipe) -> None:
+    """Build a table in this fresh process, as a worker does at its start."""
+    answer.send(uvloop.run(_build(url)))
+
+
+async def _build(url: str) -> Build:
+    connection = await connect(url)
+    before, stalls = _megabytes(), [(0.0, 0.0)]
+    ticking = asyncio.create_task(_tick(stalls))
+    await asyncio.sleep(0.1)
+    started = time.perf_counter()
+    table = await store.load(connection)
+    seconds = time.perf_counter() - started
+    await asyncio.sleep(0.01)
+    ticking.cancel()
+    loaded = _megabytes()
+    for schema in {id(route.params): route.params for route in table.routes.values()}.values():
+        schema.compile()
+    wall, processor = (max(column) * 1000 for column in zip(*stalls, strict=True))
+    return Build(seconds, wall, processor, loaded - before, _megabytes() - before)
+
+
+async def _tick(stalls: list[tuple[float, float]]) -> None:
+    while True:
+        wall, processor = time.perf_counter(), time.thread_time()
+        await asyncio.sleep(0.001)
+        stalls.append((time.perf_counter() - wall - 0.001, time.thread_time() - processor))
+
+
+def _megabytes() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def in_fresh_process(url: str) -> Build:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=build, args=(url, there))
+    process.start()
+    found: Build = here.recv()
+    process.join()
+    return found
+
+
+async def create(cluster: Cluster, name: str) -> str:
+    connection: Connection = await connect(cluster.url())
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    return cluster.url(name)
+
+
+def prepare(cluster: Cluster, folder: Path, count: int) -> tuple[str, Size]:
+    """A database of so many routes, and what it took to get there."""
+    file = many.write(folder / str(count), count)
+    url = asyncio.run(create(cluster, f"routes_{count}"))
+    checked, applied = asyncio.run(fill(url, file))
+    return url, Size(checked, applied, in_fresh_process(url))
+
+
+def requests(count: int) -> Iterator[bytes]:
+    """Random requests, over and over."""
+    found = list(itertools.islice(many.requests(count), MOST_REQUESTS))
+    random.Random(1).shuffle(found)
+    return itertools.cycle(found)
+
+
+def measure(servers: dict[tuple[str, int], Any]) -> dict[tuple[str, int], tuple[float, float]]:
+    """Medians of (requests a second, processor microseconds a request); round 0 warms up."""
+    rounds: dict[tuple[str, int], list[tuple[float, float]]] = {key: [] for key in servers}
+    sent = {count: requests(count) for _, count in servers}
+    for number in range(ROUNDS + 1):
+        for key, (process, port) in servers.items():
+            before = processor_seconds(process.pid)
+            rate = uvloop.run(load(port, sent[key[1]], SECONDS))
+            used = processor_seconds(process.pid) - before
+            if number:
+                rounds[key].append((rate, used / (rate * SECONDS) * 1e6))
+    return {
+        key: (statistics.median(r for r, _ in found), statistics.median(c for _, c in found))
+        for key, found in rounds.items()
+    }
+
+
+def main() -> None:
+    """Measure, print and draw."""
+    print(
+        f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, Starlette "
+        f"{starlette.__version__}, {os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} "
+        f"rounds of {SECONDS} s, load and server each on a core of its own, "
+        f"load average {os.getloadavg()[0]:.1f}\n"
+    )
+    with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres") as cluster:
+        prepared = {count: prepare(cluster, Path(name), count) for count in SIZES}
+        report_sizes({count: size for count, (_, size) in prepared.items()})
+        report_rates(serve_and_measure(Path(name), {c: url for c, (url, _) in prepared.items()}))
+
+
+def serve_and_measure(
+    folder: Path, urls: dict[int, str]
+) -> dict[tuple[str, int], tuple[float, float]]:
+    """Start a server of each kind and size, and send to each in turn."""
+    servers = {
+        ("gateway", count): start(serve_gateway, url, count, str(folder / str(count)))
+        for count, url in urls.items()
+    }
+    for count in urls:
+        if count <= STARLETTE_UP_TO:
+            servers["Starlette", count] = start(serve_asgi, starlette_app(count))
+    try:
+        for count in urls:
+            # When its first snapshot is written a worker has nothing left to do but serve.
+            while not (folder / str(count) / SNAPSHOT).exists():
+                time.sleep(0.1)
+        with on_the_last_core():
+            return measure(servers)
+    finally:
+        for process, _ in servers.values():
+            process.terminate()
+            process.join()
+
+
+def report_sizes(sizes: dict[int, Size]) -> None:
+    print(
+        f"{'routes':>8}{'check s':>9}{'apply s':>9}{'build s':>9}{'stall ms':>10}"
+        f"{'own cpu':>9}{'MB':>6}{'MB compiled':>13}"
+    )
+    for count, size in sizes.items():
+        made = size.build
+        print(
+            f"{count:8,}{size.check:9.2f}{size.apply:9.2f}{made.seconds:9.2f}{made.stall:10.1f}"
+            f"{made.stall_of_processor:9.1f}{made.megabytes:6.0f}{made.megabytes_compiled:13.0f}"
+        )
+
+
+def report_rates(rates: dict[tuple[str, int], tuple[float, float]]) -> None:
+    print(f"\n{'server':12}{'routes':>8}{'requests/s':>12}{'x 10':>7}{'cpu us':>8}{'x 10':>7}")
+    for (name, count), (rate, cpu) in rates.items():
+        base = rates[name, SIZES[0]]
+        print(
+            f"{name:12}{count:8,}{rate:12,.0f}{rate / base[0]:7.2f}{cpu:8.1f}{cpu / base[1]:7.2f}"
+        )
+    series: dict[str, list[tuple[float, float]]] = {"gateway": [], "Starlette": []}
+    for (name, count), (rate, _) in rates.items():
+        series[name].append((count, rate))
+    PICTURE.write_text(chart("Requests a second by number of routes", "routes", series))
+
+
+if __name__ == "__main__":
+    main()
