@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli import history, inspect, operate, registry
 from gateway.cli.output import complain
-from gateway.cli.registry import LateError
+from gateway.cli.registry import LateError, OutputError
 from gateway.database.migrate import MigrationError
 from gateway.database.pool import UnavailableError
 from gateway.embedded import EmbeddedError
@@ -39,6 +39,7 @@ KNOWN = (
     ManifestError,
     MigrationError,
     MovedError,
+    OutputError,
     ServeError,
     SettingError,
     TooManyDeletesError,

@@ -28,12 +28,19 @@ Message = Annotated[str, typer.Option(help="Why, for the history.")]
 Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
 
 WAIT_EVERY = 0.02
+LEAST_WAIT = 0.1
+"""Seconds in which the database can say at least once which workers are late."""
+
 MANY_ROWS = 2000
 """Rows from which on a progress bar is worth its place."""
 
 
 class LateError(Exception):
     """Not all workers serve the revision in time; the text names them."""
+
+
+class OutputError(Exception):
+    """A file that was asked for cannot be written."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -96,7 +103,7 @@ def plan_manifest(
     desired = check(path)
     plans: list[Plan] = with_database(lambda db: plan(db, desired, prune=prune))
     if output:
-        output.write_bytes(orjson.dumps(to_file(plans, desired, prune=prune)))
+        _pin(output, to_file(plans, desired, prune=prune))
     if as_json:
         json([each.as_object() for each in plans])
     else:
@@ -104,6 +111,17 @@ def plan_manifest(
             show_plan(console(), each)
     if any(each.changes for each in plans):
         raise typer.Exit(2)
+
+
+def _pin(file: Path, content: dict[str, Any]) -> None:
+    """Write a pinned plan. Raises OutputError."""
+    # By its name `apply` knows a plan from a manifest.
+    if file.suffix != ".json":
+        raise OutputError(f"{file}: a pinned plan is a file that ends in .json")
+    try:
+        file.write_bytes(orjson.dumps(content))
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def apply_manifest(  # noqa: PLR0913 - each is an option
@@ -189,6 +207,7 @@ def _progress(desired: list[Desired]) -> Any:  # noqa: ANN401 - a context manage
 
 async def wait_for_workers(connection: Connection, revision: int, seconds: float) -> None:
     """Return when every live worker serves a revision. Raises LateError after so many seconds."""
+    seconds = max(seconds, LEAST_WAIT)
     late: list[str] = []
     try:
         async with asyncio.timeout(seconds):
@@ -198,7 +217,7 @@ async def wait_for_workers(connection: Connection, revision: int, seconds: float
     except TimeoutError as error:
         raise LateError(
             f"applied, but after {seconds:g} s revision {revision} is not served by: "
-            + "; ".join(late)
+            + ("; ".join(late) or "nobody knows whom, since the database does not answer")
         ) from error
 
 

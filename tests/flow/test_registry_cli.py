@@ -169,6 +169,18 @@ def test_a_plan_that_was_pinned_is_applied(gateway: Gateway, registry: str) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("nowhere/plan.json", "nowhere/plan.json cannot be written: No such file or directory\n"),
+        ("plan.yaml", "plan.yaml: a pinned plan is a file that ends in .json\n"),
+    ],
+)
+def test_a_plan_that_cannot_be_pinned_exits_1(gateway: Gateway, file: str, why: str) -> None:
+    put(manifest("things.create"))
+    assert gateway("plan", "-o", file) == (1, "", why)
+
+
 def test_a_pinned_plan_prunes_if_the_plan_did(gateway: Gateway) -> None:
     put(manifest("things.create", "things.read"))
     gateway("apply")

@@ -90,6 +90,13 @@ async def test_where_no_worker_lives_there_is_nothing_to_wait_for(fleet: Fleet) 
         await wait(fleet.url, 1)
 
 
+async def test_a_wait_without_time_asks_once(fleet: Fleet) -> None:
+    await wait(fleet.url, 2, 0)
+    await fleet.start("w")
+    with pytest.raises(LateError, match="not served by: w at revision 1"):
+        await wait(fleet.url, 2, 0)
+
+
 async def test_the_wait_ends_when_every_live_worker_serves_the_revision(
     fleet: Fleet, tmp_path: Path
 ) -> None:
