@@ -12,7 +12,7 @@ from gateway import log, server, statuses
 from gateway.cli.environment import environment_file
 from gateway.cli.output import complain, say, table
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, connect
+from gateway.database.pool import Connection, UnavailableError, connect, guarded
 from gateway.identity import issue
 from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
 
@@ -166,8 +166,12 @@ def with_database(work: Any) -> Any:  # noqa: ANN401 - whatever the work answers
     async def run() -> Any:  # noqa: ANN401
         connection = await connect(database_url(settings()))
         try:
-            return await work(connection)
+            with guarded(connection):
+                return await work(connection)
         finally:
             await connection.close()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except UnavailableError as error:
+        raise UnavailableError(f"the database cannot be used: {error}") from error

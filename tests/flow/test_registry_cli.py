@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gateway.cli import main
 from gateway.cli.shown import show_applied, show_plan
+from gateway.database.pool import Connection
 from gateway.manifest.apply import Applied
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
@@ -139,6 +140,22 @@ def test_a_database_that_is_away_exits_1(
     code, out, err = gateway(*words)
     assert (code, out) == (1, "")
     assert "Connect call failed" in err
+
+
+def test_a_database_that_goes_away_meanwhile_exits_1(
+    gateway: Gateway, registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(manifest("things.create"))
+
+    async def cut(connection: Connection, *_: Any) -> None:
+        [row] = await connection.fetch("select pg_backend_pid() as pid")
+        await execute(registry, "select pg_terminate_backend($1)", row["pid"])
+        await connection.execute("select 1")
+
+    monkeypatch.setattr("gateway.manifest.stored.read", cut)
+    code, out, err = gateway("apply")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("the database cannot be used: ")
 
 
 def test_a_namespace_clash_exits_1_at_plan_time(gateway: Gateway) -> None:

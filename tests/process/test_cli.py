@@ -232,12 +232,13 @@ def test_a_database_that_is_unknown_is_told_in_one_line(
 ) -> None:
     nowhere = urlunsplit(urlsplit(empty_database)._replace(path="/no_such_database"))
     told = fails(verb, cwd=folder, GATEWAY_DATABASE_URL=nowhere)
-    assert told == 'database "no_such_database" does not exist\n'
+    assert told == 'the database cannot be used: database "no_such_database" does not exist\n'
 
 
 def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     url = "postgresql://ada:verysecret@127.0.0.1:1/gateway"
     told = fails("routes", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
+    assert told.startswith("the database cannot be used: ")
     assert told.count("\n") == 1
     assert "verysecret" not in told
 
