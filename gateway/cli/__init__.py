@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli import history, inspect, operate, registry
 from gateway.cli.output import complain
-from gateway.cli.registry import LateError, OutputError
+from gateway.cli.registry import Changes, LateError, OutputError
 from gateway.database.migrate import MigrationError
 from gateway.database.pool import UnavailableError
 from gateway.embedded import EmbeddedError
@@ -48,11 +48,18 @@ KNOWN = (
 )
 """Faults whose text is meant for the person at the keyboard."""
 
+MISUSE = 2
+"""How typer ends at a mistake of use; of a plan this would say that there are changes."""
+
 
 def main() -> None:
     """Run a command; exit 1 with a message on a known fault."""
     try:
         app()
+    except Changes:
+        raise
+    except SystemExit as ended:
+        sys.exit(1 if ended.code == MISUSE else ended.code)
     except KNOWN as error:
         complain(str(error))
         sys.exit(1)

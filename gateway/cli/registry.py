@@ -39,6 +39,13 @@ class LateError(Exception):
     """Not all workers serve the revision in time; the text names them."""
 
 
+class Changes(SystemExit):
+    """There is something to change; the only exit with code 2."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
 class OutputError(Exception):
     """A file that was asked for cannot be written."""
 
@@ -110,7 +117,7 @@ def plan_manifest(
         for each in plans:
             show_plan(console(), each)
     if any(each.changes for each in plans):
-        raise typer.Exit(2)
+        raise Changes
 
 
 def _pin(file: Path, content: dict[str, Any]) -> None:

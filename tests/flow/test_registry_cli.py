@@ -375,7 +375,7 @@ def test_a_rollback_says_what_it_did_or_that_there_is_nothing_to_do(gateway: Gat
         "- service things\n- route things.create\nnamespace test is at revision 2\n",
         "",
     )
-    assert gateway("rollback", "-1")[0] == 2
+    assert gateway("rollback", "-1")[0] == 1
 
 
 def test_too_many_deletes_exit_1_unless_the_number_is_said(gateway: Gateway) -> None:

@@ -77,10 +77,11 @@ def test_the_command_alone_lists_its_verbs(tmp_path: Path) -> None:
     assert [words[0] for words in VERBS if words[0] not in listed] == []
 
 
-def test_an_unknown_verb_is_a_mistake_of_use(tmp_path: Path) -> None:
-    done = run("aply", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "aply" in done.stderr
+@pytest.mark.parametrize("words", [["aply"], ["plan", "--aply"], ["plan", "a", "b"]])
+def test_a_mistake_of_use_is_no_plan_with_changes(tmp_path: Path, words: list[str]) -> None:
+    done = run(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Usage" in done.stderr
 
 
 def test_check_passes_what_the_repository_serves(folder: Path) -> None:
