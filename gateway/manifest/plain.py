@@ -12,7 +12,7 @@ import yaml
 
 Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
 
-_MAKE: dict[str, Callable[[str], Any]] = {
+MAKE: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda _: None,
     "tag:yaml.org,2002:bool": lambda text: text == "true",
     "tag:yaml.org,2002:int": int,
@@ -21,7 +21,7 @@ _MAKE: dict[str, Callable[[str], Any]] = {
 
 
 class NotPlainError(Exception):
-    """An anchor, an alias, a tag, a key twice, or a key that is no text."""
+    """An anchor, an alias, a tag, a key twice, a key that is no text, or more than Python makes."""
 
 
 def documents(loader: Any, resolvers: Resolvers) -> Iterator[Any]:  # noqa: ANN401 - JSON is any
@@ -31,7 +31,7 @@ def documents(loader: Any, resolvers: Resolvers) -> Iterator[Any]:  # noqa: ANN4
         while (event := loader.get_event()) is not None:
             if type(event) is yaml.DocumentStartEvent:
                 yield maker.value(loader.get_event())
-    except RecursionError as error:
+    except (RecursionError, ValueError) as error:
         raise NotPlainError from error
     finally:
         loader.dispose()
@@ -82,5 +82,5 @@ class _Maker:
         """The value of a text without quotes."""
         for tag, pattern in self._resolvers.get(text[:1], ()):
             if pattern.match(text):
-                return _MAKE[tag](text)
+                return MAKE[tag](text)
         return text

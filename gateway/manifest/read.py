@@ -91,6 +91,9 @@ def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 RESOLVERS = _resolvers()
 
+LONGEST_INT = 1000
+"""Digits; Python refuses to read very many."""
+
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The loader of libyaml where there is one: it is about eight times as fast."""
@@ -146,6 +149,8 @@ def _carefully(file: str, text: str, faults: list[Fault]) -> Iterator[Document]:
             faults += walk.faults
             if not walk.faults:
                 yield Document(file, loader.construct_document(node), text, place)
+    except RecursionError:
+        faults.append(Fault(file, 0, "", "is nested too deeply"))
     finally:
         loader.dispose()
 
@@ -168,6 +173,8 @@ class _Walk:
         self.lines.setdefault(place, node.start_mark.line + 1)
         if any(node is outer for outer in around):
             self._fault(node, place, "is an alias of what it stands in")
+        elif isinstance(node, yaml.ScalarNode):
+            self._judge(node, place)
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._visit(item, (*place, index), (*around, node))
@@ -175,6 +182,19 @@ class _Walk:
             for key, value in node.value:
                 self._visit_key(key, place)
                 self._visit(value, (*place, str(key.value)), (*around, node))
+
+    def _judge(self, node: yaml.ScalarNode, place: Place) -> None:
+        """A tag may call a value what it is not."""
+        _, standard, kind = node.tag.rpartition("tag:yaml.org,2002:")
+        fitting = [tag for tag, p in RESOLVERS.get(node.value[:1], ()) if p.match(node.value)]
+        if not standard or kind == "str":
+            return
+        if node.tag not in plain.MAKE:
+            self._fault(node, place, f"!!{kind} is no kind of value that JSON has")
+        elif node.tag not in fitting:
+            self._fault(node, place, f"{node.value!r} is no {kind}")
+        elif kind == "int" and len(node.value) > LONGEST_INT:
+            self._fault(node, place, f"a number has at most {LONGEST_INT} digits")
 
     def _visit_key(self, key: yaml.Node, place: Place) -> None:
         inner = (*place, str(key.value))

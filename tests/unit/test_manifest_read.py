@@ -115,6 +115,20 @@ FAULTS: list[tuple[str, str | bytes, list[str]]] = [
         "a: 1\nb: !run x\n",
         ["routes.yaml:2: is not YAML: could not determine a constructor for the tag '!run'"],
     ),
+    ("a tag that lies", "a: 1\nb: !!int x\n", ["routes.yaml:2: b: 'x' is no int"]),
+    ("a tag of nothing", "a: 1\nb: !!int ''\n", ["routes.yaml:2: b: '' is no int"]),
+    ("no boolean", "a: 1\nb: !!bool x\n", ["routes.yaml:2: b: 'x' is no bool"]),
+    (
+        "a tag that JSON has not",
+        "a: 1\nb: !!timestamp x\n",
+        ["routes.yaml:2: b: !!timestamp is no kind of value that JSON has"],
+    ),
+    (
+        "a number that is too long",
+        f"a: 1\nb: {'9' * 5000}\n",
+        ["routes.yaml:2: b: a number has at most 1000 digits"],
+    ),
+    ("too many brackets", "[" * 3000 + "]" * 3000, ["routes.yaml: is nested too deeply"]),
     ("bytes that are not UTF-8", b"a: \xff\n", ["routes.yaml: is not UTF-8"]),
 ]
 
