@@ -14,6 +14,9 @@ from gateway.manifest.bulk import without_collection
 from gateway.manifest.read import Document, Fault, ManifestError, Place, read
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
+MOST = 2.0**53
+"""Seconds or bytes: whole numbers beyond are not the same everywhere."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 
@@ -82,6 +85,7 @@ class _Checker:
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
         self._ill_formed: set[tuple[int, Place]] = set()
+        self._ill_formed_services: set[tuple[str, str]] = set()
         self._shapes: dict[tuple[str, str], str] = {}
         self._files: dict[str, Path] = {}
         self._codes = {status.slug: status.http for status in statuses.catalogue()}
@@ -91,6 +95,8 @@ class _Checker:
         for place, message in form.faults(document.data):
             self._fault(document, place, message)
             self._ill_formed.add((id(document), place[:2]))
+            if place[:1] == ("services",) and place[1:]:
+                self._ill_formed_services.add((_namespace(document), str(place[1])))
 
     def _entries(self, document: Document, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The well-formed services or routes of a document."""
@@ -117,7 +123,7 @@ class _Checker:
         return list(self._desired.values())
 
     def _of(self, document: Document) -> Desired:
-        namespace = str(document.data.get("namespace"))
+        namespace = _namespace(document)
         return self._desired.setdefault(namespace, Desired(namespace))
 
     def _fault(self, document: Document, place: Place, message: str) -> None:
@@ -134,12 +140,14 @@ class _Checker:
     def _services(self, document: Document) -> None:
         for name, service in self._entries(document, "services"):
             self._claim(document, ("services", name))
+            self._judge_texts(document, ("services", name), service)
             self._of(document).services[name] = dict(service)
 
     def _routes(self, document: Document) -> None:
         for name, given in self._entries(document, "routes"):
             self._claim(document, ("routes", name))
             before = len(self._faults)
+            self._judge_texts(document, ("routes", name), given)
             record = _with_defaults(name, given)
             segments = self._judge(document, name, record)
             text = self._params(document, name, given, record, segments)
@@ -155,7 +163,8 @@ class _Checker:
         service = record["handler"].partition(".")[0]
         known = self._of(document).services
         # An ill-formed service was told already, and is there all the same.
-        if service not in known and (id(document), ("services", service)) not in self._ill_formed:
+        told = (_namespace(document), service) in self._ill_formed_services
+        if service not in known and not told:
             allowed = ", ".join(known) or "none"
             message = f"there is no service {service}; the services are: {allowed}"
             self._fault(document, (*place, "handler"), message)
@@ -163,7 +172,18 @@ class _Checker:
             self._fault(document, (*place, "roles"), "a public route has no roles")
         for slug, status in record["statuses"].items():
             self._judge_status(document, (*place, "statuses", slug), slug, status["http"])
+        self._judge_measures(document, place, record)
         return segments
+
+    def _judge_measures(self, document: Document, place: Place, record: dict[str, Any]) -> None:
+        for name, unit in (("timeout", "seconds"), ("max_body", "bytes")):
+            if record[name] >= MOST:
+                self._fault(document, (*place, name), f"is too much: 2^53 {unit} or more")
+
+    def _judge_texts(self, document: Document, place: Place, given: dict[str, Any]) -> None:
+        for inner, text in _texts(given):
+            if "\0" in text:
+                self._fault(document, (*place, *inner), "holds a NUL, which PostgreSQL cannot keep")
 
     def _judge_path(
         self, document: Document, place: Place, name: str, record: dict[str, Any]
@@ -223,6 +243,10 @@ class _Checker:
         return self._files[name]
 
 
+def _namespace(document: Document) -> str:
+    return str(document.data.get("namespace") if isinstance(document.data, dict) else None)
+
+
 def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """A route's record with every default written out, units turned into seconds and bytes."""
     handler = given.get("handler", name)
@@ -238,13 +262,28 @@ def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
         "client_required": given.get("client_required", True),
         "sensitive_params": given.get("sensitive_params", False),
         "envelope": given.get("envelope", "plano"),
-        "statuses": given.get("statuses", {}),
+        # JSON Schema takes 404.0 for an integer too.
+        "statuses": {
+            slug: {**status, "http": int(status["http"])}
+            for slug, status in given.get("statuses", {}).items()
+        },
         "timeout": _measure(given["timeout"]) if "timeout" in given else DEFAULT_TIMEOUT,
         "max_body": int(_measure(given["max_body"])) if "max_body" in given else DEFAULT_MAX_BODY,
     }
 
 
+def _texts(given: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - JSON is any
+    """The texts of a service or a route with their places, but for the params."""
+    for name, value in given.items():
+        if name == "params":
+            continue
+        if isinstance(value, str):
+            yield (name,), value
+        elif isinstance(value, dict):
+            yield from (((name, *place), text) for place, text in _texts(value))
+
+
 def _measure(text: str) -> float:
     """`10s` in seconds, `1MiB` in bytes; the manifest's schema has checked the form."""
     number = text.rstrip("BKMims")
-    return int(number) * _UNITS[text[len(number) :]]
+    return min(float(number) * _UNITS[text[len(number) :]], MOST)

@@ -66,6 +66,9 @@ def read_file(file: Path) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ParamsError([f"is not JSON: {error.msg} ({where})"], file) from error
+    except ValueError as error:
+        # A name that no file can have.
+        raise ParamsError([f"cannot be read: {error}"], file) from error
     if not isinstance(document, dict):
         raise ParamsError(["is not a JSON object"], file)
     return document

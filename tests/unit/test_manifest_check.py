@@ -292,6 +292,36 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         "things.create: roles",
         ["a public route has no roles"],
     ),
+    (
+        "a measure with a line's end",
+        f'  things.create: {{{USUAL}, timeout: "10s\\n"}}  # <--\n',
+        "things.create: timeout",
+        ["'10s\\n'", "^[1-9][0-9]*(ms|s)$"],
+    ),
+    (
+        "a timeout that no number holds",
+        f"  things.create: {{{USUAL}, timeout: {'9' * 5000}s}}  # <--\n",
+        "things.create: timeout",
+        ["is too much: 2^53 seconds or more"],
+    ),
+    (
+        "a body that no number holds",
+        f"  things.create: {{{USUAL}, max_body: {'9' * 20}MiB}}  # <--\n",
+        "things.create: max_body",
+        ["is too much: 2^53 bytes or more"],
+    ),
+    (
+        "a NUL in a text",
+        f'  things.create: {{{USUAL}, description: "a\\0b"}}  # <--\n',
+        "things.create: description",
+        ["holds a NUL"],
+    ),
+    (
+        "a NUL in the name of a file",
+        f'  things.create: {{{FROM_A_FILE}, params: "a\\0b"}}  # <--\n',
+        "things.create: params",
+        ["cannot be read: embedded null byte"],
+    ),
 ]
 
 
@@ -488,6 +518,21 @@ def test_a_fault_of_form_does_not_hide_a_fault_of_another_route(tmp_path: Path) 
 """
     places = [fault.place for fault in told(tmp_path, START + routes)]
     assert places == ["routes: things.create", "routes: nothings.create: handler"]
+
+
+def test_a_fault_of_a_service_is_told_once_also_if_its_routes_are_elsewhere(tmp_path: Path) -> None:
+    written(tmp_path, START.replace("deployed: true", "deployed: 1") + "  {}\n", "routes/a.yaml")
+    rest = START.partition("  things:")[0].replace("services:", "services: {}\nroutes:")
+    written(tmp_path, f"{rest}  things.create: {{{USUAL}}}\n", "routes/b.yaml")
+    with pytest.raises(ManifestError) as refused:
+        check(tmp_path / "routes")
+    assert [fault.place for fault in refused.value.faults] == ["services: things: deployed"]
+
+
+def test_a_status_s_code_is_stored_as_a_whole_number(tmp_path: Path) -> None:
+    routes = f"  things.create: {{{USUAL}, statuses: {{late: {{http: 409.0, meaning: M}}}}}}\n"
+    record = checked(tmp_path, routes).routes["things.create"].record
+    assert orjson.dumps(record["statuses"]) == b'{"late":{"http":409,"meaning":"M"}}'
 
 
 def test_the_faults_of_all_files_of_a_folder_are_told_at_once(tmp_path: Path) -> None:
