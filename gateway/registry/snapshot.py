@@ -117,6 +117,7 @@ def _write(path: Path, revision: int, lines: list[bytes]) -> None:
     lines = [line + b"\n" for line in lines]
     head = {"format": FORMAT, "revision": revision, "sha256": _checksum(revision, lines)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_halves(path)
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:

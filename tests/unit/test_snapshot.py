@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,15 @@ def test_what_cannot_be_written_is_a_warning(
     asyncio.run(snapshot.save(tmp_path / "file" / "registry.snapshot", Table(1)))
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "no snapshot of the registry could be written" in record.getMessage()
+
+
+def test_halves_that_were_left_long_ago_are_removed(tmp_path: Path) -> None:
+    old, young = tmp_path / "registry.snapshot.1", tmp_path / "registry.snapshot.2"
+    old.write_text("")
+    young.write_text("")
+    os.utime(old, (0, 0))
+    asyncio.run(snapshot.save(tmp_path / "registry.snapshot", Table(1)))
+    assert {file.name for file in tmp_path.iterdir()} == {"registry.snapshot", young.name}
 
 
 def test_a_write_that_fails_leaves_the_old_snapshot_and_nothing_beside_it(
