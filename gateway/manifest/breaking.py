@@ -25,8 +25,11 @@ def breaks(change: Change) -> list[str]:
     before, after = change.before, change.after
     if before is None:
         return []
+    if not before["deployed"]:
+        # Nobody was served by it.
+        return []
     if after is None:
-        return ["is deleted"] if before["deployed"] else []
+        return ["is deleted"]
     return list(_service(before, after) if change.kind == "service" else _route(before, after))
 
 
@@ -152,6 +155,11 @@ def _inside(at: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[
             yield f"param {_below(at, name)} went away"
         else:
             yield from _schema(_below(at, name), schema, new[name])
+    # What was not named was judged as an unknown one, if it was not dropped.
+    unknown = before.get("additionalProperties")
+    for name, schema in new.items():
+        if name not in old and unknown is not None:
+            yield from _schema(_below(at, name), unknown, schema)
     if "items" in after:
         yield from _schema(_below(at, "[]"), before.get("items", {}), after["items"])
     for key in _DEFINITIONS:

@@ -333,6 +333,26 @@ def test_params_that_come_and_go_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("unknown", "named", "found"),
+    [
+        (True, {"type": "integer"}, ["param a was of any type and is integer"]),
+        ({"type": "string"}, {"type": "integer"}, ["param a was string and is integer"]),
+        ({"type": "string"}, {"type": "string"}, []),
+        (False, {"type": "integer"}, []),
+    ],
+)
+def test_a_param_that_was_taken_unnamed_is_judged_once_it_is_named(
+    unknown: Any, named: dict[str, Any], found: list[str]
+) -> None:
+    before = {"additionalProperties": unknown}
+    assert of_schema(before, {**before, "properties": {"a": named}}) == found
+
+
+def test_nobody_is_broken_by_a_change_of_what_was_not_deployed() -> None:
+    assert of_route({"deployed": False}, {"method": "PUT", "path": "/other"}) == []
+
+
 def test_the_params_themselves_are_named_so() -> None:
     assert of_schema({}, {"additionalProperties": False}) == ["params: unknown ones are refused"]
 
