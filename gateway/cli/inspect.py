@@ -72,8 +72,10 @@ def explain(
 def _plain(value: Any) -> str:  # noqa: ANN401 - text, lists and objects
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, tuple):
+        return " or ".join(map(str, value)) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={item}" for name, item in value.items()) or "none"
+        return ", ".join(f"{name}={_plain(item)}" for name, item in value.items()) or "none"
     return str(value)
 
 

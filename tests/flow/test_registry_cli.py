@@ -446,3 +446,11 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
         ("/things/later", "PUT", "session", "route-not-found: the route is not deployed"),
         ("/things/{id:int}", "GET", "session", "served"),
     ]
+
+
+def test_explain_says_roles_in_words(gateway: Gateway) -> None:
+    roles = "auth: [session], roles: {shop: [employee, liaison], other: []}"
+    put(manifest("things.create").replace("auth: [session]", roles))
+    gateway("apply")
+    _, out, _ = gateway("explain", "POST", "/api/v1/things/create")
+    assert out.splitlines()[-1] == "roles:     shop=employee or liaison, other=none"
