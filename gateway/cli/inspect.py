@@ -61,7 +61,8 @@ def explain(
     Example: `gateway explain POST /api/v1/order_stages/create`
     """
     loaded: Table = with_database(store.load)
-    found = explanation(loaded, method.upper(), path)
+    # A path with its query, as an access log has it, is meant without.
+    found = explanation(loaded, method.upper(), path.partition("?")[0])
     if as_json:
         json(found)
         return
@@ -84,6 +85,8 @@ def explanation(loaded: Table, method: str, path: str) -> dict[str, Any]:
     raw = quote(path, safe="/%:@!$&'()*+,;=~-._", errors="surrogateescape").encode()
     found = loaded.find("GET" if method == "HEAD" else method, raw)
     start = {"revision": loaded.revision, "request": f"{method} {path}"}
+    if method == "OPTIONS" and (others := loaded.methods(raw)):
+        return {**start, "answer": "the methods of this path", "methods": sorted(others)}
     if not found:
         return {**start, "answer": "route-non-existent", **_why_not(loaded, method, raw)}
     route, values = found
@@ -110,8 +113,9 @@ def _why_not(loaded: Table, method: str, raw: bytes) -> dict[str, Any]:
     segments = paths.split(raw)
     if segments is None:
         return {
-            "why": "such a path matches nothing: it has an empty segment, . or .., "
-            f"a NUL, text that is not UTF-8, or more than {paths.MAX_SEGMENTS} segments"
+            "why": "such a path matches nothing: it does not start with /, or has an empty "
+            "segment, . or .., a NUL, text that is not UTF-8, or more than "
+            f"{paths.MAX_SEGMENTS} segments"
         }
     return _where_it_ends(loaded, segments)
 

@@ -454,3 +454,26 @@ def test_explain_says_roles_in_words(gateway: Gateway) -> None:
     gateway("apply")
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create")
     assert out.splitlines()[-1] == "roles:     shop=employee or liaison, other=none"
+
+
+def test_explain_leaves_out_a_query_and_tells_of_a_path_without_its_slash(
+    gateway: Gateway,
+) -> None:
+    put(manifest("things.create", deployed="true"))
+    gateway("apply")
+    _, out, _ = gateway("explain", "POST", "/api/v1/things/create?a=1")
+    assert out.splitlines()[1:3] == [
+        "request:   POST /api/v1/things/create",
+        "answer:    served",
+    ]
+    _, out, _ = gateway("explain", "POST", "api/v1/things/create")
+    assert "does not start with /" in out
+
+
+def test_explain_knows_that_options_are_answered(gateway: Gateway) -> None:
+    put(manifest("things.create"))
+    gateway("apply")
+    _, out, _ = gateway("explain", "OPTIONS", "/api/v1/things/create")
+    assert out.splitlines()[2:] == ["answer:    the methods of this path", "methods:   POST"]
+    _, out, _ = gateway("explain", "OPTIONS", "/nothing")
+    assert "answer:    route-non-existent" in out

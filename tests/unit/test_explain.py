@@ -75,7 +75,7 @@ def test_a_request_that_is_matched_is_explained(
 
 
 NOTHING_SUCH = (
-    "such a path matches nothing: it has an empty segment, . or .., "
+    "such a path matches nothing: it does not start with /, or has an empty segment, . or .., "
     "a NUL, text that is not UTF-8, or more than 32 segments"
 )
 
@@ -95,7 +95,7 @@ RESERVED = "all below /-, /documentation, /openapi.json belongs to the gateway i
             {"why": "this path has other methods", "methods": ["GET"]},
         ),
         ("BREW", "/api/things", {"why": "no route can have the method BREW"}),
-        ("OPTIONS", "/api/things", {"why": "no route can have the method OPTIONS"}),
+        ("OPTIONS", "/nothing", {"why": "no route can have the method OPTIONS"}),
         ("GET", "/api/things/", {"why": NOTHING_SUCH}),
         ("GET", "api/things", {"why": NOTHING_SUCH}),
         ("GET", "", {"why": NOTHING_SUCH}),
