@@ -18,7 +18,7 @@ from gateway.database.pool import Connection
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
 from gateway.manifest.dump import dump
-from gateway.manifest.plan import Plan, from_file, plan, to_file
+from gateway.manifest.plan import Base, Plan, from_file, plan, to_file
 from gateway.manifest.read import Fault, ManifestError
 from gateway.registry import store
 
@@ -178,8 +178,8 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
         show_applied(console(), each)
 
 
-def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, int], bool]:
-    """What to apply: of a manifest, or of a pinned plan with the revisions it was made for."""
+def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:
+    """What to apply: of a manifest, or of a pinned plan with what it was made for."""
     if path.suffix != ".json":
         desired = check(path)
         _warn(desired)

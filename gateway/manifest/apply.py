@@ -11,7 +11,7 @@ from gateway.manifest import stored
 from gateway.manifest.bulk import batches, without_collection
 from gateway.manifest.change import Change, Key, Kind, Record
 from gateway.manifest.check import Desired
-from gateway.manifest.plan import MovedError, Plan, compare_all, neighbours, refuse_unservable
+from gateway.manifest.plan import Base, MovedError, Plan, compare_all, neighbours, refuse_unservable
 from gateway.manifest.stored import SQL, Stored, digest, with_hash, with_text
 from gateway.registry import store
 
@@ -73,7 +73,7 @@ async def apply(  # noqa: PLR0913 - each is a choice of whoever applies
         [desired],
         author,
         prune=prune,
-        bases={} if base is None else {desired.namespace: base},
+        bases={} if base is None else {desired.namespace: Base(base)},
         max_deletes=max_deletes,
         progress=progress,
     )
@@ -86,20 +86,21 @@ async def apply_all(  # noqa: PLR0913 - each is a choice of whoever applies
     author: Author,
     *,
     prune: bool = False,
-    bases: Mapping[str, int] = MappingProxyType({}),
+    bases: Mapping[str, Base] = MappingProxyType({}),
     max_deletes: int | None = None,
     progress: Progress = _no_progress,
 ) -> list[Applied]:
     """Make namespaces hold what is desired; records left out go only with `prune`.
 
-    With `bases` only if these namespaces still stand at these revisions. Raises ManifestError if
-    the whole registry could not be served then, MovedError, TooManyDeletesError; then nothing is
-    written.
+    With `bases` only if these namespaces are still what the plan was made for. Raises
+    ManifestError if the whole registry could not be served then, MovedError, TooManyDeletesError;
+    then nothing is written.
     """
     async with _changing(connection):
         registry = await stored.read(connection, [each.namespace for each in desired])
         _refuse_moved(registry, bases)
         plans = await compare_all(connection, registry, desired, prune=prune)
+        _refuse_others(plans, bases)
         for plan in plans:
             _refuse_many_deletes(registry, plan, max_deletes)
         written = {
@@ -123,12 +124,23 @@ async def _changing(connection: Connection) -> AsyncIterator[None]:
             yield
 
 
-def _refuse_moved(registry: Stored, bases: Mapping[str, int]) -> None:
+def _refuse_moved(registry: Stored, bases: Mapping[str, Base]) -> None:
     for namespace, base in bases.items():
-        if registry.base(namespace) != base:
+        if registry.base(namespace) != base.revision:
             raise MovedError(
-                f"the plan was made for revision {base} of the namespace {namespace}, "
+                f"the plan was made for revision {base.revision} of the namespace {namespace}, "
                 f"which is at {registry.base(namespace)} now: plan again"
+            )
+
+
+def _refuse_others(plans: list[Plan], bases: Mapping[str, Base]) -> None:
+    """Another database may stand at the same revision, and hold something else."""
+    for plan in plans:
+        base = bases.get(plan.namespace)
+        if base and base.changes not in {None, plan.digest}:
+            raise MovedError(
+                f"the plan was made for a registry whose namespace {plan.namespace} holds "
+                "something else: plan again"
             )
 
 

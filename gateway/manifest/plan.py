@@ -16,16 +16,24 @@ from gateway.manifest.bulk import without_collection
 from gateway.manifest.change import Change, Key, Record, Records, compare
 from gateway.manifest.check import Desired, RouteRecord
 from gateway.manifest.read import Fault, ManifestError
-from gateway.manifest.stored import Stored
+from gateway.manifest.stored import Stored, with_hash
 from gateway.registry.records import route_from, service_from
 from gateway.registry.table import ClashError
 from gateway.schema import ParamSchema, SchemaError
 
-FORMAT = 1
+FORMAT = 2
 
 
 class MovedError(Exception):
     """The registry is no longer what a pinned plan was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a plan was made for: its namespace's revision and, if it is pinned, its changes."""
+
+    revision: int
+    changes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,12 @@ class Plan:
     def deletes(self) -> int:
         """How many routes would go."""
         return sum(change.verb == "delete" and change.kind == "route" for change in self.changes)
+
+    @property
+    def digest(self) -> str:
+        """What tells its changes from others."""
+        changes = [[c.kind, c.name, with_hash(c.before), with_hash(c.after)] for c in self.changes]
+        return _digest({"changes": changes})
 
     def breaking(self) -> list[tuple[Change, list[str]]]:
         """The changes that break callers, and how."""
@@ -174,10 +188,10 @@ def _two_codes(records: dict[Key, Record]) -> Iterator[Fault]:
 
 
 def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[str, Any]:
-    """A pinned plan: what is desired, and the revisions that it was compared with."""
+    """A pinned plan: what is desired, what it was compared with, and what would change."""
     content = {
         "prune": prune,
-        "bases": {each.namespace: each.base for each in plans},
+        "bases": {each.namespace: [each.base, each.digest] for each in plans},
         "desired": [
             {
                 "namespace": each.namespace,
@@ -194,7 +208,7 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def from_file(document: Any) -> tuple[list[Desired], dict[str, int], bool]:  # noqa: ANN401
+def from_file(document: Any) -> tuple[list[Desired], dict[str, Base], bool]:  # noqa: ANN401
     """What is desired, the bases and whether to prune.
 
     Raises ValueError if it is no plan, or was edited: what is applied is what was reviewed.
@@ -213,6 +227,7 @@ def from_file(document: Any) -> tuple[list[Desired], dict[str, int], bool]:  # n
             )
             for each in document["desired"]
         ]
-        return desired, document["bases"], document["prune"]
+        bases = {namespace: Base(*base) for namespace, base in document["bases"].items()}
+        return desired, bases, document["prune"]
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("is not a plan of `gateway plan -o`") from error

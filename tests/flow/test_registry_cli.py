@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import orjson
 import pytest
-from harness import execute
+from harness import execute, on
+from manifests import wipe
 from rich.console import Console
 
 from gateway.cli import main
@@ -204,6 +205,18 @@ def test_a_pinned_plan_prunes_if_the_plan_did(gateway: Gateway) -> None:
     put(manifest("things.create"))
     assert gateway("plan", "--prune", "--output", "plan.json")[0] == 2
     assert gateway("apply", "plan.json")[1].startswith("- route things.read\n")
+
+
+def test_a_pinned_plan_of_another_database_exits_1(gateway: Gateway, registry: str) -> None:
+    put(manifest("things.create"))
+    gateway("apply")
+    assert gateway("plan", "--prune", "-o", "plan.json")[0] == 0
+    asyncio.run(on(registry, wipe))
+    put(manifest("things.create", "things.read"))
+    gateway("apply")
+    code, out, err = gateway("apply", "plan.json")
+    assert (code, out) == (1, "")
+    assert err.startswith("the plan was made for a registry whose namespace test holds something")
 
 
 def test_a_pinned_plan_whose_base_moved_exits_1(gateway: Gateway, registry: str) -> None:
