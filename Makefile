@@ -23,7 +23,7 @@ run: $(STAMP) ## From a fresh machine to a gateway that serves.
 	@$(BIN)/gateway dev
 
 test: $(STAMP) ## From a fresh machine to a test run.
-	$(BIN)/python -m pytest --numprocesses 4
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
 docs: $(STAMP) ## Make the tables of the documentation anew.
 	$(BIN)/python docs/tables.py

@@ -190,17 +190,18 @@ def report(latencies: dict[str, list[float]], changes: dict[str, list[float]]) -
         f"load average {os.getloadavg()[0]:.1f}\n"
     )
     print(f"{'changes':22}{'change s':>10}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'p99 x':>8}")
-    base = _percentile(latencies[PHASES[0]], 0.99)
+    base = percentile(latencies[PHASES[0]], 0.99)
     for name, found in latencies.items():
         took = f"{statistics.median(changes[name]):10.2f}" if changes[name] else " " * 10
-        p99 = _percentile(found, 0.99)
+        p99 = percentile(found, 0.99)
         print(
             f"{name:22}{took}{statistics.median(found):9.2f}{p99:9.2f}{max(found):9.1f}"
             f"{p99 / base:8.2f}"
         )
 
 
-def _percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], share: float) -> float:
+    """The value below which this share of them lies."""
     return sorted(values)[int(len(values) * share)]
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -87,23 +88,33 @@ class Wire:
 
 
 @contextlib.contextmanager
-def gateway(url: str, listen_url: str, folder: Path) -> Iterator[None]:
-    """The real command with its workers."""
+def gateway(
+    url: str, listen_url: str, folder: Path, workers: int = WORKERS, **settings: str
+) -> Iterator[str]:
+    """The real command with its workers, and where it listens."""
+    port = _free_port()
     environment = {
         **os.environ,
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_LISTEN_DATABASE_URL": listen_url,
         "GATEWAY_DATA_DIR": str(folder),
-        "GATEWAY_PORT": "0",
+        "GATEWAY_PORT": str(port),
         "GATEWAY_ADMIN_PORT": "0",
+        **settings,
     }
-    command = [sys.executable, "-m", "gateway", "serve", "--workers", str(WORKERS)]
+    command = [sys.executable, "-m", "gateway", "serve", "--workers", str(workers)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
-        yield
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 async def change(connection: Connection, folder: Path) -> int:
@@ -122,10 +133,10 @@ async def until_served(connection: Connection, revision: int) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-async def started(connection: Connection) -> None:
+async def started(connection: Connection, workers: int = WORKERS) -> None:
     """Wait for all workers to live and to serve."""
     while True:
-        if await connection.fetchval("select count(*) from gateway.workers") == WORKERS:
+        if await connection.fetchval("select count(*) from gateway.workers") == workers:
             break
         await asyncio.sleep(0.1)
     await until_served(connection, await store.newest(connection))
@@ -159,13 +170,20 @@ async def bare(url: str) -> list[float]:
     return found
 
 
-async def run(url: str, folder: Path) -> None:
-    """Measure and print."""
-    query = parse_qs(urlsplit(url).query)
+@contextlib.asynccontextmanager
+async def wired(url: str) -> AsyncIterator[tuple[Wire, str]]:
+    """A proxy in front of a database, and the database's address there."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
     wire = Wire(query["host"][0], query["port"][0])
     async with wire.serving() as port:
+        yield wire, f"postgresql://gateway@127.0.0.1:{port}{parts.path}"
+
+
+async def run(url: str, folder: Path) -> None:
+    """Measure and print."""
+    async with wired(url) as (wire, listen_url):
         connection = await connect(url)
-        listen_url = f"postgresql://gateway@127.0.0.1:{port}/served"
         with gateway(url, listen_url, folder / "data"):
             await started(connection)
             report("a bare NOTIFY", await bare(url))

@@ -16,9 +16,11 @@ from typing import Any, Protocol
 from starlette.applications import Starlette
 from starlette.routing import Match
 
-from gateway import paths, respond, statuses
+from gateway import addresses, paths, respond, statuses
+from gateway.addresses import Proxies
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline, Progress
+from gateway.settings import Settings
 from gateway.statuses import Fault
 from gateway.values import ClientLeftError, Reject, Request, Response
 
@@ -61,16 +63,15 @@ class Gate:
         site: Starlette,
         access: Writes,
         metrics: Metrics,
-        *,
-        cors_origins: tuple[str, ...] = (),
-        max_in_flight: int = 1000,
+        settings: Settings,
     ) -> None:
         self._pipeline = pipeline
         self._site = site
         self._access = access
         self._metrics = metrics
-        self._origins = frozenset(origin.encode() for origin in cors_origins)
-        self._max_in_flight = max_in_flight
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
+        self._max_in_flight = settings.max_in_flight
         self._in_flight = 0
 
     @property
@@ -89,13 +90,22 @@ class Gate:
         finally:
             self._in_flight -= 1
 
+    def _request(self, scope: Scope) -> Request:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        peer = scope["client"][0] if scope.get("client") else addresses.UNKNOWN
+        address = self._proxies.caller(peer, headers.get(addresses.FORWARDED, b""))
+        raw = scope["raw_path"], scope["query_string"]
+        return Request(request_id, scope["method"], *raw, headers, address)
+
     def _is_own(self, scope: Scope) -> bool:
         """Whether the site has this page; what it has not, the pipeline refuses."""
         return any(route.matches(scope)[0] is Match.FULL for route in self._site.routes)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        request = _request(scope)
+        request = self._request(scope)
         so_far = Progress()
         try:
             response = await self._answer(request, receive, so_far)
@@ -194,6 +204,7 @@ class Gate:
                 "path": request.path[:LONGEST_LOGGED_PATH].decode("latin-1"),
                 "route": name or None,
                 "caller": _caller(so_far),
+                "address": request.address,
                 "status": status,
                 "code": code,
                 "revision": so_far.table and so_far.table.revision,
@@ -205,13 +216,6 @@ class Gate:
 def _is_reserved(scope: Scope) -> bool:
     """By the raw path: `%2F` is no separator here either."""
     return paths.is_reserved(scope["raw_path"].decode("latin-1"))
-
-
-def _request(scope: Scope) -> Request:
-    headers = dict(scope["headers"])
-    given = headers.get(b"x-request-id", b"")
-    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    return Request(request_id, scope["method"], scope["raw_path"], scope["query_string"], headers)
 
 
 def _refusal(request: Request, slug: str, message: str | None = None) -> Response:

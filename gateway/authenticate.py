@@ -3,35 +3,44 @@
 from typing import Any
 
 from gateway.identity import lifetime, views
-from gateway.identity.lookup import Lookup
+from gateway.identity.guard import Guard
+from gateway.identity.lookup import Holder, Lookup
 from gateway.registry.records import Route
 from gateway.values import ANONYMOUS, Application, Caller, Match, Params, Reject, Request, Session
 
 
-class ClientRequiredError(Reject):
-    """The user has no role at all; the answer carries the session, which registering needs."""
-
-    def __init__(self, session: dict[str, Any]) -> None:
-        super().__init__("client-required")
-        self.session = session
-
-
-async def authenticate(request: Request, params: Params, match: Match, lookup: Lookup) -> Caller:
+async def authenticate(request: Request, params: Params, match: Match, guard: Guard) -> Caller:
     """Who calls, as whom.
 
     Raises Reject: missing-param (the token alone), invalid-token, session-expired,
-    client-required, session-required, invalid-param (the application alone), permission-denied.
+    client-required, session-required, invalid-param (the application alone), permission-denied,
+    rate-limit-exceeded.
     """
     route = match.route
     if not route.auth:
-        return ANONYMOUS
-    token = _token(request, params)
-    holder = await lookup.find(token)
-    if isinstance(holder, Application):
-        return await _application(token, holder, route, params, lookup)
-    if isinstance(holder, Session):
-        return await _session(token, holder, route, params, lookup)
-    raise Reject("invalid-token")
+        caller = ANONYMOUS._replace(token=request.bearer)
+    else:
+        token = _token(request, params)
+        holder = guard.lookup.remembered(token) or await _look_up(token, request, guard)
+        if isinstance(holder, Application):
+            caller = await _application(token, holder, route, params, guard.lookup)
+        else:
+            caller = await _session(token, holder, route, params, guard.lookup)
+    guard.limits.call(route, caller, request.address)
+    return caller
+
+
+async def _look_up(token: str, request: Request, guard: Guard) -> Holder:
+    """The holder of a token, for an address that does not guess. Raises Reject."""
+    is_guess = guard.lookup.is_guess(token)
+    if is_guess:
+        guard.limits.before_look_up(request.address)
+    holder = await guard.lookup.find(token)
+    if holder is None and is_guess:
+        guard.limits.was_unknown(request.address)
+    if holder is None:
+        raise Reject("invalid-token")
+    return holder
 
 
 def _token(request: Request, params: Params) -> str:
@@ -75,18 +84,28 @@ async def _session(
     lookup.used(holder)
     holder = holder._replace(last_used_at=now)
     if route.client_required and not holder.roles:
-        caller = Caller(token, holder, None, holder.application, None)
-        raise ClientRequiredError(_shown(caller, params))
+        # Who has just registered must not be refused from memory while the database can be asked.
+        holder = await _look_up_again(token, holder, lookup)
+        if not holder.roles:
+            raise Reject("client-required", extra={"session": _shown(holder, token, params)})
     slug = await _effective_slug(holder.application, route, params, lookup)
     return Caller(token, holder, None, slug, _role(holder, slug, route))
 
 
-def _shown(caller: Caller, params: Params) -> dict[str, Any]:
+async def _look_up_again(token: str, known: Session, lookup: Lookup) -> Session:
+    """The session with the roles that its user has now. Raises Reject: invalid-token."""
+    holder = await lookup.find(token)
+    if not isinstance(holder, Session):
+        raise Reject("invalid-token")
+    return holder._replace(last_used_at=known.last_used_at)
+
+
+def _shown(session: Session, token: str, params: Params) -> dict[str, Any]:
     """The session in the view that was asked for; an unknown view is not judged this early."""
     view = params.values.get("session_view")
     if not isinstance(view, str) or view not in views.SESSION_VIEWS:
         view = "default"
-    return views.session(caller, view) or {}
+    return views.session(session, token, view)
 
 
 async def _effective_slug(own: str, route: Route, params: Params, lookup: Lookup) -> str:

@@ -42,6 +42,8 @@ def configure(level: str) -> None:
     """Send all logging of the process to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
+    # After a line that cannot be written logging would print the fault itself, values and all.
+    logging.raiseExceptions = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("asyncio", "uvicorn.error", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

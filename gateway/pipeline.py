@@ -5,18 +5,18 @@ Each stage takes frozen values and makes the next, or ends the request by raisin
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from gateway import respond, statuses
 from gateway.actions import Actions
-from gateway.authenticate import ClientRequiredError, authenticate
+from gateway.authenticate import authenticate
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.work import Work
 from gateway.decode import decode
 from gateway.dispatch import dispatch
 from gateway.identity import views
-from gateway.identity.lookup import Lookup
+from gateway.identity.guard import Guard
 from gateway.match import match
 from gateway.registry.follow import Registry
 from gateway.registry.table import Table
@@ -46,18 +46,18 @@ class Progress:
 class Pipeline:
     """The stages, joined to what they need."""
 
-    def __init__(self, registry: Registry, actions: Actions, pool: Pool, lookup: Lookup) -> None:
+    def __init__(self, registry: Registry, actions: Actions, pool: Pool, guard: Guard) -> None:
         self.registry = registry
         self.actions = actions
         self.pool = pool
-        self.lookup = lookup
+        self.guard = guard
 
     async def _run(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
         so_far.table = table = await self._table(request)
         so_far.match = found = match(request, table)
         params = decode(request, found, await read_body(found.route.max_body))
         action = resolve(found, table, self.actions)
-        so_far.caller = caller = await authenticate(request, params, found, self.lookup)
+        so_far.caller = caller = await authenticate(request, params, found, self.guard)
         so_far.valid = valid = validate(params, found)
         reply = await dispatch(self._call(request, found, caller, valid), action)
         return respond.success(reply, valid, caller, found.route.envelope)
@@ -100,7 +100,8 @@ class Pipeline:
     def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
         deadline = asyncio.get_running_loop().time() + found.route.timeout
         work = Work(self.pool, deadline)
-        return Call(request.id, found.route, caller, valid.params, work, deadline)
+        given = request.id, found.route, caller, valid.params, work, deadline, request.address
+        return Call(*given, self.guard.passwords, self.guard.limits)
 
 
 def _refuse(reject: Reject, request: Request, so_far: Progress) -> Response:
@@ -115,15 +116,15 @@ def _refuse(reject: Reject, request: Request, so_far: Progress) -> Response:
     )
 
 
-def _extra(reject: Reject, so_far: Progress) -> dict[str, Any]:
-    if isinstance(reject, ClientRequiredError):
-        return {"session": reject.session}
-    if so_far.caller and so_far.valid:
-        return views.shown(so_far.caller, so_far.valid.session_view, so_far.valid.application_view)
-    return {}
+def _extra(reject: Reject, so_far: Progress) -> Mapping[str, Any]:
+    if reject.extra or not (so_far.caller and so_far.valid):
+        return reject.extra
+    return views.shown(so_far.caller, so_far.valid.session_view, so_far.valid.application_view)
 
 
 def _without_values(error: Exception, so_far: Progress) -> str:
-    """What to log of a fault; its text may quote params, so a sensitive route logs none."""
-    sensitive = so_far.match and so_far.match.route.sensitive_params
-    return type(error).__name__ if sensitive else repr(error)
+    """What to log of a fault; its text may quote params, of which some are secret."""
+    route = so_far.match and so_far.match.route
+    if route and (route.sensitive_params or route.params.has_secrets):
+        return type(error).__name__
+    return repr(error).replace((so_far.caller and so_far.caller.token) or "\0", "…")

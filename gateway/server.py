@@ -70,6 +70,10 @@ def listen(host: str, port: int, variable: str = "GATEWAY_PORT") -> socket.socke
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+    except socket.gaierror as error:
+        listener.close()
+        message = f"{host} is no address to listen on: {error.strerror}"
+        raise ServeError(message) from error
     except OSError as error:
         listener.close()
         message = f"cannot listen on {host}:{port}: {error.strerror}; {variable} chooses another"

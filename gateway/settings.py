@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.addresses import Network
 
 
 class SettingError(ValueError):
@@ -63,6 +67,28 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(map(ip_network, _names(text)))
+    except ValueError as error:
+        message = f"must be addresses or networks such as 10.0.0.0/8: {error}"
+        raise ValueError(message) from error
+
+
+def _database(text: str) -> str:
+    message = "must be postgresql://user:password@host:port/name"
+    try:
+        parts = urlsplit(text)
+        known = not text or parts.scheme in {"postgresql", "postgres"}
+        _ = parts.port
+    except ValueError:
+        known = False
+    if not known:
+        # Not what is wrong with it, which may quote the password.
+        raise ValueError(message)
+    return text
+
+
 def _level(text: str) -> str:
     levels = ("debug", "info", "warning", "error")
     if text not in levels:
@@ -86,6 +112,7 @@ SETTINGS = (
         "",
         "PostgreSQL as `postgresql://user:password@host:port/name`; "
         "empty: `gateway dev` starts an embedded server, every other command refuses.",
+        _database,
         secret=True,
     ),
     Setting(
@@ -93,6 +120,7 @@ SETTINGS = (
         "",
         "PostgreSQL for LISTEN, which does not pass a transaction pooler; "
         "empty: the same as `GATEWAY_DATABASE_URL`.",
+        _database,
         secret=True,
     ),
     Setting(
@@ -122,6 +150,15 @@ SETTINGS = (
         "Seconds between not being ready and not accepting connections, after SIGTERM.",
         _seconds,
     ),
+    Setting(
+        "trusted_proxies",
+        "",
+        "Networks, separated by commas, whose `X-Forwarded-For` is believed.",
+        _networks,
+    ),
+    Setting("account_guesses", "10", "Wrong passwords for one account in 15 minutes.", _positive),
+    Setting("address_guesses", "100", "Wrong passwords from one address in 15 minutes.", _positive),
+    Setting("unknown_callers", "100", "Unknown tokens from one address in a minute.", _positive),
     Setting("log_level", "info", "Least severity that is logged.", _level),
 )
 
@@ -142,6 +179,10 @@ class Settings:
     cors_origins: tuple[str, ...]
     max_in_flight: int
     drain_delay: float
+    trusted_proxies: tuple[Network, ...]
+    account_guesses: int
+    address_guesses: int
+    unknown_callers: int
     log_level: str
 
     @classmethod
@@ -178,5 +219,5 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
 
 def shown(setting: Setting, value: object) -> str:
     """A setting's value for people: secrets are masked."""
-    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return "********" if setting.secret and text else text

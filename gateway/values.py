@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from gateway.database.work import Work
+    from gateway.identity.limits import Limits
+    from gateway.identity.passwords import Passwords
     from gateway.registry.records import Route
+
+_EMPTY: Mapping[str, Any] = {}
 
 Error = Mapping[str, str]
 """One entry of an answer's `errors`: `attr`, a dotted param name, and `message`."""
@@ -19,7 +23,8 @@ class Reject(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """End the request with a documented status.
 
     `slug` is one of the common statuses or one that the route lists as its own; any other
-    becomes `application-crash`. `errors` are entries made with `Reject.error`.
+    becomes `application-crash`. `errors` are entries made with `Reject.error`; `extra` is what
+    else the answer has, such as the session beside `client-required`.
     """
 
     def __init__(
@@ -30,6 +35,7 @@ class Reject(Exception):  # noqa: N818 - a refusal is an answer, not an error
         errors: Sequence[Error] = (),
         retry_after: int | None = None,
         ignored: Sequence[str] = (),
+        extra: Mapping[str, Any] = _EMPTY,
     ) -> None:
         super().__init__(slug)
         self.slug = slug
@@ -37,6 +43,7 @@ class Reject(Exception):  # noqa: N818 - a refusal is an answer, not an error
         self.errors = errors
         self.retry_after = retry_after
         self.ignored = ignored
+        self.extra = extra
 
     @staticmethod
     def error(attr: str, message: str) -> Error:
@@ -48,6 +55,13 @@ class ClientLeftError(Exception):
     """The connection closed before the body was complete: there is nobody to answer."""
 
 
+class Rate(NamedTuple):
+    """At most so many calls in so many seconds."""
+
+    calls: int
+    seconds: int
+
+
 class Request(NamedTuple):
     """What arrived, before anything is known of it. `path` and `query` are raw bytes."""
 
@@ -56,6 +70,7 @@ class Request(NamedTuple):
     path: bytes
     query: bytes
     headers: Mapping[bytes, bytes]
+    address: str
 
     @property
     def bearer(self) -> str | None:
@@ -114,6 +129,7 @@ class Application(NamedTuple):
 class Caller(NamedTuple):
     """Who calls: a session, an application, or (on a public route) neither.
 
+    On a public route `token` is what came as `Authorization: Bearer`, of which nothing is known.
     `application_slug` is the effective application and `role` the role used for it.
     """
 
@@ -142,7 +158,11 @@ class Valid(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What a service's action is given."""
+    """What a service's action is given.
+
+    `deadline` is until when the answer must be ready, in seconds of the event loop's clock;
+    `address` is the caller's.
+    """
 
     request_id: str
     route: "Route"
@@ -150,7 +170,9 @@ class Call(NamedTuple):
     params: dict[str, Any]
     db: "Work"
     deadline: float
-    """Until when the answer must be ready, in seconds of the event loop's clock."""
+    address: str
+    passwords: "Passwords"
+    limits: "Limits"
 
 
 class Reply(NamedTuple):

@@ -10,9 +10,14 @@ from gateway import site
 from gateway.actions import Actions
 from gateway.admin import Admin
 from gateway.app import Gate
+from gateway.database.listen import listen
 from gateway.database.pool import Pool
 from gateway.database.watch import Watch
-from gateway.identity.lookup import Lookup
+from gateway.identity.counts import Counts
+from gateway.identity.guard import Guard
+from gateway.identity.limits import Limits
+from gateway.identity.lookup import CHANNEL, Lookup
+from gateway.identity.passwords import Passwords
 from gateway.log import AccessLog
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
@@ -37,23 +42,23 @@ class Worker:
         self, settings: Settings, actions: Actions | None = None, *, place: int | None = None
     ) -> None:
         snapshot = Path(settings.data_dir) / SNAPSHOT
+        self._listen_to = settings.listen_database_url
         self.registry = Registry(settings.listen_database_url, snapshot)
         self.pool = Pool(settings.database_url, settings.database_connections)
         # Of its own: a service that holds every connection must not keep callers from signing in.
         self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
         self.watch = Watch(settings.database_url, self.pool, self.lookup_pool)
-        self.lookup = Lookup(self.lookup_pool)
+        self.guard = _guard(settings, self.lookup_pool)
         self.access = AccessLog()
         self.metrics = Metrics(place)
         self.health = site.Health(self.registry, self.pool)
-        self.pipeline = Pipeline(self.registry, actions or Actions.load(), self.pool, self.lookup)
+        self.pipeline = Pipeline(self.registry, actions or Actions.load(), self.pool, self.guard)
         self.app = Gate(
             self.pipeline,
             site.make(self.health, lambda _: self.running()),
             self.access,
             self.metrics,
-            cors_origins=settings.cors_origins,
-            max_in_flight=settings.max_in_flight,
+            settings,
         )
         self.admin = Admin(self.app, self.health, self.metrics)
 
@@ -66,7 +71,9 @@ class Worker:
         works = (
             self.registry.follow,
             self.registry.keep_snapshot,
-            self.lookup.write_behind,
+            self._hear_of_identity,
+            self.guard.lookup.write_behind,
+            self.guard.limits.counts.write_behind,
             self.access.write_behind,
             self.admin.write_behind,
         )
@@ -83,13 +90,30 @@ class Worker:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await asyncio.gather(self.pool.close(), self.lookup_pool.close())
+            self.guard.passwords.close()
+
+    async def _hear_of_identity(self) -> None:
+        lookup = self.guard.lookup
+        await listen(self._listen_to, CHANNEL, lookup.hear, lookup.listen_anew)
+
+
+def _guard(settings: Settings, pool: Pool) -> Guard:
+    most = {
+        "account": settings.account_guesses,
+        "address": settings.address_guesses,
+        "tokens": settings.unknown_callers,
+    }
+    return Guard(Lookup(pool), Limits(Counts(pool), most), Passwords())
 
 
 async def _for_good(work: Callable[[], Awaitable[None]]) -> None:
     """Do some work until it is cancelled; a fault, which nobody awaits, is told and outlived."""
-    while True:
+    task = asyncio.current_task()
+    # A fault of its last act, when it is cancelled already, is no reason to begin anew.
+    while task and not task.cancelling():
         try:
-            return await work()
+            await work()
+            break
         except Exception:  # noqa: BLE001 - a worker whose task has died is stale for good
             _log.exception("%s has failed and begins anew", work.__qualname__)
         await asyncio.sleep(BEGIN_ANEW_AFTER)

@@ -126,6 +126,9 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
         "statuses": st.just(
             {slug: {"http": _code(slug), "meaning": m} for slug, m in statuses.items()}
         ),
+        "rate_limit": st.builds(
+            "{}/{}".format, st.integers(1, 10**8), st.sampled_from(["second", "minute", "hour"])
+        ),
         "timeout": st.builds("{}{}".format, st.integers(1, 10**6), st.sampled_from(["s", "ms"])),
         "max_body": st.builds(
             "{}{}".format, st.integers(1, 999), st.sampled_from(["B", "KiB", "MiB"])

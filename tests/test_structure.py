@@ -12,7 +12,8 @@ import gateway
 
 STAGES = {"match", "decode", "resolve", "authenticate", "validate", "dispatch", "respond"}
 ROWS = [
-    {"statuses", "settings", "paths", "log", "edge"},
+    {"statuses", "addresses", "paths", "log", "edge"},
+    {"settings"},
     {"values", "metrics"},
     {"database"},
     {"schema", "embedded"},

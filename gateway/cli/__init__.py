@@ -6,7 +6,7 @@ import sys
 import asyncpg
 import typer
 
-from gateway.cli import history, inspect, operate, registry
+from gateway.cli import history, inspect, operate, registry, tokens
 from gateway.cli.output import complain
 from gateway.cli.registry import Changes, LateError, OutputError
 from gateway.database.migrate import MigrationError
@@ -31,6 +31,7 @@ operate.add_to(app)
 registry.add_to(app)
 history.add_to(app)
 inspect.add_to(app)
+tokens.add_to(app)
 
 KNOWN = (
     EmbeddedError,

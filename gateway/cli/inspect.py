@@ -1,11 +1,13 @@
 """Verbs that say what is served and why: routes, explain."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from gateway import paths
+from gateway.actions import Actions
 from gateway.cli.operate import Json, with_database
 from gateway.cli.output import json, say, table
 from gateway.registry import store
@@ -28,25 +30,29 @@ def list_routes(*, as_json: Json = False) -> None:
     Example: `gateway routes`
     """
     loaded: Table = with_database(store.load)
+    here = frozenset(Actions.load().names())
     rows = [
         (
             route.method,
             route.path,
             route.name,
             ", ".join(sorted(route.auth)) or "public",
-            _state(loaded, route),
+            _state(loaded, route, here),
         )
         for route in sorted(loaded.routes.values(), key=lambda route: (route.path, route.method))
     ]
     table(("method", "path", "route", "auth", "state"), rows, as_json=as_json)
 
 
-def _state(loaded: Table, route: Route) -> str:
+def _state(loaded: Table, route: Route, here: Collection[str] | None) -> str:
+    """How the route answers; `here` names the actions with code where this runs, if it matters."""
     service = loaded.services.get(route.service)
     if not route.deployed:
         return "route-not-found: the route is not deployed"
     if not (service and service.deployed):
         return f"service-not-found: the service {route.service} is not deployed"
+    if here is not None and route.handler not in here:
+        return f"service-not-found: no code here for {route.handler}"
     return "served"
 
 
@@ -62,7 +68,8 @@ def explain(
     """
     loaded: Table = with_database(store.load)
     # A path with its query, as an access log has it, is meant without.
-    found = explanation(loaded, method.upper(), path.partition("?")[0])
+    here = frozenset(Actions.load().names())
+    found = explanation(loaded, method.upper(), path.partition("?")[0], here)
     if as_json:
         json(found)
         return
@@ -80,7 +87,9 @@ def _plain(value: Any) -> str:  # noqa: ANN401 - text, lists and objects
     return str(value)
 
 
-def explanation(loaded: Table, method: str, path: str) -> dict[str, Any]:
+def explanation(
+    loaded: Table, method: str, path: str, here: Collection[str] | None = None
+) -> dict[str, Any]:
     """What becomes of a request at the stages match and resolve, and why."""
     raw = quote(path, safe="/%:@!$&'()*+,;=~-._", errors="surrogateescape").encode()
     found = loaded.find("GET" if method == "HEAD" else method, raw)
@@ -92,7 +101,7 @@ def explanation(loaded: Table, method: str, path: str) -> dict[str, Any]:
     route, values = found
     return {
         **start,
-        "answer": _state(loaded, route),
+        "answer": _state(loaded, route, here),
         "route": route.name,
         "pattern": route.path,
         "params": values,

@@ -13,12 +13,9 @@ from gateway.cli.environment import environment_file
 from gateway.cli.output import complain, say, table
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection, UnavailableError, connect, guarded
-from gateway.identity import issue
 from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-tokens = typer.Typer(name="token", help="Make tokens.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,8 +25,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("migrate")(run_migrations)
     app.command("statuses")(list_statuses)
     app.command("config")(config)
-    tokens.command("create")(create_token)
-    app.add_typer(tokens)
 
 
 def settings(**changes: Any) -> Settings:  # noqa: ANN401 - values of options
@@ -135,29 +130,6 @@ def config(
         (s.variable, shown(s, getattr(loaded, s.name)), s.default, s.sentence) for s in SETTINGS
     ]
     table(("setting", "value", "default", "meaning"), rows, as_json=as_json)
-
-
-def create_token(
-    application: Annotated[str, typer.Option(help="Slug of the application.")],
-    routes: Annotated[
-        str, typer.Option(help="Routes it may call, by commas: names, `service.*`, or `*`.")
-    ] = "",
-    user: Annotated[str, typer.Option(help="E-mail of a user: makes a session instead.")] = "",
-    note: Annotated[str, typer.Option(help="What the token is for.")] = "",
-) -> None:
-    """Make a token and print it; it is stored nowhere and cannot be shown again.
-
-    Example: `gateway token create --application planoorder --routes 'order_stages.*'`
-    """
-    if user and (routes or note):
-        raise SettingError("a session has neither --routes nor --note: leave out --user or these")
-
-    async def work(connection: Connection) -> str:
-        if user:
-            return await issue.session(connection, user, application)
-        return await issue.application_token(connection, application, routes, note)
-
-    say(with_database(work))
 
 
 def with_database(work: Any) -> Any:  # noqa: ANN401 - whatever the work answers

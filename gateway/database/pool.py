@@ -18,7 +18,7 @@ import orjson
 PATIENCE = 10.0
 """Seconds in which a command gets its connection: no caller waits for it."""
 
-CONNECT_WITHIN = 1.0
+CONNECT_WITHIN = 2.0
 """Seconds in which a request gets one: few, since a server that is frozen refuses nothing."""
 
 CLOSE_WITHIN = 1.0
@@ -46,6 +46,15 @@ SERVER_GONE = (
 
 LOST = (OSError, TimeoutError, *SERVER_GONE)
 """The same with what the network says, where nothing else is in the way."""
+
+
+FAULTS = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""Whatever asking the database may end with, but for rows."""
 
 
 class UnavailableError(Exception):

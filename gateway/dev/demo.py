@@ -7,10 +7,12 @@ from gateway.database.migrate import package_folder
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.identity import tokens
+from gateway.identity.passwords import Passwords
 
 _SQL = load_queries(__file__)
 
 APPLICATION = "planoorder"
+PASSWORD = "demo-password"  # noqa: S105 - everybody shall know it
 _NO_AGE = timedelta(0)
 _SESSIONS = {
     "employee": ("employee@example.com", _NO_AGE),
@@ -32,6 +34,7 @@ async def fill(connection: Connection, known: Mapping[str, str]) -> dict[str, st
             await connection.execute(_SQL["people"])
             for text in files():
                 await connection.execute(text)
+        await connection.execute(_SQL["passwords"], await Passwords().hash(PASSWORD))
         return await _tokens(connection, known)
 
 

@@ -4,8 +4,10 @@ select not exists (select from users) as fresh;
 
 -- name: people
 -- The demo's applications, users, and the records that give them roles.
-insert into applications (id, slug, name) values
-    (1, 'planoauth', 'PlanoAuth'), (2, 'planoorder', 'PlanoOrder'), (3, 'planox2', 'PlanoX2');
+insert into applications (id, slug, name, roles) values
+    (1, 'planoauth', 'PlanoAuth', null),
+    (2, 'planoorder', 'PlanoOrder', null),
+    (3, 'planox2', 'PlanoX2', '{employee,liaison}');
 insert into users (id, email, first_name, last_name, permissions) values
     (1, 'employee@example.com', 'Ada', 'Fields', '{ops}'),
     (2, 'client@example.com', 'Ben', 'Stone', '{}'),
@@ -32,3 +34,7 @@ from users u, applications a
 where u.email = $1 and a.slug = $2
 on conflict (token_hash) do update
 set created_at = excluded.created_at, last_used_at = excluded.last_used_at, revoked_at = null;
+
+-- name: passwords
+-- The demo users' password, for those that have none.
+update users set password_hash = $1 where id between 1 and 4 and password_hash is null;

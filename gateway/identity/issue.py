@@ -1,8 +1,10 @@
-"""Make tokens for applications and for users, as ops do by command."""
+"""Make tokens for applications and for users, and end them, as ops do by command."""
 
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+
+from asyncpg import Record
 
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
@@ -10,10 +12,11 @@ from gateway.identity import tokens
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _ROUTE = re.compile(r"\*|[a-z][a-z0-9_]*\.(?:\*|[a-z][a-z0-9_]*)", re.ASCII)
+_LARGEST_ID = 2**63 - 1
 
 
 class IssueError(Exception):
-    """The token cannot be made; the text says why."""
+    """A token cannot be made or ended; the text says why."""
 
 
 async def application_token(
@@ -44,3 +47,36 @@ async def session(connection: Connection, email: str, application: str) -> str:
         message = f"there is no user {email!r} or no application {application!r}"
         raise IssueError(message)
     return token
+
+
+async def application_tokens(connection: Connection, application: str | None) -> list[Record]:
+    """The tokens of one application or of all, without the tokens. Raises IssueError."""
+    found: list[Record] = await connection.fetch(_SQL["application_tokens"], application)
+    if (
+        application is not None
+        and not found
+        and not await connection.fetchval(_SQL["application_exists"], application)
+    ):
+        raise IssueError(f"there is no application {application!r}")
+    return found
+
+
+async def revoke(connection: Connection, token_id: int) -> str:
+    """Revoke an application's token, and answer whose it was. Raises IssueError."""
+    row = None
+    if 0 < token_id <= _LARGEST_ID:
+        row = await connection.fetchrow(_SQL["revoke_application_token"], token_id)
+    if row is None:
+        raise IssueError(f"there is no token {token_id}: see `gateway token list`")
+    application: str = row["application"]
+    if not row["revoked_now"]:
+        raise IssueError(f"token {token_id} of {application} was revoked already")
+    return application
+
+
+async def end_sessions(connection: Connection, email: str) -> int:
+    """End all sessions of a user, and answer how many. Raises IssueError."""
+    ended: int | None = await connection.fetchval(_SQL["end_sessions"], email)
+    if ended is None:
+        raise IssueError(f"there is no user {email!r}")
+    return ended

@@ -1,7 +1,6 @@
 """Who a token belongs to: asked of PostgreSQL, remembered for a few seconds in the worker."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -10,9 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncpg
-
-from gateway.database.pool import Pool, UnavailableError
+from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.database.work import Work
 from gateway.identity import tokens
@@ -28,11 +25,16 @@ GRACE = 60.0
 """Seconds for which it is taken while the database cannot be asked."""
 
 MOST_REMEMBERED = 100_000
+MOST_UNKNOWN = 10_000
 LOOKUP_DEADLINE = 2.0
 FLUSH_EVERY = 1.0
 
 Holder = Session | Application
 T = TypeVar("T")
+
+
+CHANNEL = "gateway_identity"
+EVERYBODY = "all"
 
 
 class _Known:
@@ -43,6 +45,13 @@ class _Known:
     def __init__(self, holder: Holder, confirmed: float) -> None:
         self.holder = holder
         self.confirmed = confirmed
+
+
+def _about(holder: Holder) -> tuple[str, ...]:
+    """What a notice may name that changes this holder."""
+    if isinstance(holder, Session):
+        return f"session:{holder.id}", f"user:{holder.user_id}"
+    return (f"token:{holder.token_id}",)
 
 
 class Lookup:
@@ -62,26 +71,66 @@ class Lookup:
         self._pool = pool
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._digests: dict[str, set[bytes]] = {}
         self._asking: dict[bytes, asyncio.Task[Holder | None]] = {}
+        self._heard_meanwhile: dict[bytes, set[str]] = {}
+        self._listening_since = -GRACE
         self._slugs: dict[str, float] = {}
         self._used: dict[int, datetime] = {}
         self._behind = False
-        self._written: deque[dict[int, datetime]] = deque(maxlen=int(FRESH / FLUSH_EVERY) + 2)
+        self._written: deque[dict[int, datetime]] = deque(maxlen=int(GRACE / FLUSH_EVERY) + 2)
+
+    def remembered(self, token: str) -> Holder | None:
+        """The holder of a token that was confirmed moments ago."""
+        known = self._known.get(tokens.digest(token))
+        return known.holder if known and self._is_fresh(known.confirmed) else None
+
+    def is_guess(self, token: str) -> bool:
+        """Whether this may be a guess: a token, by its form, of which nothing is known yet.
+
+        An app that goes on with a token that was revoked, or with none, does not guess.
+        """
+        digest = tokens.digest(token)
+        seen = digest in self._known or digest in self._unknown
+        return tokens.is_token(token) and not seen
 
     async def find(self, token: str) -> Holder | None:
-        """The holder of a token, or None if there is none. Raises UnavailableError."""
+        """The holder of a token, as the database says; None if there is none.
+
+        Without the database it is who the database named in the last 60 s. Raises
+        UnavailableError.
+        """
         if not tokens.is_token(token):
             return None
         digest = tokens.digest(token)
-        known = self._known.get(digest)
-        if known and self._clock() - known.confirmed < FRESH:
-            return known.holder
+        if self._is_fresh(self._unknown.get(digest, -GRACE)):
+            return None
         try:
             return await self._ask_once(token, digest)
         except UnavailableError:
+            known = self._known.get(digest)
             if known and self._clock() - known.confirmed < GRACE:
                 return known.holder
             raise
+
+    def hear(self, notice: str) -> None:
+        """Forget whom a notice is about; what is on its way may be older than the notice."""
+        for heard in self._heard_meanwhile.values():
+            heard.add(notice)
+        if notice.startswith(EVERYBODY):
+            self.listen_anew()
+        for digest in [*self._digests.get(notice, ())]:
+            self._forget(digest)
+
+    def listen_anew(self) -> None:
+        """Notices may have been missed: whoever is remembered is asked for again."""
+        self._listening_since = self._clock()
+        for heard in self._heard_meanwhile.values():
+            heard.add(EVERYBODY)
+
+    def _is_fresh(self, confirmed: float) -> bool:
+        return self._clock() - confirmed < FRESH and confirmed > self._listening_since
 
     def used(self, session: Session) -> None:
         """Note that a session was used now; it is written behind."""
@@ -137,7 +186,7 @@ class Lookup:
             # The worker stops, and flushes once more.
             self._used = used | self._used
             raise
-        except (UnavailableError, asyncpg.PostgresError) as error:
+        except (UnavailableError, *FAULTS) as error:
             self._used = used | self._used
             self._fall_behind(error)
 
@@ -166,10 +215,15 @@ class Lookup:
     async def _ask(self, token: str, digest: bytes) -> Holder | None:
         asked = self._clock()
         look = self._session if _is_session(token) else self._application
-        holder = await self._in_time(look(digest))
+        heard = self._heard_meanwhile[digest] = set()
+        try:
+            holder = await self._in_time(look(digest))
+        finally:
+            del self._heard_meanwhile[digest]
+        self._forget(digest)
         if holder is None:
-            self._known.pop(digest, None)
-        else:
+            self._remember_unknown(digest, asked)
+        elif heard.isdisjoint((*_about(holder), EVERYBODY)):
             self._remember(digest, _Known(holder, asked))
         return holder
 
@@ -180,14 +234,31 @@ class Lookup:
                 return await asking
         except TimeoutError as error:
             raise UnavailableError("the look-up of a token took too long") from error
+        except FAULTS as error:
+            what = type(error).__name__
+            raise UnavailableError(f"a token cannot be looked up: {what}") from error
 
     def _remember(self, digest: bytes, known: _Known) -> None:
-        """Replace, and forget the oldest when there are too many."""
-        self._known.pop(digest, None)
+        """And forget the oldest when there are too many."""
         self._known[digest] = known
+        for key in _about(known.holder):
+            self._digests.setdefault(key, set()).add(digest)
         if len(self._known) > MOST_REMEMBERED:
-            with contextlib.suppress(StopIteration):
-                del self._known[next(iter(self._known))]
+            self._forget(next(iter(self._known)))
+
+    def _remember_unknown(self, digest: bytes, asked: float) -> None:
+        self._unknown.pop(digest, None)
+        self._unknown[digest] = asked
+        if len(self._unknown) > MOST_UNKNOWN:
+            del self._unknown[next(iter(self._unknown))]
+
+    def _forget(self, digest: bytes) -> None:
+        self._unknown.pop(digest, None)
+        known = self._known.pop(digest, None)
+        for key in _about(known.holder) if known else ():
+            self._digests[key].discard(digest)
+            if not self._digests[key]:
+                del self._digests[key]
 
     async def _application(self, digest: bytes) -> Application | None:
         row = await self._work().fetchrow(_SQL["application_by_token"], digest)

@@ -7,17 +7,10 @@ where t.token_hash = $1 and t.revoked_at is null;
 
 -- name: session_by_token
 -- The session of a live token, with its user and the roles that the user's records grant.
-select s.id, s.user_id, u.first_name, u.last_name, u.email, a.slug as application,
-       array_remove(array[
-           case when exists (select from clients where user_id = u.id) then 'client' end,
-           case when exists (select from employees where user_id = u.id) then 'employee' end,
-           case when exists (select from liaisons where user_id = u.id) then 'liaison' end
-       ], null) as roles,
-       u.permissions, u.remember_me, s.created_at, s.last_used_at, s.address
-from sessions s
-join users u on u.id = s.user_id
-join applications a on a.id = s.application_id
-where s.token_hash = $1 and s.revoked_at is null;
+select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
+       created_at, last_used_at, address
+from gateway.live_sessions
+where token_hash = $1;
 
 -- name: application_exists
 -- Whether ops have added an application of this slug.
@@ -43,3 +36,35 @@ select u.id, a.id, $3, $4, $4
 from users u, applications a
 where lower(u.email) = lower($1) and a.slug = $2
 returning id;
+
+-- name: application_tokens
+-- The tokens of an application, or of all, in the order they were made; no hash.
+select t.id, a.slug as application, t.routes, t.note, t.created_at, t.revoked_at,
+       case when t.revoked_at is null then 'active' else 'revoked' end as state
+from application_tokens t
+join applications a on a.id = t.application_id
+where $1::text is null or a.slug = $1
+order by t.id;
+
+-- name: revoke_application_token
+-- End a token; answers whose it is, and whether it ended now or had ended before.
+with ended as (
+    update application_tokens set revoked_at = now()
+    where id = $1 and revoked_at is null
+    returning id
+)
+select a.slug as application, exists (select from ended) as revoked_now
+from application_tokens t
+join applications a on a.id = t.application_id
+where t.id = $1;
+
+-- name: end_sessions
+-- End a user's sessions, by e-mail address; answers how many, no row if there is no such user.
+with found as (
+    select id from users where lower(email) = lower($1)
+), ended as (
+    update sessions set revoked_at = now()
+    where user_id = (select id from found) and revoked_at is null
+    returning id
+)
+select (select count(*) from ended) as ended from found;

@@ -22,33 +22,30 @@ PARAMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """The params that choose a view, and the views there are."""
 
-_MADE: Mapping[str, Callable[[Caller, Session], Any]] = {
-    "token": lambda caller, _: caller.token,
-    "expires_at": lambda _, session: lifetime.ends_at(session),
+_MADE: Mapping[str, Callable[[Session, str], Any]] = {
+    "token": lambda _, token: token,
+    "expires_at": lambda session, _: lifetime.ends_at(session),
 }
 
 
-def session(caller: Caller, view: str = "default") -> dict[str, Any] | None:
-    """The caller's session in this view, or None where the caller has none."""
-    found = caller.session
-    if found is None:
-        return None
+def session(found: Session, token: str, view: str = "default") -> dict[str, Any]:
+    """A session in this view, with its token as it was presented or just issued."""
     return {
-        name: _MADE[name](caller, found) if name in _MADE else getattr(found, name)
+        name: _MADE[name](found, token) if name in _MADE else getattr(found, name)
         for name in SESSION_VIEWS[view]
     }
 
 
-def application(caller: Caller, view: str = "default") -> dict[str, Any] | None:
-    """The caller's application in this view, or None where the token belongs to a session."""
-    found: Application | None = caller.application
-    return found and {name: getattr(found, name) for name in APPLICATION_VIEWS[view]}
+def application(found: Application, view: str = "default") -> dict[str, Any]:
+    """An application in this view."""
+    return {name: getattr(found, name) for name in APPLICATION_VIEWS[view]}
 
 
 def shown(caller: Caller, session_view: str | None, application_view: str | None) -> dict[str, Any]:
     """What a caller sees of itself: the views it asked for, of what its token has."""
-    parts = {
-        "session": session_view and session(caller, session_view),
-        "application": application_view and application(caller, application_view),
-    }
-    return {name: part for name, part in parts.items() if part}
+    parts: dict[str, Any] = {}
+    if session_view and caller.session and caller.token:
+        parts["session"] = session(caller.session, caller.token, session_view)
+    if application_view and caller.application:
+        parts["application"] = application(caller.application, application_view)
+    return parts

@@ -47,7 +47,16 @@ def _route(before: Record, after: Record) -> Iterator[str]:
     yield from _statuses(before["statuses"], after["statuses"])
     if after["max_body"] < before["max_body"]:
         yield f"max_body was {before['max_body']} and is {after['max_body']}"
+    if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):
+        yield f"rate_limit is {after['rate_limit'][0]} calls in {after['rate_limit'][1]} s"
     yield from _schema("", orjson.loads(before["params"]), orjson.loads(after["params"]))
+
+
+def _is_stricter(before: list[int] | None, after: list[int] | None) -> bool:
+    """Whether fewer calls may come in some time: each of the limits allows as many as it says."""
+    if before is None or after is None:
+        return after is not None
+    return after[0] < before[0] or after[0] * before[1] < before[0] * after[1]
 
 
 def _auth(before: Record, after: Record) -> Iterator[str]:

@@ -18,6 +18,10 @@ MOST = 2.0**53
 """Seconds or bytes: whole numbers beyond are not the same everywhere."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
+PERIODS = {1: "second", 60: "minute", 3600: "hour"}
+"""Of a rate limit, by their seconds."""
+
+_SECONDS = {name: seconds for seconds, name in PERIODS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,7 @@ def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
         "client_required": given.get("client_required", True),
         "sensitive_params": given.get("sensitive_params", False),
         "envelope": given.get("envelope", "plano"),
+        "rate_limit": _rate(given["rate_limit"]) if "rate_limit" in given else None,
         # JSON Schema takes 404.0 for an integer too.
         "statuses": {
             slug: {**status, "http": int(status["http"])}
@@ -270,6 +275,12 @@ def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
         "timeout": _measure(given["timeout"]) if "timeout" in given else DEFAULT_TIMEOUT,
         "max_body": int(_measure(given["max_body"])) if "max_body" in given else DEFAULT_MAX_BODY,
     }
+
+
+def _rate(text: str) -> list[int]:
+    """`50/minute` as calls and seconds."""
+    calls, _, unit = text.partition("/")
+    return [int(calls), _SECONDS[unit]]
 
 
 def _texts(given: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - JSON is any

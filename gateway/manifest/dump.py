@@ -8,6 +8,7 @@ import yaml
 from gateway.database.pool import Connection
 from gateway.manifest import stored
 from gateway.manifest.change import Record, Records
+from gateway.manifest.check import PERIODS
 from gateway.manifest.read import RESOLVERS
 from gateway.manifest.stored import Stored
 
@@ -58,6 +59,10 @@ def _document(namespace: str, records: Records) -> dict[str, Any]:
     }
 
 
+def _rate(calls: int, seconds: int) -> str:
+    return f"{calls}/{PERIODS[seconds]}"
+
+
 def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: entries[name] for name in sorted(entries)}
 
@@ -67,6 +72,7 @@ def _route(record: Record) -> dict[str, Any]:
     route = {
         **record,
         "auth": record["auth"] or "public",
+        "rate_limit": _rate(*limit) if (limit := record.get("rate_limit")) else None,
         "timeout": f"{round(record['timeout'] * 1000)}ms",
         "max_body": f"{record['max_body']}B",
         "params": orjson.loads(record["params"]),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from gateway import paths, statuses
 from gateway.schema import ParamSchema
 from gateway.statuses import Status
+from gateway.values import Rate
 
 N = TypeVar("N", int, float)
 
@@ -33,8 +34,9 @@ class Route:
 
     `handler` is the action that does the work, as `service.action`. `path_params` names the params
     of the path in its order. `timeout` is in seconds, `max_body` in bytes. `auth` is empty on a
-    public route. `roles` maps an application's slug to the roles it takes, None where any will do.
-    `statuses` are all that the route may answer, common and own.
+    public route. `rate_limit` is of each token, on a public route of each address. `roles` maps an
+    application's slug to the roles it takes, None where any will do. `statuses` are all that the
+    route may answer, common and own.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Route:
     client_required: bool
     sensitive_params: bool
     envelope: str
+    rate_limit: Rate | None
     timeout: float
     max_body: int
     statuses: Mapping[str, Status]
@@ -89,6 +92,7 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         client_required=record["client_required"],
         sensitive_params=record["sensitive_params"],
         envelope=sys.intern(record["envelope"]),
+        rate_limit=_rate(*limit) if (limit := record.get("rate_limit")) else None,
         timeout=_same(record["timeout"]),
         max_body=_same(record["max_body"]),
         statuses={**statuses.COMMON, **statuses.own(own)} if own else statuses.COMMON,
@@ -113,6 +117,7 @@ def record_of(route: Route) -> dict[str, Any]:
         "sensitive_params": route.sensitive_params,
         "envelope": route.envelope,
         "statuses": {slug: {"http": s.http, "meaning": s.meaning} for slug, s in own.items()},
+        "rate_limit": route.rate_limit and list(route.rate_limit),
         "timeout": route.timeout,
         "max_body": route.max_body,
     }
@@ -121,6 +126,11 @@ def record_of(route: Route) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _names(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(sys.intern, names))
+
+
+@lru_cache
+def _rate(calls: int, seconds: int) -> Rate:
+    return Rate(calls, seconds)
 
 
 @lru_cache

@@ -25,7 +25,7 @@ SLICE = 100
 RELEASE_AFTER = 1.0
 """Seconds between two looks whether somebody still holds an old table."""
 
-ALIVE_FOR = 5.0
+ALIVE_FOR = 10.0
 """Seconds for which a worker counts as alive after it last said so."""
 
 MOST_CHANGES = 500

@@ -47,6 +47,13 @@ class ParamSchema:
             if isinstance(schema, dict) and schema.get("x-common") is True
         )
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether a param of the service's own is `x-sensitive`, at any level."""
+        properties = self.document.get("properties", {})
+        own = [properties[name] for name in properties if name not in self.common]
+        return any(inner.get("x-sensitive") for schema in own for inner in subschemas(schema))
+
     @cached_property
     def validator(self) -> jsonschema_rs.Draft202012Validator:
         """The compiled schema, without the token: authenticate has judged it already."""

@@ -140,17 +140,17 @@ async def test_last_use_is_written_behind_and_once(client: Client) -> None:
     query = "select last_used_at from sessions where user_id = 1 order by id"
     [before, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - before["last_used_at"] > MINUTE - SECOND
-    await client.worker.lookup.flush()
+    await client.worker.guard.lookup.flush()
     [after, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - after["last_used_at"] < MINUTE
 
 
 async def test_a_known_token_costs_no_query(client: Client) -> None:
     assert await slug(client) == "action-successful"
-    asked = client.worker.lookup._ask
-    client.worker.lookup._ask = None  # type: ignore[method-assign,assignment]
+    asked = client.worker.guard.lookup._ask
+    client.worker.guard.lookup._ask = None  # type: ignore[method-assign,assignment]
     assert await slug(client) == "action-successful"
-    client.worker.lookup._ask = asked  # type: ignore[method-assign]
+    client.worker.guard.lookup._ask = asked  # type: ignore[method-assign]
 
 
 class Times:

@@ -217,7 +217,7 @@ async def test_ready_has_details_of_the_worker(client: Client) -> None:
         "revision": 1,
         "trouble": [],
         "worker": client.worker.registry.name,
-        "routes": 9,
+        "routes": 16,
         "in_flight": 0,
     }
     client.worker.health.draining = True

@@ -422,6 +422,9 @@ PLACES = {
 }
 
 
+NO_CODE = "service-not-found: no code here for things.{}"
+
+
 def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     def printed(*words: str) -> str:
         code, out, err = gateway(*words)
@@ -438,7 +441,7 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     assert printed("explain", "get", "/things/7").splitlines() == [
         "revision:  1",
         "request:   GET /things/7",
-        "answer:    served",
+        "answer:    service-not-found: no code here for things.read",
         "route:     things.read",
         "pattern:   /things/{id:int}",
         "params:    id=7",
@@ -454,10 +457,10 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     assert orjson.loads(printed("explain", "GET", "/things", "--json"))["methods"] == ["POST"]
     listed = orjson.loads(printed("routes", "--json"))
     assert [(row["path"], row["method"], row["auth"], row["state"]) for row in listed] == [
-        ("/things", "POST", "application, session", "served"),
-        ("/things/count", "GET", "public", "served"),
+        ("/things", "POST", "application, session", NO_CODE.format("create")),
+        ("/things/count", "GET", "public", NO_CODE.format("count")),
         ("/things/later", "PUT", "session", "route-not-found: the route is not deployed"),
-        ("/things/{id:int}", "GET", "session", "served"),
+        ("/things/{id:int}", "GET", "session", NO_CODE.format("read")),
     ]
 
 
@@ -477,7 +480,7 @@ def test_explain_leaves_out_a_query_and_tells_of_a_path_without_its_slash(
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create?a=1")
     assert out.splitlines()[1:3] == [
         "request:   POST /api/v1/things/create",
-        "answer:    served",
+        "answer:    service-not-found: no code here for things.create",
     ]
     _, out, _ = gateway("explain", "POST", "api/v1/things/create")
     assert "does not start with /" in out

@@ -12,7 +12,6 @@ from gateway import statuses
 
 CREATE = "/api/v1/order_stages/create"
 LATER = {
-    "rate-limit-exceeded",  # with the limits on log-in and on guessing
     "idempotency-conflict",  # with the option `idempotency`
     "idempotency-mismatch",
     "mandrill-email-failed",  # with mail
@@ -169,8 +168,19 @@ async def test_a_worker_without_a_registry_answers_identify_request_error(
     assert (response.status_code, response.json()["status"]) == (500, "identify-request-error")
 
 
+async def test_more_calls_than_a_route_allows_answer_rate_limit_exceeded(probe: Client) -> None:
+    answers = [await probe.post(f"{P}/limited", {"number": 1}) for _ in range(2)]
+    assert [answer.json()["status"] for answer in answers] == [
+        "action-successful",
+        "rate-limit-exceeded",
+    ]
+    assert answers[1].status_code == 429
+    assert int(answers[1].headers["retry-after"]) > 0
+
+
 def test_no_status_of_the_catalogue_is_without_a_row() -> None:
-    reached = {case.slug for case in CASES} | {"identify-request-error"}
+    others = {"identify-request-error", "rate-limit-exceeded"}
+    reached = {case.slug for case in CASES} | others
     documented = {status.slug for status in statuses.catalogue()}
     assert documented - reached == LATER
 

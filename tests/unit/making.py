@@ -9,6 +9,12 @@ import pytest
 from hypothesis import settings
 
 from gateway import paths, statuses
+from gateway.database.pool import Pool
+from gateway.identity.counts import Counts
+from gateway.identity.guard import Guard
+from gateway.identity.limits import Limits
+from gateway.identity.lookup import Lookup
+from gateway.identity.passwords import Passwords
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
 from gateway.schema import ParamSchema
 from gateway.validate import validate
@@ -47,6 +53,7 @@ def route(
         "client_required": True,
         "sensitive_params": False,
         "envelope": "plano",
+        "rate_limit": None,
         "timeout": DEFAULT_TIMEOUT,
         "max_body": DEFAULT_MAX_BODY,
         "statuses": statuses.COMMON,
@@ -66,7 +73,7 @@ def match(made: Route | None = None, **path_params: Any) -> Match:
 def request(query: bytes = b"", /, **headers: str) -> Request:
     """A POST request; `content_type="…"` is the header `content-type`."""
     given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    return Request("request-1", "POST", b"/api/v1/things/create", query, given)
+    return Request("request-1", "POST", b"/api/v1/things/create", query, given, "127.0.0.1")
 
 
 def session(**changes: Any) -> Session:
@@ -117,3 +124,9 @@ def faults(schema: dict[str, Any], values: dict[str, Any], **more: bool) -> tupl
     """The status, and each entry as `attr: message`."""
     refused = refusal(lambda: judged(schema, values, **more))
     return refused.slug, [f"{error['attr']}: {error['message']}" for error in refused.errors]
+
+
+def guard_of(lookup: Lookup, **most: int) -> Guard:
+    """What the pipeline judges callers with: this look-up, and limits that nobody reaches."""
+    limits = {"account": 10_000, "address": 10_000, "tokens": 10_000, **most}
+    return Guard(lookup, Limits(Counts(Pool("", 1)), limits), Passwords())

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from making import COMMON, NOON, application, match, params, request, route, session
+from making import COMMON, NOON, application, guard_of, match, params, request, route, session
 
-from gateway.authenticate import ClientRequiredError, authenticate
+from gateway.authenticate import authenticate
 from gateway.database.pool import Pool
 from gateway.identity.lookup import Holder, Lookup
 from gateway.values import ANONYMOUS, Caller, Params, Reject
@@ -48,7 +48,7 @@ async def caller(
     given = Params(dict({"token": "t"} if values is None else values), frozenset(), holds_nul=False)
     known = Known({"t": holder} if holder else {})
     return await authenticate(
-        request(**headers), given, match(route(schema=SCHEMA, **changes)), known
+        request(**headers), given, match(route(schema=SCHEMA, **changes)), guard_of(known)
     )
 
 
@@ -130,7 +130,9 @@ async def test_a_public_route_asks_for_nothing() -> None:
     known = Known({})
     found = match(route(schema=SCHEMA, auth=frozenset()))
     given = Params({"token": "t"}, frozenset(), holds_nul=False)
-    assert await authenticate(request(), given, found, known) is ANONYMOUS
+    assert await authenticate(request(), given, found, guard_of(known)) == ANONYMOUS
+    bearer = request(authorization="Bearer t")
+    assert (await authenticate(bearer, given, found, guard_of(known))).token == "t"
     assert known.asked == []
 
 
@@ -162,10 +164,11 @@ async def test_a_session_that_is_over_is_expired(
 
 
 async def test_a_user_without_a_role_is_told_its_session() -> None:
-    with pytest.raises(ClientRequiredError) as caught:
+    with pytest.raises(Reject) as caught:
         await caller(session(roles=()), {"token": "t", "session_view": "unknown"})
     assert caught.value.slug == "client-required"
-    assert (caught.value.session["token"], caught.value.session["user_id"]) == ("t", 2)
+    shown = caught.value.extra["session"]
+    assert (shown["token"], shown["user_id"]) == ("t", 2)
 
 
 async def test_a_route_may_do_without_a_role() -> None:

@@ -24,6 +24,7 @@ ROUTE: Record = {
     "statuses": {},
     "timeout": 10.0,
     "max_body": 1000,
+    "rate_limit": None,
     "params": "{}",
 }
 SERVICE: Record = {"kind": "python", "deployed": True, "title": "Things"}
@@ -99,6 +100,13 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
         ["sensitive_params was True and is False"],
     ),
     ({"max_body": 9}, {"max_body": 8}, ["max_body was 9 and is 8"], []),
+    ({}, {"rate_limit": [50, 60]}, ["rate_limit is 50 calls in 60 s"], []),
+    (
+        {"rate_limit": [2, 1]},
+        {"rate_limit": [50, 60]},
+        ["rate_limit is 50 calls in 60 s"],
+        ["rate_limit is 2 calls in 1 s"],
+    ),
     (
         {"auth": ["application", "session"]},
         {"auth": ["session"]},

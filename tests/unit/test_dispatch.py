@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
-from making import route
+from making import guard_of, route
 
 from gateway import statuses
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.work import Work
 from gateway.dispatch import UndocumentedError, dispatch
+from gateway.identity.lookup import Lookup
 from gateway.values import ANONYMOUS, Call, Reject, Reply
 
 OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
@@ -20,7 +22,14 @@ def call(seconds: float = 60) -> Call:
     """A call whose deadline is so far away; its pool is never used."""
     deadline = asyncio.get_running_loop().time() + seconds
     made = route(statuses={**statuses.COMMON, **OWN})
-    return Call("request-1", made, ANONYMOUS, {}, Work(Pool("", 1), deadline), deadline)
+    pool = Pool("", 1)
+    guard = guard_of(Lookup(pool))
+    work, address = Work(pool, deadline), "127.0.0.1"
+    params: dict[str, Any] = {}
+    return Call(
+        *("request-1", made, ANONYMOUS, params, work, deadline, address),
+        *(guard.passwords, guard.limits),
+    )
 
 
 def raising(error: BaseException) -> Action:

@@ -619,6 +619,7 @@ def test_a_route_has_every_default_written_out(tmp_path: Path) -> None:
         "envelope": "plano",
         "statuses": {},
         "timeout": 10.0,
+        "rate_limit": None,
         "max_body": 1048576,
     }
 
@@ -640,6 +641,7 @@ def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
     sensitive_params: true
     envelope: shoplo
     statuses: {too-late: {http: 409, meaning: Too late.}}
+    rate_limit: 50/minute
     timeout: 250ms
     max_body: 2KiB
     params: {properties: {id: {type: integer}}}
@@ -659,6 +661,7 @@ def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
         "envelope": "shoplo",
         "statuses": {"too-late": {"http": 409, "meaning": "Too late."}},
         "timeout": 0.25,
+        "rate_limit": [50, 60],
         "max_body": 2048,
     }
 
@@ -669,6 +672,9 @@ def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
         ("auth: public", "auth", []),
         ("timeout: 1ms", "timeout", 0.001),
         ("timeout: 90s", "timeout", 90.0),
+        ("rate_limit: 1/second", "rate_limit", [1, 1]),
+        ("rate_limit: 50/minute", "rate_limit", [50, 60]),
+        ("rate_limit: 1000/hour", "rate_limit", [1000, 3600]),
         ("max_body: 7B", "max_body", 7),
         ("max_body: 512KiB", "max_body", 524288),
         ("max_body: 10MiB", "max_body", 10485760),

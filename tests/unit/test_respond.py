@@ -206,7 +206,7 @@ def test_that_more_was_ignored_is_said() -> None:
 
 
 def test_the_default_view_of_a_session_has_the_contract_s_fields_in_order() -> None:
-    assert list((views.session(USER) or {}).items()) == [
+    assert list(views.session(session(), "plano_ses_x").items()) == [
         ("id", 1),
         ("token", "plano_ses_x"),
         ("user_id", 2),
@@ -223,9 +223,8 @@ def test_the_default_view_of_a_session_has_the_contract_s_fields_in_order() -> N
 
 
 def test_a_remembered_session_is_shown_without_an_end() -> None:
-    remembered = USER._replace(session=session(remember_me=True))
-    assert (views.session(remembered) or {})["expires_at"] is None
+    assert views.session(session(remember_me=True), "t")["expires_at"] is None
 
 
 def test_an_application_is_never_shown_with_a_token() -> None:
-    assert "token" not in (views.application(MACHINE) or {"token": ""})
+    assert "token" not in views.application(application())

@@ -1,0 +1,35 @@
+-- name: client_register
+-- A client record for a user; no row if there is one already.
+with company as (
+    select $3::bigint is null or exists (select from companies where id = $3) as is_there
+), client as (
+    insert into clients (user_id, name, phone, company_id, company_name, enterprise)
+    select u.id, u.first_name || ' ' || u.last_name, $2, $3, $4, $5 and $3::bigint is null
+    from company, users u
+    where company.is_there and u.id = $1
+    on conflict (user_id) do nothing
+    returning *
+)
+select company.is_there as company, client.id, client.user_id, client.name, client.phone,
+       client.company_id, client.company_name, client.enterprise
+from company left join client on true
+where client.id is not null or not company.is_there;
+
+-- name: password
+-- The hash of a user's password.
+select password_hash from users where id = $1;
+
+-- name: lock
+-- Let nobody log in or change the password meanwhile.
+select from users where id = $1 for no key update;
+
+-- name: update_password
+-- Another password, unless it was changed meanwhile; then the user's other sessions end with it.
+with changed as (
+    update users set password_hash = $2 where id = $1 and password_hash = $3 returning id
+), ended as (
+    update sessions set revoked_at = now()
+    where user_id = (select id from changed) and id <> $4 and revoked_at is null
+    returning id
+)
+select exists (select from changed) as changed, (select count(*) from ended) as ended;

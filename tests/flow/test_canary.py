@@ -1,0 +1,349 @@
+"""A secret that is sent in every way, and then looked for in all that the process wrote."""
+
+import asyncio
+import base64
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import httpx
+import orjson
+import pytest
+from harness import Client, execute, on, serving, until
+from manifests import desired
+
+from gateway import Call, Reject, Reply
+from gateway.actions import Action, Actions
+from gateway.dev.demo import PASSWORD
+from gateway.identity.tokens import SESSION_PREFIX, digest
+from gateway.log import _JsonLines
+from gateway.manifest.apply import Author, apply
+
+CANARY = "cAnArY4tWeEt"
+TOKEN = SESSION_PREFIX + CANARY.ljust(43, "x")
+"""A token that is good: the demo's employee has it."""
+
+URL = f"https://example.com/?pass={CANARY}"
+PERSON = {"email": "eve@example.com", "first_name": "Eve", "last_name": "Park"}
+USER = {"email": "employee@example.com", "application": "planoorder"}
+
+Params: TypeAlias = dict[str, Any]
+Heard: TypeAlias = tuple[pytest.CaptureFixture[str], pytest.LogCaptureFixture]
+Serve: TypeAlias = Callable[..., Any]
+
+
+class Target(NamedTuple):
+    """A route that takes secrets, and a call of it that is right but for the password."""
+
+    handler: str
+    method: str
+    path: str
+    params: Params
+    secret: bool = True
+
+
+NEW_PASSWORD, THINGS_CREATE = "/api/v1/users/update_password", "/api/v1/things/create"
+LOG_IN = {**USER, "password": CANARY, "redirect_url": URL}
+REGISTER = {"application": "planoorder", "client": {**PERSON, "password": CANARY}}
+CHANGE = {"password": CANARY, "new_password": f"{CANARY}2"}
+MARKED = {"pin": CANARY, "inner": {"pin": CANARY}, "pins": [CANARY]}
+TARGETS = {
+    "sessions.create": Target("sessions.create", "POST", "/api/v1/sessions/create", LOG_IN),
+    "clients.register": Target("clients.register", "POST", "/api/v1/clients/register", REGISTER),
+    "users.update_password": Target("users.update_password", "PUT", NEW_PASSWORD, CHANGE),
+    "marked in the schema": Target("things.create", "POST", THINGS_CREATE, MARKED, secret=False),
+}
+PIN = {"type": "string", "maxLength": 40, "x-sensitive": True}
+THINGS: dict[str, Any] = {
+    "things.create": {
+        "auth": ["session"],
+        "params": {
+            "properties": {
+                "pin": PIN,
+                "pins": {"type": "array", "items": PIN},
+                "inner": {"type": "object", "properties": {"pin": PIN}},
+            }
+        },
+    }
+}
+
+
+def forms(secret: str) -> Iterator[str]:
+    """The secret as text, as bytes are shown, and inside base64 wherever it may begin there."""
+    yield secret
+    yield secret.encode().hex()
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + secret.encode()).decode()
+        yield text[4:-4]
+
+
+FORMS = tuple(forms(CANARY))
+
+
+def holds(text: str) -> bool:
+    return any(form.lower() in text.lower() for form in FORMS)
+
+
+class Written:
+    """All that the process writes while it serves."""
+
+    def __init__(self, client: Client, folder: Path, heard: Heard) -> None:
+        self._client = client
+        self._folder = folder
+        self._heard = heard
+        self.snapshot = folder / "registry.snapshot"
+
+    def said(self) -> str:
+        """Standard output and error, the access log with them, and the log records."""
+        self._client.worker.access.flush()
+        capfd, caplog = self._heard
+        # The test's own HTTP client logs too; that it knows the URL is no fault of the gateway.
+        ours = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]
+        return "\n".join([*capfd.readouterr(), *(each.getMessage() for each in ours)])
+
+    async def tables(self) -> dict[str, str]:
+        """Each table as text: a row shows text and jsonb as they are, and bytea in hex."""
+        url = self._client.database_url
+        names = [
+            f'"{row["table_schema"]}"."{row["table_name"]}"'
+            for row in await execute(url, "select * from information_schema.tables")
+            if row["table_type"] == "BASE TABLE"
+            and row["table_schema"] not in ("pg_catalog", "information_schema")
+        ]
+        assert len(names) > 20
+        query = "select coalesce(string_agg(each::text, ' '), '') as rows from {} as each"
+        return {name: (await execute(url, query.format(name)))[0]["rows"] for name in names}
+
+    async def metrics(self) -> str:
+        transport = httpx.ASGITransport(self._client.worker.admin.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as http:
+            return (await http.get("/-/metrics")).text
+
+    async def all(self) -> dict[str, str]:
+        await self._client.worker.guard.lookup.flush()
+        await self._client.worker.guard.limits.counts.flush()
+        await until(self.snapshot.exists)
+        files = {file.name: file.read_bytes().decode("latin-1") for file in self._folder.iterdir()}
+        metrics = await self.metrics()
+        return {"said": self.said(), "metrics": metrics, **files, **await self.tables()}
+
+
+@pytest.fixture
+async def serve(
+    database: str,
+    tokens: dict[str, str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Serve:
+    """Serves with some actions in the place of others; yields a client and what is written."""
+    query = "update sessions set user_id = 1, token_hash = $1 where id = 1"
+    await execute(database, query, digest(TOKEN))
+    what = desired(tmp_path, THINGS, "canary")
+    await on(database, lambda db: apply(db, what, Author("tests")))
+    (folder := tmp_path / "data").mkdir()
+
+    @asynccontextmanager
+    async def serving_with(
+        action: Action | None = None, **settings: str
+    ) -> AsyncIterator[tuple[Client, Written]]:
+        loaded = Actions.load()
+        real = {name: loaded.find(name) for name in loaded.names()}
+        made: Any = {**real, "things.create": _echo}
+        if action:
+            made |= {target.handler: action for target in TARGETS.values()}
+        caplog.set_level(logging.DEBUG)
+        changes = {"data_dir": str(folder), "account_guesses": "1000", **settings}
+        # The gateway's own form of lines, and everything.
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_JsonLines())
+        logging.getLogger().addHandler(handler)
+        try:
+            async with serving(database, tokens, actions=Actions(made), **changes) as client:
+                client.worker.access._out = sys.stderr
+                yield client, Written(client, folder, (capfd, caplog))
+        finally:
+            logging.getLogger().removeHandler(handler)
+
+    return serving_with
+
+
+async def _echo(call: Call) -> Reply:
+    return Reply({"pins": len(call.params)})
+
+
+def body(target: Target, params: Params) -> bytes:
+    text = orjson.dumps(params)
+    return base64.b64encode(text) if target.secret else text
+
+
+async def send(client: Client, target: Target, content: bytes, token: str = TOKEN) -> str:
+    """The status; what the answer repeats is the session's token to its caller, and the URL."""
+    kind = "text/plain" if target.secret else "application/json"
+    headers = {"authorization": f"Bearer {token}", "content-type": kind}
+    answer = await client.request(target.method, target.path, content=content, headers=headers)
+    text = answer.text + str(dict(answer.headers))
+    assert not holds(text.replace(URL, "")), text
+    return str(answer.json()["status"])
+
+
+def bodies(target: Target) -> Iterator[tuple[str, bytes]]:
+    """Bodies that fail on the way to the service, each with the canary in it."""
+    params = target.params
+    raw = orjson.dumps(params)
+    yield "not encoded", raw if target.secret else base64.b64encode(raw)
+    yield "of no alphabet", f"%{CANARY}%".encode()
+    yield "with a wrong rest", body(target, params)[:-3]
+    yield "of half an object", _encoded(target, raw[:-1])
+    yield "not UTF-8", _encoded(target, raw.replace(b"cAn", b"cAn\xff", 1))
+    yield "a list", _encoded(target, orjson.dumps([CANARY]))
+    yield "unknown params", body(target, {**params, "other": CANARY, CANARY[::-1]: CANARY})
+    yield "too deep", _encoded(target, raw[:-1] + b',"other":' + b"[" * 40 + b"]" * 40 + b"}")
+    yield "a NUL", body(target, _with(params, lambda text: f"{text}\0"))
+    yield "wrong types", body(target, _with(params, lambda text: {"a": [text]}))
+    yield "without what it needs", body(target, {"other": CANARY})
+    yield "too long", body(target, _with(params, lambda text: text * 100))
+    yield "a token of its own", body(target, {**params, "token": f"{TOKEN}y"})
+    yield "a view", body(target, {**params, "view": CANARY, "session_view": CANARY})
+    yield "an application", body(target, {**params, "application": CANARY})
+    yield "oversize", body(target, {**params, "other": CANARY * 100_000})
+
+
+def _encoded(target: Target, text: bytes) -> bytes:
+    return base64.b64encode(text) if target.secret else text
+
+
+def _with(value: Any, change: Callable[[str], Any]) -> Any:
+    """The same with every text changed that holds the canary."""
+    if isinstance(value, dict):
+        return {name: _with(inner, change) for name, inner in value.items()}
+    return change(value) if isinstance(value, str) and CANARY in value else value
+
+
+def assert_clean(written: dict[str, str]) -> None:
+    assert [name for name, text in written.items() if holds(text)] == []
+
+
+async def test_the_search_finds_what_is_there(serve: Serve) -> None:
+    async with serve() as (client, written):
+        assert_clean(await written.all())
+        for text in FORMS:
+            assert holds(f"a{text}b")
+        note = "insert into application_tokens (application_id, token_hash, routes, note)"
+        values = "values (1, '\\x01', '{}', $1), (1, convert_to($1, 'UTF8'), '{}', '')"
+        await execute(client.database_url, f"{note} {values}", f"a {CANARY} b")
+        query = "update gateway.routes set record = record || jsonb_build_object('a', $1::text)"
+        await execute(client.database_url, f"{query} where name = 'things.create'", CANARY)
+        logging.getLogger("gateway.tests").debug("a line with %s", CANARY)
+        client.worker.access.write({"path": CANARY})
+        client.worker.metrics.count(CANARY, "GET", 200, "a", "none", 0.1)
+        (written.snapshot.parent / "other").write_text(CANARY)
+        found = await written.all()
+    assert {name for name, text in found.items() if holds(text)} == {
+        *("said", "metrics", "other", '"gateway"."application_tokens"', '"gateway"."routes"'),
+    }
+    assert found["said"].count(CANARY) == 3, "a log line, its record, and an access line"
+
+
+async def test_nothing_is_written_of_what_is_refused_on_the_way(serve: Serve) -> None:
+    met = set()
+    async with serve() as (client, written):
+        for target in TARGETS.values():
+            for _, content in bodies(target):
+                met.add(await send(client, target, content))
+                met.add(await send(client, target, content, token=f"{TOKEN[:-1]}y"))
+            met.add(await send(client, target, body(target, target.params)))
+        assert_clean(await written.all())
+    assert met >= {"invalid-encoded-params", "no-params-decoded", "payload-too-large"}
+    assert met >= {"invalid-param", "missing-param", "invalid-token", "invalid-password"}
+
+
+async def test_nothing_is_written_of_what_is_done(serve: Serve) -> None:
+    async with serve() as (client, written):
+        steps: list[tuple[str, Params]] = [
+            ("clients.register", REGISTER),
+            ("clients.register", REGISTER),
+            ("sessions.create", {**LOG_IN, "email": "eve@example.com"}),
+            ("users.update_password", {"password": PASSWORD, "new_password": CANARY}),
+            ("users.update_password", CHANGE),
+            ("marked in the schema", MARKED),
+        ]
+        met = [await send(client, TARGETS[at], body(TARGETS[at], params)) for at, params in steps]
+        assert_clean(await written.all())
+    done = "action-successful"
+    assert met == [done, "email-already-registered", done, done, done, done]
+
+
+async def _crash(call: Call) -> Reply:
+    raise RuntimeError(call.params, call.caller) from KeyError(str(call.params))
+
+
+async def _stray(call: Call) -> Reply:
+    raise Reject("stray", str(call.params))
+
+
+async def _unsayable(call: Call) -> Reply:
+    return Reply({"params": call.params, "what": object()})
+
+
+async def _slow(call: Call) -> Reply:
+    await asyncio.sleep(60)
+    raise AssertionError(call.params)
+
+
+def _asks(query: str) -> Action:
+    async def ask(call: Call) -> Reply:
+        await call.db.fetchrow(query, str(call.params))
+        raise AssertionError
+
+    return ask
+
+
+TWICE = (
+    "insert into users (email, first_name, last_name) "
+    "select $1::text, $1, $1 from generate_series(1, 2)"
+)
+FAULTS: dict[str, tuple[Action, str]] = {
+    "a crash": (_crash, "application-crash"),
+    "a status that is none of its": (_stray, "application-crash"),
+    "an answer that is no JSON": (_unsayable, "application-crash"),
+    "a value of a wrong type": (_asks("select $1::int"), "application-crash"),
+    "a value that the server refuses": (_asks("select $1::text::int"), "application-crash"),
+    "a value that is there already": (_asks(TWICE), "application-crash"),
+    "a wrong statement": (_asks("select $1::text from nowhere"), "application-crash"),
+    "a service that is late": (_slow, "service-timeout"),
+    "a database that is late": (_asks("select pg_sleep(60), $1::text"), "service-unavailable"),
+    "a database that goes": (
+        _asks("select pg_terminate_backend(pg_backend_pid()), $1::text"),
+        "service-unavailable",
+    ),
+}
+SHORT = "update gateway.routes set record = record || '{\"timeout\": 0.15}'"
+
+
+@pytest.mark.parametrize(("action", "slug"), FAULTS.values(), ids=FAULTS)
+async def test_nothing_is_written_of_what_fails_in_the_service(
+    serve: Serve, database: str, action: Action, slug: str
+) -> None:
+    await execute(database, SHORT)
+    async with serve(action) as (client, written):
+        for target in TARGETS.values():
+            assert await send(client, target, body(target, target.params)) == slug
+        assert_clean(await written.all())
+
+
+async def test_nothing_is_written_while_the_database_is_away(serve: Serve) -> None:
+    async with serve() as (client, written):
+        pools = client.worker.pool, client.worker.lookup_pool
+        for pool in pools:
+            pool.trouble = "no answer"
+        client.worker.watch._is_well = False
+        for target in TARGETS.values():
+            met = await send(client, target, body(target, target.params))
+            assert met == "service-unavailable"
+        for pool in pools:
+            pool.trouble = None
+        assert_clean(await written.all())

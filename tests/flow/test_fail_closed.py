@@ -1,0 +1,307 @@
+"""A fault of the database lets nobody in and turns nobody away: it is `service-unavailable`."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from harness import Client, execute, serving, until
+from manifests import locked
+
+from gateway.database.pool import Pool, UnavailableError
+from gateway.identity import lookup as lookups
+from gateway.identity import tokens
+from gateway.identity.lookup import FRESH, GRACE, Lookup
+
+ECHO = "/api/v1/probe/echo"
+FAULTS = [
+    OSError("the network is gone"),
+    ConnectionResetError("reset by peer"),
+    ConnectionRefusedError("refused"),
+    TimeoutError("late"),
+    UnavailableError("the pool gave up"),
+    asyncpg.UndefinedTableError('relation "sessions" does not exist'),
+    asyncpg.UndefinedColumnError('column "token_hash" does not exist'),
+    asyncpg.InsufficientPrivilegeError("permission denied for view live_sessions"),
+    asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+    asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+    asyncpg.CannotConnectNowError("the database system is starting up"),
+    asyncpg.InvalidPasswordError("password authentication failed"),
+    asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
+    asyncpg.DeadlockDetectedError("deadlock detected"),
+    asyncpg.DiskFullError("no space left on device"),
+    asyncpg.InterfaceError("another operation is in progress"),
+    asyncpg.InternalClientError("got result for unknown protocol state 3"),
+]
+every_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+PLACES = ["connecting", "asking", "asking, and the connection is closed"]
+
+
+class Broken(Pool):
+    """A pool whose server answers everything with this fault, from this place on."""
+
+    def __init__(self, fault: Exception, place: str) -> None:
+        super().__init__("", 1)
+        self._fault = fault
+        self._place = place
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        if self._place == "connecting":
+            raise self._fault
+        yield self
+
+    async def fetchrow(self, *_: object) -> None:
+        raise self._fault
+
+    execute = fetchrow
+
+    def is_closed(self) -> bool:
+        return self._place.endswith("closed")
+
+    def terminate(self) -> None:
+        """As a connection is after a fault of its server."""
+
+
+def broken(fault: Exception | None = None) -> Broken:
+    return Broken(fault or ConnectionResetError("reset by peer"), "asking")
+
+
+class Times:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.seconds - 1_000_000)
+
+
+@pytest.fixture
+def times() -> Times:
+    return Times()
+
+
+@pytest.fixture
+async def lookup(probe: Client, times: Times) -> AsyncIterator[Lookup]:
+    """The look-up of the worker, on this clock; its pool is well again in the end."""
+    found = probe.worker.guard.lookup
+    pool = found._pool
+    # What is confirmed while the notices begin is not remembered.
+    await until(lambda: found._listening_since > 0)
+    found._clock, found.now = times, times.now
+    yield found
+    found._pool = pool
+
+
+async def status(client: Client, token: str, **params: Any) -> tuple[int, str]:
+    response = await client.post(ECHO, {"number": 1, **params}, headers=bearer(token))
+    return response.status_code, response.json()["status"]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+UNAVAILABLE = (503, "service-unavailable")
+WELCOME = (200, "action-successful")
+
+
+def strangers(client: Client) -> Iterator[str]:
+    """Tokens that this worker has not asked for yet: two that are good, two that nobody has."""
+    yield client.tokens["employee"]
+    yield client.tokens["application"]
+    yield tokens.make(tokens.SESSION_PREFIX)
+    yield tokens.make(tokens.APPLICATION_PREFIX)
+
+
+@every_fault
+async def test_whatever_goes_wrong_an_unconfirmed_token_is_neither_good_nor_bad(
+    probe: Client, lookup: Lookup, fault: Exception
+) -> None:
+    asked = [*strangers(probe), probe.tokens["nobody"], probe.tokens["expired"]]
+    for place in PLACES:
+        lookup._pool = Broken(fault, place)
+        for token in asked:
+            assert await status(probe, token) == UNAVAILABLE, place
+
+
+@every_fault
+async def test_whatever_goes_wrong_an_unconfirmed_application_is_neither_known_nor_unknown(
+    probe: Client, lookup: Lookup, fault: Exception
+) -> None:
+    callers = [probe.tokens["employee"], probe.tokens["application"]]
+    for token in callers:
+        assert await status(probe, token) == WELCOME
+    for place in PLACES:
+        lookup._pool = Broken(fault, place)
+        for token in callers:
+            for slug in ("planox2", "planox9"):
+                assert await status(probe, token, application=slug) == UNAVAILABLE, place
+
+
+def _server_errors() -> list[type[asyncpg.PostgresError]]:
+    found = [kind for kind in vars(asyncpg).values() if inspect.isclass(kind)]
+    return [kind for kind in found if issubclass(kind, asyncpg.PostgresError)]
+
+
+async def test_no_error_that_a_server_can_send_is_an_answer(tokens: dict[str, str]) -> None:
+    kinds = _server_errors()
+    assert len(kinds) > 200
+    for kind in kinds:
+        lookup = Lookup(broken(kind("no")))
+        with pytest.raises(UnavailableError):
+            await lookup.find(tokens["employee"])
+        with pytest.raises(UnavailableError):
+            await lookup.is_application("planox2")
+
+
+async def test_a_look_up_that_takes_too_long_is_no_answer(
+    probe: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "LOOKUP_DEADLINE", 0.2)
+    async with locked(probe.database_url, "sessions"):
+        assert await status(probe, probe.tokens["employee"]) == UNAVAILABLE
+
+
+async def test_faults_are_not_counted_as_guesses(probe: Client, lookup: Lookup) -> None:
+    pool, lookup._pool = lookup._pool, broken()
+    for _ in range(120):
+        assert await status(probe, tokens.make(tokens.SESSION_PREFIX)) == UNAVAILABLE
+    lookup._pool = pool
+    unknown = tokens.make(tokens.SESSION_PREFIX)
+    assert await status(probe, unknown) == (401, "invalid-token")
+
+
+@pytest.mark.parametrize("caller", ["employee", "application"])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, WELCOME), (59.9, WELCOME), (60.1, UNAVAILABLE)]
+)
+async def test_a_token_is_taken_for_60_seconds_after_the_database_confirmed_it(
+    probe: Client,
+    lookup: Lookup,
+    times: Times,
+    caller: str,
+    seconds: float,
+    expected: tuple[int, str],
+) -> None:
+    assert await status(probe, probe.tokens[caller]) == WELCOME
+    lookup._pool = broken()
+    times.seconds += seconds
+    assert await status(probe, probe.tokens[caller]) == expected
+
+
+@pytest.mark.parametrize("caller", ["employee", "application"])
+async def test_using_a_token_does_not_extend_its_60_seconds(
+    probe: Client, lookup: Lookup, times: Times, caller: str
+) -> None:
+    assert await status(probe, probe.tokens[caller]) == WELCOME
+    pool, lookup._pool = lookup._pool, broken()
+    for _ in range(59):
+        times.seconds += 1
+        assert await status(probe, probe.tokens[caller]) == WELCOME
+    times.seconds += 1.1
+    assert await status(probe, probe.tokens[caller]) == UNAVAILABLE
+    lookup._pool = pool
+    assert await status(probe, probe.tokens[caller]) == WELCOME
+
+
+@pytest.mark.parametrize("after", [59.9, 60.1])
+async def test_the_slug_of_an_application_is_taken_as_long(
+    database: str, times: Times, after: float
+) -> None:
+    pool = Pool(database, 1)
+    lookup = Lookup(pool, now=times.now, clock=times)
+    assert await lookup.is_application("planox2")
+    assert not await lookup.is_application("planox9")
+    await pool.close()
+    lookup._pool = broken()
+    times.seconds += after / 2
+    assert await lookup.is_application("planox2")
+    times.seconds += after / 2
+    for slug in ["planox9", *(["planox2"] if after > GRACE else [])]:
+        with pytest.raises(UnavailableError):
+            await lookup.is_application(slug)
+    assert after > GRACE or await lookup.is_application("planox2")
+
+
+async def test_a_token_whose_end_was_heard_is_not_taken_from_memory(
+    probe: Client, lookup: Lookup, times: Times
+) -> None:
+    token = probe.tokens["employee"]
+    session = await lookup.find(token)
+    assert session
+    lookup._pool = broken()
+    times.seconds += FRESH + 1
+    assert await status(probe, token) == WELCOME
+    lookup.hear(f"session:{session.id}")
+    assert await status(probe, token) == UNAVAILABLE
+
+
+async def test_nor_one_whose_end_is_heard_while_the_database_is_asked(
+    probe: Client, lookup: Lookup, times: Times
+) -> None:
+    token = probe.tokens["employee"]
+    session = await lookup.find(token)
+    assert session
+    times.seconds += FRESH + 1
+
+    class Ends(Broken):
+        async def fetchrow(self, *_: object) -> None:
+            assert session
+            lookup.hear(f"session:{session.id}")
+            raise ConnectionResetError
+
+    lookup._pool = Ends(ConnectionResetError(), "asking")
+    assert await status(probe, token) == UNAVAILABLE
+
+
+async def test_a_session_in_use_does_not_pass_for_unused_while_the_database_is_away(
+    probe: Client, lookup: Lookup, times: Times
+) -> None:
+    token = probe.tokens["employee"]
+    unused = times.now() - timedelta(hours=72) + timedelta(seconds=10)
+    change = "update sessions set created_at = $1, last_used_at = $1"
+    await execute(probe.database_url, change, unused)
+    assert await status(probe, token) == WELCOME
+    # The use is written, and seconds go by with nothing to write.
+    for _ in range(10):
+        await lookup.flush()
+    lookup._pool = broken()
+    times.seconds += 20
+    assert await status(probe, token) == WELCOME
+
+
+@every_fault
+async def test_uses_that_cannot_be_written_are_kept_for_the_next_time(
+    database: str, tokens: dict[str, str], times: Times, fault: Exception
+) -> None:
+    pool = Pool(database, 1)
+    lookup = Lookup(pool, now=times.now, clock=times)
+    session: Any = await lookup.find(tokens["employee"])
+    times.seconds += 100
+    lookup.used(session)
+    lookup._pool = Broken(fault, "asking")
+    await lookup.flush()
+    lookup._pool = pool
+    await lookup.flush()
+    await pool.close()
+    [row] = await execute(database, "select last_used_at from sessions where id = $1", session.id)
+    assert row["last_used_at"] > session.last_used_at + timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("fault", [FAULTS[0], *FAULTS[-2:]], ids=lambda fault: type(fault).__name__)
+async def test_a_worker_stops_though_its_last_uses_cannot_be_written(
+    database: str, tokens: dict[str, str], fault: Exception
+) -> None:
+    async with asyncio.timeout(8):
+        async with serving(database, tokens) as client:
+            assert (await client.create_stage(order_id=7)).status_code == 200
+            client.worker.guard.lookup._pool = Broken(fault, "asking")

@@ -1,0 +1,203 @@
+"""Sessions on a clock of the test's own: 7 days, 72 hours, and what `remember_me` makes of them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+from harness import Client, execute, until
+
+from gateway.identity.lookup import Lookup
+
+BEGAN = datetime(2026, 5, 4, 12, tzinfo=UTC)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+WEEK, IDLE = timedelta(days=7), timedelta(hours=72)
+READ = "/api/v1/sessions/read"
+
+WELCOME = (200, "action-successful")
+OVER = (401, "session-expired")
+
+
+class Clock:
+    """The time of the sessions, and a memory of tokens that is fresh, or never is."""
+
+    def __init__(self, client: Client) -> None:
+        self.at = BEGAN
+        self.lookup: Lookup = client.worker.guard.lookup
+        self.lookup.now = lambda: self.at
+        self._monotonic = self.lookup._clock
+        self.lookup._clock = self.forgetful
+        self._later = 0.0
+
+    def forgetful(self) -> float:
+        """Each look is an hour after the one before: nothing remembered is fresh."""
+        self._later += 3600
+        return self._monotonic() + self._later
+
+    def stand_still(self) -> None:
+        """From now on what is remembered stays fresh."""
+        at = self._monotonic() + self._later + 3600
+        self.lookup._clock = lambda: at
+
+    def ask_nobody(self) -> None:
+        """Whatever asks the database from now on fails."""
+        self.lookup._ask = None  # type: ignore[method-assign,assignment]
+
+
+@pytest.fixture
+async def clock(client: Client) -> Clock:
+    # What is confirmed while the notices begin is not remembered.
+    await until(lambda: client.worker.guard.lookup._listening_since > 0)
+    return Clock(client)
+
+
+async def session_of(client: Client, *, created: datetime, used: datetime) -> None:
+    change = "update sessions set created_at = $1, last_used_at = $2 where user_id = 1"
+    await execute(client.database_url, change, created, used)
+
+
+async def remember(client: Client, choice: str) -> None:
+    change = f"update users set remember_me = {choice} where id = 1"
+    await execute(client.database_url, change)
+
+
+async def status(client: Client) -> tuple[int, str]:
+    response = await client.post(READ, {"token": client.tokens["employee"]})
+    return response.status_code, response.json()["status"]
+
+
+class Edge(NamedTuple):
+    """A session that began and was last used then, and when it ends."""
+
+    created: datetime
+    used: datetime
+    end: datetime
+
+
+EDGES = {
+    "7 days old": Edge(BEGAN, BEGAN + WEEK - HOUR, BEGAN + WEEK),
+    "72 hours without use": Edge(BEGAN, BEGAN, BEGAN + IDLE),
+    "72 hours since it was used again": Edge(BEGAN, BEGAN + IDLE, BEGAN + 2 * IDLE),
+    "both at once": Edge(BEGAN, BEGAN + WEEK - IDLE, BEGAN + WEEK),
+}
+every_edge = pytest.mark.parametrize("edge", EDGES.values(), ids=EDGES)
+AROUND = [
+    pytest.param(-SECOND, WELCOME, id="a second before"),
+    pytest.param(0 * SECOND, WELCOME, id="at the edge"),
+    pytest.param(SECOND, OVER, id="a second after"),
+]
+
+
+@every_edge
+@pytest.mark.parametrize(("around", "expected"), AROUND)
+async def test_a_session_that_is_asked_for_ends_to_the_second(
+    client: Client, clock: Clock, edge: Edge, around: timedelta, expected: tuple[int, str]
+) -> None:
+    await session_of(client, created=edge.created, used=edge.used)
+    clock.at = edge.end + around
+    assert await status(client) == expected
+
+
+@every_edge
+@pytest.mark.parametrize(("around", "expected"), AROUND)
+async def test_so_does_one_that_is_remembered(
+    client: Client, clock: Clock, edge: Edge, around: timedelta, expected: tuple[int, str]
+) -> None:
+    await session_of(client, created=edge.created, used=edge.used)
+    clock.at = edge.used
+    assert await status(client) == WELCOME
+    clock.stand_still()
+    assert await status(client) == WELCOME
+    clock.ask_nobody()
+    clock.at = edge.end + around
+    assert await status(client) == expected
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+async def test_a_session_in_use_ends_by_its_age_alone(
+    client: Client, clock: Clock, *, cached: bool
+) -> None:
+    await session_of(client, created=BEGAN, used=BEGAN)
+    if cached:
+        clock.stand_still()
+    for hours in (0, 71, 142, 167):
+        clock.at = BEGAN + hours * HOUR
+        assert await status(client) == WELCOME
+    clock.at = BEGAN + WEEK
+    assert await status(client) == WELCOME
+    clock.at += SECOND
+    assert await status(client) == OVER
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+async def test_a_call_that_is_refused_is_no_use(
+    client: Client, clock: Clock, *, cached: bool
+) -> None:
+    await session_of(client, created=BEGAN, used=BEGAN)
+    assert await status(client) == WELCOME
+    if cached:
+        clock.stand_still()
+    for seconds in (1, 2, 3600):
+        clock.at = BEGAN + IDLE + seconds * SECOND
+        assert await status(client) == OVER
+        await clock.lookup.flush()
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+@pytest.mark.parametrize("passed", [WEEK - SECOND, WEEK + SECOND, 520 * WEEK], ids=str)
+async def test_who_is_remembered_stays_signed_in(
+    client: Client, clock: Clock, passed: timedelta, *, cached: bool
+) -> None:
+    await remember(client, "true")
+    await session_of(client, created=BEGAN, used=BEGAN)
+    assert await status(client) == WELCOME
+    if cached:
+        clock.stand_still()
+        assert await status(client) == WELCOME
+    clock.at = BEGAN + passed
+    assert await status(client) == WELCOME
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+@pytest.mark.parametrize("switched_on", [True, False], ids=["switched on", "switched off"])
+async def test_remember_me_counts_for_sessions_that_began_before_it_was_changed(
+    client: Client, clock: Clock, *, switched_on: bool, cached: bool
+) -> None:
+    before, after = ("false", "true") if switched_on else ("true", "false")
+    await remember(client, before)
+    await session_of(client, created=BEGAN, used=BEGAN)
+    clock.at = BEGAN + WEEK + SECOND
+    if cached:
+        clock.stand_still()
+    assert await status(client) == (OVER if switched_on else WELCOME)
+    await remember(client, after)
+    await until(_is_forgotten(clock, client) if cached else lambda: True, 5)
+    assert await status(client) == (WELCOME if switched_on else OVER)
+
+
+def _is_forgotten(clock: Clock, client: Client) -> Callable[[], bool]:
+    """Whether the notice of the change has come."""
+    return lambda: clock.lookup.remembered(client.tokens["employee"]) is None
+
+
+async def test_the_answer_says_when_the_session_ends(client: Client, clock: Clock) -> None:
+    await session_of(client, created=BEGAN, used=BEGAN)
+    for hours, end in ((0, BEGAN + IDLE), (50, BEGAN + 50 * HOUR + IDLE), (110, BEGAN + WEEK)):
+        clock.at = BEGAN + hours * HOUR
+        answer = await client.post(READ, {"token": client.tokens["employee"]})
+        session = answer.json()["data"]["session"]
+        assert datetime.fromisoformat(session["expires_at"]) == end
+        assert datetime.fromisoformat(session["last_used_at"]) == clock.at
+
+
+async def test_a_shoplo_client_is_told_by_its_own_code(client: Client, clock: Clock) -> None:
+    await session_of(client, created=BEGAN, used=BEGAN)
+    clock.at = BEGAN + IDLE + SECOND
+    headers = {"authorization": f"Bearer {client.tokens['employee']}"}
+    answer = await client.request("GET", "/services/statuses", headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (401, "251")
+
+
+async def test_an_application_s_token_does_not_age(client: Client, clock: Clock) -> None:
+    clock.at = BEGAN + 520 * WEEK
+    assert (await client.create_stage(caller="application", order_id=7)).status_code == 200

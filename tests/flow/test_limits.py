@@ -1,0 +1,264 @@
+"""Limits: a sliding window, shared by workers in batches, and kept by each without the database."""
+
+import asyncio
+import base64
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from harness import Client, execute, on, serving
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import Call, Reply
+from gateway.actions import Actions
+from gateway.database.pool import Pool
+from gateway.identity.counts import Counts
+from gateway.manifest.apply import Author, apply
+from gateway.manifest.check import check
+from gateway.values import Rate
+
+RATE = Rate(5, 60)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0 * 60
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def taken(counts: Counts, times: int, key: str = "k", rate: Rate = RATE) -> int:
+    """How many of so many get in."""
+    return sum(counts.take(key, rate) == 0 for _ in range(times))
+
+
+def test_so_many_get_in_and_the_next_is_told_when_to_come_back() -> None:
+    clock = Clock()
+    counts = Counts(Pool("", 1), clock)
+    assert taken(counts, 20) == 5
+    wait = counts.take("k", RATE)
+    clock.seconds += wait - 1
+    assert counts.take("k", RATE) > 0
+    clock.seconds += 1
+    assert counts.take("k", RATE) == 0
+
+
+def test_keys_and_rates_are_counted_apart() -> None:
+    counts = Counts(Pool("", 1), Clock())
+    assert taken(counts, 9) == taken(counts, 9, "other") == 5
+    assert taken(counts, 9, rate=Rate(7, 3600)) == 7
+
+
+def test_what_is_given_back_was_not_counted() -> None:
+    counts = Counts(Pool("", 1), Clock())
+    for _ in range(20):
+        assert counts.take("k", RATE) == 0
+        counts.give_back("k", RATE)
+    assert taken(counts, 9) == 5
+
+
+@given(
+    st.lists(st.floats(0, 90), max_size=60),
+    st.integers(1, 8),
+)
+def test_no_window_of_this_length_holds_twice_the_limit_and_who_waits_gets_in(
+    pauses: list[float], calls: int
+) -> None:
+    clock = Clock()
+    counts = Counts(Pool("", 1), clock)
+    rate = Rate(calls, 60)
+    let_in: list[float] = []
+    for pause in pauses:
+        clock.seconds += pause
+        wait = counts.take("k", rate)
+        if not wait:
+            let_in.append(clock.seconds)
+        else:
+            assert 1 <= wait <= 120
+    for start in let_in:
+        assert sum(start <= each < start + 60 for each in let_in) < 2 * calls + 1
+
+
+def test_after_two_windows_everything_is_forgotten() -> None:
+    clock = Clock()
+    counts = Counts(Pool("", 1), clock)
+    assert taken(counts, 9) == 5
+    clock.seconds += 120
+    assert taken(counts, 9) == 5
+
+
+async def test_workers_learn_of_each_other(database: str) -> None:
+    pools, clock = [Pool(database, 1), Pool(database, 1)], Clock()
+    clock.seconds = 60 * 28_000_000.0
+    one, other = (Counts(pool, clock) for pool in pools)
+    assert taken(one, 3) == 3
+    assert taken(other, 1) == 1
+    await one.flush()
+    await other.flush()
+    assert taken(other, 9) == 1
+    for pool in pools:
+        await pool.close()
+
+
+async def test_the_window_before_is_known_to_a_worker_that_did_not_count_in_it(
+    database: str,
+) -> None:
+    pools, clock = [Pool(database, 1), Pool(database, 1)], Clock()
+    one, other = (Counts(pool, clock) for pool in pools)
+    assert taken(one, 5) == 5
+    await one.flush()
+    clock.seconds += 60
+    assert taken(other, 1) == 1
+    await other.flush()
+    assert taken(other, 9) == 0
+    for pool in pools:
+        await pool.close()
+
+
+async def test_only_hashes_are_stored_and_old_windows_go(database: str) -> None:
+    pool, clock = Pool(database, 1), Clock()
+    counts = Counts(pool, clock)
+    counts.take("account:ada@example.com", RATE)
+    await counts.flush()
+    [row] = await execute(database, "select * from gateway.counts")
+    assert len(row["key"]) == 32
+    clock.seconds += 600
+    await counts.flush()
+    assert await execute(database, "select * from gateway.counts") == []
+    await pool.close()
+
+
+async def test_without_the_database_each_counts_for_itself(database: str) -> None:
+    pool = Pool("postgresql://nobody@127.0.0.1:1/nothing", 1)
+    counts = Counts(pool, Clock())
+    assert taken(counts, 3) == 3
+    await counts.flush()
+    assert taken(counts, 9) == 2
+    pool._dsn = database
+    await counts.flush()
+    assert [row["count"] for row in await execute(database, "select * from gateway.counts")] == [5]
+    await pool.close()
+
+
+WRONG = {"email": "employee@example.com", "password": "no", "application": "planoorder"}
+
+
+async def log_in(client: Client, **changes: Any) -> Any:
+    """A log-in, as base64."""
+    body = sensitive({**WRONG, **changes})
+    return await client.request("POST", "/api/v1/sessions/create", content=body)
+
+
+def sensitive(params: dict[str, Any]) -> bytes:
+    return base64.b64encode(orjson.dumps(params))
+
+
+async def statuses(client: Client, times: int, **changes: Any) -> list[str]:
+    return [(await log_in(client, **changes)).json()["status"] for _ in range(times)]
+
+
+async def test_wrong_passwords_of_an_account_are_limited(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(
+        database, tokens, account_guesses="3", trusted_proxies="127.0.0.1"
+    ) as client:
+        assert await statuses(client, 3) == ["invalid-password"] * 3
+        answer = await log_in(client, email="Employee@Example.com", password="demo-password")
+        assert (answer.status_code, answer.json()["status"]) == (429, "rate-limit-exceeded")
+        assert 1 <= int(answer.headers["retry-after"]) <= 1800
+        assert await statuses(client, 1, email="client@example.com") == ["invalid-password"]
+
+
+async def test_right_passwords_are_no_guesses(database: str, tokens: dict[str, str]) -> None:
+    async with serving(database, tokens, account_guesses="3", address_guesses="3") as client:
+        right = await statuses(client, 6, password="demo-password")
+        assert right == ["action-successful"] * 6
+
+
+async def test_an_address_gets_no_further_over_many_accounts(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(
+        database, tokens, address_guesses="4", trusted_proxies="127.0.0.1"
+    ) as client:
+        found = [await statuses(client, 1, email=f"{n}@example.com") for n in range(6)]
+        assert found == [["email-not-found"]] * 4 + [["rate-limit-exceeded"]] * 2
+        away = {"x-forwarded-for": "203.0.113.9"}
+        body = sensitive(WRONG)
+        answer = await client.request("POST", "/api/v1/sessions/create", content=body, headers=away)
+        assert answer.json()["status"] == "invalid-password"
+
+
+async def test_guesses_at_once_get_no_further_than_one_by_one(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(database, tokens, account_guesses="5") as client:
+        answers = await asyncio.gather(*(log_in(client) for _ in range(30)))
+        found = Counter(answer.json()["status"] for answer in answers)
+        assert found == {"invalid-password": 5, "rate-limit-exceeded": 25}
+
+
+async def test_unknown_tokens_are_limited_and_known_ones_are_not(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(database, tokens, unknown_callers="3") as client:
+        assert (await client.create_stage(order_id=7)).status_code == 200
+        guesses = ["plano_ses_" + letter * 43 for letter in "aaabbcde"]
+        found = [(await client.create_stage(token=guess)).status_code for guess in guesses]
+        assert found == [401] * 6 + [429] * 2
+        # What no token looks like is no guess, and neither is one that was refused before.
+        for token in ("undefined", guesses[0]):
+            assert (await client.create_stage(token=token)).status_code == 401
+        assert (await client.create_stage(order_id=7)).status_code == 200
+        # One that this worker has not met cannot be told from a guess.
+        assert (await client.create_stage(caller="liaison", order_id=7)).status_code == 429
+
+
+LIMITED = """\
+version: 1
+namespace: limited
+services: {{limited: {{kind: python, deployed: true, title: Limited}}}}
+routes:
+  limited.read:
+    method: GET
+    path: /limited
+    deployed: true
+    title: Limited
+    auth: {auth}
+    rate_limit: 50/minute
+    params: {{}}
+"""
+
+
+async def limited(_: Call) -> Reply:
+    """A service for a route with a limit."""
+    return Reply({})
+
+
+@pytest.mark.parametrize("auth", ["public", "[application, session]"])
+async def test_a_route_may_limit_each_token_or_address(
+    database: str, tokens: dict[str, str], tmp_path: Path, auth: str
+) -> None:
+    (tmp_path / "routes.yaml").write_text(LIMITED.format(auth=auth))
+    [desired] = check(tmp_path / "routes.yaml")
+    await on(database, lambda db: apply(db, desired, Author("tests")))
+    actions = Actions({"limited.read": limited})
+    async with serving(database, tokens, actions=actions) as client:
+
+        async def codes(times: int, caller: str) -> Counter[int]:
+            bearer = {"authorization": f"Bearer {tokens[caller]}"}
+            return Counter(
+                [
+                    (await client.request("GET", "/limited", headers=bearer)).status_code
+                    for _ in range(times)
+                ]
+            )
+
+        assert await codes(55, "employee") == {200: 50, 429: 5}
+        rest = {429: 3} if auth == "public" else {200: 3}
+        assert await codes(3, "liaison") == await codes(3, "application") == rest

@@ -1,0 +1,236 @@
+"""Revocations and changes of who somebody is: told by the database, heard by every worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from harness import Client, execute, on, until
+
+from gateway.database import listen as listening
+from gateway.database.listen import listen
+from gateway.database.pool import Connection, Pool
+from gateway.identity import lookup as looking
+from gateway.identity.lookup import CHANNEL, Lookup
+
+LOG_IN = """
+insert into sessions (user_id, application_id, token_hash) values (1, 2, 'x') returning id
+"""
+CHANGES = {
+    "update sessions set revoked_at = now() where user_id = 2": {"session:2"},
+    "update sessions set revoked_at = now() where user_id = 1": {"session:1", "session:5"},
+    "delete from sessions where user_id = 3": {"session:3"},
+    "update application_tokens set revoked_at = now()": {"token:1"},
+    "update application_tokens set routes = '{a.b}'": {"token:1"},
+    "update users set permissions = '{}' where id = 1": {"user:1"},
+    "update users set remember_me = true where id in (2, 3)": {"user:2", "user:3"},
+    "update users set first_name = 'Eve' where id = 4": {"user:4"},
+    "insert into employees (user_id) values (4)": {"user:4"},
+    "delete from liaisons": {"user:3"},
+    "update clients set user_id = 4 where user_id = 2": {"user:2", "user:4"},
+    "insert into clients (name) values ('Nobody signs in')": {"user:"},
+    "update applications set slug = 'new' where id = 3": {"all:3"},
+    # What happens at each call, or to people that no worker knows, is nobody's business.
+    "update sessions set last_used_at = now()": set(),
+    "update users set password_hash = 'x'": set(),
+    LOG_IN: set(),
+}
+
+
+class Ear:
+    """What was heard on a connection, and how often listening began."""
+
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+        self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+
+
+@pytest.fixture
+async def ear(database: str) -> AsyncIterator[Ear]:
+    made = Ear()
+    task = asyncio.create_task(listen(database, CHANNEL, made.heard.add, made.begin))
+    await until(lambda: made.begun)
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("change", "notices"), CHANGES.items(), ids=list(CHANGES))
+async def test_a_change_tells_whom_it_is_about(
+    ear: Ear, database: str, change: str, notices: set[str]
+) -> None:
+    await execute(database, change)
+    await execute(database, f"notify {CHANNEL}, 'end'")
+    await until(lambda: "end" in ear.heard)
+    assert ear.heard == {*notices, "end"}
+
+
+async def test_listening_begins_anew_after_a_lost_connection(ear: Ear, database: str) -> None:
+    kill = (
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where pid <> pg_backend_pid() and datname = current_database()"
+    )
+    await execute(database, kill)
+    await until(lambda: ear.begun == 2)
+    await execute(database, f"notify {CHANNEL}, 'again'")
+    await until(lambda: "again" in ear.heard)
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers ask nobody again by themselves: what they learn, they heard."""
+    monkeypatch.setattr(looking, "FRESH", 3600.0)
+
+
+async def slug(client: Client, caller: str) -> str:
+    return str((await client.create_stage(caller=caller, order_id=7)).json()["status"])
+
+
+async def soon(client: Client, caller: str, status: str) -> None:
+    """Call until the answer is this one; the test's own time-out ends it."""
+    async with asyncio.timeout(10):
+        while True:
+            if await slug(client, caller) == status:
+                return
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize(
+    ("caller", "change", "before", "after"),
+    [
+        (
+            "employee",
+            "update sessions set revoked_at = now()",
+            "action-successful",
+            "invalid-token",
+        ),
+        ("employee", "delete from employees", "action-successful", "client-required"),
+        (
+            "client",
+            "insert into employees (user_id) values (2)",
+            "permission-denied",
+            "action-successful",
+        ),
+        (
+            "application",
+            "update application_tokens set revoked_at = now()",
+            "action-successful",
+            "invalid-token",
+        ),
+        (
+            "application",
+            "update application_tokens set routes = '{statuses.*}'",
+            "action-successful",
+            "permission-denied",
+        ),
+    ],
+)
+async def test_a_change_is_heard_by_a_worker_that_knows_the_caller(
+    client: Client, caller: str, change: str, before: str, after: str
+) -> None:
+    assert await slug(client, caller) == before
+    await execute(client.database_url, change)
+    await soon(client, caller, after)
+
+
+@pytest.mark.usefixtures("memory")
+async def test_what_was_missed_while_nobody_listened_is_asked_for_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await slug(client, "employee") == "action-successful"
+    deaf = "alter table sessions disable trigger tell_identity"
+    await execute(client.database_url, deaf)
+    await execute(client.database_url, "update sessions set revoked_at = now()")
+    assert await slug(client, "employee") == "action-successful"
+    monkeypatch.setattr(listening, "EVERY", 0.1)
+    await execute(
+        client.database_url,
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where pid <> pg_backend_pid() and datname = current_database()",
+    )
+    await soon(client, "employee", "invalid-token")
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    made = Pool(database, 2)
+    yield made
+    await made.close()
+
+
+def held(lookup: Lookup, arrived: asyncio.Event, go: asyncio.Event) -> None:
+    """Keep what the database said of a session on its way, until told to go on."""
+    ask = lookup._session
+
+    async def slow(digest: bytes) -> Any:
+        found = await ask(digest)
+        arrived.set()
+        await go.wait()
+        return found
+
+    lookup._session = slow  # type: ignore[method-assign]
+
+
+NOTICES: dict[str, Callable[[Lookup], None]] = {
+    "of the session": lambda lookup: lookup.hear("session:1"),
+    "of its user": lambda lookup: lookup.hear("user:1"),
+    "of all": lambda lookup: lookup.hear("all:1"),
+    "missed": Lookup.listen_anew,
+}
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("notice", NOTICES.values(), ids=NOTICES)
+async def test_an_answer_that_is_older_than_a_notice_is_not_remembered(
+    pool: Pool, tokens: dict[str, str], notice: Callable[[Lookup], None]
+) -> None:
+    lookup, arrived, go = Lookup(pool), asyncio.Event(), asyncio.Event()
+    held(lookup, arrived, go)
+    asking = asyncio.create_task(lookup.find(tokens["employee"]))
+    await arrived.wait()
+    notice(lookup)
+    go.set()
+    assert await asking
+    assert lookup.remembered(tokens["employee"]) is None
+
+
+@pytest.mark.usefixtures("memory")
+async def test_a_notice_of_somebody_else_costs_nothing(pool: Pool, tokens: dict[str, str]) -> None:
+    lookup, arrived, go = Lookup(pool), asyncio.Event(), asyncio.Event()
+    held(lookup, arrived, go)
+    asking = asyncio.create_task(lookup.find(tokens["employee"]))
+    await arrived.wait()
+    for notice in ("session:2", "user:2", "token:1"):
+        lookup.hear(notice)
+    go.set()
+    await asking
+    assert lookup.remembered(tokens["employee"])
+
+
+@pytest.mark.usefixtures("memory")
+async def test_who_has_just_registered_is_not_refused_from_memory(
+    database: str, client: Client
+) -> None:
+    assert await slug(client, "nobody") == "client-required"
+
+    async def quietly(db: Connection) -> None:
+        await db.execute("set session_replication_role = replica")
+        await db.execute("insert into employees (user_id) values (4)")
+
+    await on(database, quietly)
+    assert await slug(client, "nobody") == "action-successful"
+
+
+async def test_nothing_is_kept_of_a_holder_that_is_forgotten(
+    pool: Pool, tokens: dict[str, str]
+) -> None:
+    lookup = Lookup(pool)
+    for name in ("employee", "liaison", "application", "expired"):
+        await lookup.find(tokens[name])
+    for notice in ("user:1", "session:3", "token:1"):
+        lookup.hear(notice)
+    assert not lookup._known
+    assert not lookup._digests
