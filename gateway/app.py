@@ -31,7 +31,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ALLOWED_HEADERS = (
     b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision"
 )
-EXPOSED_HEADERS = b"X-Request-Id, X-Registry-Revision, X-Ignored-Params, Retry-After"
+EXPOSED_HEADERS = (
+    b"X-Request-Id, X-Registry-Revision, X-Ignored-Params, Retry-After, Idempotent-Replayed"
+)
 PREFLIGHT_SECONDS = b"600"
 LONGEST_LOGGED_PATH = 200
 UNAVAILABLE = "service-unavailable"

@@ -59,7 +59,7 @@ class Pipeline:
         action = resolve(found, table, self.actions)
         so_far.caller = caller = await authenticate(request, params, found, self.guard)
         so_far.valid = valid = validate(params, found)
-        reply = await dispatch(self._call(request, found, caller, valid), action)
+        reply = await dispatch(request, self._call(request, found, caller, valid), action)
         return respond.success(reply, valid, caller, found.route.envelope)
 
     async def answer(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:

@@ -13,6 +13,7 @@ from gateway.app import Gate
 from gateway.database.listen import listen
 from gateway.database.pool import Pool
 from gateway.database.watch import Watch
+from gateway.dispatch import idempotency
 from gateway.identity.counts import Counts
 from gateway.identity.guard import Guard
 from gateway.identity.limits import Limits
@@ -74,6 +75,7 @@ class Worker:
             self._hear_of_identity,
             self.guard.lookup.write_behind,
             self.guard.limits.counts.write_behind,
+            self._sweep,
             self.access.write_behind,
             self.admin.write_behind,
         )
@@ -91,6 +93,9 @@ class Worker:
             await asyncio.gather(watching, return_exceptions=True)
             await asyncio.gather(self.pool.close(), self.lookup_pool.close())
             self.guard.passwords.close()
+
+    async def _sweep(self) -> None:
+        await idempotency.sweep(self.lookup_pool)
 
     async def _hear_of_identity(self) -> None:
         lookup = self.guard.lookup

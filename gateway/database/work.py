@@ -79,6 +79,20 @@ class Work:
                 raise UnavailableError("the database did not answer in time") from error
 
 
+class Within(Work):
+    """The same within a transaction that somebody else began, and will repeat if need be."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self.sent = lambda: None
+        self._connection = connection
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run `work` on the connection of the transaction."""
+        return await work(self._connection)
+
+
 async def _abandon(connection: Connection) -> None:
     """Close in order, which lets the server hear that the statement is cancelled.
 

@@ -47,6 +47,8 @@ def _route(before: Record, after: Record) -> Iterator[str]:
     yield from _statuses(before["statuses"], after["statuses"])
     if after["max_body"] < before["max_body"]:
         yield f"max_body was {before['max_body']} and is {after['max_body']}"
+    if after.get("idempotency") == "required" != before.get("idempotency"):
+        yield "needs an Idempotency-Key"
     if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):
         yield f"rate_limit is {after['rate_limit'][0]} calls in {after['rate_limit'][1]} s"
     yield from _schema("", orjson.loads(before["params"]), orjson.loads(after["params"]))

@@ -174,6 +174,11 @@ class _Checker:
             self._fault(document, (*place, "handler"), message)
         if not record["auth"] and record["roles"] is not None:
             self._fault(document, (*place, "roles"), "a public route has no roles")
+        if record["idempotency"] != "off" and (record["sensitive_params"] or not record["auth"]):
+            message = (
+                "must be off: a public route has no caller, and a sensitive one keeps no answer"
+            )
+            self._fault(document, (*place, "idempotency"), message)
         for slug, status in record["statuses"].items():
             self._judge_status(document, (*place, "statuses", slug), slug, status["http"])
         self._judge_measures(document, place, record)
@@ -266,6 +271,7 @@ def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
         "client_required": given.get("client_required", True),
         "sensitive_params": given.get("sensitive_params", False),
         "envelope": given.get("envelope", "plano"),
+        "idempotency": given.get("idempotency", "off"),
         "rate_limit": _rate(given["rate_limit"]) if "rate_limit" in given else None,
         # JSON Schema takes 404.0 for an integer too.
         "statuses": {

@@ -51,6 +51,7 @@ class Route:
     client_required: bool
     sensitive_params: bool
     envelope: str
+    idempotency: str
     rate_limit: Rate | None
     timeout: float
     max_body: int
@@ -92,6 +93,7 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         client_required=record["client_required"],
         sensitive_params=record["sensitive_params"],
         envelope=sys.intern(record["envelope"]),
+        idempotency=sys.intern(record.get("idempotency", "off")),
         rate_limit=_rate(*limit) if (limit := record.get("rate_limit")) else None,
         timeout=_same(record["timeout"]),
         max_body=_same(record["max_body"]),
@@ -117,6 +119,7 @@ def record_of(route: Route) -> dict[str, Any]:
         "sensitive_params": route.sensitive_params,
         "envelope": route.envelope,
         "statuses": {slug: {"http": s.http, "meaning": s.meaning} for slug, s in own.items()},
+        "idempotency": route.idempotency,
         "rate_limit": route.rate_limit and list(route.rate_limit),
         "timeout": route.timeout,
         "max_body": route.max_body,

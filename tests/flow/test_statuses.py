@@ -1,19 +1,19 @@
 """Each documented status, reached by a request: one row each, and none may be missing."""
 
+import asyncio
 import base64
 from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from harness import Client, serving
+from harness import Client, serving, until
 from probing import SECRET
 
 from gateway import statuses
+from gateway.database.pool import connect
 
 CREATE = "/api/v1/order_stages/create"
 LATER = {
-    "idempotency-conflict",  # with the option `idempotency`
-    "idempotency-mismatch",
     "mandrill-email-failed",  # with mail
 }
 """Statuses of the catalogue that nothing answers yet."""
@@ -178,8 +178,29 @@ async def test_more_calls_than_a_route_allows_answer_rate_limit_exceeded(probe: 
     assert int(answers[1].headers["retry-after"]) > 0
 
 
+async def test_a_key_that_is_in_use_or_was_used_otherwise_is_refused(client: Client) -> None:
+    async def create(stage: str) -> tuple[int, str]:
+        params = {"token": client.tokens["employee"], **STAGE, "stage": stage}
+        answer = await client.post(CREATE, params, headers={"idempotency-key": "k"})
+        return answer.status_code, answer.json()["status"]
+
+    connection = await connect(client.database_url)
+    async with connection.transaction():
+        await connection.execute("select from order_requests where id = 1007 for update")
+        first = asyncio.create_task(create("scheduled"))
+        await until(lambda: client.worker.pool._out)
+        await asyncio.sleep(0.1)
+        assert await create("scheduled") == (409, "idempotency-conflict")
+    assert await first == (200, "action-successful")
+    assert await create("ready") == (422, "idempotency-mismatch")
+    await connection.close()
+
+
 def test_no_status_of_the_catalogue_is_without_a_row() -> None:
-    others = {"identify-request-error", "rate-limit-exceeded"}
+    others = {
+        *("identify-request-error", "rate-limit-exceeded"),
+        *("idempotency-conflict", "idempotency-mismatch"),
+    }
     reached = {case.slug for case in CASES} | others
     documented = {status.slug for status in statuses.catalogue()}
     assert documented - reached == LATER

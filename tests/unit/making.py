@@ -53,6 +53,7 @@ def route(
         "client_required": True,
         "sensitive_params": False,
         "envelope": "plano",
+        "idempotency": "off",
         "rate_limit": None,
         "timeout": DEFAULT_TIMEOUT,
         "max_body": DEFAULT_MAX_BODY,

@@ -24,6 +24,7 @@ ROUTE: Record = {
     "statuses": {},
     "timeout": 10.0,
     "max_body": 1000,
+    "idempotency": "off",
     "rate_limit": None,
     "params": "{}",
 }
@@ -100,6 +101,8 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
         ["sensitive_params was True and is False"],
     ),
     ({"max_body": 9}, {"max_body": 8}, ["max_body was 9 and is 8"], []),
+    ({}, {"idempotency": "optional"}, [], []),
+    ({}, {"idempotency": "required"}, ["needs an Idempotency-Key"], []),
     ({}, {"rate_limit": [50, 60]}, ["rate_limit is 50 calls in 60 s"], []),
     (
         {"rate_limit": [2, 1]},

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from making import guard_of, route
+from making import guard_of, request, route
 
 from gateway import statuses
 from gateway.database.pool import Pool, UnavailableError
@@ -50,27 +50,27 @@ async def test_the_reply_of_the_action_is_the_answer() -> None:
     async def action(given: Call) -> Reply:
         return Reply({"id": given.request_id})
 
-    assert await dispatch(call(), action) == Reply({"id": "request-1"})
+    assert await dispatch(request(), call(), action) == Reply({"id": "request-1"})
 
 
 @pytest.mark.parametrize("slug", sorted({*statuses.COMMON, *OWN} - {"action-successful"}))
 async def test_a_documented_status_is_let_through(slug: str) -> None:
     with pytest.raises(Reject) as caught:
-        await dispatch(call(), raising(Reject(slug)))
+        await dispatch(request(), call(), raising(Reject(slug)))
     assert caught.value.slug == slug
 
 
 @pytest.mark.parametrize("slug", ["email-already-registered", "", "Invalid-Param", "404"])
 async def test_an_undocumented_status_is_a_fault_of_the_service(slug: str) -> None:
     with pytest.raises(UndocumentedError, match=r"things\.create") as caught:
-        await dispatch(call(), raising(Reject(slug)))
+        await dispatch(request(), call(), raising(Reject(slug)))
     assert not isinstance(caught.value, Reject)
 
 
 async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
     other = call()._replace(route=route())
     with pytest.raises(UndocumentedError):
-        await dispatch(other, raising(Reject("email-not-found")))
+        await dispatch(request(), other, raising(Reject("email-not-found")))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
 )
 async def test_what_else_an_action_raises_is_passed_on(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
-        await dispatch(call(), raising(error))
+        await dispatch(request(), call(), raising(error))
     assert caught.value is error
 
 
@@ -94,7 +94,7 @@ async def test_a_deadline_before_anything_was_sent_is_a_time_out(seconds: float)
         raise AssertionError
 
     with pytest.raises(Reject) as caught:
-        await dispatch(call(seconds), action)
+        await dispatch(request(), call(seconds), action)
     assert caught.value.slug == "service-timeout"
     assert ended == ["cancelled"]
 
@@ -105,7 +105,7 @@ async def test_after_something_was_sent_the_deadline_no_longer_cancels() -> None
         await until_after(given.deadline)
         return Reply("late")
 
-    assert await dispatch(call(0.01), action) == Reply("late")
+    assert await dispatch(request(), call(0.01), action) == Reply("late")
 
 
 async def test_sending_again_changes_nothing() -> None:
@@ -116,7 +116,7 @@ async def test_sending_again_changes_nothing() -> None:
         await asyncio.sleep(0)
         return Reply("late")
 
-    assert await dispatch(call(0.01), action) == Reply("late")
+    assert await dispatch(request(), call(0.01), action) == Reply("late")
 
 
 async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
@@ -126,14 +126,14 @@ async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
         raise Reject("invalid-param")
 
     with pytest.raises(Reject) as caught:
-        await dispatch(call(0.01), action)
+        await dispatch(request(), call(0.01), action)
     assert caught.value.slug == "invalid-param"
 
 
 async def test_a_time_out_of_the_service_s_own_is_not_the_deadline() -> None:
     own = TimeoutError("mine")
     with pytest.raises(TimeoutError) as caught:
-        await dispatch(call(), raising(own))
+        await dispatch(request(), call(), raising(own))
     assert caught.value is own
 
 
@@ -146,7 +146,7 @@ async def test_a_time_out_of_the_service_s_own_after_sending_is_not_the_deadline
         raise AssertionError
 
     with pytest.raises(TimeoutError):
-        await dispatch(call(0.01), action)
+        await dispatch(request(), call(0.01), action)
 
 
 async def test_a_time_out_that_the_service_handles_is_its_own_affair() -> None:
@@ -158,7 +158,7 @@ async def test_a_time_out_that_the_service_handles_is_its_own_affair() -> None:
             return Reply("went on")
         raise AssertionError
 
-    assert await dispatch(call(), action) == Reply("went on")
+    assert await dispatch(request(), call(), action) == Reply("went on")
 
 
 async def test_a_cancelled_request_is_cancelled_and_not_timed_out() -> None:
@@ -169,7 +169,7 @@ async def test_a_cancelled_request_is_cancelled_and_not_timed_out() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    task = asyncio.create_task(dispatch(call(), action))
+    task = asyncio.create_task(dispatch(request(), call(), action))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

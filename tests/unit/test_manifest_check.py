@@ -619,6 +619,7 @@ def test_a_route_has_every_default_written_out(tmp_path: Path) -> None:
         "envelope": "plano",
         "statuses": {},
         "timeout": 10.0,
+        "idempotency": "off",
         "rate_limit": None,
         "max_body": 1048576,
     }
@@ -661,6 +662,7 @@ def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
         "envelope": "shoplo",
         "statuses": {"too-late": {"http": 409, "meaning": "Too late."}},
         "timeout": 0.25,
+        "idempotency": "off",
         "rate_limit": [50, 60],
         "max_body": 2048,
     }

@@ -49,6 +49,7 @@ _records = st.fixed_dictionaries(
             max_size=3,
         ),
         "timeout": st.integers(1, 10**6).map(lambda ms: ms * 0.001),
+        "idempotency": st.sampled_from(["off", "optional", "required"]),
         "rate_limit": st.none() | st.lists(st.integers(1, 10**9), min_size=2, max_size=2),
         "max_body": st.integers(1, 2**40),
     }

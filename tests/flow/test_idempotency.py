@@ -1,0 +1,234 @@
+"""Idempotency keys: one execution, whatever is repeated, at once or after a failure."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from harness import Client, execute, on, serving
+
+from gateway import Call, Reject, Reply
+from gateway.actions import Actions
+from gateway.dispatch import idempotency
+from gateway.manifest.apply import Author, apply
+from gateway.manifest.check import check
+from gateway.manifest.read import ManifestError
+
+CREATE = "/api/v1/order_stages/create"
+STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled"}
+
+
+async def create(
+    client: Client, key: str | None = "k", caller: str = "employee", **params: Any
+) -> httpx.Response:
+    """A stage under a key."""
+    headers = {"idempotency-key": key} if key is not None else {}
+    return await client.post(
+        CREATE, {"token": client.tokens[caller], **STAGE, **params}, headers=headers
+    )
+
+
+async def stages(client: Client) -> int:
+    [row] = await execute(client.database_url, "select count(*) from order_stages")
+    count: int = row["count"]
+    return count
+
+
+async def test_a_repeat_is_answered_with_the_same_and_done_once(client: Client) -> None:
+    first = await create(client)
+    again = await create(client)
+    assert (first.status_code, first.content) == (again.status_code, again.content)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert await stages(client) == 1
+
+
+async def test_twins_at_once_are_one_execution(client: Client) -> None:
+    answers = await asyncio.gather(*(create(client) for _ in range(100)))
+    found = Counter(answer.json()["status"] for answer in answers)
+    assert set(found) <= {"action-successful", "idempotency-conflict"}
+    assert found["action-successful"] >= 1
+    assert {a.status_code for a in answers} <= {200, 409}
+    assert len({a.content for a in answers if a.status_code == 200}) == 1
+    assert await stages(client) == 1
+    assert (await create(client)).headers["idempotent-replayed"] == "true"
+
+
+async def test_other_params_under_the_key_are_refused(client: Client) -> None:
+    await create(client)
+    for change in ({"stage": "ready"}, {"notes": "more"}, {"order_id": 8}):
+        answer = await create(client, **change)
+        assert (answer.status_code, answer.json()["status"]) == (422, "idempotency-mismatch")
+    assert await stages(client) == 1
+
+
+async def test_views_and_unknown_params_make_no_difference(client: Client) -> None:
+    await create(client)
+    answer = await create(client, session_view="default", typo=1)
+    assert answer.headers["idempotent-replayed"] == "true"
+    assert answer.json()["session"]["user_id"] == 1
+
+
+async def test_callers_and_keys_do_not_meet(client: Client) -> None:
+    for caller in ("employee", "liaison", "application"):
+        for key in ("a", "b", "a" * 255):
+            answer = await create(client, key, caller)
+            assert answer.status_code == 200
+            assert "idempotent-replayed" not in answer.headers
+    assert await stages(client) == 9
+
+
+async def test_without_a_key_nothing_is_kept(client: Client) -> None:
+    for _ in range(2):
+        assert (await create(client, None)).status_code == 200
+    assert await stages(client) == 2
+    assert not await execute(client.database_url, "select from gateway.idempotency")
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256])
+async def test_a_key_that_is_none_is_told(client: Client, key: str) -> None:
+    answer = await create(client, key)
+    assert answer.json()["status"] == "invalid-param"
+    assert answer.json()["errors"][0]["attr"] == "Idempotency-Key"
+
+
+async def test_a_refusal_is_not_kept(client: Client) -> None:
+    assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
+    assert (await create(client)).json()["status"] == "action-successful"
+    assert await stages(client) == 1
+
+
+async def test_after_a_day_a_key_is_new(client: Client) -> None:
+    await create(client)
+    age = "update gateway.idempotency set created_at = now() - interval '24 hours 1 second'"
+    await execute(client.database_url, age)
+    assert "idempotent-replayed" not in (await create(client, stage="ready")).headers
+    assert (await create(client, stage="ready")).headers["idempotent-replayed"] == "true"
+    assert await stages(client) == 2
+
+
+async def test_old_keys_are_swept_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("a", "b"):
+        await create(client, key)
+    age = (
+        "update gateway.idempotency set created_at = created_at - interval '25 hours' where ctid in"
+    )
+    first = "(select ctid from gateway.idempotency limit 1)"
+    await execute(client.database_url, f"{age} {first}")
+    monkeypatch.setattr(idempotency, "SWEEP_EVERY", 0.0)
+    sweeping = asyncio.create_task(idempotency.sweep(client.worker.lookup_pool))
+    async with asyncio.timeout(10):
+        while len(await execute(client.database_url, "select from gateway.idempotency")) > 1:
+            pass
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+
+
+async def test_only_hashes_of_keys_are_stored(client: Client) -> None:
+    await create(client, "order-7-scheduled")
+    [row] = await execute(client.database_url, "select * from gateway.idempotency")
+    assert len(row["key"]) == len(row["fingerprint"]) == 32
+    assert client.tokens["employee"] not in row["answer"]
+
+
+MANIFEST = """\
+version: 1
+namespace: kept
+services: {{kept: {{kind: python, deployed: true, title: Kept}}}}
+routes:
+  kept.create:
+    method: POST
+    deployed: true
+    title: Kept
+    auth: {auth}
+    sensitive_params: {sensitive}
+    idempotency: {idempotency}
+    params: {{properties: {{what: {{type: string}}}}}}
+"""
+
+
+def manifest(folder: Path, **changes: str) -> Path:
+    given = {"auth": "[session]", "sensitive": "false", "idempotency": "required", **changes}
+    (folder / "routes.yaml").write_text(MANIFEST.format(**given))
+    return folder / "routes.yaml"
+
+
+class Work:
+    """A service that writes a row, and then does what it is told."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def create(self, call: Call) -> Reply:
+        self.runs += 1
+
+        async def write(db: Any) -> None:
+            await db.execute("insert into companies (name) values ('kept')")
+
+        await call.db.transaction(write)
+        what = call.params.get("what")
+        if what == "crash":
+            raise RuntimeError
+        if what == "refuse":
+            raise Reject("invalid-param")
+        if what == "cut":
+            await call.db.run(
+                lambda db: db.execute("select pg_terminate_backend(pg_backend_pid())")
+            )
+        if what == "again" and self.runs == 1:
+            raise asyncpg.DeadlockDetectedError
+        return Reply({"runs": self.runs})
+
+
+@pytest.fixture
+async def kept(database: str, tmp_path: Path) -> str:
+    [desired] = check(manifest(tmp_path))
+    await on(database, lambda db: apply(db, desired, Author("tests")))
+    return database
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "left"),
+    [
+        ("fine", "action-successful", 1),
+        ("again", "action-successful", 1),
+        ("crash", "application-crash", 0),
+        ("refuse", "invalid-param", 0),
+        ("cut", "service-unavailable", 0),
+    ],
+)
+async def test_the_work_and_its_answer_are_kept_together_or_not_at_all(
+    kept: str, tokens: dict[str, str], what: str, status: str, left: int
+) -> None:
+    work = Work()
+    actions = Actions({"kept.create": work.create})
+    async with serving(kept, tokens, actions=actions) as client:
+
+        async def call() -> httpx.Response:
+            headers = {"idempotency-key": "k", "authorization": f"Bearer {tokens['employee']}"}
+            return await client.post("/api/v1/kept/create", {"what": what}, headers=headers)
+
+        first = await call()
+        assert first.json()["status"] == status
+        for table in ("companies", "gateway.idempotency"):
+            assert len(await execute(kept, f"select from {table}")) == left
+        again = await call()
+        assert again.json()["status"] == status
+        assert (again.headers.get("idempotent-replayed") == "true") == bool(left)
+
+
+async def test_a_route_may_require_a_key(kept: str, tokens: dict[str, str]) -> None:
+    async with serving(kept, tokens, actions=Actions({"kept.create": Work().create})) as client:
+        headers = {"authorization": f"Bearer {tokens['employee']}"}
+        answer = await client.post("/api/v1/kept/create", {"what": "fine"}, headers=headers)
+    assert answer.json()["status"] == "missing-param"
+    assert answer.json()["errors"] == [{"attr": "Idempotency-Key", "message": "missing"}]
+
+
+@pytest.mark.parametrize("change", [{"auth": "public"}, {"sensitive": "true"}])
+def test_where_no_key_can_be_kept_check_refuses(tmp_path: Path, change: dict[str, str]) -> None:
+    with pytest.raises(ManifestError, match="idempotency: must be off"):
+        check(manifest(tmp_path, **change))
