@@ -122,5 +122,6 @@ async def _well(worker: Worker) -> None:
     """Give a server that many tests share some time more than a worker gives it, if it needs it."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
-            while worker.health.troubles:  # noqa: ASYNC110 - a fault has no event
+            # What is confirmed in the moment that listening begins is not remembered.
+            while worker.health.troubles or worker.guard.lookup._listening_since < 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
