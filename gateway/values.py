@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from gateway.database.work import Work
     from gateway.identity.limits import Limits
     from gateway.identity.passwords import Passwords
@@ -113,6 +115,12 @@ class Session(NamedTuple):
     created_at: datetime
     last_used_at: datetime
     address: str | None
+
+    @classmethod
+    def of(cls, row: "Record") -> "Session":
+        """A session from a row of `gateway.live_sessions` with these columns."""
+        arrays = {name: tuple(row[name]) for name in ("roles", "permissions")}
+        return cls(**{**row, **arrays})
 
 
 class Application(NamedTuple):

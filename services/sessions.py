@@ -6,7 +6,7 @@ from typing import Any
 from asyncpg import Record
 
 from gateway import Call, Reject, Reply, Session, lifetime, load_queries, views
-from services.sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view, session_of
+from services.sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 
 _SQL = load_queries(__file__)
 
@@ -68,7 +68,7 @@ async def index(call: Call) -> Reply:
     rows = await call.db.fetch(_SQL["index"], call.caller.user_id)
     now, own = datetime.now(UTC), call.caller.session
     # The use that calls is written behind.
-    known = [own if own and row["id"] == own.id else session_of(row) for row in rows]
+    known = [own if own and row["id"] == own.id else Session.of(row) for row in rows]
     live = [session for session in known if not lifetime.is_over(session, now)]
     live.sort(key=lambda session: session.last_used_at, reverse=True)
     return Reply({"sessions": [_listed(session, call) for session in live]})

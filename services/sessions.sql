@@ -12,7 +12,7 @@ update users set password_hash = $2 where id = $1 and password_hash = $3;
 
 -- name: index
 -- The sessions of a user that nobody has ended; the one used last comes first.
-select id, user_id, first_name, last_name, email, application, roles, remember_me,
+select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
        created_at, last_used_at, address
 from gateway.live_sessions
 where user_id = $1

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from asyncpg import Record
-
 from gateway import Call, Reject, Session, load_queries, tokens, views
 
 _SQL = load_queries(__file__)
@@ -36,7 +34,7 @@ class SignIn:
         row = made and await self._call.db.fetchrow(_SQL["read"], made["id"])
         if row is None:
             raise Reject("invalid-password", "The password was changed meanwhile.")
-        return views.session(session_of(row), token, self._view)
+        return views.session(Session.of(row), token, self._view)
 
 
 def chosen_view(call: Call) -> str:
@@ -46,8 +44,3 @@ def chosen_view(call: Call) -> str:
         known = ", ".join(views.SESSION_VIEWS)
         raise Reject("invalid-param", errors=[Reject.error("view", f"must be one of {known}")])
     return view
-
-
-def session_of(row: Record) -> Session:
-    """A session from a row."""
-    return Session(**{**row, "roles": tuple(row["roles"]), "permissions": ()})

@@ -13,7 +13,7 @@ returning id;
 
 -- name: read
 -- A session as the gateway knows it, by its id.
-select id, user_id, first_name, last_name, email, application, roles, remember_me,
+select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
        created_at, last_used_at, address
 from gateway.live_sessions
 where id = $1;

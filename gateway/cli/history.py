@@ -8,8 +8,8 @@ import typer
 
 from gateway.cli.operate import Json, with_database
 from gateway.cli.output import console, json, table
-from gateway.cli.registry import Actor, Message, wait_for_workers
-from gateway.cli.shown import applied_as_object, show_applied, show_plan
+from gateway.cli.registry import Actor, Message, Timeout, Wait, wait_for_workers
+from gateway.cli.shown import show_plan, tell_applied
 from gateway.database.pool import Connection
 from gateway.manifest import stored
 from gateway.manifest.apply import Applied, Author, UnknownRevisionError, rollback
@@ -82,10 +82,8 @@ def _show_one(revision: int, *, as_json: bool) -> None:
 def roll_back(
     revision: Annotated[int, typer.Argument(help="The revision to go back to; 0 is empty.", min=0)],
     *,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Return when every live worker serves it.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 30.0,
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
     message: Message = "",
     actor: Actor = "",
     as_json: Json = False,
@@ -103,10 +101,6 @@ def roll_back(
         return done
 
     done: list[Applied] = with_database(work)
-    if as_json:
-        json([applied_as_object(each) for each in done])
-        return
-    for each in done:
-        show_applied(console(), each)
-    if not done:
+    tell_applied(done, as_json=as_json)
+    if not (done or as_json):
         console().print(f"the registry is as it was at revision {revision} already")

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from gateway.actions import Actions
 from gateway.cli.operate import Json, with_database
 from gateway.cli.output import complain, console, json, say
-from gateway.cli.shown import applied_as_object, show_applied, show_plan
+from gateway.cli.shown import show_plan, tell_applied
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
@@ -24,6 +24,8 @@ from gateway.registry import store
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the manifest leaves out.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when every live worker serves it.")]
+Timeout = Annotated[float, typer.Option(help="Seconds that --wait waits at most.")]
 Message = Annotated[str, typer.Option(help="Why, for the history.")]
 Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
 
@@ -140,10 +142,8 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
     max_deletes: Annotated[
         int | None, typer.Option(help="Most routes that --prune may delete.", min=0)
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Return when every live worker serves it.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 30.0,
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
     message: Message = "",
     actor: Actor = "",
     as_json: Json = False,
@@ -170,12 +170,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
             await wait_for_workers(connection, done[-1].revision, timeout)
         return done
 
-    applied: list[Applied] = with_database(work)
-    if as_json:
-        json([applied_as_object(each) for each in applied])
-        return
-    for each in applied:
-        show_applied(console(), each)
+    tell_applied(with_database(work), as_json=as_json)
 
 
 def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:

@@ -6,6 +6,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
+from gateway.cli.output import console, json
 from gateway.manifest.apply import Applied
 from gateway.manifest.breaking import breaks
 from gateway.manifest.change import Change
@@ -53,8 +54,17 @@ def show_applied(console: Console, applied: Applied) -> None:
     console.print(f"namespace {applied.namespace} {outcome} revision {applied.revision}")
 
 
-def applied_as_object(applied: Applied) -> dict[str, object]:
-    """The same for programs."""
+def tell_applied(applied: list[Applied], *, as_json: bool) -> None:
+    """What was done to each namespace, for people or for programs."""
+    if as_json:
+        json([_as_object(each) for each in applied])
+        return
+    for each in applied:
+        show_applied(console(), each)
+
+
+def _as_object(applied: Applied) -> dict[str, object]:
+    """What was done to a namespace, for programs."""
     return {
         "namespace": applied.namespace,
         "revision": applied.revision,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.database.pool import (
     CONNECT_WITHIN,
     FAULTS,
+    SIGN_OF_LIFE,
     Connection,
     UnavailableError,
     connect,
@@ -14,7 +15,6 @@ from gateway.database.pool import (
     limited,
 )
 
-SIGN_OF_LIFE = "select 1"
 EVERY = 1.0
 """Seconds from one sign of life to the next, and that a server has to give one."""
 

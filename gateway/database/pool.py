@@ -22,6 +22,7 @@ CONNECT_WITHIN = 2.0
 """Seconds in which a request gets one: few, since a server that is frozen refuses nothing."""
 
 CLOSE_WITHIN = 1.0
+SIGN_OF_LIFE = "select 1"
 TELL_EVERY = 1.0
 STEPS = 4
 

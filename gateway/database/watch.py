@@ -8,6 +8,7 @@ import asyncpg
 from gateway.database.pool import (
     CONNECT_WITHIN,
     LOST,
+    SIGN_OF_LIFE,
     Connection,
     Pool,
     UnavailableError,
@@ -18,8 +19,6 @@ from gateway.database.pool import (
 EVERY = 0.5
 WITHIN = 1.0
 """Seconds. Together they bound how long a statement waits for a server that is frozen: 1.5 s."""
-
-SIGN_OF_LIFE = "select 1"
 
 _log = logging.getLogger(__name__)
 

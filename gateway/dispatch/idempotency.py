@@ -46,9 +46,9 @@ def claim(request: Request, call: Call) -> Claim | None:
 
     Raises Reject: missing-param, invalid-param.
     """
-    given = request.headers.get(HEADER)
     if call.route.idempotency == "off":
         return None
+    given = request.headers.get(HEADER)
     if given is None:
         if call.route.idempotency == "required":
             raise Reject("missing-param", errors=[Reject.error(ATTR, "missing")])

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.database.work import Work
+from gateway.identity.behind import write_behind
 from gateway.values import Rate
 
 FLUSH_EVERY = 0.5
@@ -86,13 +87,7 @@ class Counts:
 
     async def write_behind(self) -> None:
         """Share the counts, until cancelled; then once more."""
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_EVERY)
-                await self.flush()
-        except asyncio.CancelledError:
-            await self.flush()
-            raise
+        await write_behind(self.flush, FLUSH_EVERY)
 
     async def flush(self) -> None:
         """Write what was counted here, and learn what others counted of the same."""

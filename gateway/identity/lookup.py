@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.database.work import Work
 from gateway.identity import tokens
+from gateway.identity.behind import write_behind
 from gateway.values import Application, Session
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -164,13 +165,7 @@ class Lookup:
 
     async def write_behind(self) -> None:
         """Write the uses each second, until cancelled; then once more."""
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_EVERY)
-                await self.flush()
-        except asyncio.CancelledError:
-            await self.flush()
-            raise
+        await write_behind(self.flush, FLUSH_EVERY)
 
     async def flush(self) -> None:
         """Write the uses now. If the database is away they are kept for the next time."""
@@ -268,7 +263,7 @@ class Lookup:
         row = await self._work().fetchrow(_SQL["session_by_token"], digest)
         if not row:
             return None
-        return self.latest(Session(**_with_tuples(row)))
+        return self.latest(Session.of(row))
 
     def _work(self) -> Work:
         return Work(self._pool, asyncio.get_running_loop().time() + LOOKUP_DEADLINE)
@@ -276,7 +271,3 @@ class Lookup:
 
 def _is_session(token: str) -> bool:
     return token.startswith(tokens.SESSION_PREFIX)
-
-
-def _with_tuples(row: Any) -> dict[str, Any]:  # noqa: ANN401 - an asyncpg record
-    return {**row, "roles": tuple(row["roles"]), "permissions": tuple(row["permissions"])}

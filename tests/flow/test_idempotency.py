@@ -8,13 +8,13 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from harness import Client, execute, on, serving
+from harness import Client, execute, serving
+from manifests import applied, desired
 
 from gateway import Call, Reject, Reply
 from gateway.actions import Actions
 from gateway.dispatch import idempotency
-from gateway.manifest.apply import Author, apply
-from gateway.manifest.check import check
+from gateway.manifest.check import Desired
 from gateway.manifest.read import ManifestError
 
 CREATE = "/api/v1/order_stages/create"
@@ -134,26 +134,11 @@ async def test_only_hashes_of_keys_are_stored(client: Client) -> None:
     assert client.tokens["employee"] not in row["answer"]
 
 
-MANIFEST = """\
-version: 1
-namespace: kept
-services: {{kept: {{kind: python, deployed: true, title: Kept}}}}
-routes:
-  kept.create:
-    method: POST
-    deployed: true
-    title: Kept
-    auth: {auth}
-    sensitive_params: {sensitive}
-    idempotency: {idempotency}
-    params: {{properties: {{what: {{type: string}}}}}}
-"""
-
-
-def manifest(folder: Path, **changes: str) -> Path:
-    given = {"auth": "[session]", "sensitive": "false", "idempotency": "required", **changes}
-    (folder / "routes.yaml").write_text(MANIFEST.format(**given))
-    return folder / "routes.yaml"
+def required(folder: Path, **changes: Any) -> Desired:
+    """A route of sessions that needs a key."""
+    params = {"properties": {"what": {"type": "string"}}}
+    route = {"auth": ["session"], "idempotency": "required", "params": params, **changes}
+    return desired(folder, {"kept.create": route})
 
 
 class Work:
@@ -185,8 +170,7 @@ class Work:
 
 @pytest.fixture
 async def kept(database: str, tmp_path: Path) -> str:
-    [desired] = check(manifest(tmp_path))
-    await on(database, lambda db: apply(db, desired, Author("tests")))
+    await applied(database, required(tmp_path))
     return database
 
 
@@ -228,7 +212,7 @@ async def test_a_route_may_require_a_key(kept: str, tokens: dict[str, str]) -> N
     assert answer.json()["errors"] == [{"attr": "Idempotency-Key", "message": "missing"}]
 
 
-@pytest.mark.parametrize("change", [{"auth": "public"}, {"sensitive": "true"}])
-def test_where_no_key_can_be_kept_check_refuses(tmp_path: Path, change: dict[str, str]) -> None:
+@pytest.mark.parametrize("change", [{"auth": "public"}, {"sensitive_params": True}])
+def test_where_no_key_can_be_kept_check_refuses(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(ManifestError, match="idempotency: must be off"):
-        check(manifest(tmp_path, **change))
+        required(tmp_path, **change)

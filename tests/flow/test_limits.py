@@ -8,16 +8,15 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import Client, execute, on, serving
+from harness import Client, execute, serving
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import applied, desired
 
 from gateway import Call, Reply
 from gateway.actions import Actions
 from gateway.database.pool import Pool
 from gateway.identity.counts import Counts
-from gateway.manifest.apply import Author, apply
-from gateway.manifest.check import check
 from gateway.values import Rate
 
 RATE = Rate(5, 60)
@@ -219,34 +218,17 @@ async def test_unknown_tokens_are_limited_and_known_ones_are_not(
         assert (await client.create_stage(caller="liaison", order_id=7)).status_code == 429
 
 
-LIMITED = """\
-version: 1
-namespace: limited
-services: {{limited: {{kind: python, deployed: true, title: Limited}}}}
-routes:
-  limited.read:
-    method: GET
-    path: /limited
-    deployed: true
-    title: Limited
-    auth: {auth}
-    rate_limit: 50/minute
-    params: {{}}
-"""
-
-
 async def limited(_: Call) -> Reply:
     """A service for a route with a limit."""
     return Reply({})
 
 
-@pytest.mark.parametrize("auth", ["public", "[application, session]"])
+@pytest.mark.parametrize("auth", ["public", ["application", "session"]])
 async def test_a_route_may_limit_each_token_or_address(
-    database: str, tokens: dict[str, str], tmp_path: Path, auth: str
+    database: str, tokens: dict[str, str], tmp_path: Path, auth: str | list[str]
 ) -> None:
-    (tmp_path / "routes.yaml").write_text(LIMITED.format(auth=auth))
-    [desired] = check(tmp_path / "routes.yaml")
-    await on(database, lambda db: apply(db, desired, Author("tests")))
+    route = {"method": "GET", "path": "/limited", "auth": auth, "rate_limit": "50/minute"}
+    await applied(database, desired(tmp_path, {"limited.read": route}))
     actions = Actions({"limited.read": limited})
     async with serving(database, tokens, actions=actions) as client:
 
