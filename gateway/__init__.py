@@ -3,12 +3,15 @@
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.identity import lifetime, tokens, views
-from gateway.values import Call, Caller, Reject, Reply, Session
+from gateway.mail.send import Message
+from gateway.values import Call, Caller, Mailed, Reject, Reply, Session
 
 __all__ = [
     "Call",
     "Caller",
     "Connection",
+    "Mailed",
+    "Message",
     "Reject",
     "Reply",
     "Session",

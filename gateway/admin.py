@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.app import Gate
+from gateway.mail.outbox import Outbox
 from gateway.metrics import Metrics
 from gateway.site import Health
 
@@ -19,10 +20,11 @@ FLUSH_EVERY = 1.0
 class Admin:
     """The pages of the admin port; `app` is the ASGI application."""
 
-    def __init__(self, gate: Gate, health: Health, metrics: Metrics) -> None:
+    def __init__(self, gate: Gate, health: Health, metrics: Metrics, outbox: Outbox) -> None:
         self._gate = gate
         self._health = health
         self._metrics = metrics
+        self._outbox = outbox
         self.app = Starlette(
             routes=[
                 Route("/-/live", self._live),
@@ -47,6 +49,7 @@ class Admin:
             revision=registry.current.revision if registry.current else 0,
             degraded=bool(registry.troubles),
             database_unavailable=self._health.pool.trouble is not None,
+            outbox=self._outbox.outstanding,
         )
 
     async def _live(self, _: Request) -> Response:

@@ -5,7 +5,6 @@ costs one look-up and not a stack.
 """
 
 import asyncio
-import logging
 import re
 import secrets
 import time
@@ -37,8 +36,6 @@ EXPOSED_HEADERS = (
 PREFLIGHT_SECONDS = b"600"
 LONGEST_LOGGED_PATH = 200
 UNAVAILABLE = "service-unavailable"
-
-_log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LEVELS: dict[Fault, str] = {
@@ -149,7 +146,8 @@ class Gate:
             if isinstance(error, ClientLeftError):
                 raise
             # The answer itself could not be made, such as of errors that are no JSON.
-            _log.exception("%s: %s", request.id, type(error).__name__)
+            notices = self._pipeline.notices
+            notices.crashed(error, request.id, so_far.match, so_far.caller)
             return _refusal(request, "application-crash")
 
     def _allowed(self, request: Request) -> list[str]:

@@ -8,7 +8,7 @@ that whoever takes the place of a dead worker counts on from where it stopped.
 import collections
 import os
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -50,7 +50,12 @@ DEGRADED = Metric(
 UNAVAILABLE = Metric(
     "gateway_database_unavailable", "Workers that get no answer from the database."
 )
-METRICS = (DURATIONS, ANSWERS, ACTIVE, REVISION, DEGRADED, UNAVAILABLE)
+OUTBOX = Metric(
+    "gateway_outbox_messages",
+    "Messages that are not sent yet: waiting for the next attempt, or parked.",
+    ("state",),
+)
+METRICS = (DURATIONS, ANSWERS, ACTIVE, REVISION, DEGRADED, UNAVAILABLE, OUTBOX)
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 METHODS = frozenset(
@@ -111,6 +116,8 @@ class Metrics:
         self._revision = Gauge(*REVISION, registry=registry, multiprocess_mode="liveall")
         self._degraded = Gauge(*DEGRADED, registry=registry, multiprocess_mode="livesum")
         self._unavailable = Gauge(*UNAVAILABLE, registry=registry, multiprocess_mode="livesum")
+        # All workers count the same rows: whoever counted last is right.
+        self._outbox = Gauge(*OUTBOX, registry=registry, multiprocess_mode="livemostrecent")
         self._sets: dict[_Labels, _Set] = {}
         self._shown = self._of_one() if place is None else self._of_all()
 
@@ -142,7 +149,13 @@ class Metrics:
         return self._sets[labels]
 
     def flush(
-        self, *, in_flight: int, revision: int, degraded: bool, database_unavailable: bool
+        self,
+        *,
+        in_flight: int,
+        revision: int,
+        degraded: bool,
+        database_unavailable: bool,
+        outbox: Mapping[str, int],
     ) -> None:
         """Bring everything up to date; the arguments say how this worker is now."""
         for each in self._sets.values():
@@ -152,6 +165,8 @@ class Metrics:
         self._revision.set(revision)
         self._degraded.set(degraded)
         self._unavailable.set(database_unavailable)
+        for state, count in outbox.items():
+            self._outbox.labels(state).set(count)
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Everything of all workers, in a form that the reader accepts, and its content type."""

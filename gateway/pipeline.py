@@ -4,7 +4,6 @@ Each stage takes frozen values and makes the next, or ends the request by raisin
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -17,7 +16,10 @@ from gateway.decode import decode
 from gateway.dispatch import dispatch
 from gateway.identity import views
 from gateway.identity.guard import Guard
+from gateway.mail.outbox import Outbox
+from gateway.mail.outgoing import Outgoing
 from gateway.match import match
+from gateway.notifications.notices import Notices
 from gateway.registry.follow import Registry
 from gateway.registry.table import Table
 from gateway.resolve import resolve
@@ -28,7 +30,6 @@ ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
 """Reads a body of at most so many bytes; raises Reject: payload-too-large."""
 
 MIN_REVISION = b"x-min-registry-revision"
-_log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -46,11 +47,17 @@ class Progress:
 class Pipeline:
     """The stages, joined to what they need."""
 
-    def __init__(self, registry: Registry, actions: Actions, pool: Pool, guard: Guard) -> None:
-        self.registry = registry
-        self.actions = actions
-        self.pool = pool
-        self.guard = guard
+    def __init__(
+        self,
+        registry: Registry,
+        actions: Actions,
+        pool: Pool,
+        guard: Guard,
+        outbox: Outbox,
+        notices: Notices,
+    ) -> None:
+        self.registry, self.actions, self.pool = registry, actions, pool
+        self.guard, self.outbox, self.notices = guard, outbox, notices
 
     async def _run(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
         so_far.table = table = await self._table(request)
@@ -74,7 +81,7 @@ class Pipeline:
         except ClientLeftError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place that answers any fault
-            _log.exception("%s: %s", request.id, _without_values(error, so_far))
+            self.notices.crashed(error, request.id, so_far.match, so_far.caller)
             slug = "application-crash" if so_far.match else "identify-request-error"
             return _refuse(Reject(slug), request, so_far)
 
@@ -100,8 +107,9 @@ class Pipeline:
     def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
         deadline = asyncio.get_running_loop().time() + found.route.timeout
         work = Work(self.pool, deadline)
+        mail = Outgoing(self.outbox, found.route.name, request.id, deadline)
         given = request.id, found.route, caller, valid.params, work, deadline, request.address
-        return Call(*given, self.guard.passwords, self.guard.limits)
+        return Call(*given, self.guard.passwords, self.guard.limits, mail)
 
 
 def _refuse(reject: Reject, request: Request, so_far: Progress) -> Response:
@@ -120,11 +128,3 @@ def _extra(reject: Reject, so_far: Progress) -> Mapping[str, Any]:
     if reject.extra or not (so_far.caller and so_far.valid):
         return reject.extra
     return views.shown(so_far.caller, so_far.valid.session_view, so_far.valid.application_view)
-
-
-def _without_values(error: Exception, so_far: Progress) -> str:
-    """What to log of a fault; its text may quote params, of which some are secret."""
-    route = so_far.match and so_far.match.route
-    if route and (route.sensitive_params or route.params.has_secrets):
-        return type(error).__name__
-    return repr(error).replace((so_far.caller and so_far.caller.token) or "\0", "…")

@@ -26,7 +26,7 @@ BACKLOG = 2048
 FINISH_WITHIN = 30
 """Seconds that requests in flight get to finish after the listening socket is closed."""
 
-ADMIN_FINISH_WITHIN = 2
+BESIDE_FINISH_WITHIN = 2
 RESTART_PAUSE = 0.2
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,9 @@ async def serve(
     public = server(worker, settings)
     # Around both: a signal must not end the process while the admin port starts or stops.
     with public.capture_signals():
-        async with _serving_admin(worker, admin):
+        async with contextlib.AsyncExitStack() as around:
+            if admin:
+                await around.enter_async_context(beside(worker.admin.app, admin))
             await public.serve(sockets=[listener])
 
 
@@ -111,21 +113,21 @@ def server(worker: Worker, settings: Settings) -> uvicorn.Server:
 
 
 @contextlib.asynccontextmanager
-async def _serving_admin(worker: Worker, listener: socket.socket | None) -> AsyncIterator[None]:
-    """Serve the admin pages; around the public port, so that one can watch a worker stop."""
-    if listener is None:
-        yield
-        return
-    config = _config(worker.admin.app, ADMIN_FINISH_WITHIN, lifespan="off")
+async def beside(app: Any, listener: socket.socket) -> AsyncIterator[None]:  # noqa: ANN401 - ASGI
+    """Serve an application on a socket of its own, for the length of the block.
+
+    Around the public port this lets one watch a worker stop.
+    """
+    config = _config(app, BESIDE_FINISH_WITHIN, lifespan="off")
     config.load()
-    admin = uvicorn.Server(config)
+    other = uvicorn.Server(config)
     # Not `serve`, which takes the signals; they are for the server of the public port.
-    admin.lifespan = config.lifespan_class(config)
-    await admin.startup(sockets=[listener])
+    other.lifespan = config.lifespan_class(config)
+    await other.startup(sockets=[listener])
     try:
         yield
     finally:
-        await admin.shutdown(sockets=[listener])
+        await other.shutdown(sockets=[listener])
 
 
 def _config(app: Any, finish_within: int, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI

@@ -1,5 +1,6 @@
 """Settings are environment variables `GATEWAY_*`, declared once, in this table."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -7,6 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.addresses import Network
+
+WEBHOOK_SECRET = "whsec_"  # noqa: S105 - how one begins that is base64
 
 
 class SettingError(ValueError):
@@ -89,6 +92,34 @@ def _database(text: str) -> str:
     return text
 
 
+def _web_address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        message = "must be an address such as https://example.com/api/"
+        raise ValueError(message)
+    return text
+
+
+def _web_address_or_none(text: str) -> str:
+    return text and _web_address(text)
+
+
+def _webhook_secret(text: str) -> str:
+    try:
+        base64.b64decode(text.removeprefix(WEBHOOK_SECRET), validate=True)
+        usable = True
+    except ValueError:
+        usable = not text.startswith(WEBHOOK_SECRET)
+    if not usable:
+        message = f"must be base64 after {WEBHOOK_SECRET}"
+        raise ValueError(message)
+    return text
+
+
 def _level(text: str) -> str:
     levels = ("debug", "info", "warning", "error")
     if text not in levels:
@@ -159,6 +190,33 @@ SETTINGS = (
     Setting("account_guesses", "10", "Wrong passwords for one account in 15 minutes.", _positive),
     Setting("address_guesses", "100", "Wrong passwords from one address in 15 minutes.", _positive),
     Setting("unknown_callers", "100", "Unknown tokens from one address in a minute.", _positive),
+    Setting(
+        "mandrill_api_key",
+        "",
+        "Key of Mandrill's API; empty: `gateway dev` has a stand-in, elsewhere no mail is sent.",
+        secret=True,
+    ),
+    Setting(
+        "mandrill_url",
+        "https://mandrillapp.com/api/1.0/",
+        "Address of Mandrill's API.",
+        _web_address,
+    ),
+    Setting(
+        "webhook_url",
+        "",
+        "Address that notifications are posted to; empty: none. It may hold a secret, as a chat's "
+        "does.",
+        _web_address_or_none,
+        secret=True,
+    ),
+    Setting(
+        "webhook_secret",
+        "",
+        "Signs what is posted there, as Standard Webhooks says: any text, or `whsec_` and base64.",
+        _webhook_secret,
+        secret=True,
+    ),
     Setting("log_level", "info", "Least severity that is logged.", _level),
 )
 
@@ -183,6 +241,10 @@ class Settings:
     account_guesses: int
     address_guesses: int
     unknown_callers: int
+    mandrill_api_key: str
+    mandrill_url: str
+    webhook_url: str
+    webhook_secret: str
     log_level: str
 
     @classmethod

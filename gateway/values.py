@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.database.work import Work
     from gateway.identity.limits import Limits
     from gateway.identity.passwords import Passwords
+    from gateway.mail.outgoing import Outgoing
     from gateway.registry.records import Route
 
 _EMPTY: Mapping[str, Any] = {}
@@ -181,13 +182,28 @@ class Call(NamedTuple):
     address: str
     passwords: "Passwords"
     limits: "Limits"
+    mail: "Outgoing"
+
+
+class Mailed(NamedTuple):
+    """A mail that a reply tells of: its row of the outbox, and the place for its time.
+
+    `path` are the keys of the reply's data that lead to the time at which the mail was sent.
+    """
+
+    id: int
+    path: tuple[str, ...]
 
 
 class Reply(NamedTuple):
-    """What a service's action returns: `data`, and headers to add to the answer."""
+    """What a service's action returns: `data`, and headers to add to the answer.
+
+    With `mail` the answer waits until that mail was sent, after the work was committed.
+    """
 
     data: Any = None
     headers: Mapping[str, str] | None = None
+    mail: Mailed | None = None
 
 
 class Response(NamedTuple):

@@ -20,7 +20,11 @@ from gateway.identity.limits import Limits
 from gateway.identity.lookup import CHANNEL, Lookup
 from gateway.identity.passwords import Passwords
 from gateway.log import AccessLog
+from gateway.mail.mandrill import Mandrill
+from gateway.mail.outbox import AGAIN_AT_ONCE, FIRST_AT_ONCE, Outbox
+from gateway.mail.webhook import Webhook
 from gateway.metrics import Metrics
+from gateway.notifications.notices import Notices
 from gateway.pipeline import Pipeline
 from gateway.registry.follow import Registry
 from gateway.settings import Settings
@@ -28,6 +32,7 @@ from gateway.settings import Settings
 FIRST_TABLE_WITHIN = 3.0
 BEGIN_ANEW_AFTER = 1.0
 LOOKUP_CONNECTIONS = 2
+OUTBOX_CONNECTIONS = 2
 SNAPSHOT = "registry.snapshot"
 
 _log = logging.getLogger(__name__)
@@ -48,12 +53,31 @@ class Worker:
         self.pool = Pool(settings.database_url, settings.database_connections)
         # Of its own: a service that holds every connection must not keep callers from signing in.
         self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
-        self.watch = Watch(settings.database_url, self.pool, self.lookup_pool)
+        # And what was committed to be sent must not wait for it either.
+        self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS)
+        pools = self.pool, self.lookup_pool, self.outbox_pool
+        self.watch = Watch(settings.database_url, *pools)
         self.guard = _guard(settings, self.lookup_pool)
         self.access = AccessLog()
         self.metrics = Metrics(place)
         self.health = site.Health(self.registry, self.pool)
-        self.pipeline = Pipeline(self.registry, actions or Actions.load(), self.pool, self.guard)
+        at_once = FIRST_AT_ONCE + AGAIN_AT_ONCE
+        key, url = settings.mandrill_api_key, settings.mandrill_url
+        self.mandrill = Mandrill(key, url, threads=at_once)
+        self.webhook = Webhook(settings.webhook_url, settings.webhook_secret)
+        carriers = {"mail": self.mandrill.carry, "webhook": self.webhook.carry}
+        self.outbox = Outbox(self.outbox_pool, carriers)
+        # One worker of several is enough to tell.
+        tells = settings.webhook_url and not place
+        self.notices = Notices(self.outbox_pool, self.webhook.carry if tells else None)
+        self.pipeline = Pipeline(
+            self.registry,
+            actions or Actions.load(),
+            self.pool,
+            self.guard,
+            self.outbox,
+            self.notices,
+        )
         self.app = Gate(
             self.pipeline,
             site.make(self.health, lambda _: self.running()),
@@ -61,7 +85,7 @@ class Worker:
             self.metrics,
             settings,
         )
-        self.admin = Admin(self.app, self.health, self.metrics)
+        self.admin = Admin(self.app, self.health, self.metrics, self.outbox)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,6 +100,8 @@ class Worker:
             self.guard.lookup.write_behind,
             self.guard.limits.counts.write_behind,
             self._sweep,
+            self.outbox.run,
+            self.notices.run,
             self.access.write_behind,
             self.admin.write_behind,
         )
@@ -87,12 +113,14 @@ class Worker:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, self.outbox.finish(), return_exceptions=True)
             # The last: what they still write must not wait for a server that is frozen.
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-            await asyncio.gather(self.pool.close(), self.lookup_pool.close())
-            self.guard.passwords.close()
+            pools = self.pool, self.lookup_pool, self.outbox_pool
+            await asyncio.gather(*(pool.close() for pool in pools))
+            for threads in (self.guard.passwords, self.mandrill, self.webhook):
+                threads.close()
 
     async def _sweep(self) -> None:
         await idempotency.sweep(self.lookup_pool)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from gateway import Call, Reject, Reply, load_queries
+from gateway import Call, Mailed, Reject, Reply, load_queries
 from services.mountain_time import MountainTimeError, parse
 
 _SQL = load_queries(__file__)
@@ -41,11 +41,12 @@ _ATTRS = {"same_order": "order_request_id", "client_id": "client.client_id"}
 async def create(call: Call) -> Reply:
     """Insert a row into order_stages and, with `update_status`, set the order's order_statuses row.
 
-    Both in one statement, so that they commit together or not at all.
+    Both in one statement with the mail of the event, if it has one, so that they commit together
+    or not at all.
     """
     times, errors = _times(call.params)
-    given = _given(call, times)
-    row = await call.db.fetchrow(_SQL["create"], {**given, "valid": not errors})
+    given = {**_given(call, times), "valid": not errors, "ticket": call.mail.ticket}
+    row = await call.db.fetchrow(_SQL["create"], given)
     if row is None:
         raise AssertionError
     errors += [
@@ -56,7 +57,9 @@ async def create(call: Call) -> Reply:
     if errors:
         raise Reject("invalid-param", errors=errors)
     status = row["order_status"]
-    return Reply({"order_stage": dict(row["order_stage"]), "order_status": status and dict(status)})
+    data = {"order_stage": dict(row["order_stage"]), "order_status": status and dict(status)}
+    mail = row["mail"] and Mailed(row["mail"], ("order_stage", "notified_at"))
+    return Reply(data, mail=mail)
 
 
 def _times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:

@@ -1,11 +1,12 @@
 -- name: create
--- Check what the call names; if all is well insert the stage and set the order's status.
+-- Check what the call names; if all is well insert the stage, set the order's status, and queue the
+-- mail that the event has for the order's client unless the client was told already.
 -- The order request's row is locked before a stage takes its id, so that of two calls for one
 -- order the one with the higher id is the later one to write the status. The clock is read after
 -- the lock, so that times follow the ids.
 with given as (
     select * from jsonb_to_record($1::jsonb) as g (
-        valid boolean, caller_id bigint,
+        valid boolean, caller_id bigint, ticket jsonb,
         order_id bigint, order_request_id bigint, update_status boolean,
         stage text, stage_trigger text,
         stage_start_at timestamptz, created_at_fm timestamptz, notified_at timestamptz,
@@ -122,6 +123,22 @@ status as (
         updated_by = excluded.updated_by,
         updated_at = excluded.updated_at
     returning s as whole
+),
+mail as (
+    select gateway.queue_mail(
+        g.ticket, event.mail_template, reader.email, client.name,
+        jsonb_build_object(
+            'order_id', t.order_id, 'order_request_id', t.order_request_id,
+            'stage', g.stage, 'stage_start_at', (stage.whole).stage_start_at,
+            'client_name', client.name
+        ),
+        'order_stages', (stage.whole).id
+    ) as id
+    from stage, target t, given g
+    join events event on event.slug = g.event_slug and event.mail_template is not null
+    left join clients client on client.id = (select client_id from target)
+    left join users reader on reader.id = client.user_id
+    where g.notified_at is null
 )
-select checks.*, stage.whole as order_stage, status.whole as order_status
-from checks left join stage on true left join status on true;
+select checks.*, stage.whole as order_stage, status.whole as order_status, mail.id as mail
+from checks left join stage on true left join status on true left join mail on true;

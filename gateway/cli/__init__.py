@@ -6,16 +6,18 @@ import sys
 import asyncpg
 import typer
 
-from gateway.cli import history, inspect, operate, registry, tokens
+from gateway.cli import history, inspect, notifications, operate, outbox, registry, tokens
 from gateway.cli.output import complain
 from gateway.cli.registry import Changes, LateError, OutputError
 from gateway.database.migrate import MigrationError
 from gateway.database.pool import UnavailableError
 from gateway.embedded import EmbeddedError
 from gateway.identity.issue import IssueError
+from gateway.mail.upkeep import OutboxError
 from gateway.manifest.apply import TooManyDeletesError, UnknownRevisionError
 from gateway.manifest.plan import MovedError
 from gateway.manifest.read import ManifestError
+from gateway.notifications.desk import NotificationError
 from gateway.server import ServeError
 from gateway.settings import SettingError
 
@@ -32,6 +34,8 @@ registry.add_to(app)
 history.add_to(app)
 inspect.add_to(app)
 tokens.add_to(app)
+outbox.add_to(app)
+notifications.add_to(app)
 
 KNOWN = (
     EmbeddedError,
@@ -40,6 +44,8 @@ KNOWN = (
     ManifestError,
     MigrationError,
     MovedError,
+    NotificationError,
+    OutboxError,
     OutputError,
     ServeError,
     SettingError,

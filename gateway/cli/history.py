@@ -1,13 +1,12 @@
 """Verbs that look back, and go back: history, rollback."""
 
 import getpass
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.operate import Json, with_database
-from gateway.cli.output import console, json, table
+from gateway.cli.output import console, json, rows
 from gateway.cli.registry import Actor, Message, Timeout, Wait, wait_for_workers
 from gateway.cli.shown import show_plan, tell_applied
 from gateway.database.pool import Connection
@@ -45,12 +44,7 @@ def show_history(
     async def work(connection: Connection) -> list[Any]:
         return await connection.fetch(stored.SQL["revisions"], limit)
 
-    rows = with_database(work)
-    table(COLUMNS, [[_cell(row[name]) for name in COLUMNS] for row in rows], as_json=as_json)
-
-
-def _cell(value: Any) -> Any:  # noqa: ANN401 - a column of any type
-    return value.isoformat(" ", "seconds") if isinstance(value, datetime) else value
+    rows(COLUMNS, with_database(work), as_json=as_json)
 
 
 def _show_one(revision: int, *, as_json: bool) -> None:

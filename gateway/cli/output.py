@@ -1,6 +1,7 @@
 """What commands print: a table for people, JSON for programs, complaints on standard error."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -19,6 +20,34 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: boo
     for row in rows:
         shown.add_row(*("" if cell is None else str(cell) for cell in row))
     console().print(shown)
+
+
+def rows(columns: Sequence[str], found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Rows of the database, of which these columns are shown."""
+    cells = [[plain(row[name], as_json=as_json) for name in columns] for row in found]
+    table(columns, cells, as_json=as_json)
+
+
+def fields(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """One row of the database: a line for each field that has a value."""
+    if as_json:
+        json({name: plain(value, as_json=True) for name, value in found.items()})
+        return
+    width = max(map(len, found.keys()))
+    for name, value in found.items():
+        if value is not None:
+            say(f"{name:{width}}  {plain(value, as_json=False)}")
+
+
+def plain(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - what a row holds
+    """A value for a cell: times to the second, and for people lists by commas, objects as JSON."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
+    if not as_json and isinstance(value, list):
+        return ", ".join(map(str, value))
+    if not as_json and isinstance(value, dict):
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return value
 
 
 def json(value: Any) -> None:  # noqa: ANN401 - JSON is any

@@ -1,13 +1,11 @@
 """Verbs on tokens: create, list, revoke."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.cli.operate import Json, with_database
-from gateway.cli.output import say, table
+from gateway.cli.output import rows, say
 from gateway.database.pool import Connection
 from gateway.identity import issue
 from gateway.settings import SettingError
@@ -61,17 +59,7 @@ def list_tokens(
     Example: `gateway token list --application planoorder`
     """
     found = with_database(lambda db: issue.application_tokens(db, application or None))
-    table(COLUMNS, [_cells(row, as_json=as_json) for row in found], as_json=as_json)
-
-
-def _cells(row: Mapping[str, Any], *, as_json: bool) -> list[Any]:
-    cells = {
-        name: value.isoformat(" ", "seconds") if isinstance(value, datetime) else value
-        for name, value in row.items()
-    }
-    if not as_json:
-        cells["routes"] = ", ".join(row["routes"])
-    return [cells[name] for name in COLUMNS]
+    rows(COLUMNS, found, as_json=as_json)
 
 
 def revoke_token(

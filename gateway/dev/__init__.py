@@ -1,4 +1,4 @@
-"""`gateway dev`: embedded PostgreSQL, demo data and the routes, re-applied on save."""
+"""`gateway dev`: embedded PostgreSQL, demo data, mail that stays here, routes applied on save."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from gateway import actions, server
 from gateway.actions import Actions
 from gateway.database.migrate import find_all, migrate, package_folder
 from gateway.database.pool import Connection, connect
-from gateway.dev import demo
+from gateway.dev import demo, mandrill
 from gateway.embedded import Cluster
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import check, warnings, watched
@@ -45,10 +45,20 @@ def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     with (
         contextlib.closing(server.listen(settings.host, settings.port)) as listener,
         contextlib.closing(server.listen_admin(settings)) as admin,
-        _database(settings, folder) as ready,
+        contextlib.closing(server.listen("127.0.0.1", 0)) as mail,
+        _database(_mailing_to(mail, settings), folder) as ready,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_Dev(ready, manifest, say).run(listener, admin))
+        runner.run(_Dev(ready, manifest, say).run(listener, admin, mail))
+
+
+def _mailing_to(mail: socket.socket, settings: Settings) -> Settings:
+    """Send mail to the stand-in on a socket, unless the environment names another Mandrill."""
+    if settings.mandrill_api_key or settings.mandrill_url != Settings.load({}).mandrill_url:
+        return settings
+    return replace(
+        settings, mandrill_url=server.url(mail) + mandrill.API, mandrill_api_key="stand-in"
+    )
 
 
 @contextlib.contextmanager
@@ -75,15 +85,16 @@ class _Dev:
         self._say = say
         self._file = Path(settings.data_dir) / "dev.json"
 
-    async def run(self, listener: socket.socket, admin: socket.socket) -> None:
+    async def run(self, listener: socket.socket, admin: socket.socket, mail: socket.socket) -> None:
         tokens = await self._prepare()
         self._write_down(server.url(listener), tokens)
         worker = Worker(self._settings)
         watching = asyncio.create_task(self._watch(worker))
-        urls = (server.url(listener), server.url(admin))
+        urls = (server.url(listener), server.url(admin), server.url(mail))
         greeting = asyncio.create_task(self._greet(worker, urls, tokens))
         try:
-            await server.serve(worker, self._settings, listener, admin)
+            async with server.beside(mandrill.StandIn().app, mail):
+                await server.serve(worker, self._settings, listener, admin)
         finally:
             for task in (watching, greeting):
                 task.cancel()
@@ -146,17 +157,24 @@ class _Dev:
         except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
             self._say(f"not reloaded: {type(error).__name__}: {error}")
 
-    async def _greet(self, worker: Worker, urls: tuple[str, str], tokens: dict[str, str]) -> None:
+    async def _greet(
+        self, worker: Worker, urls: tuple[str, str, str], tokens: dict[str, str]
+    ) -> None:
         await worker.registry.wait_loaded(60)
-        url, admin = urls
+        url, admin, mail = urls
         body = {"order_id": 7, "update_status": True, "stage": "scheduled"}
         example = orjson.dumps({"token": tokens["employee"], **body}).decode()
         self._say(
             f"\nPlano gateway is ready: {url}   (admin on {admin}; stop with Ctrl-C)\n"
-            f"Tokens and addresses: {self._file}\n\nTry it:\n\n"
+            f"Tokens and addresses: {self._file}\n{self._where_mail_goes(mail)}\n\nTry it:\n\n"
             f"curl -s {url}/api/v1/order_stages/create \\\n"
             f"  -H 'Content-Type: application/json' \\\n  -d '{example}'\n"
         )
+
+    def _where_mail_goes(self, stand_in: str) -> str:
+        if self._settings.mandrill_url == stand_in + mandrill.API:
+            return f"Mail goes to {stand_in} , see it there"
+        return f"Mail goes to {self._settings.mandrill_url}"
 
     def _known_tokens(self) -> dict[str, str]:
         try:

@@ -13,7 +13,7 @@ class UndocumentedError(Exception):
 
 
 async def dispatch(request: Request, call: Call, action: Action) -> Reply:
-    """The action's reply, or what it was under the same idempotency key.
+    """The action's reply, or what it was under the same idempotency key, once its mail was sent.
 
     Raises Reject with a status of the route, or service-timeout if the deadline passes before
     anything was sent to the database; anything else that the service raises is passed on.
@@ -22,7 +22,8 @@ async def dispatch(request: Request, call: Call, action: Action) -> Reply:
     try:
         async with asyncio.timeout_at(call.deadline) as timer:
             call.db.sent = lambda: timer.reschedule(None)
-            return await (idempotency.once(claimed, call, action) if claimed else action(call))
+            reply = await (idempotency.once(claimed, call, action) if claimed else action(call))
+        return await call.mail.delivered(reply)
     except TimeoutError as error:
         if not timer.expired():
             raise

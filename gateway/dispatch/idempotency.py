@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import orjson
+from asyncpg import Record
 
 from gateway.database.pool import FAULTS, Connection, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.database.work import Within, Work
+from gateway.mail.outgoing import FAILED, with_time
 from gateway.values import Call, Reject, Reply, Request
 
 HEADER = b"idempotency-key"
@@ -79,7 +81,8 @@ async def once(claimed: Claim, call: Call, run: Callable[[Call], Awaitable[Reply
     """Do the work of a call with its answer in one transaction, or answer what was answered.
 
     Raises Reject: idempotency-conflict while a twin is at work, idempotency-mismatch where the key
-    was used with other params; and what the work raises, after which nothing is kept.
+    was used with other params, mandrill-email-failed while the mail of the work is not sent; and
+    what the work raises, after which nothing is kept.
     """
 
     async def work(db: Connection) -> Reply:
@@ -89,13 +92,24 @@ async def once(claimed: Claim, call: Call, run: Callable[[Call], Awaitable[Reply
         if known and known["fingerprint"] != claimed.params:
             raise Reject("idempotency-mismatch")
         if known:
-            return Reply(orjson.loads(known["answer"]), REPLAYED)
+            return _again(known)
         reply = await run(call._replace(db=Within(db)))
         answer = orjson.dumps(reply.data).decode()
-        await db.execute(_SQL["keep"], claimed.key, claimed.params, answer)
+        mail = reply.mail or (None, None)
+        await db.execute(_SQL["keep"], claimed.key, claimed.params, answer, *mail)
         return reply
 
     return await call.db.transaction(work)
+
+
+def _again(known: Record) -> Reply:
+    """What was answered, as it is true by now: the mail may have been sent since, or not yet."""
+    data = orjson.loads(known["answer"])
+    if known["mail_path"] is None:
+        return Reply(data, REPLAYED)
+    if known["sent_at"]:
+        return Reply(with_time(data, known["mail_path"], known["sent_at"]), REPLAYED)
+    raise Reject("idempotency-conflict" if known["awaited"] else FAILED)
 
 
 async def sweep(pool: Pool) -> None:

@@ -49,7 +49,7 @@ def total(shown: str, name: str, **labels: str) -> float:
 
 
 def direct(counts: Metrics) -> str:
-    counts.flush(in_flight=0, revision=1, degraded=False, database_unavailable=False)
+    counts.flush(in_flight=0, revision=1, degraded=False, database_unavailable=False, outbox={})
     return counts.text("")[0].decode()
 
 

@@ -12,6 +12,8 @@ from gateway.database.pool import Pool, UnavailableError
 from gateway.database.work import Work
 from gateway.dispatch import UndocumentedError, dispatch
 from gateway.identity.lookup import Lookup
+from gateway.mail.outbox import Outbox
+from gateway.mail.outgoing import Outgoing
 from gateway.values import ANONYMOUS, Call, Reject, Reply
 
 OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
@@ -29,6 +31,7 @@ def call(seconds: float = 60) -> Call:
     return Call(
         *("request-1", made, ANONYMOUS, params, work, deadline, address),
         *(guard.passwords, guard.limits),
+        Outgoing(Outbox(pool, {}), made.name, "request-1", deadline),
     )
 
 

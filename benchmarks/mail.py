@@ -1,0 +1,158 @@
+"""What 50 calls that wait for a Mandrill that hangs cost the event loop of their worker.
+
+`python benchmarks/mail.py` lets a task of a worker's loop sleep 1 ms over and over and takes by how
+much it oversleeps, while another one calls a route that asks the database; in turn with no mail and
+with 50 calls whose mail a stand-in in another process has taken and does not answer. The calls
+come within the process, so that no other server has a part in it.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import uvloop
+from changes import percentile
+from noop import PATH, prepare, serve_asgi
+
+from gateway import log, server
+from gateway.database.pool import Connection, connect
+from gateway.dev.mandrill import API, StandIn
+from gateway.embedded import Cluster
+from gateway.settings import Settings
+from gateway.worker import Worker
+
+HANGING = 50
+SECONDS = 5.0
+ROUNDS = 3
+NAP = 0.001
+COUNTED = "select count(*) from gateway.outbox where state = 'waiting'"
+
+
+def serve_stand_in(listener: socket.socket) -> None:
+    """The stand-in for Mandrill, which answers `slow@` after half a minute."""
+    serve_asgi(listener, StandIn().app)
+
+
+async def lags(seconds: float) -> list[float]:
+    """By how many milliseconds each of so many naps was too long."""
+    found: list[float] = []
+    # Not the loop's own clock, which counts whole milliseconds and stands still in between.
+    end = time.perf_counter() + seconds
+    while (begun := time.perf_counter()) < end:
+        await asyncio.sleep(NAP)
+        found.append((time.perf_counter() - begun - NAP) * 1000)
+    return found
+
+
+async def answered(http: httpx.AsyncClient, token: str) -> int:
+    """Call another route again and again, until cancelled; count the answers."""
+    count = 0
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            answer = await http.get(
+                "/services/statuses/count", headers={"authorization": f"Bearer {token}"}
+            )
+            assert answer.status_code == 200
+            count += 1
+            await asyncio.sleep(0.01)
+    return count
+
+
+@contextlib.asynccontextmanager
+async def hanging(http: httpx.AsyncClient, token: str, db: Connection) -> AsyncIterator[None]:
+    """So many calls that wait for their mail, for the length of the block."""
+    params = {"token": token, "update_status": True, "stage": "s", "event_slug": "stage-changed"}
+    calls = [
+        asyncio.create_task(http.post(PATH, json={**params, "order_id": number}))
+        for number in range(1, HANGING + 1)
+    ]
+    while await db.fetchval(COUNTED) < HANGING:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    yield
+    assert not [call for call in calls if call.done()], "a call did not wait for its mail"
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await db.execute("update gateway.outbox set state = 'discarded'")
+
+
+async def phase(
+    settings: Settings, token: str, db: Connection, *, hang: bool
+) -> tuple[list[float], int]:
+    """The lags of a worker's loop, and how many other calls it answered."""
+    worker = Worker(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(worker.running())
+        transport = httpx.ASGITransport(worker.app)
+        http = httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=30)
+        await stack.enter_async_context(http)
+        if hang:
+            await stack.enter_async_context(hanging(http, token, db))
+        await asyncio.sleep(0.5)
+        others = asyncio.create_task(answered(http, token))
+        found = await lags(SECONDS)
+        others.cancel()
+        return found, await others
+
+
+async def run(url: str, folder: str, mandrill: str) -> None:
+    """Measure and print."""
+    token = await prepare(url)
+    given = {
+        "GATEWAY_DATABASE_URL": url,
+        "GATEWAY_DATA_DIR": folder,
+        "GATEWAY_MANDRILL_URL": mandrill + API,
+        "GATEWAY_MANDRILL_API_KEY": "benchmark",
+    }
+    settings = Settings.load(given)
+    db = await connect(url)
+    await db.execute("update users set email = 'slow@example.com' where id = 2")
+    found: dict[bool, list[float]] = {False: [], True: []}
+    counts = {False: 0, True: 0}
+    for _ in range(ROUNDS):
+        for hang in (False, True):
+            times, count = await phase(settings, token, db, hang=hang)
+            found[hang] += times
+            counts[hang] += count
+    await db.close()
+    report(found, counts)
+
+
+def report(found: dict[bool, list[float]], counts: dict[bool, int]) -> None:
+    print(f"{'mail':14}{'naps':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'other calls/s':>15}")
+    for hang, times in found.items():
+        print(
+            f"{f'{HANGING} hanging' if hang else 'none':14}{len(times):8}"
+            f"{statistics.median(times):9.2f}{percentile(times, 0.99):9.2f}{max(times):9.1f}"
+            f"{counts[hang] / SECONDS / ROUNDS:15.0f}"
+        )
+
+
+def main() -> None:
+    """Measure and print, on a PostgreSQL of its own."""
+    log.configure("critical")
+    print(
+        f"one worker, {HANGING} calls, {ROUNDS} x {SECONDS:.0f} s, {os.cpu_count()} cores for all, "
+        f"load average {os.getloadavg()[0]:.1f}\n"
+    )
+    listener = server.listen("127.0.0.1", 0)
+    stand_in = multiprocessing.get_context("fork").Process(target=serve_stand_in, args=(listener,))
+    stand_in.start()
+    try:
+        with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "pg") as cluster:
+            uvloop.run(run(cluster.url(), folder, server.url(listener)))
+    finally:
+        stand_in.terminate()
+        stand_in.join()
+
+
+if __name__ == "__main__":
+    main()

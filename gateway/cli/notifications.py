@@ -1,0 +1,67 @@
+"""Verbs on notifications: list, resolve."""
+
+import getpass
+import os
+from typing import Annotated
+
+import typer
+
+from gateway.cli.operate import Json, with_database
+from gateway.cli.outbox import Numbers
+from gateway.cli.output import rows, say
+from gateway.notifications import desk
+from gateway.settings import SettingError
+
+COLUMNS = (
+    *("id", "severity", "kind", "route", "count", "first_seen", "last_seen", "message"),
+    *("request_id", "resolved_at", "resolved_by"),
+)
+OPEN_COLUMNS = COLUMNS[:-2]
+
+notifications = typer.Typer(
+    name="notifications", help="Faults that somebody has to mend.", no_args_is_help=True
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    notifications.command("list")(list_notifications)
+    notifications.command("resolve")(resolve)
+    app.add_typer(notifications)
+
+
+def list_notifications(
+    *,
+    resolved: Annotated[bool, typer.Option("--all", help="The resolved ones too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List the notifications that are open: each fault once, with how often it was met.
+
+    Example: `gateway notifications list`
+    """
+    found = with_database(lambda db: desk.notifications(db, limit, resolved=resolved))
+    rows(COLUMNS if resolved else OPEN_COLUMNS, found, as_json=as_json)
+
+
+def resolve(
+    numbers: Numbers = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
+) -> None:
+    """Resolve notifications by hand; if the fault comes back, a new one is raised.
+
+    Example: `gateway notifications resolve 3`
+    """
+    if bool(numbers) == every:
+        raise SettingError("say what to resolve: ids of notifications, or --all")
+    done = with_database(lambda db: desk.resolve(db, numbers or [], _who()))
+    say(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")
+
+
+def _who() -> str:
+    """Whoever is at the keyboard; a container may have no name for its user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -1,0 +1,103 @@
+"""Verbs on the outbox: list, show, retry, discard."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.operate import Json, with_database
+from gateway.cli.output import fields, rows, say
+from gateway.mail import upkeep
+from gateway.settings import SettingError
+
+COLUMNS = (
+    *("id", "kind", "state", "template", "about", "attempts", "created_at", "next_at"),
+    *("sent_at", "last_error"),
+)
+
+Number = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Of the list.")]
+Numbers = Annotated[
+    list[int] | None, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Of the list.")
+]
+
+outbox = typer.Typer(name="outbox", help="Mail and webhooks on their way.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    outbox.command("list")(list_messages)
+    outbox.command("show")(show_message)
+    outbox.command("retry")(retry)
+    outbox.command("discard")(discard)
+    app.add_typer(outbox)
+
+
+def list_messages(
+    *,
+    state: Annotated[str, typer.Option(help="Only messages of this state, or `all`.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List the messages that are not sent: waiting for the next attempt, or parked.
+
+    A parked message is not tried again by itself: mend what its `last_error` names, then retry it.
+
+    Example: `gateway outbox list --state parked`
+    """
+    if state not in {"", "all", *upkeep.STATES}:
+        raise SettingError(f"--state is one of {', '.join(upkeep.STATES)}, all")
+    states = {"": upkeep.OUTSTANDING, "all": upkeep.STATES}.get(state, (state,))
+    found = with_database(lambda db: upkeep.messages(db, states, limit))
+    shown = [{**row, "about": _about(row["about"], row["about_id"])} for row in found]
+    rows(COLUMNS, shown, as_json=as_json)
+
+
+def _about(table: str | None, number: int | None) -> str | None:
+    return table and f"{table} {number}"
+
+
+def show_message(number: Number, *, as_json: Json = False) -> None:
+    """Show one message with its content, attempts and last error.
+
+    Example: `gateway outbox show 12`
+    """
+    fields(with_database(lambda db: upkeep.message(db, number)), as_json=as_json)
+
+
+def retry(
+    numbers: Numbers = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that are parked.")] = False,
+    to: Annotated[str, typer.Option(help="E-mail address to send one mail to instead.")] = "",
+) -> None:
+    """Try messages again at once: a worker takes them up within a second or two.
+
+    A mail keeps the address that its client had when it was written; `--to` gives it another.
+
+    Example: `gateway outbox retry --all`
+    """
+    if bool(numbers) == every:
+        raise SettingError("say what to retry: ids of messages, or --all")
+    if to:
+        number = _only(numbers)
+        with_database(lambda db: upkeep.redirect(db, number, to))
+        say(f"message {number} is tried again, to {to}")
+        return
+    done = with_database(lambda db: upkeep.retry(db, numbers or []))
+    say(f"{done} {'message is' if done == 1 else 'messages are'} tried again")
+
+
+def _only(numbers: list[int] | None) -> int:
+    if numbers is None or len(numbers) != 1:
+        raise SettingError("--to takes the id of one message")
+    return numbers[0]
+
+
+def discard(numbers: Numbers = None) -> None:
+    """Give messages up for good: they are never sent, and stay listed for 30 days.
+
+    Example: `gateway outbox discard 12`
+    """
+    if not numbers:
+        raise SettingError("say what to discard: ids of messages")
+    done = with_database(lambda db: upkeep.discard(db, numbers))
+    say(f"{done} {'message is' if done == 1 else 'messages are'} discarded")

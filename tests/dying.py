@@ -1,0 +1,186 @@
+"""Processes that are killed: dispatchers of the outbox, and workers that die within a call.
+
+As a program it reads a line of JSON for each, forks, and prints the number of the new process; the
+next line, `kill` or `wait`, is answered with the signal that it died of, once it has. Forking is
+quick: what a process needs is imported already.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+import httpx
+import orjson
+import uvloop
+from harness import ROOT
+
+from gateway.database.pool import Pool
+from gateway.mail import outbox
+from gateway.mail.mandrill import Mandrill
+from gateway.mail.outbox import Outbox
+from gateway.settings import Settings
+from gateway.worker import Worker
+
+if TYPE_CHECKING:
+    _Base: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    _Base = asyncpg.Connection
+
+POINTS = {
+    "claim of the key": "select pg_try_advisory_xact_lock",
+    "look for the key": "select i.fingerprint",
+    "rows": "with given as",
+    "answer kept": "insert into gateway.idempotency",
+    "commit": "COMMIT;",
+    "claim of the mail": "set attempts = 1",
+    "mail": "",
+    "mail noted": "set state = 'sent'",
+}
+"""Where a call may die, by what its statement says; `mail` is what Mandrill is asked."""
+
+WHEN = ("before", "during", "after")
+
+
+class Mortals:
+    """The program, as a test uses it: at most one of its processes at a time."""
+
+    def __init__(self) -> None:
+        self._program = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+        )
+
+    async def begin(self, what: str, *args: object) -> int:
+        """Begin a process; answer its number."""
+        return await self._ask(orjson.dumps([what, *args]).decode())
+
+    async def end(self, how: str) -> int:
+        """The signal that it died of; `how` is `kill`, or `wait` if it dies of itself."""
+        return await self._ask(how)
+
+    def close(self) -> None:
+        """End the program."""
+        self._program.communicate(timeout=20)
+        assert self._program.returncode == 0
+
+    async def _ask(self, line: str) -> int:
+        return await asyncio.to_thread(self._say, line)
+
+    def _say(self, line: str) -> int:
+        assert self._program.stdin
+        assert self._program.stdout
+        self._program.stdin.write(f"{line}\n")
+        self._program.stdin.flush()
+        return int(self._program.stdout.readline())
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _dying(when: str, run: Callable[[], Awaitable[Any]]) -> Any:
+    """Die before, during or after something."""
+    if when == "before":
+        _kill()
+    if when == "during":
+        # Runs when the statement is on its way and its answer is waited for.
+        asyncio.get_running_loop().call_soon(_kill)
+    done = await run()
+    _kill()
+    return done
+
+
+class Mortal(_Base):
+    """A connection that dies with its process at a statement."""
+
+    at = ""
+    when = ""
+    has_claimed = False
+
+    async def _through(self, method: str, args: Any, options: Any) -> Any:
+        run = partial(getattr(super(), method), *args, **options)
+        query = args[0]
+        # What a worker commits for itself is not what the call commits.
+        is_other = query == POINTS["commit"] and not self.has_claimed
+        self.has_claimed |= POINTS["claim of the key"] in query
+        is_it = self.at and self.at in query and not is_other
+        return await (_dying(self.when, run) if is_it else run())
+
+    async def execute(self, *args: Any, **options: Any) -> Any:
+        return await self._through("execute", args, options)
+
+    async def fetch(self, *args: Any, **options: Any) -> Any:
+        return await self._through("fetch", args, options)
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        return await self._through("fetchrow", args, options)
+
+    async def fetchval(self, *args: Any, **options: Any) -> Any:
+        return await self._through("fetchval", args, options)
+
+
+async def call(settings: dict[str, str], point: str, when: str, request: dict[str, Any]) -> None:
+    """Serve one request, and die at a point of it."""
+    real = asyncpg.connect
+    asyncpg.connect = partial(real, connection_class=Mortal)  # type: ignore[assignment]
+    worker = Worker(Settings.load(settings))
+    if point == "mail":
+        carry = worker.outbox._carriers["mail"]
+        mortal = {"mail": lambda *args: _dying(when, lambda: carry(*args))}
+        worker.outbox._carriers = mortal
+    transport = httpx.ASGITransport(worker.app)
+    async with (
+        worker.running(),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        Mortal.at, Mortal.when = POINTS[point], when
+        answer = await http.request(**request)
+    raise AssertionError(f"it lives and answers {answer.text}")
+
+
+async def dispatch(url: str, mandrill: str, key: str, lease: float) -> None:
+    """Send what is due, until killed."""
+    outbox.LEASE, outbox.LOOK_EVERY = lease, 0.02
+    carriers = {"mail": Mandrill(key, mandrill, threads=outbox.AGAIN_AT_ONCE).carry}
+    await Outbox(Pool(url, 2), carriers).run()
+
+
+_WORKS: dict[str, Callable[..., Any]] = {"call": call, "dispatch": dispatch}
+
+
+def _begin(line: str) -> int:
+    """Do in a process of its own what a line says; answer its number."""
+    name, *args = orjson.loads(line)
+    child = os.fork()
+    if child == 0:
+        try:
+            uvloop.run(_WORKS[name](*args))
+        except BaseException:  # noqa: BLE001 - its parent must not go on in its place
+            traceback.print_exc()
+        os._exit(1)
+    return child
+
+
+def main() -> None:
+    for line in sys.stdin:
+        child = _begin(line)
+        print(child, flush=True)  # noqa: T201
+        # No line is the end of the test.
+        if sys.stdin.readline() != "wait\n":
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

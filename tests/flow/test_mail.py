@@ -1,0 +1,324 @@
+"""The mail of an order stage: sent before the answer, or kept, told of, and sent later."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from harness import execute
+from mandrills import KEY, standing_in
+from posting import (
+    EMAIL,
+    Post,
+    create,
+    messages,
+    notifications,
+    read_at,
+    recipients,
+    retry,
+    rows_are,
+    sent,
+    table,
+)
+
+from gateway.dev import mandrill as standing
+from gateway.dev.mandrill import StandIn
+from gateway.mail import outbox
+
+Mend = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[StandIn, str]]:
+    with standing_in() as made:
+        yield made
+
+
+@pytest.fixture
+def post(
+    database: str,
+    tokens: dict[str, str],
+    served: tuple[StandIn, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Post:
+    """Workers look into the outbox more often; how long they pause is left as it is."""
+    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+    served[0].received.clear()
+    return Post(database, tokens, *served)
+
+
+def ago(**past: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**past)
+
+
+async def test_an_event_with_a_template_is_mailed_before_the_answer(post: Post) -> None:
+    async with post.serving() as client:
+        answer = await create(client)
+    assert (answer.status_code, answer.json()["status"]) == (200, "action-successful")
+    [stage] = await table(post.database, "order_stages")
+    told = answer.json()["data"]["order_stage"]["notified_at"]
+    assert datetime.fromisoformat(told) == stage["notified_at"] > stage["stage_start_at"]
+    assert told.endswith("+00:00")
+    [row] = await messages(post.database)
+    assert (row["state"], row["attempts"], row["sent_at"]) == ("sent", 1, stage["notified_at"])
+    assert (row["about"], row["about_id"], row["last_error"]) == ("order_stages", stage["id"], None)
+    [received] = post.stand_in.received
+    assert received.template == "order-stage-changed"
+    assert received.message["to"] == [{"email": EMAIL, "name": "Ben Stone", "type": "to"}]
+    assert received.message["metadata"] == {"outbox": f"outbox-{row['id']}"}
+    merged = {one["name"]: one["content"] for one in received.message["global_merge_vars"]}
+    assert datetime.fromisoformat(merged.pop("stage_start_at")) == stage["stage_start_at"]
+    assert merged == {
+        "order_id": 7,
+        "order_request_id": 1007,
+        "stage": "scheduled",
+        "client_name": "Ben Stone",
+    }
+    assert not await notifications(post.database)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"event_slug": ...},
+        {"event_slug": "nobody-knows-it"},
+        {"event_slug": "without-template"},
+        {"notified_at_mt": "2026-01-02T03:04:05Z"},
+    ],
+    ids=lambda params: "".join(map(str, params.values())),
+)
+async def test_without_something_to_say_nobody_is_written_to(
+    post: Post, params: dict[str, Any]
+) -> None:
+    await execute(post.database, "insert into events (slug) values ('without-template')")
+    given = {"order_id": 7, "event_slug": "stage-changed", **params}
+    async with post.serving() as client:
+        answer = await client.create_stage(**given)
+    assert answer.json()["status"] == "action-successful"
+    expected = "2026-01-02T03:04:05+00:00" if "notified_at_mt" in params else None
+    assert answer.json()["data"]["order_stage"]["notified_at"] == expected
+    assert not await messages(post.database)
+    assert not post.stand_in.received
+
+
+async def test_a_refused_call_mails_nothing(post: Post) -> None:
+    async with post.serving() as client:
+        assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
+    assert not await messages(post.database)
+    assert not post.stand_in.received
+
+
+def _healed(word: str) -> Mend:
+    """Mandrill does with a recipient what it does with all."""
+
+    def mend(monkeypatch: pytest.MonkeyPatch) -> None:
+        for found in (standing.FAILURES, standing.REFUSALS):
+            monkeypatch.delitem(found, word, raising=False)
+
+    return mend
+
+
+def _template_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "TEMPLATES", {*standing.TEMPLATES, "no-such-template"})
+
+
+def _nothing(_: pytest.MonkeyPatch) -> None:
+    """The settings are mended."""
+
+
+class Failure(NamedTuple):
+    """How a mail fails: its `last_error`, what people are told, its state, and what mends it."""
+
+    name: str
+    told: str
+    state: str
+    mend: Mend
+    email: str = EMAIL
+    event: str = "stage-changed"
+    key: str = KEY
+
+
+FAILURES = {
+    "unknown template": Failure(
+        "Unknown_Template", "no template", "parked", _template_made, event="broken-template"
+    ),
+    "invalid key": Failure(
+        "Invalid_Key", "does not know the key", "parked", _nothing, key="invalid-k"
+    ),
+    "no key": Failure("missing key", "is not set", "parked", _nothing, key=""),
+    "no credit": Failure(
+        "PaymentRequired", "a payment", "parked", _healed("payment"), "payment@x.y"
+    ),
+    "unknown subaccount": Failure(
+        "Unknown_Subaccount",
+        "Unknown_Subaccount",
+        "parked",
+        _healed("subaccount"),
+        "subaccount@x.y",
+    ),
+    "general error": Failure(
+        "GeneralError", "GeneralError", "waiting", _healed("general"), "general@x.y"
+    ),
+    "rejected": Failure(
+        "rejected: hard-bounce", "hard-bounce", "parked", _healed("rejected"), "rejected@x.y"
+    ),
+    "invalid recipient": Failure(
+        "invalid: invalid", "invalid", "parked", _healed("invalid"), "invalid@x.y"
+    ),
+    "HTML": Failure("HTTP 502", "HTTP 502", "waiting", _healed("html"), "html@x.y"),
+    "too many": Failure("HTTP 429", "HTTP 429", "waiting", _healed("limited"), "limited@x.y"),
+    "late": Failure("timeout", "in time", "waiting", _healed("slow"), "slow@x.y"),
+    "dropped": Failure("network", "not be reached", "waiting", _healed("drop"), "drop@x.y"),
+}
+
+
+async def fail(post: Post, failure: Failure) -> httpx.Response:
+    """A stage whose mail fails so."""
+    async with post.serving(mandrill_api_key=failure.key) as client:
+        if failure.name == "timeout":
+            client.worker.mandrill._timeout = (3.05, 0.3)
+        await read_at(client, failure.email)
+        return await create(client, event_slug=failure.event)
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+async def test_a_mail_that_fails_is_kept_and_told_of_and_sent_once_it_can_be(
+    post: Post, failure: Failure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await fail(post, failure)
+    assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
+    [stage], [_] = (
+        await table(post.database, "order_stages"),
+        await table(post.database, "order_statuses"),
+    )
+    assert stage["notified_at"] is None
+    await _is_kept(post.database, failure)
+    told = await _is_told_of(post.database, failure, answer.json()["request_id"])
+    for secret in (failure.key or KEY, failure.email):
+        assert secret not in told + caplog.text + answer.text
+
+    failure.mend(monkeypatch)
+    post.stand_in.received.clear()
+    async with post.serving():
+        await retry(post.database)
+        await sent(post.database)
+    assert recipients(post.stand_in) == [failure.email]
+    [row], [stage] = await messages(post.database), await table(post.database, "order_stages")
+    assert (row["state"], row["attempts"], row["last_error"]) == ("sent", 2, None)
+    assert stage["notified_at"] == row["sent_at"]
+    [notification] = await notifications(post.database)
+    assert notification["resolved_by"] == "gateway"
+
+
+async def _is_kept(database: str, failure: Failure) -> None:
+    """It waits for another attempt, or for somebody who mends it."""
+    [row] = await messages(database)
+    assert row["state"] == failure.state
+    assert (row["attempts"], row["last_error"]) == (1, failure.name)
+    assert (row["sent_at"], row["claimed_at"], row["awaited_until"]) == (None, None, None)
+    if failure.state == "waiting":
+        assert row["next_at"] > datetime.now(UTC)
+
+
+async def _is_told_of(database: str, failure: Failure, request_id: str) -> str:
+    """There is one notification; answer what it says."""
+    [row] = await notifications(database)
+    assert (row["kind"], row["severity"]) == ("mandrill-email-failed", "error")
+    assert (row["route"], row["request_id"]) == ("order_stages.create", request_id)
+    assert (row["count"], row["resolved_at"]) == (1, None)
+    assert failure.told in row["message"]
+    return str(row["message"])
+
+
+@pytest.mark.parametrize("email", [None, ""])
+async def test_a_client_that_cannot_be_written_to_is_told_of(post: Post, email: str | None) -> None:
+    async with post.serving() as posted:
+        await read_at(posted, email)
+        answer = await create(posted)
+    assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
+    [row], [told] = await messages(post.database), await notifications(post.database)
+    assert (row["state"], row["last_error"]) == ("parked", "no recipient")
+    assert "no e-mail address" in told["message"]
+    assert not post.stand_in.received
+
+
+async def test_the_same_fault_is_one_notification_until_no_message_has_it(post: Post) -> None:
+    async with post.serving() as client:
+        await read_at(client, "payment@x.y")
+        answers = [await create(client, order_id=number) for number in (7, 8, 9)]
+        [row] = await notifications(post.database)
+        assert (row["count"], row["request_id"]) == (3, answers[-1].json()["request_id"])
+        numbers = [message["id"] for message in await messages(post.database)]
+        await mend_and_retry(post.database, numbers[:2])
+        await rows_are(post.database, "select from gateway.outbox where state = 'sent'", 2)
+        assert (await notifications(post.database))[0]["resolved_at"] is None
+        await mend_and_retry(post.database, numbers[2:])
+        await sent(post.database)
+    [row] = await notifications(post.database)
+    assert row["resolved_by"] == "gateway"
+    assert recipients(post.stand_in)[:3] == ["well@x.y"] * 3
+
+
+async def mend_and_retry(database: str, numbers: list[int]) -> None:
+    await execute(
+        database,
+        "update gateway.outbox set state = 'waiting', next_at = now(), "
+        """payload = payload || '{"email": "well@x.y"}' where id = any ($1)""",
+        numbers,
+    )
+
+
+async def test_pauses_grow_and_are_spread_and_have_an_end(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr(outbox, "LONGEST_PAUSE", 6000.0)
+    failed = "select from gateway.outbox where attempts = {} and claimed_at is null"
+    async with post.serving() as client:
+        await read_at(client, "general@x.y")
+        await asyncio.gather(*(create(client, order_id=number) for number in range(1, 9)))
+        for attempt, longest in enumerate((1000, 2000, 4000, 6000, 6000), 1):
+            await rows_are(post.database, failed.format(attempt), 8)
+            pauses = [
+                (row["next_at"] - ago()).total_seconds() for row in await messages(post.database)
+            ]
+            assert min(pauses) > longest / 2 - 60, "a minute for the test itself"
+            assert max(pauses) <= longest
+            assert max(pauses) - min(pauses) > longest / 100
+            await retry(post.database)
+    assert len(post.stand_in.received) >= 40
+
+
+async def test_what_fails_for_days_is_parked_and_can_still_be_retried(post: Post) -> None:
+    old = f"update gateway.outbox set created_at = now() - interval '{outbox.GIVE_UP_AFTER} s'"
+    async with post.serving() as client:
+        await read_at(client, "general@x.y")
+        await create(client)
+        assert (await messages(post.database))[0]["state"] == "waiting"
+        for attempts in (2, 3):
+            await execute(post.database, old)
+            await retry(post.database)
+            await rows_are(
+                post.database, f"select from gateway.outbox where attempts = {attempts}", 1
+            )
+            await rows_are(post.database, "select from gateway.outbox where state = 'parked'", 1)
+    [row] = await notifications(post.database)
+    assert (row["count"], row["resolved_at"]) == (3, None)
+    assert len(post.stand_in.received) == 3
+
+
+async def test_a_fault_of_our_own_parks_a_message_and_is_told_of(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def carry(*_: object) -> str:
+        raise KeyError
+
+    async with post.serving() as client:
+        monkeypatch.setitem(client.worker.outbox._carriers, "mail", carry)
+        assert (await create(client)).json()["status"] == "mandrill-email-failed"
+    [row] = await messages(post.database)
+    assert (row["state"], row["last_error"]) == ("parked", "fault")
+    [told] = await notifications(post.database)
+    assert told["message"].endswith("The gateway failed over it: KeyError.")

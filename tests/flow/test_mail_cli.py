@@ -1,0 +1,248 @@
+"""`gateway outbox` and `gateway notifications`: what they show, change and refuse."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+import pytest
+from harness import execute
+
+from gateway.cli import main
+
+Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
+
+FILL = """
+insert into gateway.outbox
+    (kind, payload, state, attempts, next_at, claimed_at, last_error, about, about_id, sent_at)
+select
+    'mail', '{"template": "order-stage-changed", "email": "client@example.com"}', state, 1,
+    now() + interval '1 hour', case when claimed then now() end, error, 'order_stages', 70, done
+from (values
+    ('sent', false, null, now()),
+    ('parked', false, 'Unknown_Template', null),
+    ('waiting', false, 'timeout', null),
+    ('waiting', true, null, null),
+    ('discarded', false, 'no recipient', null)
+) as given (state, claimed, error, done)
+"""
+SENT, PARKED, WAITING, UNDER_WAY, DISCARDED = range(1, 6)
+STATES = "select id, state, next_at <= now() as is_due from gateway.outbox order by id"
+RAISE = """
+select gateway.raise_notification(
+    'application-crash', 'error', 'f' || n, 'RuntimeError at a:1 in b', 'probe.crash', 'r' || n,
+    now(), 1
+) from generate_series(1, 3) as n
+"""
+
+
+@pytest.fixture
+def gateway(
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Gateway:
+    """The command in this process: its exit code, what it prints and what it complains of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gateway", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def filled(database: str) -> str:
+    """A message in each state, 4 of which is under way, and three notifications."""
+    rows(database, FILL)
+    rows(database, RAISE)
+    return database
+
+
+def rows(url: str, query: str) -> list[Any]:
+    return [tuple(row) for row in asyncio.run(execute(url, query))]
+
+
+def listed(gateway: Gateway, *words: str) -> list[dict[str, Any]]:
+    code, out, err = gateway(*words, "--json")
+    assert (code, err) == (0, "")
+    found: list[dict[str, Any]] = orjson.loads(out)
+    return found
+
+
+def numbers(found: list[dict[str, Any]]) -> list[int]:
+    return [row["id"] for row in found]
+
+
+# outbox
+
+
+def test_an_empty_outbox(gateway: Gateway, database: str) -> None:
+    assert database
+    assert listed(gateway, "outbox", "list") == []
+    code, _, _ = gateway("outbox", "list")
+    assert code == 0
+    assert gateway("outbox", "retry", "--all") == (0, "0 messages are tried again\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], [UNDER_WAY, WAITING, PARKED]),
+        (["--limit", "2"], [UNDER_WAY, WAITING]),
+        (["--state", "parked"], [PARKED]),
+        (["--state", "sent"], [SENT]),
+        (["--state", "all"], [DISCARDED, UNDER_WAY, WAITING, PARKED, SENT]),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("filled")
+def test_messages_are_listed_by_state_the_newest_first(
+    gateway: Gateway, words: list[str], expected: list[int]
+) -> None:
+    found = listed(gateway, "outbox", "list", *words)
+    assert numbers(found) == expected
+    assert {row["about"] for row in found} == {"order_stages 70"}
+    assert all((row["next_at"] is not None) == (row["state"] == "waiting") for row in found)
+    assert not [row for row in found if "client@example.com" in str(row)]
+    assert "order-stage-changed" in gateway("outbox", "list", *words)[1]
+
+
+def test_a_message_is_shown_whole(gateway: Gateway, filled: str) -> None:
+    assert filled
+    code, out, _ = gateway("outbox", "show", str(PARKED), "--json")
+    shown = orjson.loads(out)
+    assert (code, shown["state"], shown["last_error"]) == (0, "parked", "Unknown_Template")
+    assert shown["payload"]["email"] == "client@example.com"
+    assert "Unknown_Template" in gateway("outbox", "show", str(PARKED))[1]
+
+
+def test_what_is_not_there_cannot_be_shown(gateway: Gateway, database: str) -> None:
+    assert database
+    told = "there is no message 4711: see `gateway outbox list`\n"
+    assert gateway("outbox", "show", "4711") == (1, "", told)
+
+
+def test_messages_are_retried_and_discarded_by_number(gateway: Gateway, filled: str) -> None:
+    given = str(PARKED), str(WAITING)
+    assert gateway("outbox", "retry", *given) == (0, "2 messages are tried again\n", "")
+    assert rows(filled, STATES)[1:3] == [(PARKED, "waiting", True), (WAITING, "waiting", True)]
+    assert gateway("outbox", "discard", given[0]) == (0, "1 message is discarded\n", "")
+    assert rows(filled, STATES)[1][:2] == (PARKED, "discarded")
+
+
+def test_all_that_is_parked_is_retried_at_once(gateway: Gateway, filled: str) -> None:
+    before = rows(filled, STATES)
+    assert gateway("outbox", "retry", "--all") == (0, "1 message is tried again\n", "")
+    after = rows(filled, STATES)
+    assert after.pop(PARKED - 1) == (PARKED, "waiting", True)
+    assert after == [row for row in before if row[0] != PARKED]
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+@pytest.mark.parametrize("number", [SENT, UNDER_WAY, DISCARDED, 4711])
+def test_what_cannot_be_changed_leaves_all_as_it_is(
+    gateway: Gateway, filled: str, verb: str, number: int
+) -> None:
+    before = rows(filled, STATES)
+    code, out, err = gateway("outbox", verb, str(PARKED), str(number))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"nothing was changed: {number} cannot be {verb.removesuffix('y')}")
+    assert rows(filled, STATES) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["outbox", "retry"], "say what to retry"),
+        (["outbox", "retry", "1", "--all"], "say what to retry"),
+        (["outbox", "discard"], "say what to discard"),
+        (["outbox", "list", "--state", "lost"], "--state is one of waiting, parked"),
+        (["notifications", "resolve"], "say what to resolve"),
+        (["notifications", "resolve", "1", "--all"], "say what to resolve"),
+        (["outbox", "show", "0"], "Error"),
+        (["outbox", "show", str(2**63)], "Error"),
+        (["outbox", "list", "--limit", "0"], "Error"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_meant_is_told(
+    gateway: Gateway, database: str, words: list[str], told: str
+) -> None:
+    assert database
+    code, out, err = gateway(*words)
+    assert code in {1, 2}
+    assert out == ""
+    assert told in err
+
+
+# notifications
+
+
+def test_no_notifications(gateway: Gateway, database: str) -> None:
+    assert database
+    assert listed(gateway, "notifications", "list") == []
+    assert gateway("notifications", "resolve", "--all") == (0, "0 notifications are resolved\n", "")
+
+
+def test_notifications_are_listed_until_they_are_resolved(gateway: Gateway, filled: str) -> None:
+    assert filled
+    found = listed(gateway, "notifications", "list")
+    assert numbers(found) == [3, 2, 1]
+    assert list(found[0]) == (
+        "id severity kind route count first_seen last_seen message request_id".split()
+    )
+    assert (found[0]["request_id"], found[0]["count"]) == ("r3", 1)
+    assert "RuntimeError at a:1 in b" in gateway("notifications", "list")[1]
+    assert gateway("notifications", "resolve", "2") == (0, "1 notification is resolved\n", "")
+    assert numbers(listed(gateway, "notifications", "list")) == [3, 1]
+    assert numbers(listed(gateway, "notifications", "list", "--limit", "1")) == [3]
+    [resolved] = [
+        row for row in listed(gateway, "notifications", "list", "--all") if row["id"] == 2
+    ]
+    assert resolved["resolved_at"] >= resolved["last_seen"]
+    assert resolved["resolved_by"] not in {None, "", "gateway"}
+
+
+@pytest.mark.parametrize("number", ["2", "4711"])
+def test_what_is_not_open_cannot_be_resolved_and_nothing_else_is(
+    gateway: Gateway, filled: str, number: str
+) -> None:
+    gateway("notifications", "resolve", "2")
+    code, out, err = gateway("notifications", "resolve", "1", number)
+    assert (code, out) == (1, "")
+    assert f"there is no open notification {number};" in err
+    still_open = "select id from gateway.notifications where resolved_at is null order by id"
+    assert rows(filled, still_open) == [(1,), (3,)]
+    assert gateway("notifications", "resolve", "--all")[1] == "2 notifications are resolved\n"
+    assert rows(filled, still_open) == []
+
+
+def test_a_mail_may_be_retried_to_another_address(gateway: Gateway, filled: str) -> None:
+    code, out, _ = gateway("outbox", "retry", str(PARKED), "--to", "new@example.com")
+    assert (code, out) == (0, f"message {PARKED} is tried again, to new@example.com\n")
+    columns = "state, next_at <= now(), payload ->> 'email'"
+    assert rows(filled, f"select {columns} from gateway.outbox where id = {PARKED}") == [
+        ("waiting", True, "new@example.com")
+    ]
+
+
+@pytest.mark.parametrize("words", [[str(SENT)], [str(UNDER_WAY)], ["99"], ["--all"], ["2", "3"]])
+def test_what_cannot_go_elsewhere_stays_as_it_is(
+    gateway: Gateway, filled: str, words: list[str]
+) -> None:
+    before = rows(filled, STATES)
+    code, _, err = gateway("outbox", "retry", *words, "--to", "new@example.com")
+    assert code == 1
+    assert err
+    assert rows(filled, STATES) == before
+    assert not rows(filled, "select from gateway.outbox where payload ->> 'email' like 'new%'")

@@ -1,0 +1,34 @@
+"""Mandrill hangs: calls that wait for it hold up nobody else."""
+
+import asyncio
+
+import pytest
+from harness import execute, until
+from mandrills import standing_in
+from posting import Post, create, read_at, rows_are
+
+from gateway.mail import outbox
+
+MANY = 50
+OTHERS = 20
+
+
+async def test_while_many_calls_wait_for_their_mail_others_are_answered(
+    database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FINISH_WITHIN", 0.1)
+    with standing_in() as (stand_in, address):
+        post = Post(database, tokens, stand_in, address)
+        async with post.serving() as client:
+            client.worker.mandrill._timeout = (3.05, 6.0)
+            await read_at(client, "slow@x.y")
+            waiting = [asyncio.create_task(create(client, order_id=n)) for n in range(1, MANY + 1)]
+            await rows_are(database, "select from gateway.outbox", MANY)
+            await until(lambda: len(stand_in.received) >= 16)
+            answers = [await client.create_stage(order_id=99) for _ in range(OTHERS)]
+            assert {answer.status_code for answer in answers} == {200}
+            assert not [task for task in waiting if task.done()], "none of the others has its mail"
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            await execute(database, "update gateway.outbox set state = 'discarded'")

@@ -1,0 +1,201 @@
+"""Idempotency keys and mail: what is repeated is neither done nor mailed again, and told truly."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from harness import Client, execute, until
+from mandrills import standing_in
+from posting import (
+    Post,
+    create,
+    messages,
+    notifications,
+    read_at,
+    recipients,
+    retry,
+    sent,
+    table,
+)
+
+from gateway import pipeline
+from gateway.dev import mandrill as standing
+from gateway.dev.mandrill import StandIn
+from gateway.mail import outbox
+from gateway.mail.outgoing import Outgoing
+
+LATE = 0.5
+"""Seconds until the stand-in answers mail to `slow@`."""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[StandIn, str]]:
+    with standing_in(LATE) as made:
+        yield made
+
+
+@pytest.fixture
+def post(
+    database: str,
+    tokens: dict[str, str],
+    served: tuple[StandIn, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Post:
+    """Workers look into the outbox more often; how long they pause is left as it is."""
+    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+    served[0].received.clear()
+    return Post(database, tokens, *served)
+
+
+def slug(answer: httpx.Response) -> str:
+    return str(answer.json()["status"])
+
+
+def is_replay(answer: httpx.Response) -> bool:
+    return "idempotent-replayed" in answer.headers
+
+
+async def done_once(database: str) -> dict[str, Any]:
+    """The only stage, of which there is one message."""
+    [stage], [_] = await table(database, "order_stages"), await messages(database)
+    return stage
+
+
+async def test_after_the_mail_was_sent_a_repeat_is_answered_with_its_time(post: Post) -> None:
+    async with post.serving() as client:
+        first, again = await create(client, "k"), await create(client, "k")
+    assert (first.status_code, first.content) == (again.status_code, again.content)
+    assert (is_replay(first), is_replay(again)) == (False, True)
+    assert again.json()["data"]["order_stage"]["notified_at"]
+    await done_once(post.database)
+    assert len(post.stand_in.received) == 1
+
+
+async def test_while_the_first_call_waits_for_its_mail_a_repeat_is_in_conflict(post: Post) -> None:
+    async with post.serving() as client:
+        await read_at(client, "slow@x.y")
+        waiting = asyncio.create_task(create(client, "k"))
+        await until(lambda: post.stand_in.received)
+        meanwhile = await create(client, "k")
+        assert not waiting.done()
+        assert (meanwhile.status_code, slug(meanwhile)) == (409, "idempotency-conflict")
+        first = await waiting
+        again = await create(client, "k")
+    assert slug(first) == slug(again) == "action-successful"
+    assert (is_replay(again), first.content) == (True, again.content)
+    assert len(post.stand_in.received) == 1
+
+
+async def test_after_a_failure_repeats_say_so_until_the_mail_was_sent(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with post.serving() as client:
+        await read_at(client, "payment@x.y")
+        for _ in range(3):
+            answer = await create(client, "k")
+            assert (answer.status_code, slug(answer)) == (500, "mandrill-email-failed")
+        assert len(post.stand_in.received) == 1
+        assert (await done_once(post.database))["notified_at"] is None
+
+        monkeypatch.delitem(standing.FAILURES, "payment")
+        await retry(post.database)
+        await sent(post.database)
+        answer = await create(client, "k")
+    assert (answer.status_code, is_replay(answer)) == (200, True)
+    stage = await done_once(post.database)
+    told = answer.json()["data"]["order_stage"]
+    assert told["id"] == stage["id"]
+    assert told["notified_at"] == stage["notified_at"].isoformat()
+    assert recipients(post.stand_in) == ["payment@x.y"] * 2
+
+
+async def test_a_mail_that_was_given_up_is_never_said_to_be_sent(post: Post) -> None:
+    async with post.serving() as client:
+        await read_at(client, "payment@x.y")
+        await create(client, "k")
+        await execute(post.database, "update gateway.outbox set state = 'discarded'")
+        assert slug(await create(client, "k")) == "mandrill-email-failed"
+    assert len(post.stand_in.received) == 1
+
+
+@pytest.fixture
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls wait for their mail for less time than the stand-in takes."""
+
+    def hurried(outbox: Any, route: str, request_id: str, deadline: float) -> Outgoing:
+        soon = asyncio.get_running_loop().time() + LATE / 2
+        return Outgoing(outbox, route, request_id, min(soon, deadline))
+
+    monkeypatch.setattr(pipeline, "Outgoing", hurried)
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_past_the_deadline_the_attempt_goes_on_and_a_repeat_learns_of_it(post: Post) -> None:
+    async with post.serving() as client:
+        await read_at(client, "slow@x.y")
+        first = await create(client, "k")
+        assert (first.status_code, slug(first)) == (500, "mandrill-email-failed")
+        # The two clocks begin a moment apart.
+        while (status := slug(await create(client, "k"))) == "idempotency-conflict":
+            pass
+        assert status == "mandrill-email-failed"
+        [row] = await messages(post.database)
+        assert (row["state"], row["attempts"]) == ("waiting", 1)
+        # No attempt has failed, and somebody was told that his mail did.
+        [told] = await notifications(post.database)
+        assert told["message"] == "A mail of the template order-stage-changed was not sent in time."
+        await sent(post.database)
+        [healed] = await notifications(post.database)
+        assert healed["resolved_by"] == "gateway"
+        again = await create(client, "k")
+    assert (again.status_code, is_replay(again)) == (200, True)
+    stage = await done_once(post.database)
+    assert again.json()["data"]["order_stage"]["notified_at"] == stage["notified_at"].isoformat()
+    assert len(post.stand_in.received) == 1
+
+
+async def test_a_client_that_leaves_finds_its_mail_sent_when_it_comes_back(post: Post) -> None:
+    async with post.serving() as client:
+        await read_at(client, "slow@x.y")
+        leaving = asyncio.create_task(create(client, "k"))
+        await until(lambda: post.stand_in.received)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        await sent(post.database)
+        again = await create(client, "k")
+    assert (again.status_code, is_replay(again)) == (200, True)
+    await done_once(post.database)
+    assert len(post.stand_in.received) == 1
+
+
+async def twins(client: Client) -> list[httpx.Response]:
+    return await asyncio.gather(*(create(client, "k") for _ in range(100)))
+
+
+TWINS = {
+    "client@x.y": {(200, "action-successful"), (409, "idempotency-conflict")},
+    "slow@x.y": {(200, "action-successful"), (409, "idempotency-conflict")},
+    "payment@x.y": {(500, "mandrill-email-failed"), (409, "idempotency-conflict")},
+}
+
+
+@pytest.mark.parametrize(("email", "expected"), TWINS.items(), ids=TWINS)
+async def test_of_100_twins_at_once_one_stage_and_one_mail_come(
+    post: Post, email: str, expected: set[tuple[int, str]]
+) -> None:
+    async with post.serving() as client:
+        await read_at(client, email)
+        answers = await twins(client)
+        found = Counter((answer.status_code, slug(answer)) for answer in answers)
+        assert set(found) <= expected
+        assert set(found) - {(409, "idempotency-conflict")}, "somebody does it"
+        good = [answer for answer in answers if answer.status_code == 200]
+        assert sum(not is_replay(answer) for answer in good) == (1 if good else 0)
+        assert len({answer.content for answer in good}) <= 1
+        last = await create(client, "k")
+    assert (last.status_code, slug(last)) == next(iter(expected - {(409, "idempotency-conflict")}))
+    await done_once(post.database)
+    assert recipients(post.stand_in) == [email]

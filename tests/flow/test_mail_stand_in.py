@@ -1,0 +1,148 @@
+"""The stand-in for Mandrill: it answers as Mandrill does, and shows what came."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from harness import settings
+from mandrills import standing_in
+
+from gateway import dev, server
+from gateway.dev.mandrill import API, KEPT, StandIn
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[StandIn, str]]:
+    with standing_in() as made:
+        yield made
+
+
+@pytest.fixture
+def stand_in(served: tuple[StandIn, str]) -> StandIn:
+    served[0].received.clear()
+    return served[0]
+
+
+@pytest.fixture(scope="module")
+def http(served: tuple[StandIn, str]) -> Iterator[httpx.Client]:
+    """A client of the stand-in."""
+    with httpx.Client(base_url=served[1]) as made:
+        yield made
+
+
+def post(http: httpx.Client, body: object, path: str = "messages/send-template") -> Any:
+    response = http.post(f"{API}{path}.json", content=orjson.dumps(body))
+    return response.status_code, response.json()
+
+
+FULL = {
+    "key": "k",
+    "template_name": "order-stage-changed",
+    "template_content": [],
+    "message": {"to": [{"email": "a@example.com"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "name", "told"),
+    [
+        ({"key": None}, -2, "ValidationError", "You must specify a key value"),
+        ({"key": "invalid-one"}, -1, "Invalid_Key", "Invalid API key"),
+        ({"template_name": 1}, -2, "ValidationError", '{"template_name":'),
+        ({"template_content": {}}, -2, "ValidationError", '{"template_content":'),
+        ({"message": {}}, -2, "ValidationError", '{"message":"'),
+        ({"message": {"to": []}}, -2, "ValidationError", '{"message":{"to":'),
+        ({"message": {"to": [{}]}}, -2, "ValidationError", '{"message":{"to":{"0":'),
+        ({"template_name": "x"}, 5, "Unknown_Template", "Unknown_Template"),
+        ({"message": {"to": [{"email": "payment+1@x.test"}]}}, 10, "PaymentRequired", ""),
+        ({"message": {"to": [{"email": "subaccount@x.test"}]}}, 12, "Unknown_Subaccount", ""),
+        ({"message": {"to": [{"email": "general@x.test"}]}}, -99, "GeneralError", ""),
+    ],
+)
+def test_the_stand_in_refuses_as_is_documented(
+    http: httpx.Client, changes: dict[str, Any], code: int, name: str, told: str
+) -> None:
+    status, body = post(http, {**FULL, **changes})
+    assert (status, body["status"], body["code"], body["name"]) == (500, "error", code, name)
+    assert body.keys() == {"status", "code", "name", "message"}
+    assert told in body["message"]
+
+
+@pytest.mark.parametrize("body", [None, [], "x", {}])
+def test_the_stand_in_wants_a_key_first(http: httpx.Client, body: object) -> None:
+    for path in ("messages/send-template", "users/ping"):
+        status, answer = post(http, body, path)
+        assert (status, answer["name"]) == (500, "ValidationError")
+
+
+@pytest.mark.parametrize(
+    ("changes", "statuses"),
+    [
+        ({}, ["sent"]),
+        ({"async": True}, ["queued"]),
+        ({"send_at": "2030-01-01 00:00:00"}, ["scheduled"]),
+        (
+            {"message": {"to": [{"email": "rejected@x.test"}, {"email": "a@x.test"}]}},
+            ["rejected", "sent"],
+        ),
+        ({"message": {"to": [{"email": "rejected@x.test"}] * 11}}, ["queued"] * 11),
+    ],
+)
+def test_the_stand_in_answers_for_each_recipient(
+    http: httpx.Client, changes: dict[str, Any], statuses: list[str]
+) -> None:
+    status, replies = post(http, {**FULL, **changes})
+    assert (status, [reply["status"] for reply in replies]) == (200, statuses)
+    fields = {"email", "status", "reject_reason", "queued_reason", "_id"}
+    assert all(reply.keys() == fields for reply in replies)
+    assert post(http, {"key": "k"}, "users/ping") == (200, "PONG!")
+
+
+def test_the_page_escapes_what_it_shows(stand_in: StandIn, http: httpx.Client) -> None:
+    evil = "<script>alert('x')</script>\"{0}&"
+    to = [{"email": evil, "name": evil}]
+    changes = {"template_name": evil, "message": {"to": to, "tags": [evil]}}
+    post(http, {**FULL, **changes})
+    page = http.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "<script" not in page.text
+    assert page.text.count("&lt;script&gt;") == 5
+    assert stand_in.received[0].template == evil
+
+
+def test_what_was_received_is_listed_and_forgotten(stand_in: StandIn, http: httpx.Client) -> None:
+    for number in range(KEPT + 5):
+        post(http, {**FULL, "message": {"to": [{"email": f"n{number}@x.test"}]}})
+    listed = http.get("/received.json").json()
+    emails = [entry["message"]["to"][0]["email"] for entry in listed]
+    assert emails == [f"n{number}@x.test" for number in range(KEPT + 4, 4, -1)]
+    page = http.get("/").text
+    assert page.index(emails[0]) < page.index(emails[1])
+    assert not re.search(r"\bkey\b", page)
+    assert http.post("/forget").headers["location"] == "/"
+    assert not stand_in.received
+    assert "Nothing has come yet" in http.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("named", "is_ours"),
+    [
+        ({}, True),
+        ({"mandrill_api_key": "k"}, False),
+        ({"mandrill_url": "http://127.0.0.1:9/api/1.0/"}, False),
+    ],
+)
+def test_dev_keeps_the_mandrill_that_the_environment_names(
+    named: dict[str, str], *, is_ours: bool
+) -> None:
+    given = settings("", **named)
+    with contextlib.closing(server.listen("127.0.0.1", 0)) as listener:
+        used = dev._mailing_to(listener, given)
+        assert (used == given) is not is_ours
+        assert (used.mandrill_url == server.url(listener) + API) is is_ours
+    assert bool(used.mandrill_api_key) is (is_ours or "mandrill_api_key" in named)

@@ -1,0 +1,295 @@
+"""Mail through the real client and a real socket: each fault by name, and nothing that leaks."""
+
+import asyncio
+import logging
+import re
+import threading
+import traceback
+from collections.abc import AsyncIterator, Iterator
+
+import orjson
+import pytest
+from harness import until
+from mandrills import CONTENT, KEY, Anything, mailing, message, on_a_socket, standing_in
+from starlette.responses import Response, StreamingResponse
+
+from gateway.dev.mandrill import API, StandIn
+from gateway.mail.mandrill import MailError, Mandrill
+from gateway.mail.send import Message
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[StandIn, str]]:
+    with standing_in() as made:
+        yield made
+
+
+@pytest.fixture
+def stand_in(served: tuple[StandIn, str]) -> StandIn:
+    served[0].received.clear()
+    return served[0]
+
+
+@pytest.fixture
+def address(served: tuple[StandIn, str]) -> str:
+    return served[1]
+
+
+@pytest.fixture(scope="module")
+def anything() -> Iterator[tuple[Anything, str]]:
+    made = Anything()
+    with on_a_socket(made.app) as at:
+        yield made, at
+
+
+async def fault_of(mandrill: Mandrill, sent: Message) -> MailError:
+    with pytest.raises(MailError) as caught:
+        await mandrill.send(sent)
+    return caught.value
+
+
+def leaks(error: BaseException) -> list[str]:
+    """What of a secret an exception shows, with all that it came from."""
+    told, seen = "".join(traceback.format_exception(error)), error
+    while seen.__cause__ or seen.__context__:
+        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
+        told += repr(seen)
+    return [secret for secret in (KEY, CONTENT, "client@example.com") if secret in told]
+
+
+async def test_a_message_arrives_as_it_was_given(stand_in: StandIn, address: str) -> None:
+    with mailing(address) as mandrill:
+        number = await mandrill.send(message(), "outbox-7")
+    assert re.fullmatch("[0-9a-f]{32}", number)
+    [received] = stand_in.received
+    assert (received.template, received.answer) == ("order-stage-changed", "sent")
+    assert received.message == {
+        "to": [{"email": "client@example.com", "name": "Ben Stone", "type": "to"}],
+        "global_merge_vars": [{"name": "note", "content": CONTENT}],
+        "tags": ["order-stage-changed"],
+        "metadata": {"outbox": "outbox-7"},
+    }
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+async def test_the_address_may_end_with_a_slash(stand_in: StandIn, address: str, end: str) -> None:
+    mandrill = Mandrill(KEY, address + API.rstrip("/") + end)
+    await mandrill.send(message())
+    mandrill.close()
+    assert len(stand_in.received) == 1
+
+
+async def test_ping(address: str) -> None:
+    with mailing(address) as mandrill:
+        await mandrill.ping()
+    with mailing(address, "invalid") as mandrill, pytest.raises(MailError) as caught:
+        await mandrill.ping()
+    assert (caught.value.name, caught.value.transient) == ("Invalid_Key", False)
+
+
+@pytest.mark.parametrize(
+    ("sent", "name", "transient"),
+    [
+        (message(template="broken-template"), "Unknown_Template", False),
+        (message("payment@example.com"), "PaymentRequired", False),
+        (message("subaccount@example.com"), "Unknown_Subaccount", False),
+        (message("general@example.com"), "GeneralError", True),
+        (message("rejected@example.com"), "rejected: hard-bounce", False),
+        (message("invalid@example.com"), "invalid: invalid", False),
+        (message("html@example.com"), "HTTP 502", True),
+        (message("limited@example.com"), "HTTP 429", True),
+        (message("slow@example.com"), "timeout", True),
+        (message("drop@example.com"), "network", True),
+        (message(""), "no recipient", False),
+        (message(merge={"note": object()}), "unreadable message", False),
+    ],
+    ids=lambda value: f"{value.email}{value.template[:6]}" if isinstance(value, Message) else None,
+)
+async def test_a_failure_of_the_stand_in(
+    address: str, sent: Message, name: str, *, transient: bool
+) -> None:
+    with mailing(address, timeout=(5, 0.5 if name == "timeout" else 20)) as mandrill:
+        error = await fault_of(mandrill, sent)
+    assert (error.name, error.transient) == (name, transient)
+    assert str(error).endswith(".")
+    assert not leaks(error)
+
+
+def said(name: str) -> bytes:
+    """An error of Mandrill's, which quotes what nobody may see."""
+    return orjson.dumps({"status": "error", "code": -1, "name": name, "message": KEY + CONTENT})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "name", "transient"),
+    [
+        (500, said("Invalid_Key"), "Invalid_Key", False),
+        (401, said("Invalid_Key"), "Invalid_Key", False),
+        (500, said("Unknown_Template"), "Unknown_Template", False),
+        (500, said("ValidationError"), "ValidationError", False),
+        (400, said("ValidationError"), "ValidationError", False),
+        (500, said("PaymentRequired"), "PaymentRequired", False),
+        (500, said("Unknown_Subaccount"), "Unknown_Subaccount", False),
+        (500, said("Invalid_Template"), "Invalid_Template", False),
+        (500, said("ServiceUnavailable"), "ServiceUnavailable", True),
+        (500, said("GeneralError"), "GeneralError", True),
+        (500, said(KEY), "HTTP 500", True),
+        (400, said(KEY), "HTTP 400", False),
+        (429, said("ValidationError"), "ValidationError", True),
+        (429, b"{}", "HTTP 429", True),
+        (503, b"{}", "HTTP 503", True),
+        (500, b"null", "HTTP 500", True),
+        (500, b'"text"', "HTTP 500", True),
+        (500, b'{"status": "error", "name": "Unknown_Template"}', "Unknown_Template", False),
+        (500, b'{"status": "error", "name": []}', "HTTP 500", True),
+        (502, b"<html>", "HTTP 502", True),
+        (404, b"<html>", "HTTP 404", True),
+        (500, b"[" * 100_000, "HTTP 500", True),
+        (200, b"<html>", "unexpected reply", True),
+        (200, b"", "unexpected reply", True),
+        (200, b"[]", "empty reply", False),
+        (200, b"{}", "unexpected reply", False),
+        (200, b"null", "unexpected reply", False),
+        (200, b"[1]", "unexpected reply", False),
+        (200, b'[{"status": "lost"}]', "unexpected reply", False),
+        (200, b'[{"status": ["sent"]}]', "unexpected reply", False),
+        (200, b'[{"status": "rejected", "reject_reason": "spam"}]', "rejected: spam", False),
+        (200, b'[{"status": "rejected", "reject_reason": null}]', "rejected", False),
+        (200, b'[{"status": "rejected", "reject_reason": ["x"]}]', "rejected", False),
+        (200, b'[{"status": "invalid", "reject_reason": "%s"}]' % KEY.encode(), "invalid", False),
+    ],
+)
+async def test_a_failure_by_its_reply(
+    anything: tuple[Anything, str], status: int, body: bytes, name: str, *, transient: bool
+) -> None:
+    anything[0].reply = Response(body, status, media_type="application/json")
+    with mailing(anything[1]) as mandrill:
+        error = await fault_of(mandrill, message())
+    assert (error.name, error.transient) == (name, transient)
+    assert not leaks(error)
+
+
+@pytest.mark.parametrize("status", ["sent", "queued", "scheduled"])
+async def test_what_is_on_its_way_is_a_success(anything: tuple[Anything, str], status: str) -> None:
+    anything[0].reply = Response(orjson.dumps([{"status": status, "_id": "n1"}]))
+    with mailing(anything[1]) as mandrill:
+        assert await mandrill.send(message()) == "n1"
+
+
+async def test_a_redirect_is_not_followed(anything: tuple[Anything, str]) -> None:
+    made, at = anything
+    made.bodies.clear()
+    made.reply = Response(status_code=307, headers={"location": f"{at}/elsewhere"})
+    with mailing(at) as mandrill:
+        error = await fault_of(mandrill, message())
+    assert (error.name, error.transient, len(made.bodies)) == ("HTTP 307", True, 1)
+
+
+async def test_a_body_that_does_not_end_is_given_up(anything: tuple[Anything, str]) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"["
+        await asyncio.Event().wait()
+
+    anything[0].reply = StreamingResponse(stalled())
+    with mailing(anything[1], timeout=(5, 0.3)) as mandrill:
+        error = await fault_of(mandrill, message())
+    assert (error.name, error.transient) == ("network", True)
+
+
+async def test_nobody_listens() -> None:
+    with standing_in() as (_, at):
+        pass
+    with mailing(at) as mandrill:
+        error = await fault_of(mandrill, message())
+    assert (error.name, error.transient) == ("network", True)
+    assert not leaks(error)
+
+
+async def test_without_a_key_nothing_is_sent_with_another(
+    stand_in: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANDRILL_APIKEY", KEY)
+    with mailing(address, "") as mandrill:
+        error = await fault_of(mandrill, message())
+    assert (error.name, error.transient) == ("missing key", False)
+    assert not stand_in.received
+
+
+async def test_a_fault_is_not_taken_for_that_of_the_call_before(address: str) -> None:
+    with mailing(address, threads=1) as mandrill:
+        names = [
+            (await fault_of(mandrill, message(email))).name
+            for email in ("payment@x.test", "drop@x.test", "payment@x.test")
+        ]
+        assert await mandrill.send(message())
+    assert names == ["PaymentRequired", "network", "PaymentRequired"]
+
+
+async def test_each_of_many_at_once_gets_its_own_fault(address: str) -> None:
+    names = {"payment": "PaymentRequired", "general": "GeneralError", "drop": "network"}
+    with mailing(address) as mandrill:
+        asked = [*names] * 20
+        faults = [fault_of(mandrill, message(f"{word}@x.test")) for word in asked]
+        told = [error.name for error in await asyncio.gather(*faults)]
+    assert told == [names[word] for word in asked]
+
+
+async def test_no_log_holds_the_key_or_the_content(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = logging.getLogger("mandrill")
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "mandrill")
+    package.addHandler(caplog.handler)
+    try:
+        with mailing(address) as mandrill:
+            await mandrill.send(message())
+            for email in ("payment@x.test", "html@x.test", "drop@x.test", "rejected@x.test"):
+                await fault_of(mandrill, message(email))
+    finally:
+        package.removeHandler(caplog.handler)
+    assert "urllib3" in caplog.text
+    assert not [secret for secret in (KEY, CONTENT) if secret in caplog.text]
+    assert not [record for record in caplog.records if record.name == "mandrill"]
+
+
+def mail_threads() -> int:
+    return sum(thread.name.startswith("mail") for thread in threading.enumerate())
+
+
+async def test_the_loop_goes_on_while_sends_hang_in_few_threads(
+    stand_in: StandIn, address: str
+) -> None:
+    await until(lambda: not mail_threads())
+    with mailing(address, threads=4, timeout=(5, 0.5)) as mandrill:
+        slow = message("slow@example.com")
+        hanging = [asyncio.create_task(fault_of(mandrill, slow)) for _ in range(20)]
+        await until(lambda: stand_in.received)
+        turns = most = 0
+        while not all(task.done() for task in hanging):
+            turns += 1
+            most = max(most, mail_threads())
+            await asyncio.sleep(0)
+        assert {task.result().name for task in hanging} == {"timeout"}
+    assert most == 4
+    assert len(mandrill._sessions) == 4
+    assert turns > 200
+    assert len(stand_in.received) == 20
+
+
+async def test_what_waits_for_a_thread_and_is_given_up_is_not_sent(
+    stand_in: StandIn, address: str
+) -> None:
+    with mailing(address, threads=1, timeout=(5, 0.5)) as mandrill:
+        first = asyncio.create_task(fault_of(mandrill, message("slow@example.com")))
+        await until(lambda: stand_in.received)
+        second = asyncio.create_task(mandrill.send(message()))
+        await asyncio.sleep(0)
+        second.cancel()
+        await first
+        await asyncio.gather(second, return_exceptions=True)
+        await mandrill.send(message("third@example.com"))
+    assert [entry.message["to"][0]["email"] for entry in stand_in.received] == [
+        "third@example.com",
+        "slow@example.com",
+    ]

@@ -1,0 +1,211 @@
+"""Notifications: what raises them, what folds into one, and what resolves them."""
+
+import asyncio
+import logging
+
+import httpx
+import pytest
+from harness import Client, execute, on, serving
+from posting import lose, notifications, rows_are
+from probing import SECRET, actions
+
+from gateway.database.pool import connect
+from gateway.mail import upkeep
+from gateway.notifications import notices
+
+OPEN = "select from gateway.notifications where resolved_at is null"
+ALL = "select from gateway.notifications"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers write down and judge more often."""
+    monkeypatch.setattr(notices, "EVERY", 0.05)
+    monkeypatch.setattr(notices, "JUDGE_EVERY", 0.1)
+    monkeypatch.setattr(notices, "HEALED_AFTER", 0.3)
+
+
+async def crash(client: Client, text: str = SECRET) -> httpx.Response:
+    params = {"token": client.tokens["employee"], "text": text}
+    return await client.post("/api/v1/probe/crash", params)
+
+
+async def rests(client: Client, times: int = 5) -> None:
+    """Let the worker judge so many times more."""
+    kept = client.worker.notices._keep
+    for _ in range(times):
+        client.worker.notices._judged = -notices.JUDGE_EVERY
+        await kept()
+
+
+async def test_a_fault_is_one_notification_however_often_it_is_met(probe: Client) -> None:
+    answers = [await crash(probe), await crash(probe, "another text")]
+    await rows_are(probe.database_url, f"{ALL} where count = 2", 1)
+    [row] = await notifications(probe.database_url)
+    assert (row["kind"], row["severity"]) == ("application-crash", "error")
+    assert row["route"] == "probe.crash"
+    assert row["request_id"] == answers[-1].json()["request_id"]
+    assert row["first_seen"] <= row["last_seen"]
+    assert row["message"].startswith("RuntimeError at tests/probing.py:")
+    assert row["message"].endswith(" in crash")
+    for value in (SECRET, "another text", probe.tokens["employee"]):
+        assert value not in str(row)
+
+
+async def test_a_fault_is_never_thought_to_be_mended_by_itself(probe: Client) -> None:
+    await crash(probe)
+    await rows_are(probe.database_url, OPEN, 1)
+    await execute(
+        probe.database_url, "update gateway.notifications set last_seen = now() - interval '9 d'"
+    )
+    await rests(probe)
+    assert len(await execute(probe.database_url, OPEN)) == 1
+
+
+async def test_a_fault_that_comes_back_after_it_was_resolved_is_raised_anew(probe: Client) -> None:
+    await crash(probe)
+    await rows_are(probe.database_url, OPEN, 1)
+    await execute(
+        probe.database_url,
+        "update gateway.notifications set resolved_at = now(), resolved_by = 'x'",
+    )
+    await crash(probe)
+    await rows_are(probe.database_url, OPEN, 1)
+    assert [row["count"] for row in await notifications(probe.database_url)] == [1, 1]
+
+
+async def test_other_faults_are_other_notifications(probe: Client) -> None:
+    await crash(probe)
+    await probe.post("/api/v1/probe/stray", {"token": probe.tokens["employee"]})
+    await rows_are(probe.database_url, OPEN, 2)
+    kinds = [(row["kind"], row["route"]) for row in await notifications(probe.database_url)]
+    assert set(kinds) == {
+        ("application-crash", "probe.crash"),
+        ("application-crash", "probe.stray"),
+    }
+
+
+WORKER = """
+insert into gateway.workers (id, name, revision, seen_at, trouble)
+select gen_random_uuid(), 'another', max(id) - $1::bigint, now(), $2 from gateway.revisions
+"""
+OLD = "update gateway.revisions set applied_at = now() - interval '1 minute'"
+
+
+@pytest.mark.parametrize(
+    ("behind", "trouble", "told"),
+    [(0, "it cannot build it", ": it cannot build it"), (1, None, "another serves revision ")],
+)
+async def test_a_worker_that_does_not_keep_up_is_told_of_until_it_does(
+    client: Client, behind: int, trouble: str | None, told: str
+) -> None:
+    url = client.database_url
+    await execute(url, OLD)
+    await execute(url, WORKER, behind, trouble)
+    await rows_are(url, OPEN, 1)
+    [row] = await notifications(url)
+    assert (row["kind"], row["severity"], row["route"]) == ("worker-late", "error", None)
+    assert told in row["message"]
+    await rests(client)
+    [again] = await notifications(url)
+    assert again["count"] == 1
+    await execute(url, "delete from gateway.workers where name = 'another'")
+    await rows_are(url, OPEN, 0)
+    [row] = await notifications(url)
+    assert row["resolved_by"] == "gateway"
+
+
+async def test_a_worker_has_time_to_follow_and_one_that_is_gone_is_not_late(client: Client) -> None:
+    url = client.database_url
+    await execute(url, "update gateway.revisions set applied_at = now()")
+    await execute(url, WORKER, 1, None)
+    await rests(client)
+    await execute(
+        url, "update gateway.workers set seen_at = now() - interval '1 h' where name = 'another'"
+    )
+    await execute(url, OLD)
+    await rests(client)
+    assert not await notifications(url)
+
+
+async def test_a_lost_database_is_written_down_when_it_is_back_and_resolved_when_it_stays(
+    probe: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, dsn = probe.database_url, probe.worker.watch._dsn
+    await crash(probe)
+    await rows_are(url, OPEN, 1)
+    await lose(probe)
+    with caplog.at_level(logging.CRITICAL):
+        probe.worker.notices.crashed(fault(), "while away", None, None)
+        await rests(probe)
+    assert len(await notifications(url)) == 1
+    probe.worker.watch._dsn = dsn
+    await rows_are(url, f"{ALL} where request_id = 'while away'", 1)
+    await rows_are(url, f"{ALL} where kind = 'database-lost'", 1)
+    await rows_are(url, f"{ALL} where kind = 'database-lost' and resolved_by = 'gateway'", 1)
+    [lost] = [row for row in await notifications(url) if row["kind"] == "database-lost"]
+    assert (lost["severity"], lost["count"]) == ("critical", 1)
+    assert lost["first_seen"] < lost["last_seen"]
+    assert lost["message"].startswith("A worker had no database for ")
+    # A fault of the code stays.
+    assert len(await execute(url, f"{OPEN} and kind = 'application-crash'")) == 2
+
+
+def fault() -> RuntimeError:
+    """One that was raised somewhere."""
+    with pytest.raises(RuntimeError) as caught:
+        fails_with(SECRET)
+    return caught.value
+
+
+def fails_with(text: str) -> None:
+    raise RuntimeError(text)
+
+
+async def test_what_is_noticed_last_is_written_down_when_the_worker_ends(
+    database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "EVERY", 3600.0)
+    async with serving(database, tokens, actions=actions()) as client:
+        client.worker.notices.crashed(fault(), "the last one", None, None)
+        assert not await notifications(database)
+    [row] = await notifications(database)
+    assert row["request_id"] == "the last one"
+
+
+QUEUE = """
+select gateway.queue_mail('{"seconds": 60}', 'order-stage-changed', 'x', 'y', '{}', null, null)
+from generate_series(1, 2)
+"""
+FAIL = """
+update gateway.outbox set state = 'parked', fault = 'f';
+select gateway.raise_notification('mandrill-email-failed', 'error', 'f', 'm', 'r', 'i', now(), 1)
+"""
+
+
+async def test_two_messages_that_are_mended_at_once_resolve_what_told_of_both(
+    database: str,
+) -> None:
+    await execute(database, QUEUE)
+    for statement in FAIL.split(";"):
+        await execute(database, statement)
+    first, second = await connect(database), await connect(database)
+    async with first.transaction():
+        await first.execute("update gateway.outbox set state = 'sent' where id = 1")
+        other = asyncio.create_task(
+            second.execute("update gateway.outbox set state = 'sent' where id = 2")
+        )
+        await asyncio.wait({other}, timeout=0.3)
+    await other
+    await asyncio.gather(first.close(), second.close())
+    assert not await execute(database, OPEN)
+
+
+async def test_retrying_what_is_under_way_is_refused(database: str) -> None:
+    await execute(database, QUEUE)
+    claim = "update gateway.outbox set claimed_at = now() where id = 1"
+    await execute(database, claim)
+    for work in (upkeep.retry, upkeep.discard):
+        with pytest.raises(upkeep.OutboxError, match="1 cannot be"):
+            await on(database, lambda db, work=work: work(db, [1, 2]))  # type: ignore[misc]
+    assert len(await execute(database, "select from gateway.outbox where state = 'waiting'")) == 2

@@ -1,0 +1,220 @@
+"""The webhook: events as Standard Webhooks says, on a real socket, and no word of its secrets."""
+
+import base64
+import hashlib
+import hmac
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from harness import Client, execute, on, serving, until
+from mandrills import Anything, on_a_socket
+from posting import lose, messages, notifications, retry, rows_are, sent
+from probing import actions, apply_probe
+from starlette.responses import RedirectResponse, Response
+
+from gateway.mail import outbox
+from gateway.notifications import desk, notices
+
+KEY = b"24 bytes that nobody has"
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+PATH = "/hooks/T0KEN"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "EVERY", 0.05)
+    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Anything, str]]:
+    made = Anything()
+    with on_a_socket(made.app) as address:
+        yield made, address
+
+
+@pytest.fixture
+def receiver(served: tuple[Anything, str]) -> Anything:
+    made = served[0]
+    made.reply = Response()
+    made.bodies.clear()
+    made.heads.clear()
+    return made
+
+
+@asynccontextmanager
+async def telling(
+    database: str, tokens: dict[str, str], url: str, secret: str = SECRET
+) -> AsyncIterator[Client]:
+    """A worker that tells a webhook, and has met a fault."""
+    await apply_probe(database)
+    given = {"webhook_url": url, "webhook_secret": secret}
+    async with serving(database, tokens, actions=actions(), **given) as client:
+        await crash(client)
+        yield client
+
+
+async def crash(client: Client) -> None:
+    await client.post("/api/v1/probe/crash", {"token": client.tokens["employee"]})
+
+
+@pytest.fixture
+async def told(
+    database: str, tokens: dict[str, str], receiver: Anything, served: tuple[Anything, str]
+) -> AsyncIterator[Client]:
+    assert not receiver.bodies
+    async with telling(database, tokens, served[1] + PATH) as client:
+        await rows_are(database, "select from gateway.outbox where state = 'sent'", 1)
+        yield client
+
+
+def verified(receiver: Anything, number: int, key: bytes = KEY) -> dict[str, Any]:
+    """An event whose signature is right, computed as the specification says."""
+    head, body = receiver.heads[number], receiver.bodies[number]
+    content = f"{head['webhook-id']}.{head['webhook-timestamp']}.".encode() + body
+    digest = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    assert head["webhook-signature"] == f"v1,{digest}"
+    assert head["content-type"] == "application/json"
+    age = datetime.now(UTC).timestamp() - int(head["webhook-timestamp"])
+    assert -2 <= age <= 60
+    event: dict[str, Any] = orjson.loads(body)
+    return event
+
+
+async def test_what_is_raised_and_resolved_is_posted_signed(
+    told: Client, receiver: Anything
+) -> None:
+    [row] = await notifications(told.database_url)
+    await on(told.database_url, lambda db: desk.resolve(db, [row["id"]], "ada"))
+    await until(lambda: len(receiver.bodies) == 2)
+    raised, resolved = verified(receiver, 0), verified(receiver, 1)
+    assert (raised["type"], resolved["type"]) == ("notification.raised", "notification.resolved")
+    assert datetime.fromisoformat(raised["timestamp"]) == row["first_seen"]
+    assert datetime.fromisoformat(resolved["timestamp"]) > row["first_seen"]
+    assert raised["data"].keys() == {
+        *("id", "kind", "severity", "message", "route", "request_id"),
+        *("first_seen", "last_seen", "count", "resolved_at", "resolved_by"),
+    }
+    for name in ("id", "kind", "severity", "message", "route", "request_id"):
+        assert raised["data"][name] == resolved["data"][name] == row[name]
+    assert (raised["data"]["resolved_by"], resolved["data"]["resolved_by"]) == (None, "ada")
+    assert receiver.heads[0]["webhook-id"] != receiver.heads[1]["webhook-id"]
+    await sent(told.database_url)
+    assert [row["receipt"] for row in await messages(told.database_url)] == ["HTTP 200"] * 2
+
+
+async def test_a_fault_that_is_met_again_is_not_told_again(told: Client) -> None:
+    await crash(told)
+    await rows_are(told.database_url, "select from gateway.notifications where count = 2", 1)
+    for _ in range(3):
+        await told.worker.notices._keep()
+    assert len(await messages(told.database_url)) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "name", "state"),
+    [
+        (Response(status_code=500), "HTTP 500", "waiting"),
+        (Response(status_code=404), "HTTP 404", "waiting"),
+        (RedirectResponse("/elsewhere"), "HTTP 307", "waiting"),
+        (Response(status_code=410), "HTTP 410", "parked"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_is_not_taken_is_tried_again_but_where_nobody_wants_it(
+    told: Client, receiver: Anything, reply: Response, name: str, state: str
+) -> None:
+    url = told.database_url
+    receiver.reply = reply
+    await on(url, lambda db: desk.resolve(db, [], "ada"))
+    await rows_are(url, f"select from gateway.outbox where last_error = '{name}'", 1)
+    *_, row = await messages(url)
+    assert (row["state"], row["attempts"]) == (state, 1)
+    assert len(await notifications(url)) == 1, "a webhook that fails is not told of by webhook"
+    receiver.reply = Response()
+    await retry(url)
+    await sent(url)
+    first, second = receiver.heads[-2:]
+    assert first["webhook-id"] == second["webhook-id"]
+    assert receiver.bodies[-2] == receiver.bodies[-1]
+    assert verified(receiver, -1)["type"] == "notification.resolved"
+
+
+LABEL = "a" * 64
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/T0KEN", f"http://{LABEL}.example/T0KEN"], ids=["port", "name"]
+)
+async def test_a_receiver_that_cannot_be_reached_is_no_secret_but_its_address_is(
+    database: str, tokens: dict[str, str], url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with telling(database, tokens, url):
+        await rows_are(
+            database, "select from gateway.outbox where attempts > 0 and claimed_at is null", 1
+        )
+    [row] = await messages(database)
+    assert (row["state"], row["last_error"]) == ("waiting", "network")
+    assert "cannot be reached" in caplog.text
+    shown = caplog.text + str(row)
+    for secret in ("T0KEN", LABEL, SECRET, KEY.decode()):
+        assert secret not in shown
+
+
+async def test_any_text_may_be_the_secret_and_without_one_nothing_is_signed(
+    database: str, tokens: dict[str, str], receiver: Anything, served: tuple[Anything, str]
+) -> None:
+    async with telling(database, tokens, served[1], "plain text") as client:
+        await until(lambda: receiver.bodies)
+        assert verified(receiver, 0, b"plain text")["type"] == "notification.raised"
+        await sent(client.database_url)
+    async with telling(database, tokens, served[1], "") as client:
+        await on(database, lambda db: desk.resolve(db, [], "ada"))
+        await until(lambda: len(receiver.bodies) >= 2)
+    assert "webhook-signature" not in receiver.heads[-1]
+
+
+async def test_without_an_address_nothing_is_posted(probe: Client) -> None:
+    await crash(probe)
+    await rows_are(probe.database_url, "select from gateway.notifications", 1)
+    for _ in range(3):
+        await probe.worker.notices._keep()
+    assert not await messages(probe.database_url)
+
+
+async def test_a_lost_database_is_told_past_the_outbox_and_once(
+    told: Client, receiver: Anything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "PAGE_AFTER", 0.1)
+    monkeypatch.setattr(notices, "PAGE_AGAIN_AFTER", 0.1)
+    posted, dsn = len(receiver.bodies), told.worker.watch._dsn
+    receiver.reply = Response(status_code=503)
+    await lose(told)
+    await until(lambda: len(receiver.bodies) >= posted + 2)
+    receiver.reply = Response()
+    await until(lambda: told.worker.notices._page_at == math.inf)
+    paged = len(receiver.bodies)
+    event = verified(receiver, -1)
+    assert event["type"] == "notification.raised"
+    assert (event["data"]["kind"], event["data"]["severity"]) == ("database-lost", "critical")
+    assert receiver.heads[-1]["webhook-id"].startswith("database-lost-")
+    for _ in range(3):
+        await told.worker.notices._keep()
+    assert len(receiver.bodies) == paged
+    told.worker.watch._dsn = dsn
+    await rows_are(
+        told.database_url, "select from gateway.notifications where kind = 'database-lost'", 1
+    )
+
+
+async def test_whoever_asks_sees_no_secret_in_the_outbox(told: Client) -> None:
+    shown = str(await messages(told.database_url)) + str(
+        await execute(told.database_url, "select * from gateway.notifications")
+    )
+    assert "T0KEN" not in shown
+    assert SECRET not in shown

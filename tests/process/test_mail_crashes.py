@@ -1,0 +1,117 @@
+"""A worker that dies at any point of a call: the call, repeated, is done and mailed once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dying import POINTS, WHEN, Mortals
+from harness import Client, execute
+from mandrills import KEY, standing_in
+from posting import CREATE, STAGE, Post, create, messages, rows_are
+
+from gateway.dev.mandrill import API
+from gateway.mail import outbox
+
+BEFORE_COMMIT = [*POINTS][: [*POINTS].index("commit")]
+UNKNOWN = {("commit", "during")}
+"""Where the call may be done or not."""
+
+HEARD = {("mail", "during"), ("mail", "after"), ("mail noted", "before"), ("mail noted", "during")}
+"""Where Mandrill may have the mail, and the database may not know."""
+
+CRASHES = [(point, when) for point in POINTS for when in WHEN]
+NAME = "dying"
+
+
+@pytest.fixture
+def mortals() -> Iterator[Mortals]:
+    made = Mortals()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def post(database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+    with standing_in() as (stand_in, address):
+        yield Post(database, tokens, stand_in, address)
+
+
+async def crash(post: Post, mortals: Mortals, folder: Path, crash: tuple[str, str], n: int) -> None:
+    """Let a worker take a call and die; return when the server has noticed."""
+    joint = "&" if "?" in post.database else "?"
+    settings = {
+        "GATEWAY_DATABASE_URL": f"{post.database}{joint}application_name={NAME}",
+        "GATEWAY_DATA_DIR": str(folder),
+        "GATEWAY_MANDRILL_URL": post.address + API,
+        "GATEWAY_MANDRILL_API_KEY": KEY,
+    }
+    request = {
+        "method": "POST",
+        "url": CREATE,
+        "json": {"token": post.tokens["employee"], **STAGE, "order_id": n},
+        "headers": {"idempotency-key": f"k{n}"},
+    }
+    await mortals.begin("call", settings, *crash, request)
+    assert await mortals.end("wait") == 9, "it died where it should"
+    gone = f"select from pg_stat_activity where application_name = '{NAME}'"
+    await rows_are(post.database, gone, 0)
+
+
+async def of_order(post: Post, n: int) -> tuple[list[Any], list[dict[str, Any]]]:
+    """The stages of an order, and their mail."""
+    stages = await execute(post.database, "select * from order_stages where order_id = $1", n)
+    ids = [stage["id"] for stage in stages]
+    return stages, [row for row in await messages(post.database) if row["about_id"] in ids]
+
+
+async def at_once(client: Client, post: Post, crash: tuple[str, str], n: int) -> None:
+    """What a repeat is answered that comes before anything can have been sent again."""
+    stages, mail = await of_order(post, n)
+    is_done = bool(stages)
+    assert len(stages) == len(mail)
+    assert crash in UNKNOWN or is_done == (crash[0] not in BEFORE_COMMIT and crash != BEGUN)
+    is_sent = is_done and mail[0]["state"] == "sent"
+    answer = await create(client, f"k{n}", order_id=n)
+    slug = "action-successful" if is_sent or not is_done else "idempotency-conflict"
+    assert answer.json()["status"] == slug
+    assert ("idempotent-replayed" in answer.headers) == is_sent
+
+
+BEGUN = ("commit", "before")
+LATER = (
+    "update gateway.outbox set next_at = now(), awaited_until = now() "
+    "where state = 'waiting' and about_id = $1"
+)
+
+
+async def in_the_end(client: Client, post: Post, n: int) -> None:
+    """Once the time of the dead worker is over, the answer is there, and true."""
+    [stage], [_] = await of_order(post, n)
+    await execute(post.database, LATER, stage["id"])
+    while (answer := await create(client, f"k{n}", order_id=n)).status_code != 200:
+        assert answer.json()["status"] == "mandrill-email-failed"
+    [stage], [mail] = await of_order(post, n)
+    assert mail["state"] == "sent"
+    told = answer.json()["data"]["order_stage"]
+    assert (told["id"], told["notified_at"]) == (stage["id"], stage["notified_at"].isoformat())
+
+
+def arrived(post: Post, number: int) -> int:
+    """How often a message reached Mandrill."""
+    sought = {"outbox": f"outbox-{number}"}
+    return sum(one.message["metadata"] == sought for one in post.stand_in.received)
+
+
+async def test_a_call_whose_worker_dies_is_done_once_and_told_truly(
+    post: Post, mortals: Mortals, tmp_path: Path
+) -> None:
+    async with post.serving() as client:
+        for n, where in enumerate(CRASHES, 1):
+            await crash(post, mortals, tmp_path, where, n)
+            await at_once(client, post, where, n)
+            await in_the_end(client, post, n)
+            _, [mail] = await of_order(post, n)
+            times = arrived(post, mail["id"])
+            assert times == 1 or (where in HEARD and times == 2), f"{where}: {times}"

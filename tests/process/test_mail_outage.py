@@ -1,0 +1,130 @@
+"""Mail that was committed leaves in the end, though the database and the gateway die before."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from commands import PATIENCE, Running, running, wait_until
+from mandrills import KEY, standing_in
+from outages import CREATE, Database, fill, stage
+from posting import EMAIL, recipients
+
+from gateway.dev.mandrill import API, StandIn
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The data of a server with the demo in it, and the demo's tokens."""
+    folder = tmp_path_factory.mktemp("filled")
+    return folder, fill(folder)
+
+
+@pytest.fixture
+def server(
+    filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    # A short name: the path of a socket must be.
+    made = Database(tmp_path_factory.mktemp("pg"), filled[0])
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def mandrill() -> Iterator[tuple[StandIn, str]]:
+    with standing_in() as made:
+        yield made
+
+
+@pytest.fixture
+def serve(server: Database, mandrill: tuple[StandIn, str], tmp_path: Path) -> Callable[[], Any]:
+    """Runs `gateway serve` for the length of a block."""
+    settings = {
+        "GATEWAY_DATABASE_URL": server.app_url,
+        "GATEWAY_MANDRILL_URL": mandrill[1] + API,
+        "GATEWAY_MANDRILL_API_KEY": KEY,
+    }
+    return lambda: running("serve", cwd=tmp_path, **settings)
+
+
+def dies_meanwhile(
+    server: Database, command: Running, token: str, is_there: Callable[[], Any]
+) -> httpx.Response:
+    """The answer to a call during which the database dies; then the gateway does."""
+    url = command.url() + CREATE
+    with ThreadPoolExecutor(1) as thread:
+        params = stage(token, event_slug="stage-changed")
+        call = thread.submit(httpx.post, url, json=params, timeout=PATIENCE)
+        wait_until(is_there)
+        server.take("killed")
+        answer = call.result()
+    command.process.kill()
+    command.process.wait()
+    server.give_back()
+    return answer
+
+
+HOLD = [
+    (
+        "create function hold() returns trigger language plpgsql as "
+        "$$ begin perform pg_sleep(60); return new; end $$"
+    ),
+    "create trigger hold before update on gateway.outbox for each row execute function hold()",
+]
+HELD = "select from pg_stat_activity where wait_event = 'PgSleep'"
+DUE = "update gateway.outbox set next_at = now() where state = 'waiting'"
+LEFT = "select from gateway.outbox where state <> 'sent'"
+NOTIFIED = """
+select from order_stages s join gateway.outbox o on o.about_id = s.id
+where s.notified_at = o.sent_at
+"""
+
+
+def leaves(server: Database) -> None:
+    """Time passes, and what was committed is sent and noted."""
+    server.run(DUE)
+    wait_until(lambda: not server.run(LEFT))
+    assert len(server.run(NOTIFIED)) == len(server.run("select from order_stages")) == 1
+
+
+def test_the_database_dies_between_the_commit_and_the_sending(
+    server: Database,
+    filled: tuple[Path, dict[str, str]],
+    mandrill: tuple[StandIn, str],
+    serve: Callable[[], Any],
+) -> None:
+    for statement in HOLD:
+        server.run(statement)
+    with serve() as command:
+        answer = dies_meanwhile(server, command, filled[1]["employee"], lambda: server.run(HELD))
+    assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
+    [row] = server.run("select state, attempts from gateway.outbox")
+    assert tuple(row) == ("waiting", 0)
+    assert not mandrill[0].received
+    server.run("drop trigger hold on gateway.outbox")
+    with serve() as command:
+        command.url()
+        leaves(server)
+    assert recipients(mandrill[0]) == [EMAIL]
+
+
+def test_the_database_dies_while_mandrill_thinks(
+    server: Database,
+    filled: tuple[Path, dict[str, str]],
+    mandrill: tuple[StandIn, str],
+    serve: Callable[[], Any],
+) -> None:
+    stand_in = mandrill[0]
+    server.run("update users set email = 'slow@example.com' where id = 2")
+    with serve() as command:
+        answer = dies_meanwhile(server, command, filled[1]["employee"], lambda: stand_in.received)
+    assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
+    [row] = server.run("select state, attempts from gateway.outbox")
+    assert tuple(row) == ("waiting", 1)
+    stand_in._slow = 0
+    with serve() as command:
+        command.url()
+        leaves(server)
+    assert recipients(stand_in) == ["slow@example.com"] * 2
