@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+BENCH_STAMP := $(VENV)-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs lint lock clean
+.PHONY: help run test check bench docs lint lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,15 @@ lint: $(STAMP) ## Style, types, container files.
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
+bench: $(STAMP) $(BENCH_STAMP) ## The gateway beside its peers: docs/benchmarks.md, in about a quarter of an hour.
+	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
+
+$(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
+	@$(PYTHON) -m venv --clear $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement benchmarks/requirements.txt
+	@touch $(BENCH_STAMP)
+
 check: lint test ## What CI runs.
 
 lock: ## Pin every dependency anew, from pyproject.toml.
@@ -47,4 +57,4 @@ lock: ## Pin every dependency anew, from pyproject.toml.
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what make made; the database of `make run` stays in .gateway/.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

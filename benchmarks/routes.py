@@ -198,17 +198,19 @@ def requests(count: int) -> Iterator[bytes]:
     return itertools.cycle(found)
 
 
-def measure(servers: dict[tuple[str, int], Any]) -> dict[tuple[str, int], tuple[float, float]]:
+def measure(
+    servers: dict[tuple[str, int], Any], rounds_wanted: int, seconds: float
+) -> dict[tuple[str, int], tuple[float, float]]:
     """Medians of (requests a second, processor microseconds a request); round 0 warms up."""
     rounds: dict[tuple[str, int], list[tuple[float, float]]] = {key: [] for key in servers}
     sent = {count: requests(count) for _, count in servers}
-    for number in range(ROUNDS + 1):
+    for number in range(rounds_wanted + 1):
         for key, (process, port) in servers.items():
             before = processor_seconds(process.pid)
-            rate = uvloop.run(load(port, sent[key[1]], SECONDS))
+            rate = uvloop.run(load(port, sent[key[1]], seconds))
             used = processor_seconds(process.pid) - before
             if number:
-                rounds[key].append((rate, used / (rate * SECONDS) * 1e6))
+                rounds[key].append((rate, used / (rate * seconds) * 1e6))
     return {
         key: (statistics.median(r for r, _ in found), statistics.median(c for _, c in found))
         for key, found in rounds.items()
@@ -230,7 +232,7 @@ def main() -> None:
 
 
 def serve_and_measure(
-    folder: Path, urls: dict[int, str]
+    folder: Path, urls: dict[int, str], rounds: int = ROUNDS, seconds: float = SECONDS
 ) -> dict[tuple[str, int], tuple[float, float]]:
     """Start a server of each kind and size, and send to each in turn."""
     servers = {
@@ -246,7 +248,7 @@ def serve_and_measure(
             while not (folder / str(count) / SNAPSHOT).exists():
                 time.sleep(0.1)
         with on_the_last_core():
-            return measure(servers)
+            return measure(servers, rounds, seconds)
     finally:
         for process, _ in servers.values():
             process.terminate()

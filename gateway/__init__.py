@@ -1,20 +1,26 @@
 """The Plano gateway. What a service may use is exported here, and nothing else is."""
 
+from gateway.actions import ALONE, Outcome, batched
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
+from gateway.database.work import Work
 from gateway.identity import lifetime, tokens, views
 from gateway.mail.send import Message
 from gateway.values import Call, Caller, Mailed, Reject, Reply, Session
 
 __all__ = [
+    "ALONE",
     "Call",
     "Caller",
     "Connection",
     "Mailed",
     "Message",
+    "Outcome",
     "Reject",
     "Reply",
     "Session",
+    "Work",
+    "batched",
     "lifetime",
     "load_queries",
     "tokens",

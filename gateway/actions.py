@@ -8,14 +8,54 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from importlib import metadata
 from types import ModuleType
-from typing import TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from gateway.values import Call, Reply
+from gateway.database.work import Work
+from gateway.values import Call, Reject, Reply
 
-Action: TypeAlias = Callable[[Call], Awaitable[Reply]]
+
+class Alone:
+    """What an action says of a call that has to be done without the others of its batch."""
+
+
+ALONE: Final = Alone()
+
+Outcome: TypeAlias = Reply | Reject | Alone
+"""Of one call of a batch: a reply, a refusal, or that nothing was done and it has to go alone."""
+
+
+class Perform(Protocol):
+    """What a batched action is: see `batched`."""
+
+    __module__: str
+
+    async def __call__(self, calls: Sequence[Call], db: Work, *, alone: bool) -> Sequence[Outcome]:
+        """An outcome for each call; only one that is `alone` may wait for what others hold."""
+
+
+class Batched(NamedTuple):
+    """An action that is given the calls that wait for it together: see `batched`."""
+
+    perform: Perform
+    apart: Callable[[Call], Hashable] | None
+
+
+def batched(apart: Callable[[Call], Hashable] | None = None) -> Callable[[Perform], Batched]:
+    """Declare an action that is given the calls that wait for it together, to commit once for all.
+
+    It answers an outcome for each call, in their order, and writes in one statement or in one
+    transaction, so that a fault undoes all of it. What others have locked it passes over, with the
+    outcome ALONE: it is then called for this call `alone`, and may wait. Calls for which `apart`
+    says the same never travel at the same time, and go in the order of their arrival.
+    """
+    return lambda perform: Batched(perform, apart)
+
+
+Single: TypeAlias = Callable[[Call], Awaitable[Reply]]
+Action: TypeAlias = Single | Batched
 
 PACKAGE = "services"
 ENTRY_POINTS = "gateway.services"
@@ -65,9 +105,17 @@ def _modules() -> list[tuple[str, ModuleType]]:
 
 
 def _actions(module: ModuleType) -> list[tuple[str, Action]]:
-    """The public async functions that the module itself defines."""
+    """The public async functions that the module itself defines, and its batched actions."""
     return [
-        (name, function)
-        for name, function in inspect.getmembers(module, inspect.iscoroutinefunction)
-        if not name.startswith("_") and function.__module__ == module.__name__
+        (name, value)
+        for name, value in inspect.getmembers(module, _is_action)
+        if not name.startswith("_") and _source(value).__module__ == module.__name__
     ]
+
+
+def _is_action(value: object) -> bool:
+    return isinstance(value, Batched) or inspect.iscoroutinefunction(value)
+
+
+def _source(action: Action) -> Callable[..., object]:
+    return action.perform if isinstance(action, Batched) else action

@@ -6,16 +6,16 @@ costs one look-up and not a stack.
 
 import asyncio
 import re
-import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.routing import Match
 
-from gateway import addresses, paths, respond, statuses
+from gateway import addresses, ids, paths, respond, statuses
 from gateway.addresses import Proxies
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline, Progress
@@ -37,6 +37,11 @@ PREFLIGHT_SECONDS = b"600"
 LONGEST_LOGGED_PATH = 200
 UNAVAILABLE = "service-unavailable"
 
+NO_CONTENT = 204
+
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+_RESERVED = tuple(path.encode() for path in paths.RESERVED)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LEVELS: dict[Fault, str] = {
     "none": "info",
@@ -72,6 +77,7 @@ class Gate:
         self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
         self._max_in_flight = settings.max_in_flight
         self._in_flight = 0
+        self._revision = (0, (b"x-registry-revision", b"0"))
 
     @property
     def in_flight(self) -> int:
@@ -83,41 +89,39 @@ class Gate:
         if scope["type"] != "http" or (_is_reserved(scope) and self._is_own(scope)):
             await self._site(scope, receive, send)
             return
-        self._in_flight += 1
-        try:
-            await self._serve(scope, receive, send)
-        finally:
-            self._in_flight -= 1
-
-    def _request(self, scope: Scope) -> Request:
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-        peer = scope["client"][0] if scope.get("client") else addresses.UNKNOWN
-        address = self._proxies.caller(peer, headers.get(addresses.FORWARDED, b""))
-        raw = scope["raw_path"], scope["query_string"]
-        return Request(request_id, scope["method"], *raw, headers, address)
-
-    def _is_own(self, scope: Scope) -> bool:
-        """Whether the site has this page; what it has not, the pipeline refuses."""
-        return any(route.matches(scope)[0] is Match.FULL for route in self._site.routes)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         request = self._request(scope)
         so_far = Progress()
+        self._in_flight += 1
         try:
             response = await self._answer(request, receive, so_far)
         except ClientLeftError:
             self._log(request, so_far, None, started)
-            return
         except asyncio.CancelledError:
             # The server stops, and this request had its time: say so rather than nothing.
             stopping = "The gateway is stopping; what became of this is unknown."
             response = _refusal(request, UNAVAILABLE, stopping)
             await self._finish(request, so_far, response, send, started)
             raise
-        await self._finish(request, so_far, response, send, started)
+        else:
+            await self._finish(request, so_far, response, send, started)
+        finally:
+            self._in_flight -= 1
+
+    def _request(self, scope: Scope) -> Request:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id")
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else ids.make()
+        client = scope.get("client")
+        address = client[0] if client else addresses.UNKNOWN
+        if addresses.FORWARDED in headers:
+            address = self._proxies.caller(address, headers[addresses.FORWARDED])
+        path, query = scope["raw_path"], scope["query_string"]
+        return Request(request_id, scope["method"], path, query, headers, address)
+
+    def _is_own(self, scope: Scope) -> bool:
+        """Whether the site has this page; what it has not, the pipeline refuses."""
+        return any(route.matches(scope)[0] is Match.FULL for route in self._site.routes)
 
     async def _finish(
         self, request: Request, so_far: Progress, response: Response, send: Send, started: float
@@ -137,10 +141,8 @@ class Gate:
         if request.method == "OPTIONS" and (allow := self._allowed(request)):
             return _preflight(allow)
 
-        async def read_body(limit: int) -> bytes:
-            return await _read_body(request, receive, limit)
-
         try:
+            read_body = partial(_read_body, request, receive)
             return await self._pipeline.answer(request, read_body, so_far)
         except (Exception, SystemExit) as error:
             if isinstance(error, ClientLeftError):
@@ -160,16 +162,20 @@ class Gate:
         self, request: Request, so_far: Progress, response: Response
     ) -> list[tuple[bytes, bytes]]:
         table = so_far.table or self._pipeline.registry.current
-        given = {name for name, _ in response.headers}
         headers = [(b"x-request-id", request.id.encode()), *response.headers]
-        if response.http != 204:  # noqa: PLR2004 - No Content
-            headers.append((b"content-length", str(len(response.body)).encode()))
-            headers.append((b"content-type", b"application/json"))
-        if b"cache-control" not in given:
-            headers.append((b"cache-control", b"no-store"))
+        if response.http != NO_CONTENT:
+            headers += (b"content-length", b"%d" % len(response.body)), _JSON
+        if not (response.headers and _has(response.headers, b"cache-control")):
+            headers.append(_NO_STORE)
         if table:
-            headers.append((b"x-registry-revision", str(table.revision).encode()))
+            headers.append(self._revision_of(table.revision))
         return headers + self._cors(request) if self._origins else headers
+
+    def _revision_of(self, number: int) -> tuple[bytes, bytes]:
+        """The header that names a revision, made once for as long as that one is served."""
+        if self._revision[0] != number:
+            self._revision = number, (b"x-registry-revision", b"%d" % number)
+        return self._revision[1]
 
     def _cors(self, request: Request) -> list[tuple[bytes, bytes]]:
         origin = request.headers.get(b"origin")
@@ -215,7 +221,12 @@ class Gate:
 
 def _is_reserved(scope: Scope) -> bool:
     """By the raw path: `%2F` is no separator here either."""
-    return paths.is_reserved(scope["raw_path"].decode("latin-1"))
+    raw: bytes = scope["raw_path"]
+    return raw.startswith(_RESERVED) and paths.is_reserved(raw.decode("latin-1"))
+
+
+def _has(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bool:
+    return any(name == wanted for name, _ in headers)
 
 
 def _refusal(request: Request, slug: str, message: str | None = None) -> Response:
@@ -249,10 +260,20 @@ async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
     announced = request.headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise Reject("payload-too-large")
+    message = await receive()
+    if message.get("more_body") or message["type"] == "http.disconnect":
+        return await _read_rest(message, receive, limit)
+    body: bytes = message.get("body", b"")
+    if len(body) > limit:
+        raise Reject("payload-too-large")
+    return body
+
+
+async def _read_rest(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
+    """A body that comes in pieces, of which `message` is the first."""
     chunks: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeftError
         chunk = message.get("body", b"")
@@ -262,3 +283,4 @@ async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+        message = await receive()

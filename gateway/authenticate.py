@@ -61,7 +61,9 @@ async def _application(
 ) -> Caller:
     if "application" not in route.auth:
         raise Reject("session-required")
-    slug = await _effective_slug(holder.slug, route, params, lookup)
+    slug = _named_slug(holder.slug, route, params)
+    if slug != holder.slug:
+        await _refuse_unknown(slug, lookup)
     may_call = slug == holder.slug and any(_covers(name, route) for name in holder.routes)
     if not may_call or (route.roles is not None and slug not in route.roles):
         raise Reject("permission-denied")
@@ -81,14 +83,16 @@ async def _session(
     now = lookup.now()
     if lifetime.is_over(holder, now) and lifetime.is_over(lookup.latest(holder), now):
         raise Reject("session-expired")
-    lookup.used(holder)
-    holder = holder._replace(last_used_at=now)
+    lookup.used(holder, now)
+    holder = holder.used_at(now)
     if route.client_required and not holder.roles:
         # Who has just registered must not be refused from memory while the database can be asked.
         holder = await _look_up_again(token, holder, lookup)
         if not holder.roles:
             raise Reject("client-required", extra={"session": _shown(holder, token, params)})
-    slug = await _effective_slug(holder.application, route, params, lookup)
+    slug = _named_slug(holder.application, route, params)
+    if slug != holder.application:
+        await _refuse_unknown(slug, lookup)
     return Caller(token, holder, None, slug, _role(holder, slug, route))
 
 
@@ -108,15 +112,18 @@ def _shown(session: Session, token: str, params: Params) -> dict[str, Any]:
     return views.session(session, token, view)
 
 
-async def _effective_slug(own: str, route: Route, params: Params, lookup: Lookup) -> str:
-    """The slug of the param `application`, or the one that the token was made for."""
+def _named_slug(own: str, route: Route, params: Params) -> Any:  # noqa: ANN401 - not judged yet
+    """What the param `application` names, or the slug that the token was made for."""
     slug = params.values.get("application")
-    if slug is None or slug == own or "application" not in route.params.shape.properties:
+    if slug is None or "application" not in route.params.shape.properties:
         return own
-    # Judged here and not at validate, since without it nobody can say which role would call.
+    return slug
+
+
+async def _refuse_unknown(slug: object, lookup: Lookup) -> None:
+    """Judged here and not at validate, since without it nobody can say which role would call."""
     if not isinstance(slug, str) or "\0" in slug or not await lookup.is_application(slug):
         raise Reject("invalid-param", errors=[Reject.error("application", "unknown application")])
-    return slug
 
 
 def _role(session: Session, slug: str, route: Route) -> str | None:

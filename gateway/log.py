@@ -59,6 +59,7 @@ class AccessLog:
 
     def write(self, line: dict[str, Any]) -> None:
         """Take one line; it is written at the next flush."""
+        # Made now and not then: what it is made of is still in the processor's caches.
         self._waiting.append(orjson.dumps(line, default=str))
         if len(self._waiting) >= MOST_WAITING:
             self.flush()

@@ -5,6 +5,7 @@ Each stage takes frozen values and makes the next, or ends the request by raisin
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gateway import respond, statuses
@@ -14,6 +15,7 @@ from gateway.database.pool import Pool, UnavailableError
 from gateway.database.work import Work
 from gateway.decode import decode
 from gateway.dispatch import dispatch
+from gateway.dispatch.batch import Batches
 from gateway.identity import views
 from gateway.identity.guard import Guard
 from gateway.mail.outbox import Outbox
@@ -32,16 +34,14 @@ ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
 MIN_REVISION = b"x-min-registry-revision"
 
 
+@dataclass(slots=True)
 class Progress:
     """How far a request came: what the access line and the envelope of a refusal need to know."""
 
-    __slots__ = ("caller", "match", "table", "valid")
-
-    def __init__(self) -> None:
-        self.table: Table | None = None
-        self.match: Match | None = None
-        self.caller: Caller | None = None
-        self.valid: Valid | None = None
+    table: Table | None = None
+    match: Match | None = None
+    caller: Caller | None = None
+    valid: Valid | None = None
 
 
 class Pipeline:
@@ -58,15 +58,19 @@ class Pipeline:
     ) -> None:
         self.registry, self.actions, self.pool = registry, actions, pool
         self.guard, self.outbox, self.notices = guard, outbox, notices
+        self.batches = Batches(pool)
 
     async def _run(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
-        so_far.table = table = await self._table(request)
+        if MIN_REVISION in request.headers:
+            await self._wait_for_revision(request.headers[MIN_REVISION])
+        so_far.table = table = self._table()
         so_far.match = found = match(request, table)
         params = decode(request, found, await read_body(found.route.max_body))
         action = resolve(found, table, self.actions)
         so_far.caller = caller = await authenticate(request, params, found, self.guard)
         so_far.valid = valid = validate(params, found)
-        reply = await dispatch(request, self._call(request, found, caller, valid), action)
+        call = self._call(request, found, caller, valid)
+        reply = await dispatch(request, call, action, self.batches)
         return respond.success(reply, valid, caller, found.route.envelope)
 
     async def answer(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
@@ -85,10 +89,8 @@ class Pipeline:
             slug = "application-crash" if so_far.match else "identify-request-error"
             return _refuse(Reject(slug), request, so_far)
 
-    async def _table(self, request: Request) -> Table:
+    def _table(self) -> Table:
         """Read once, so that no request sees half an old and half a new table."""
-        if MIN_REVISION in request.headers:
-            await self._wait_for_revision(request.headers[MIN_REVISION])
         table = self.registry.current
         if table is None:
             raise Reject("identify-request-error")
@@ -96,8 +98,8 @@ class Pipeline:
 
     async def _wait_for_revision(self, text: bytes) -> None:
         """Let a caller that has just applied a revision meet no older one."""
-        known = text.isdigit() and len(text) < 19  # noqa: PLR2004 - a bigint
-        waited = await self.registry.wait_for(int(text)) if known else "unknown"
+        is_bigint = text.isdigit() and len(text) < 19  # noqa: PLR2004
+        waited = await self.registry.wait_for(int(text)) if is_bigint else "unknown"
         if waited == "unknown":
             unknown = Reject.error(MIN_REVISION.decode(), "is no revision there is")
             raise Reject("invalid-param", errors=[unknown])
@@ -106,7 +108,7 @@ class Pipeline:
 
     def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
         deadline = asyncio.get_running_loop().time() + found.route.timeout
-        work = Work(self.pool, deadline)
+        work = Work(self.pool, deadline, (found.route.name, caller.application_slug, caller.role))
         mail = Outgoing(self.outbox, found.route.name, request.id, deadline)
         given = request.id, found.route, caller, valid.params, work, deadline, request.address
         return Call(*given, self.guard.passwords, self.guard.limits, mail)
@@ -115,13 +117,9 @@ class Pipeline:
 def _refuse(reject: Reject, request: Request, so_far: Progress) -> Response:
     route = so_far.match.route if so_far.match else None
     known = route.statuses if route else statuses.COMMON
-    return respond.refusal(
-        reject,
-        known[reject.slug],
-        request.id,
-        envelope=route.envelope if route else "plano",
-        extra=_extra(reject, so_far),
-    )
+    status, extra = known[reject.slug], _extra(reject, so_far)
+    envelope = route.envelope if route else "plano"
+    return respond.refusal(reject, status, request.id, envelope=envelope, extra=extra)
 
 
 def _extra(reject: Reject, so_far: Progress) -> Mapping[str, Any]:

@@ -22,6 +22,8 @@ OWN_HEADERS = {
     *("content-length", "content-type", "transfer-encoding", "connection"),
     *("x-request-id", "x-registry-revision", "x-ignored-params"),
 }
+_DONE = statuses.SUCCESS.slug
+_NO_EXTRA: Mapping[str, Any] = {}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -46,11 +48,13 @@ class Refusal(NamedTuple):
 
 def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Response:
     """The answer to an action that was done."""
-    extra = views.shown(caller, valid.session_view, valid.application_view)
+    named = valid.session_view or valid.application_view
+    extra = views.shown(caller, valid.session_view, valid.application_view) if named else _NO_EXTRA
     body = _SUCCESS[envelope](reply.data, extra)
-    headers = [_header(name, value) for name, value in _given(reply)]
-    headers += _ignored(valid.ignored)
-    return Response(200, statuses.SUCCESS.slug, headers, orjson.dumps(body))
+    headers = _headers(reply.headers) if reply.headers else []
+    if valid.ignored:
+        headers += _ignored(valid.ignored)
+    return Response(200, _DONE, headers, orjson.dumps(body))
 
 
 def refusal(
@@ -69,6 +73,10 @@ def refusal(
     return Response(status.http, status.slug, headers, orjson.dumps(body))
 
 
+def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [_header(name, value) for name, value in given.items()]
+
+
 def _header(name: str, value: str) -> tuple[bytes, bytes]:
     """A header of a service's reply. Raises ValueError if it is none, or is the gateway's."""
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
@@ -76,10 +84,6 @@ def _header(name: str, value: str) -> tuple[bytes, bytes]:
     if name.lower() in OWN_HEADERS:
         raise ValueError(f"a reply cannot set the header {name}: the gateway does")
     return name.lower().encode(), value.encode("latin-1")
-
-
-def _given(reply: Reply) -> list[tuple[str, str]]:
-    return list(reply.headers.items()) if reply.headers else []
 
 
 def _ignored(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
@@ -98,8 +102,11 @@ def _cut(quoted: str) -> str:
 
 
 def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-    body = {"code": 200, "status": statuses.SUCCESS.slug}
-    return {**body, **({} if data is None else {"data": data}), **extra}
+    if data is None:
+        return {"code": 200, "status": _DONE, **extra}
+    if extra:
+        return {"code": 200, "status": _DONE, "data": data, **extra}
+    return {"code": 200, "status": _DONE, "data": data}
 
 
 def _plano_refusal(refused: Refusal) -> dict[str, Any]:

@@ -33,9 +33,17 @@ FIRST_TABLE_WITHIN = 3.0
 BEGIN_ANEW_AFTER = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
+OWN_CONNECTIONS = 3
+"""Of the registry's notices, of identity's, and of the watch."""
+
 SNAPSHOT = "registry.snapshot"
 
 _log = logging.getLogger(__name__)
+
+
+def connections(settings: Settings) -> int:
+    """How many connections to the database a worker opens at most."""
+    return settings.database_connections + LOOKUP_CONNECTIONS + OUTBOX_CONNECTIONS + OWN_CONNECTIONS
 
 
 class Worker:

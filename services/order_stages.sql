@@ -1,12 +1,15 @@
 -- name: create
--- Check what the call names; if all is well insert the stage, set the order's status, and queue the
--- mail that the event has for the order's client unless the client was told already.
--- The order request's row is locked before a stage takes its id, so that of two calls for one
--- order the one with the higher id is the later one to write the status. The clock is read after
--- the lock, so that times follow the ids.
-with given as (
-    select * from jsonb_to_record($1::jsonb) as g (
-        valid boolean, caller_id bigint, ticket jsonb,
+-- Of each call check what it names; of those where all is well insert the stage, set the order's
+-- status, and queue the mail that the event has for the order's client, unless the client was told
+-- already.
+-- The order requests are locked before a stage takes its id, so that of two calls for one order the
+-- one with the higher id is the later one to write the status, and in the order of their ids, so
+-- that no two batches wait for each other. The clock is read after the lock, so that times follow
+-- the ids. A call whose order somebody else is at, or another call of the batch, goes alone: only
+-- one that is alone ($2) waits.
+with given as materialized (
+    select * from jsonb_to_recordset($1::jsonb) as g (
+        i bigint, valid boolean, caller_id bigint, ticket jsonb,
         order_id bigint, order_request_id bigint, update_status boolean,
         stage text, stage_trigger text,
         stage_start_at timestamptz, created_at_fm timestamptz, notified_at timestamptz,
@@ -20,57 +23,87 @@ with given as (
         order_cancel_reason text, order_cancel_note text
     )
 ),
-target as (
-    select r.id as order_request_id, o.id as order_id, coalesce(o.client_id, r.client_id) as client_id
-    from given g
-    join order_requests r on r.id = coalesce(
-        g.order_request_id, (select order_request_id from orders where id = g.order_id)
-    )
-    left join orders o on o.order_request_id = r.id
-    where g.order_id is null or g.order_id = o.id
-    for no key update of r
-),
-checks as (
+looked as (
+    -- What a call names, as far as it is there. Each limit keeps a look-up a look-up: for a batch
+    -- of unknown size the planner would rather read a table of thousands from end to end.
     select
-        g.order_id is null
-            or exists (select from orders where id = g.order_id) as order_id,
-        g.order_request_id is null
-            or exists (select from order_requests where id = g.order_request_id) as order_request_id,
-        not exists (select from orders where id = g.order_id)
-            or not exists (select from order_requests where id = g.order_request_id)
-            or exists (select from target) as same_order,
-        g.created_by_id is null
-            or exists (select from users where id = g.created_by_id) as created_by_id,
-        g.updated_by_id is null
-            or exists (select from users where id = g.updated_by_id) as updated_by_id,
-        g.client_id is null
-            or exists (select from clients where id = g.client_id) as client_id
+        g.*,
+        r.id as request, o.id as known_order, coalesce(o.client_id, r.client_id) as its_client,
+        creator.id as creator_id, creator.name as creator,
+        updater.id as updater_id, updater.name as updater,
+        g.order_id is null or named.id is not null as has_order,
+        g.order_request_id is null or r.id is not null as has_order_request,
+        named.id is null or g.order_request_id is null or r.id is null or o.id = named.id
+            as has_same_order,
+        g.created_by_id is null or creator.id is not null as has_creator,
+        g.updated_by_id is null or updater.id is not null as has_updater,
+        g.client_id is null or exists (select from clients where id = g.client_id) as has_client
     from given g
+    left join lateral (
+        select id, order_request_id from orders where id = g.order_id limit 1
+    ) named on true
+    left join lateral (
+        select id, client_id from order_requests
+        where id = coalesce(g.order_request_id, named.order_request_id) limit 1
+    ) r on true
+    left join lateral (
+        select id, client_id from orders where order_request_id = r.id limit 1
+    ) o on true
+    left join lateral (
+        select id, first_name || ' ' || last_name as name from users
+        where id = coalesce(g.created_by_id, g.caller_id) limit 1
+    ) creator on true
+    left join lateral (
+        select id, first_name || ' ' || last_name as name from users
+        where id = coalesce(g.updated_by_id, g.caller_id) limit 1
+    ) updater on true
 ),
-people as (
-    -- A name that is given wins, then the user that is named, then the calling user.
-    select
-        coalesce(g.created_by, c.first_name || ' ' || c.last_name) as created_by,
-        coalesce(g.updated_by, u.first_name || ' ' || u.last_name) as updated_by,
-        case when g.created_by is null then c.id else g.created_by_id end as created_by_id,
-        case when g.updated_by is null then u.id else g.updated_by_id end as updated_by_id
-    from given g
-    left join users c on c.id = coalesce(g.created_by_id, g.caller_id)
-    left join users u on u.id = coalesce(g.updated_by_id, g.caller_id)
+judged as materialized (
+    select *,
+        valid and has_order and has_order_request and has_same_order
+            and has_creator and has_updater and has_client as passes
+    from looked
+),
+free as materialized (
+    select r.id from order_requests r
+    where not $2 and r.id = any (array (select request from judged))
+    order by r.id
+    for no key update skip locked
+),
+awaited as materialized (
+    select r.id from order_requests r
+    where $2 and r.id = any (array (select request from judged))
+    for no key update
+),
+passed as (
+    select *,
+        request not in (select id from free union all select id from awaited)
+            or row_number() over (partition by request order by i) > 1 as goes_alone
+    from judged
+    where passes
+),
+fresh as materialized (
+    -- Sorted first, and only then numbered. Of a person a name that is given wins, then the user
+    -- that is named, then the calling user.
+    select *,
+        nextval('order_stages_id_seq'::regclass) as stage_id, clock_timestamp() as at,
+        coalesce(created_by, creator) as creator_name,
+        coalesce(updated_by, updater) as updater_name,
+        case when created_by is null then creator_id else created_by_id end as stage_by_id,
+        case when updated_by is null then updater_id else updated_by_id end as status_by_id
+    from (select * from passed where not goes_alone order by i) as sorted
 ),
 stage as (
     insert into order_stages (
-        order_id, order_request_id, stage, stage_trigger, stage_start_at, created_at_fm,
+        id, order_id, order_request_id, stage, stage_trigger, stage_start_at, created_at_fm,
         created_by_id, created_by, notes, event_slug, notified_at
     )
     select
-        t.order_id, t.order_request_id, g.stage, g.stage_trigger,
-        coalesce(g.stage_start_at, clock_timestamp()), coalesce(g.created_at_fm, clock_timestamp()),
-        p.created_by_id, p.created_by, g.notes, g.event_slug, g.notified_at
-    from target t, given g, people p, checks c
-    where g.valid and c.order_id and c.order_request_id and c.same_order
-        and c.created_by_id and c.updated_by_id and c.client_id
-    returning order_stages as whole
+        f.stage_id, f.known_order, f.request, f.stage, f.stage_trigger,
+        coalesce(f.stage_start_at, f.at), coalesce(f.created_at_fm, f.at),
+        f.stage_by_id, f.creator_name, f.notes, f.event_slug, f.notified_at
+    from fresh f
+    returning id, order_stages as whole
 ),
 status as (
     insert into order_statuses as s (
@@ -82,20 +115,21 @@ status as (
         order_cancel_reason, order_cancel_note, updated_by_id, updated_by, updated_at
     )
     select
-        t.order_request_id, t.order_id, (stage.whole).id, g.stage, g.stage_trigger,
-        (stage.whole).stage_start_at,
-        coalesce(g.client_id, t.client_id),
-        coalesce(g.client_billing_postal_code, client.billing_postal_code),
-        g.appt_id, g.appt_confirmed, g.appt_duration_time, g.appt_start_at, g.appt_stop_at,
-        g.appt_cancel_reason, g.appt_cancel_note,
-        g.order_notes, g.delivery_rush, g.due_date, g.external_id, g.service_type,
-        g.services_addon_array,
-        g.order_cancel_reason, g.order_cancel_note, p.updated_by_id, p.updated_by, clock_timestamp()
-    from stage, target t, given g, people p
-    left join clients client on client.id = coalesce(
-        (select client_id from given), (select client_id from target)
-    )
-    where g.update_status
+        f.request, f.known_order, f.stage_id, f.stage, f.stage_trigger,
+        coalesce(f.stage_start_at, f.at),
+        coalesce(f.client_id, f.its_client),
+        coalesce(f.client_billing_postal_code, client.billing_postal_code),
+        f.appt_id, f.appt_confirmed, f.appt_duration_time, f.appt_start_at, f.appt_stop_at,
+        f.appt_cancel_reason, f.appt_cancel_note,
+        f.order_notes, f.delivery_rush, f.due_date, f.external_id, f.service_type,
+        f.services_addon_array,
+        f.order_cancel_reason, f.order_cancel_note, f.status_by_id, f.updater_name, f.at
+    from fresh f
+    left join lateral (
+        select billing_postal_code from clients
+        where id = coalesce(f.client_id, f.its_client) limit 1
+    ) client on true
+    where f.update_status
     on conflict (order_request_id) do update set
         order_id = coalesce(excluded.order_id, s.order_id),
         order_stage_id = excluded.order_stage_id,
@@ -122,23 +156,37 @@ status as (
         updated_by_id = excluded.updated_by_id,
         updated_by = excluded.updated_by,
         updated_at = excluded.updated_at
-    returning s as whole
+    returning order_request_id, s as whole
 ),
 mail as (
-    select gateway.queue_mail(
-        g.ticket, event.mail_template, reader.email, client.name,
+    select f.i, gateway.queue_mail(
+        f.ticket, event.mail_template, reader.email, client.name,
         jsonb_build_object(
-            'order_id', t.order_id, 'order_request_id', t.order_request_id,
-            'stage', g.stage, 'stage_start_at', (stage.whole).stage_start_at,
+            'order_id', f.known_order, 'order_request_id', f.request,
+            'stage', f.stage, 'stage_start_at', coalesce(f.stage_start_at, f.at),
             'client_name', client.name
         ),
-        'order_stages', (stage.whole).id
+        'order_stages', f.stage_id
     ) as id
-    from stage, target t, given g
-    join events event on event.slug = g.event_slug and event.mail_template is not null
-    left join clients client on client.id = (select client_id from target)
-    left join users reader on reader.id = client.user_id
-    where g.notified_at is null
+    from fresh f
+    join events event on event.slug = f.event_slug and event.mail_template is not null
+    left join lateral (
+        select name, user_id from clients where id = f.its_client limit 1
+    ) client on true
+    left join lateral (select email from users where id = client.user_id limit 1) reader on true
+    where f.notified_at is null
 )
-select checks.*, stage.whole as order_stage, status.whole as order_status, mail.id as mail
-from checks left join stage on true left join status on true left join mail on true;
+select
+    l.has_order as order_id, l.has_order_request as order_request_id,
+    l.has_same_order as same_order, l.has_creator as created_by_id,
+    l.has_updater as updated_by_id, l.has_client as client_id,
+    f.i is null as goes_alone,
+    '{"order_stage":' || row_to_json(stage.whole)
+        || ',"order_status":' || coalesce(row_to_json(status.whole)::text, 'null') || '}' as data,
+    mail.id as mail
+from judged l
+left join fresh f using (i)
+left join stage on stage.id = f.stage_id
+left join status on f.update_status and status.order_request_id = f.request
+left join mail using (i)
+order by i;

@@ -34,8 +34,8 @@ else:
     _Base = asyncpg.Connection
 
 POINTS = {
-    "claim of the key": "select pg_try_advisory_xact_lock",
-    "look for the key": "select i.fingerprint",
+    "claim of the key": "pg_try_advisory_xact_lock",
+    "look for the key": "select i.key, i.fingerprint",
     "rows": "with given as",
     "answer kept": "insert into gateway.idempotency",
     "commit": "COMMIT;",

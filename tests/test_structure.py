@@ -12,7 +12,8 @@ import gateway
 
 STAGES = {"match", "decode", "resolve", "authenticate", "validate", "dispatch", "respond"}
 ROWS = [
-    {"statuses", "addresses", "paths", "log", "edge"},
+    {"statuses", "addresses", "paths", "ids", "log"},
+    {"edge"},
     {"settings"},
     {"values", "metrics"},
     {"database"},

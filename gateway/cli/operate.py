@@ -11,9 +11,11 @@ import typer
 from gateway import log, server, statuses
 from gateway.cli.environment import environment_file
 from gateway.cli.output import complain, say, table
+from gateway.database import budget
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection, UnavailableError, connect, guarded
 from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
+from gateway.worker import connections
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -81,12 +83,25 @@ def serve(
         listener, admin = socket.socket(fileno=public), socket.socket(fileno=private)
         server.run(loaded, listener, admin, place)
         return
+    _count_connections(loaded)
     listener, admin = server.listen(loaded.host, loaded.port), server.listen_admin(loaded)
     complain(f"serving on {server.url(listener)} (admin on {server.url(admin)})")
     if loaded.workers == 1:
         server.run(loaded, listener, admin)
     else:
         server.Supervisor(listener, admin, loaded.workers).run()
+
+
+def _count_connections(loaded: Settings) -> None:
+    """Warn if the workers may want more connections than there are; a pooler may have more."""
+    wanted = loaded.workers * connections(loaded)
+    most = asyncio.run(budget.allowed(loaded.database_url))
+    if most is not None and wanted > most:
+        complain(
+            f"warning: {loaded.workers} workers open up to {wanted} connections, and the server "
+            f"takes {most}: raise its max_connections, or lower GATEWAY_DATABASE_CONNECTIONS or "
+            "GATEWAY_WORKERS, unless a pooler stands between"
+        )
 
 
 def run_migrations() -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 import orjson
 
+from gateway.database.shared import SharedReads
+
 PATIENCE = 10.0
 """Seconds in which a command gets its connection: no caller waits for it."""
 
@@ -78,7 +80,8 @@ async def connect(dsn: str, within: float = PATIENCE) -> Connection:
 
 
 async def _open(dsn: str) -> Connection:
-    connection: Connection = await asyncpg.connect(dsn)
+    # So that times which the server itself writes as JSON are in UTC, as those that we write.
+    connection: Connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
     try:
         await connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
@@ -168,6 +171,8 @@ class Pool:
 
     def __init__(self, dsn: str, size: int) -> None:
         self.trouble: str | None = None
+        self.shared = SharedReads()
+        self.size = size
         self._dsn = dsn
         self._spare = size
         self._out: set[Connection] = set()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
 import asyncpg
@@ -29,11 +29,12 @@ class Work:
     would be unknown: a late answer is then an unavailable database, not a service's time-out.
     """
 
-    __slots__ = ("_deadline", "_pool", "sent")
+    __slots__ = ("_deadline", "_pool", "_scope", "sent")
 
-    def __init__(self, pool: Pool, deadline: float) -> None:
+    def __init__(self, pool: Pool, deadline: float, scope: Hashable = None) -> None:
         self._pool = pool
         self._deadline = deadline
+        self._scope = scope
         self.sent: Callable[[], None] = lambda: None
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
@@ -43,6 +44,17 @@ class Work:
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """All rows of one statement, which is a transaction of its own."""
         return await self.run(lambda db: db.fetch(query, *args))
+
+    async def shared(self, make: Callable[["Work"], Awaitable[T]], *key: Hashable) -> T:
+        """What `make` reads, shared with all that wait for the same.
+
+        `key` is all that the result depends on, beside the route and the caller's application and
+        role. The query begins after everybody who shares it asked, so that nothing is stale; its
+        result has several owners and must not be changed.
+        """
+        work = Work(self._pool, self._deadline)
+        made: T = await self._pool.shared.read((self._scope, *key), lambda: make(work), self.sent)
+        return made
 
     async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run `work` in one transaction; it may be run again after a deadlock."""
@@ -87,6 +99,10 @@ class Within(Work):
     def __init__(self, connection: Connection) -> None:
         self.sent = lambda: None
         self._connection = connection
+
+    async def shared(self, make: Callable[[Work], Awaitable[T]], *_: Hashable) -> T:
+        """What `make` reads; nobody else may see what this transaction wrote."""
+        return await make(self)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run `work` on the connection of the transaction."""

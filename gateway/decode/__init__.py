@@ -6,7 +6,8 @@ Path beats body beats query. On a sensitive route the whole body is base64 and n
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -14,7 +15,13 @@ from gateway.decode import brackets
 from gateway.decode.limits import MAX_LEVELS, undecodable
 from gateway.values import Match, Params, Reject, Request
 
+Reader: TypeAlias = Callable[[bytes], dict[str, Any]]
+
 _EMPTY: Mapping[str, Any] = {}
+_NONE: frozenset[str] = frozenset()
+_BACKSLASH = ord("\\")
+_PERCENT = ord("%")
+_BRACKET = ord("[")
 _UTF8 = {"utf-8", "utf8", "us-ascii"}
 
 
@@ -29,12 +36,12 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
     sent, from_text = _body(request, body)
     if body and not (sent or query or match.path_params or request.bearer):
         raise Reject("no-params-decoded")
-    texts = query.keys() - sent.keys() | from_text if query else from_text
-    return Params(
-        values={**query, **sent, **match.path_params},
-        from_text=frozenset(texts | match.path_params.keys()),
-        holds_nul=_may_hold_nul(body) or _may_hold_nul(request.query),
-    )
+    holds_nul = _may_hold_nul(body)
+    if not (query or match.path_params):
+        return Params(sent, from_text, holds_nul)
+    holds_nul = holds_nul or _may_hold_nul(request.query)
+    texts = query.keys() - sent.keys() | from_text | match.path_params.keys()
+    return Params({**query, **sent, **match.path_params}, frozenset(texts), holds_nul)
 
 
 def _sensitive(request: Request, match: Match, body: bytes) -> Params:
@@ -60,19 +67,23 @@ def _from_base64(body: bytes) -> bytes:
         raise undecodable("the body is not base64 text") from error
 
 
-def _body(request: Request, body: bytes) -> tuple[Mapping[str, Any], frozenset[str]]:
+def _body(request: Request, body: bytes) -> tuple[dict[str, Any], frozenset[str]]:
     """The body's params, and the names of those that came as text."""
     if not body:
-        return _EMPTY, frozenset()
-    reader = _reader(request.headers)
+        return {}, _NONE
+    if request.headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Reject("invalid-content-type")
+    reader = _reader(request.headers.get(b"content-type", b""))
     values = reader(body)
-    return values, frozenset(values if reader is brackets.parse else ())
+    return values, frozenset(values) if reader is brackets.parse else _NONE
 
 
-def _reader(headers: Mapping[bytes, bytes]) -> Callable[[bytes], dict[str, Any]]:
-    kind, _, rest = headers.get(b"content-type", b"").decode("latin-1").lower().partition(";")
+@lru_cache(maxsize=64)
+def _reader(content_type: bytes) -> Reader:
+    """What reads a body of this type; of the few that callers use each is read once."""
+    kind, _, rest = content_type.decode("latin-1").lower().partition(";")
     kind = kind.strip()
-    if headers.get(b"content-encoding", b"identity") != b"identity" or not _is_utf8(rest):
+    if not _is_utf8(rest):
         raise Reject("invalid-content-type")
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return _json
@@ -96,7 +107,8 @@ def _json(text: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise undecodable(f"not JSON: line {error.lineno}, column {error.colno}") from error
     # Counting is cheap and walking is not: only a body with many brackets can be too deep.
-    if text.count(b"{") + text.count(b"[") > MAX_LEVELS and _depth(value) > MAX_LEVELS:
+    lists = text.count(b"[") if _BRACKET in text else 0
+    if text.count(b"{") + lists > MAX_LEVELS and _depth(value) > MAX_LEVELS:
         raise undecodable(f"nested deeper than {MAX_LEVELS} levels")
     if not isinstance(value, dict):
         raise Reject("no-params-decoded")
@@ -117,4 +129,7 @@ def _children(value: dict[str, Any] | list[Any]) -> list[Any]:
 
 
 def _may_hold_nul(raw: bytes) -> bool:
-    return b"\\u0000" in raw or b"%00" in raw or b"\0" in raw
+    # One byte, given as a number, is looked for in a tenth of the time that several take.
+    return (
+        0 in raw or (_BACKSLASH in raw and b"\\u0000" in raw) or (_PERCENT in raw and b"%00" in raw)
+    )

@@ -1,9 +1,10 @@
 """Dispatch: run the action within the deadline, and let only documented statuses through."""
 
-import asyncio
-
-from gateway.actions import Action
+from gateway.actions import Action, Batched, Single
 from gateway.dispatch import idempotency
+from gateway.dispatch.batch import Batches
+from gateway.dispatch.deadline import Deadline
+from gateway.dispatch.idempotency import Claim
 from gateway.statuses import SUCCESS
 from gateway.values import Call, Reject, Reply, Request
 
@@ -12,7 +13,7 @@ class UndocumentedError(Exception):
     """A service refused with a status that its route does not document: a fault of the service."""
 
 
-async def dispatch(request: Request, call: Call, action: Action) -> Reply:
+async def dispatch(request: Request, call: Call, action: Action, batches: Batches) -> Reply:
     """The action's reply, or what it was under the same idempotency key, once its mail was sent.
 
     Raises Reject with a status of the route, or service-timeout if the deadline passes before
@@ -20,16 +21,25 @@ async def dispatch(request: Request, call: Call, action: Action) -> Reply:
     """
     claimed = idempotency.claim(request, call)
     try:
-        async with asyncio.timeout_at(call.deadline) as timer:
-            call.db.sent = lambda: timer.reschedule(None)
-            reply = await (idempotency.once(claimed, call, action) if claimed else action(call))
-        return await call.mail.delivered(reply)
-    except TimeoutError as error:
-        if not timer.expired():
-            raise
-        raise Reject("service-timeout") from error
+        if isinstance(action, Batched):
+            reply = await batches.join(action, call, claimed)
+        else:
+            reply = await _alone(action, call, claimed)
+        return await call.mail.delivered(reply) if reply.mail else reply
     except Reject as reject:
         if reject.slug in call.route.statuses and reject.slug != SUCCESS.slug:
             raise
         message = f"{call.route.handler} refused with {reject.slug!r}, which is not documented"
         raise UndocumentedError(message) from reject
+
+
+async def _alone(action: Single, call: Call, claimed: Claim | None) -> Reply:
+    work = idempotency.once(claimed, call, action) if claimed else action(call)
+    deadline = Deadline(work, call.deadline)
+    call.db.sent = deadline.lift
+    try:
+        return await deadline
+    except TimeoutError as error:
+        if not deadline.expired:
+            raise
+        raise Reject("service-timeout") from error

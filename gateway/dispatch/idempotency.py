@@ -7,7 +7,7 @@ without work and no work without its answer, wherever a process dies.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -86,30 +86,58 @@ async def once(claimed: Claim, call: Call, run: Callable[[Call], Awaitable[Reply
     """
 
     async def work(db: Connection) -> Reply:
-        if not await db.fetchval(_SQL["claim"], claimed.lock):
-            raise Reject("idempotency-conflict")
-        known = await db.fetchrow(_SQL["find"], claimed.key)
-        if known and known["fingerprint"] != claimed.params:
-            raise Reject("idempotency-mismatch")
-        if known:
-            return _again(known)
+        [outcome] = await known(db, [claimed])
+        if isinstance(outcome, Reject):
+            raise outcome
+        if outcome:
+            return outcome
         reply = await run(call._replace(db=Within(db)))
-        answer = orjson.dumps(reply.data).decode()
-        mail = reply.mail or (None, None)
-        await db.execute(_SQL["keep"], claimed.key, claimed.params, answer, *mail)
+        await keep(db, [claimed], [reply])
         return reply
 
     return await call.db.transaction(work)
 
 
-def _again(known: Record) -> Reply:
+async def known(db: Connection, claims: Sequence[Claim | None]) -> list[Reply | Reject | None]:
+    """Claim what is claimed, and answer what is known of it; None for what is still to be done.
+
+    In a transaction, at whose end the claims end.
+    """
+    keys = {claim.key: claim.lock for claim in claims if claim}
+    if not keys:
+        return [None] * len(claims)
+    rows = await db.fetch(_SQL["claim"], [*keys], [*keys.values()])
+    ours = {row["key"] for row in rows if row["is_ours"]}
+    # A statement of its own: it has to see what twins committed before the claim.
+    answers = {row["key"]: row for row in await db.fetch(_SQL["find"], [*ours])}
+    return [claim and _outcome(claim, ours, answers.get(claim.key)) for claim in claims]
+
+
+def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | Reject | None:
     """What was answered, as it is true by now: the mail may have been sent since, or not yet."""
-    data = orjson.loads(known["answer"])
-    if known["mail_path"] is None:
+    if claim.key not in ours:
+        return Reject("idempotency-conflict")
+    if answer is None:
+        return None
+    if answer["fingerprint"] != claim.params:
+        return Reject("idempotency-mismatch")
+    data = orjson.loads(answer["answer"])
+    if answer["mail_path"] is None:
         return Reply(data, REPLAYED)
-    if known["sent_at"]:
-        return Reply(with_time(data, known["mail_path"], known["sent_at"]), REPLAYED)
-    raise Reject("idempotency-conflict" if known["awaited"] else FAILED)
+    if answer["sent_at"]:
+        return Reply(with_time(data, answer["mail_path"], answer["sent_at"]), REPLAYED)
+    return Reject("idempotency-conflict" if answer["awaited"] else FAILED)
+
+
+async def keep(db: Connection, claims: Sequence[Claim | None], outcomes: Sequence[object]) -> None:
+    """Keep the answers of what was done; refusals are not kept."""
+    rows = [
+        (*claim, orjson.dumps(outcome.data).decode(), *(outcome.mail or (None, None)))
+        for claim, outcome in zip(claims, outcomes, strict=True)
+        if claim and isinstance(outcome, Reply)
+    ]
+    if rows:
+        await db.execute(_SQL["keep"], *map(list, zip(*rows, strict=True)))
 
 
 async def sweep(pool: Pool) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from gateway.values import Application, Session
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _log = logging.getLogger(__name__)
+_now = partial(datetime.now, UTC)
 
 FRESH = 4.0
 """Seconds for which an answer of the database is taken without asking again."""
@@ -65,7 +67,7 @@ class Lookup:
         self,
         pool: Pool,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = _now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.now = now
@@ -133,9 +135,9 @@ class Lookup:
     def _is_fresh(self, confirmed: float) -> bool:
         return self._clock() - confirmed < FRESH and confirmed > self._listening_since
 
-    def used(self, session: Session) -> None:
+    def used(self, session: Session, now: datetime | None = None) -> None:
         """Note that a session was used now; it is written behind."""
-        self._used[session.id] = self.now()
+        self._used[session.id] = now or self.now()
 
     def latest(self, session: Session) -> Session:
         """The session with its last use here, of which a remembered row does not know yet."""

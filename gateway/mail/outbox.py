@@ -7,12 +7,14 @@ the commit that notes it, or if the answer is never heard.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+import asyncpg
 from asyncpg import Record
 
 from gateway.database.pool import FAULTS, Pool, UnavailableError
@@ -22,7 +24,8 @@ from gateway.mail.send import Carrier, SendError
 
 FIRST_AT_ONCE = 16
 AGAIN_AT_ONCE = 4
-"""Attempts under way in one worker: first ones, for which calls wait, and later ones."""
+WEBHOOKS_AT_ONCE = 2
+"""Attempts under way in one worker: at mails for which calls wait, at others, at webhooks."""
 
 SEND_WITHIN = 20.0
 LEASE = 30.0
@@ -36,7 +39,9 @@ GIVE_UP_AFTER = 3 * 86400.0
 LOOK_EVERY = 1.0
 NOTE_AGAIN_AFTER = 0.5
 DATABASE_WITHIN = 5.0
-FINISH_WITHIN = 5.0
+FINISH_WITHIN = 12.0
+"""Seconds that a worker which stops gives its attempts: as long as Mandrill may be silent."""
+
 COUNT_EVERY = 5.0
 SWEEP_EVERY = 600.0
 
@@ -53,7 +58,7 @@ class Outbox:
         self._pool = pool
         self._carriers = carriers
         self._first = asyncio.Semaphore(FIRST_AT_ONCE)
-        self._again: set[asyncio.Task[Any]] = set()
+        self._again: dict[str, set[asyncio.Task[Any]]] = {"mail": set(), "webhook": set()}
         self._sending: set[asyncio.Task[Any]] = set()
         self._counted = self._swept = -SWEEP_EVERY
         self.outstanding = {"waiting": 0, "parked": 0}
@@ -84,9 +89,8 @@ class Outbox:
                 # A lost database is told of once, by the watch.
                 _log.debug("the outbox waits: %s", type(error).__name__)
                 found = 0
-            # As many as could be: there may be more.
-            if found < AGAIN_AT_ONCE:
-                await asyncio.sleep(LOOK_EVERY * random.uniform(0.8, 1.2))  # noqa: S311 - spread
+            if not found:
+                await self._pause(LOOK_EVERY * random.uniform(0.8, 1.2))  # noqa: S311 - spread
 
     async def finish(self) -> None:
         """Wait a little for what is under way, which others would have to send again."""
@@ -97,15 +101,26 @@ class Outbox:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def _take_up(self) -> int:
-        """Begin attempts at what is due; answer how many, once there is room for another one."""
-        if len(self._again) >= AGAIN_AT_ONCE:
-            await asyncio.wait(self._again, return_when=asyncio.FIRST_COMPLETED)
-        due = await self._ask("claim_due", AGAIN_AT_ONCE - len(self._again), LEASE)
-        for row in due:
-            task = self._begin(self._attempt(row))
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
-        return len(due)
+        """Begin attempts at what is due, as many as there is room for; answer how many."""
+        begun = 0
+        for kind, most in (("mail", AGAIN_AT_ONCE), ("webhook", WEBHOOKS_AT_ONCE)):
+            under_way = self._again[kind]
+            if len(under_way) < most:
+                due = await self._ask("claim_due", kind, most - len(under_way), LEASE)
+                for row in due:
+                    task = self._begin(self._attempt(row))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
+                begun += len(due)
+        return begun
+
+    async def _pause(self, seconds: float) -> None:
+        """Until it is time to look again, or there is room for another attempt."""
+        under_way = set().union(*self._again.values())
+        if under_way:
+            await asyncio.wait(under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(seconds)
 
     async def _look_after(self, now: float) -> None:
         """Count what is outstanding, for the metrics, and forget what is long done."""
@@ -178,8 +193,17 @@ class Outbox:
             try:
                 return await self._ask(query, message, *args)
             except (UnavailableError, *FAULTS) as error:
-                _log.debug("message %d is not noted yet: %s", message, type(error).__name__)
+                # A lost database is told of by the watch; a trigger that fails is not.
+                refused = isinstance(error, asyncpg.PostgresError)
+                level = logging.WARNING if refused else logging.DEBUG
+                _log.log(level, "message %d is not noted yet: %r", message, error)
+                await self._hold(message)
                 await asyncio.sleep(NOTE_AGAIN_AFTER)
+
+    async def _hold(self, message: int) -> None:
+        """Keep others from sending again what was sent and only cannot be noted."""
+        with contextlib.suppress(UnavailableError, *FAULTS):
+            await self._ask("hold", message, LEASE)
 
     async def _ask(self, query: str, *args: object) -> list[Record]:
         deadline = asyncio.get_running_loop().time() + DATABASE_WITHIN

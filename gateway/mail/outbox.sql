@@ -10,17 +10,22 @@ where id = $1 and state = 'waiting' and attempts = 0
 returning id, kind, payload, attempts;
 
 -- name: claim_due
--- Begin an attempt at each of the messages that have waited longest.
+-- Begin an attempt at each of the messages of a kind that have waited longest.
 with due as (
     select id from gateway.outbox
-    where state = 'waiting' and next_at <= now()
-    order by next_at limit $1
+    where state = 'waiting' and next_at <= now() and kind = $1
+    order by next_at limit $2
     for update skip locked
 )
 update gateway.outbox o
-set attempts = attempts + 1, claimed_at = now(), next_at = now() + make_interval(secs => $2)
+set attempts = attempts + 1, claimed_at = now(), next_at = now() + make_interval(secs => $3)
 from due where o.id = due.id
 returning o.id, o.kind, o.payload, o.attempts;
+
+-- name: hold
+-- Move the next attempt at a message on, while the outcome of this one cannot be noted.
+update gateway.outbox set next_at = now() + make_interval(secs => $2)
+where id = $1 and state = 'waiting' and claimed_at is not null;
 
 -- name: sent
 -- Note that an attempt succeeded, unless another one has begun since.

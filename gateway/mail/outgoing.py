@@ -1,7 +1,6 @@
 """What a call has for mail: it queues messages with its rows, and its answer waits for them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,9 +46,7 @@ class Outgoing(NamedTuple):
         return reply._replace(data=with_time(reply.data, reply.mail.path, sent_at))
 
 
-def with_time(data: Any, path: Sequence[str], at: datetime) -> Any:  # noqa: ANN401 - JSON is any
-    """A copy of some data with a time in the place that the path of keys leads to."""
-    if not path:
-        return at
-    inner: Mapping[str, Any] = data
-    return {**inner, path[0]: with_time(inner[path[0]], path[1:], at)}
+def with_time(data: Any, path: str, at: datetime) -> Any:  # noqa: ANN401 - JSON is any
+    """A copy of some data with a time in the place that a dotted path leads to."""
+    key, _, rest = path.partition(".")
+    return {**data, key: with_time(data[key], rest, at) if rest else at}

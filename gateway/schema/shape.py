@@ -18,6 +18,9 @@ _BRANCHES = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
 
 
+_UNSETTLED = frozenset((dict, list, float))
+"""What JSON has that may have to be changed; all else is taken as it is."""
+
 MAX_ITEMS = 1000
 """Items of a list that came as one text; as many as pairs in a form."""
 
@@ -28,8 +31,7 @@ class Shape:
 
     An `open` object keeps keys that are none of its `properties`: a free-form one, a map, whose
     values have the shape `rest`, and one whose schema refuses unknown keys itself. The first
-    items of a list may have shapes of their own, `first`. `whole` and `inner` are the properties
-    that `settle` must look at, found once.
+    items of a list may have shapes of their own, `first`.
     """
 
     types: set[str] = field(default_factory=set)
@@ -38,8 +40,6 @@ class Shape:
     first: list["Shape"] = field(default_factory=list)
     items: "Shape | None" = None
     open: bool = True
-    whole: list[str] = field(default_factory=list)
-    inner: list[tuple[str, "Shape"]] = field(default_factory=list)
 
     def of_key(self, name: str) -> "Shape":
         """The shape of an object's value."""
@@ -57,7 +57,7 @@ class Shape:
     @property
     def holds_something(self) -> bool:
         """Whether there may be something inside for `settle` to change."""
-        return bool(self.properties or self.rest or self.first or self.items or not self.open)
+        return not self.open or bool(self.properties or self.rest or self.first or self.items)
 
 
 ANY = Shape()
@@ -66,11 +66,7 @@ ANY = Shape()
 def shape_of(document: dict[str, Any]) -> Shape:
     """The shape of a schema whose references are sound; a recursive schema has a recursive one."""
     known: dict[frozenset[int], Shape] = {}
-    shape = _shape([document], document, known)
-    for each in known.values():
-        each.whole = [name for name, child in each.properties.items() if child.is_whole]
-        each.inner = [item for item in each.properties.items() if item[1].holds_something]
-    return shape
+    return _shape([document], document, known)
 
 
 def _shape(
@@ -210,42 +206,40 @@ def _numbered(value: dict[str, Any]) -> Any:  # noqa: ANN401
     return value
 
 
-def settle(value: Any, shape: Shape, at: str, ignored: list[str]) -> Any:  # noqa: ANN401
+def settle(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN401
     """A valid value without unknown params and with whole numbers as int.
 
     The names of what is dropped go to `ignored`, dotted. `value` is changed in place where it can
     be: it was made for this request.
     """
+    if type(value) is float:
+        return int(value) if shape.is_whole else value
+    if not shape.holds_something:
+        return value
     if isinstance(value, dict):
-        return _settle_object(value, shape, at, ignored)
+        return _settle_object(value, shape, ignored)
     if isinstance(value, list):
         return [
-            settle(item, shape.of_item(place), f"{at}.{place}", ignored)
+            _settle_below(item, shape.of_item(place), place, ignored)
             for place, item in enumerate(value)
         ]
-    if type(value) is float and shape.is_whole:
-        return int(value)
     return value
 
 
-def _settle_object(
-    value: dict[str, Any], shape: Shape, at: str, ignored: list[str]
-) -> dict[str, Any]:
-    if not (shape.open or value.keys() <= shape.properties.keys()):
-        unknown = [name for name in value if name not in shape.properties]
-        ignored += [_below(at, name) for name in unknown]
-        value = {name: item for name, item in value.items() if name in shape.properties}
-    for name in shape.whole:
-        if type(value.get(name)) is float:
-            value[name] = int(value[name])
-    for name, inner in shape.inner:
-        if name in value:
-            value[name] = settle(value[name], inner, _below(at, name), ignored)
-    if shape.rest:
-        for name in value.keys() - shape.properties.keys():
-            value[name] = settle(value[name], shape.rest, _below(at, name), ignored)
+def _settle_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -> dict[str, Any]:
+    known = shape.properties
+    if not (shape.open or known.keys() >= value.keys()):
+        ignored += [name for name in value if name not in known]
+        value = {name: item for name, item in value.items() if name in known}
+    for name, item in value.items():
+        if type(item) in _UNSETTLED:
+            value[name] = _settle_below(item, shape.of_key(name), name, ignored)
     return value
 
 
-def _below(at: str, name: str) -> str:
-    return f"{at}.{name}" if at else name
+def _settle_below(value: Any, shape: Shape, name: str | int, ignored: list[str]) -> Any:  # noqa: ANN401
+    """What is inside under a name, which is written only before names that are dropped there."""
+    inside: list[str] = []
+    settled = settle(value, shape, inside)
+    ignored += [f"{name}.{each}" for each in inside] if inside else ()
+    return settled

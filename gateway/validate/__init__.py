@@ -12,6 +12,7 @@ from gateway.validate import wording
 from gateway.values import Error, Match, Params, Reject, Valid
 
 LARGE = 10_000
+_VIEWS = frozenset(views.PARAMS)
 
 
 def validate(params: Params, match: Match) -> Valid:
@@ -21,15 +22,28 @@ def validate(params: Params, match: Match) -> Valid:
     """
     schema = match.route.params
     values = _own_values(params, schema)
-    errors = wording.bounded(_faults(values, params, schema))
+    is_sound = schema.validator.is_valid(values) and not params.holds_nul
+    # Views come last, and only few requests name one.
+    if not is_sound or not _VIEWS.isdisjoint(values):
+        _refuse_faults(values, params, schema)
     ignored: list[str] = []
-    settled = settle(values, schema.shape, "", ignored)
-    if errors:
-        missing = any(error["message"] == wording.MISSING for error in errors)
-        slug = "missing-param" if missing else "invalid-param"
-        raise Reject(slug, errors=errors, ignored=tuple(ignored))
+    settled = settle(values, schema.shape, ignored)
+    if schema.common.isdisjoint(settled):
+        return Valid(settled, tuple(ignored), None, None)
     taken = {name: settled.pop(name, None) for name in schema.common}
     return Valid(settled, tuple(ignored), taken.get("session_view"), taken.get("application_view"))
+
+
+def _refuse_faults(values: dict[str, Any], params: Params, schema: ParamSchema) -> None:
+    """Name all that is wrong, if anything is. Raises Reject."""
+    errors = wording.bounded(_faults(values, params, schema))
+    if not errors:
+        return
+    ignored: list[str] = []
+    settle(values, schema.shape, ignored)
+    missing = any(error["message"] == wording.MISSING for error in errors)
+    slug = "missing-param" if missing else "invalid-param"
+    raise Reject(slug, errors=errors, ignored=tuple(ignored))
 
 
 def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
@@ -37,9 +51,10 @@ def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
     values = dict(params.values)
     if "token" in schema.common:
         values.pop("token", None)
-    properties = schema.shape.properties
-    for name in params.from_text & values.keys() & properties.keys():
-        values[name] = from_text(values[name], properties[name])
+    if params.from_text:
+        properties = schema.shape.properties
+        for name in params.from_text & values.keys() & properties.keys():
+            values[name] = from_text(values[name], properties[name])
     return values
 
 

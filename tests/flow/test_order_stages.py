@@ -189,6 +189,7 @@ async def test_the_order_id_is_filled_in_once_it_is_known(client: Client) -> Non
 
 UNKNOWN = [
     ({"order_id": 4711}, ["order_id"]),
+    ({"order_id": 0}, ["order_id"]),
     ({"order_request_id": 4711}, ["order_request_id"]),
     ({"order_id": 7, "order_request_id": 4711}, ["order_request_id"]),
     ({"order_id": 7, "order_request_id": 1008}, ["order_request_id"]),

@@ -11,6 +11,7 @@ from gateway import statuses
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.work import Work
 from gateway.dispatch import UndocumentedError, dispatch
+from gateway.dispatch.batch import Batches
 from gateway.identity.lookup import Lookup
 from gateway.mail.outbox import Outbox
 from gateway.mail.outgoing import Outgoing
@@ -35,6 +36,10 @@ def call(seconds: float = 60) -> Call:
     )
 
 
+async def dispatched(given: Call, action: Action) -> Reply:
+    return await dispatch(request(), given, action, Batches(Pool("", 1)))
+
+
 def raising(error: BaseException) -> Action:
     async def action(_: Call) -> Reply:
         raise error
@@ -53,27 +58,27 @@ async def test_the_reply_of_the_action_is_the_answer() -> None:
     async def action(given: Call) -> Reply:
         return Reply({"id": given.request_id})
 
-    assert await dispatch(request(), call(), action) == Reply({"id": "request-1"})
+    assert await dispatched(call(), action) == Reply({"id": "request-1"})
 
 
 @pytest.mark.parametrize("slug", sorted({*statuses.COMMON, *OWN} - {"action-successful"}))
 async def test_a_documented_status_is_let_through(slug: str) -> None:
     with pytest.raises(Reject) as caught:
-        await dispatch(request(), call(), raising(Reject(slug)))
+        await dispatched(call(), raising(Reject(slug)))
     assert caught.value.slug == slug
 
 
 @pytest.mark.parametrize("slug", ["email-already-registered", "", "Invalid-Param", "404"])
 async def test_an_undocumented_status_is_a_fault_of_the_service(slug: str) -> None:
     with pytest.raises(UndocumentedError, match=r"things\.create") as caught:
-        await dispatch(request(), call(), raising(Reject(slug)))
+        await dispatched(call(), raising(Reject(slug)))
     assert not isinstance(caught.value, Reject)
 
 
 async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
     other = call()._replace(route=route())
     with pytest.raises(UndocumentedError):
-        await dispatch(request(), other, raising(Reject("email-not-found")))
+        await dispatched(other, raising(Reject("email-not-found")))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
 )
 async def test_what_else_an_action_raises_is_passed_on(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
-        await dispatch(request(), call(), raising(error))
+        await dispatched(call(), raising(error))
     assert caught.value is error
 
 
@@ -97,7 +102,7 @@ async def test_a_deadline_before_anything_was_sent_is_a_time_out(seconds: float)
         raise AssertionError
 
     with pytest.raises(Reject) as caught:
-        await dispatch(request(), call(seconds), action)
+        await dispatched(call(seconds), action)
     assert caught.value.slug == "service-timeout"
     assert ended == ["cancelled"]
 
@@ -108,7 +113,7 @@ async def test_after_something_was_sent_the_deadline_no_longer_cancels() -> None
         await until_after(given.deadline)
         return Reply("late")
 
-    assert await dispatch(request(), call(0.01), action) == Reply("late")
+    assert await dispatched(call(0.01), action) == Reply("late")
 
 
 async def test_sending_again_changes_nothing() -> None:
@@ -119,7 +124,7 @@ async def test_sending_again_changes_nothing() -> None:
         await asyncio.sleep(0)
         return Reply("late")
 
-    assert await dispatch(request(), call(0.01), action) == Reply("late")
+    assert await dispatched(call(0.01), action) == Reply("late")
 
 
 async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
@@ -129,14 +134,14 @@ async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
         raise Reject("invalid-param")
 
     with pytest.raises(Reject) as caught:
-        await dispatch(request(), call(0.01), action)
+        await dispatched(call(0.01), action)
     assert caught.value.slug == "invalid-param"
 
 
 async def test_a_time_out_of_the_service_s_own_is_not_the_deadline() -> None:
     own = TimeoutError("mine")
     with pytest.raises(TimeoutError) as caught:
-        await dispatch(request(), call(), raising(own))
+        await dispatched(call(), raising(own))
     assert caught.value is own
 
 
@@ -149,7 +154,7 @@ async def test_a_time_out_of_the_service_s_own_after_sending_is_not_the_deadline
         raise AssertionError
 
     with pytest.raises(TimeoutError):
-        await dispatch(request(), call(0.01), action)
+        await dispatched(call(0.01), action)
 
 
 async def test_a_time_out_that_the_service_handles_is_its_own_affair() -> None:
@@ -161,7 +166,7 @@ async def test_a_time_out_that_the_service_handles_is_its_own_affair() -> None:
             return Reply("went on")
         raise AssertionError
 
-    assert await dispatch(request(), call(), action) == Reply("went on")
+    assert await dispatched(call(), action) == Reply("went on")
 
 
 async def test_a_cancelled_request_is_cancelled_and_not_timed_out() -> None:
@@ -172,8 +177,39 @@ async def test_a_cancelled_request_is_cancelled_and_not_timed_out() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    task = asyncio.create_task(dispatch(request(), call(), action))
+    task = asyncio.create_task(dispatched(call(), action))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_an_action_that_has_sent_its_work_before_it_waits_has_no_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def sends(given: Call) -> Reply:
+        given.db.sent()
+        await asyncio.sleep(0)
+        return Reply("sent")
+
+    async def never_waits(_: Call) -> Reply:
+        return Reply("at once")
+
+    monkeypatch.setattr(asyncio, "timeout_at", None)
+    assert await dispatched(call(), sends) == Reply("sent")
+    assert await dispatched(call(-1), never_waits) == Reply("at once")
+
+
+async def test_what_an_action_catches_while_it_waits_is_its_own_affair() -> None:
+    async def action(_: Call) -> Reply:
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(KeyError("x"))
+        await asyncio.sleep(0)
+        try:
+            await failed
+        except KeyError:
+            await asyncio.sleep(0)
+            return Reply("went on")
+        raise AssertionError
+
+    assert await dispatched(call(), action) == Reply("went on")

@@ -109,4 +109,4 @@ create trigger heal_outbox_fault after update of state, fault on gateway.outbox
     execute function gateway.heal_outbox_fault();
 
 -- The mail that an answer waits for, and where the time at which it was sent belongs in it.
-alter table gateway.idempotency add column mail bigint, add column mail_path text[];
+alter table gateway.idempotency add column mail bigint, add column mail_path text;

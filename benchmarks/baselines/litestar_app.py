@@ -1,0 +1,27 @@
+"""A Litestar handler that checks a body with msgspec, its own way, and answers it: no token."""
+
+from typing import Any
+
+import msgspec
+from litestar import Litestar, post
+
+
+class Stage(msgspec.Struct, omit_defaults=True):
+    """What an order stage is made of, as far as the benchmark's body goes."""
+
+    update_status: bool
+    stage: str
+    order_id: int | None = None
+    order_request_id: int | None = None
+    notes: str | None = None
+    appointment: dict[str, Any] | None = None
+    order: dict[str, Any] | None = None
+
+
+@post("/api/v1/bench/echo", status_code=200)
+async def echo(data: Stage) -> Stage:
+    """Answer the body."""
+    return data
+
+
+app = Litestar([echo], openapi_config=None)

@@ -1,0 +1,69 @@
+"""How many instructions one request takes, counted by valgrind: no load on the machine changes it.
+
+`python benchmarks/instructions.py` runs this program under `valgrind --tool=callgrind` with two
+numbers of requests, and prints the difference for each, with the functions that take most.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import bare
+
+FEW = 100
+MANY = 400
+MOST = 25
+
+_ROW = re.compile(r"\s*([\d,]+) \([ \d.]+%\)\s+(?:<.*>|\?*:?)?(\S+)")
+
+
+async def serve(requests: int) -> None:
+    """So many requests over one connection."""
+    edge, wire = bare.connection(bare.worker().app)
+    asked = bare.request()
+    for _ in range(requests):
+        assert (await bare.answer(edge, wire, asked)).startswith(b"HTTP/1.1 200 ")
+
+
+def counted(requests: int, folder: Path) -> Counter[str]:
+    """Instructions by function of C, and all of them, of a whole process."""
+    out = folder / str(requests)
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    subprocess.run(
+        [*valgrind, sys.executable, __file__, str(requests)],
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
+    command = ["callgrind_annotate", "--threshold=100", str(out)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        if row := _ROW.match(line):
+            found[row[2].rpartition("/")[2]] += int(row[1].replace(",", ""))
+    return found
+
+
+def main() -> None:
+    """Count and print."""
+    if not shutil.which("valgrind"):
+        sys.exit("valgrind is not installed; tests/unit/test_cost.py counts calls without it")
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = (counted(requests, Path(folder)) for requests in (FEW, MANY))
+    each = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
+    for name, instructions in sorted(each.items(), key=lambda item: -item[1])[:MOST]:
+        print(f"{instructions:10,.0f}  {name}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run(serve(int(sys.argv[1])))
+    else:
+        main()

@@ -1,0 +1,206 @@
+"""One request and its answer on a connection: ASGI's scope, `receive` and `send`.
+
+An answer whose body is one piece, as every answer of the gateway's is, is written in one go.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gateway.edge import heads
+
+if TYPE_CHECKING:
+    from gateway.edge.connection import Connection
+
+Message: TypeAlias = MutableMapping[str, Any]
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+
+HIGH_WATER = 65536
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CRASH: Message = {
+    "type": "http.response.start",
+    "status": 500,
+    "headers": [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"21"),
+        (b"connection", b"close"),
+    ],
+}
+CRASH_BODY: Message = {"type": "http.response.body", "body": b"Internal Server Error"}
+
+_log = logging.getLogger(__name__)
+
+
+class Exchange:
+    """What the application and the connection tell each other of one request.
+
+    `gone` says that nobody waits for the answer any more, `complete` that it was given.
+    """
+
+    gone = False
+    complete = False
+    written = False
+    task: asyncio.Task[None] | None = None
+    _body: bytes | bytearray = b""
+    _more_body = True
+    _told_all = False
+    _waiter: asyncio.Future[None] | None = None
+    _head: bytes | None = None
+    _chunked = False
+    _left = 0
+
+    def __init__(
+        self,
+        connection: "Connection",
+        scope: dict[str, Any],
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
+        self.keep_alive = keep_alive
+        self.scope = scope
+        self._connection = connection
+        self._expects_continue = expects_continue
+
+    @property
+    def transport(self) -> Any:  # noqa: ANN401 - uvloop's own class
+        """The connection's, as uvicorn's own exchanges have it."""
+        return self._connection.transport
+
+    async def run(self, app: App) -> None:
+        """Let the application answer; whatever becomes of it, the connection stays sound."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if not (self.complete or self.gone):
+                await self._give_up("the application returned before its answer was complete")
+        except BaseException:  # noqa: BLE001 - the server goes on, as after any fault
+            _log.exception("Exception in ASGI application")
+            await self._give_up("")
+        finally:
+            self._connection.finished(self)
+
+    async def _give_up(self, why: str) -> None:
+        """Say that there is no answer or, where there is half of one, close the connection."""
+        if why:
+            _log.error("%s", why)
+        if self.written or self.complete:
+            self._connection.close()
+            return
+        self._head = None
+        await self.send(CRASH)
+        await self.send(CRASH_BODY)
+
+    def take(self, body: bytes) -> None:
+        """Part of the request's body came."""
+        if self.complete:
+            return
+        if not self._body:
+            self._body = body
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
+        if len(self._body) > HIGH_WATER:
+            self._connection.pause_reading()
+        if self._waiter:
+            self._wake()
+
+    def take_end(self) -> None:
+        """The request is whole."""
+        self._more_body = False
+        if self._waiter:
+            self._wake()
+
+    def leave(self) -> None:
+        """Nobody waits for the answer any more."""
+        if not self.complete:
+            self.gone = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def receive(self) -> Message:
+        """ASGI: what came of the body, or that the request is over."""
+        if self._expects_continue:
+            self._expects_continue = False
+            if not self.written:
+                self._connection.write(CONTINUE)
+        while not (self.gone or self.complete):
+            if self._body or not (self._more_body or self._told_all):
+                body, self._body = bytes(self._body), b""
+                self._told_all = not self._more_body
+                return {"type": "http.request", "body": body, "more_body": self._more_body}
+            await self._wait()
+        return {"type": "http.disconnect"}
+
+    async def _wait(self) -> None:
+        self._connection.resume_reading()
+        self._waiter = self._connection.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def send(self, message: Message) -> None:
+        """ASGI: the head, which waits for the body's first piece, then the body."""
+        if self._connection.drained and not self.gone:
+            await self._connection.drained.wait()
+        if self.gone:
+            return
+        kind = message["type"]
+        if self._head is None and kind == "http.response.start":
+            self._start(message)
+        elif self._head and not self.complete and kind == "http.response.body":
+            self._go_on(self._head, message.get("body", b""), message.get("more_body", False))
+        else:
+            raise RuntimeError(f"{kind!r} cannot be sent now")
+
+    def _start(self, message: Message) -> None:
+        """Judge a head, which is written with the first piece of the body."""
+        status: int = message["status"]
+        lines, length, chunked, close = heads.render(
+            status, self._connection.default_lines(), message.get("headers", ())
+        )
+        if self._expects_continue and self._more_body:
+            # Nobody asked for the body: whether it comes, or the next request, is unknown.
+            self.keep_alive = False
+        if close:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines += b"connection: close\r\n"
+        if length is None and not chunked and self._may_have_body(status):
+            chunked = True
+            lines += b"transfer-encoding: chunked\r\n"
+        self._head = lines + b"\r\n"
+        self._chunked = chunked
+        self._left = 0 if chunked or self.scope["method"] == "HEAD" else length or 0
+
+    def _may_have_body(self, status: int) -> bool:
+        return self.scope["method"] != "HEAD" and status not in heads.BODILESS
+
+    def _go_on(self, head: bytes, body: bytes, more: bool) -> None:  # noqa: FBT001 - ASGI's
+        if self.scope["method"] == "HEAD":
+            body = b""
+        elif self._chunked:
+            body = _chunk(body, more=more)
+        else:
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("the body is not as long as its Content-Length")
+        self._connection.write(body if self.written else head + body)
+        self.written = True
+        self._expects_continue = False
+        if not more:
+            self.complete = True
+            if self._waiter:
+                self._wake()
+            self._connection.answered(self)
+
+
+def _chunk(body: bytes, *, more: bool) -> bytes:
+    """A piece of a body whose length nobody announced."""
+    piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return piece if more else piece + b"0\r\n\r\n"

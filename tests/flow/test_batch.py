@@ -1,0 +1,403 @@
+"""Group commit: calls travel together, and each meets only what it brought upon itself."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from harness import Client, execute, serving, until
+from manifests import applied, desired
+
+from gateway import ALONE, Call, Outcome, Reject, Reply, Work
+from gateway.actions import Actions, Batched
+from gateway.database.pool import connect
+from gateway.dispatch import batch
+
+PARAMS = {"properties": {name: {"type": "string"} for name in ("what", "line")}}
+ROUTE = {"auth": ["session"], "idempotency": "optional", "params": PARAMS}
+INSERT = "insert into companies (name) select unnest($1::text[]) returning id"
+
+
+class Kept:
+    """A batched action that writes a row for each call, and then does what one of them says."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.alone: list[bool] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.at_once = self.most_at_once = 0
+        self.action = Batched(self.create, lambda call: call.params.get("line"))
+
+    async def create(self, calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+        self.batches.append([call.params["what"] for call in calls])
+        self.alone.append(alone)
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await self.hold.wait()
+            return await self._write(calls, db, alone=alone)
+        finally:
+            self.at_once -= 1
+
+    async def _write(self, calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+        whats = [call.params["what"] for call in calls]
+        if "unreadable" in whats:
+            raise KeyError
+        refused = [what == "refuse" for what in whats]
+        later = [what == "alone" and not alone for what in whats]
+        written = [
+            what for what, no, later in zip(whats, refused, later, strict=True) if not (no or later)
+        ]
+        # A division by zero where one of them is bad: the server refuses the whole statement.
+        query = f"{INSERT}, 1 / (case when $2 then 0 else 1 end)"
+        rows = iter(await db.fetch(query, written, "bad" in whats))
+        if "crash" in whats:
+            raise RuntimeError
+        if "short" in whats:
+            return []
+        return [
+            Reject("invalid-param") if no else ALONE if other else Reply({"id": next(rows)["id"]})
+            for no, other in zip(refused, later, strict=True)
+        ]
+
+
+@pytest.fixture
+async def kept(database: str, tmp_path: Path) -> str:
+    await applied(database, desired(tmp_path, {"kept.create": ROUTE}))
+    return database
+
+
+class Caller:
+    """Calls the action, alone or many at once."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def call(self, what: str, key: str | None = None, **params: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.client.tokens['employee']}"}
+        headers.update({"idempotency-key": key} if key else {})
+        given = {"what": what, **params}
+        return await self.client.post("/api/v1/kept/create", given, headers=headers)
+
+    async def statuses(self, *whats: str, **params: Any) -> list[str]:
+        answers = await asyncio.gather(*(self.call(what, **params) for what in whats))
+        return [answer.json()["status"] for answer in answers]
+
+    async def companies(self) -> Counter[str]:
+        """How often each name stands in the table."""
+        rows = await execute(self.client.database_url, "select name from companies")
+        return Counter(row["name"] for row in rows)
+
+
+@asynccontextmanager
+async def calling(
+    database: str, tokens: dict[str, str], work: Kept, **changes: str
+) -> AsyncIterator[Caller]:
+    actions = Actions({"kept.create": work.action})
+    async with serving(database, tokens, actions=actions, **changes) as client:
+        yield Caller(client)
+
+
+async def gathered(caller: Caller, work: Kept, *whats: str) -> list[asyncio.Task[httpx.Response]]:
+    """Calls that wait behind two batches that are held."""
+    work.hold.clear()
+    first = [asyncio.create_task(caller.call("first")) for _ in range(1)]
+    await until(lambda: work.at_once == 1)
+    first.append(asyncio.create_task(caller.call("second")))
+    await until(lambda: work.at_once == 2)
+    rest = [asyncio.create_task(caller.call(what)) for what in whats]
+    [line] = caller.client.worker.pipeline.batches._lines.values()
+    await until(lambda: len(line._waiting) == len(whats))
+    return [*first, *rest]
+
+
+async def statuses_of(tasks: Sequence[asyncio.Task[httpx.Response]]) -> list[str]:
+    return [(await task).json()["status"] for task in tasks]
+
+
+DONE = "action-successful"
+
+
+async def test_a_call_that_comes_alone_goes_at_once(kept: str, tokens: dict[str, str]) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        for n in range(3):
+            assert (await caller.call(f"{n}")).json()["status"] == DONE
+    assert work.batches == [["0"], ["1"], ["2"]]
+
+
+async def test_while_two_batches_are_under_way_the_third_gathers(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    work = Kept()
+    names = [f"c{n}" for n in range(100)]
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, *names)
+        assert work.batches == [["first"], ["second"]]
+        work.hold.set()
+        assert await statuses_of(calls) == [DONE] * 102
+        ids = [call.result().json()["data"]["id"] for call in calls]
+        assert len({*ids}) == 102
+        rows = await execute(kept, "select id, name from companies")
+        named = {row["id"]: row["name"] for row in rows}
+        # Each call hears of its own row.
+        assert [named[number] for number in ids] == ["first", "second", *names]
+    assert work.most_at_once == batch.AT_ONCE
+    assert [len(each) for each in work.batches] == [1, 1, batch.LARGEST, 100 - batch.LARGEST]
+    assert [what for each in work.batches for what in each][2:] == names
+
+
+@pytest.mark.parametrize("bad", ["bad", "unreadable"])
+async def test_a_bad_call_fails_alone(kept: str, tokens: dict[str, str], bad: str) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a", bad, "b")
+        work.hold.set()
+        assert await statuses_of(calls) == [DONE, DONE, DONE, "application-crash", DONE]
+        assert await caller.companies() == Counter(["first", "second", "a", "b"])
+    # One try together, and each once more.
+    assert len(work.batches) == 2 + 1 + 3
+
+
+async def test_a_refused_call_does_not_touch_its_neighbours(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a", "refuse", "b")
+        work.hold.set()
+        assert await statuses_of(calls) == [DONE, DONE, DONE, "invalid-param", DONE]
+    assert len(work.batches) == 3
+
+
+@pytest.mark.parametrize("what", ["crash", "short"])
+async def test_what_may_be_committed_is_not_done_again(
+    kept: str, tokens: dict[str, str], what: str
+) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a", what)
+        work.hold.set()
+        assert await statuses_of(calls) == [DONE, DONE, *["application-crash"] * 2]
+        assert await caller.companies() == Counter(["first", "second", "a", what])
+
+
+async def test_in_a_transaction_of_keys_a_crash_undoes_the_batch(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a")
+        with_key = asyncio.create_task(caller.call("crash", "k"))
+        await asyncio.sleep(0.05)
+        work.hold.set()
+        assert await statuses_of([*calls, with_key]) == [DONE, DONE, DONE, "application-crash"]
+        assert await caller.companies() == Counter(["first", "second", "a"])
+
+
+async def test_keys_and_batches_work_together(kept: str, tokens: dict[str, str]) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        done = await caller.call("a", "k1")
+        mixed = [("a", "k1"), ("other", "k1"), ("b", "k2"), ("b", "k2"), ("c", None)]
+        work.hold.clear()
+        held = [asyncio.create_task(caller.call(f"held{n}")) for n in range(2)]
+        await until(lambda: work.at_once == 1)
+        calls = [asyncio.create_task(caller.call(*each)) for each in mixed]
+        await asyncio.sleep(0.05)
+        work.hold.set()
+        found = await statuses_of(calls)
+        assert found == [DONE, "idempotency-conflict", DONE, "idempotency-conflict", DONE]
+        assert calls[0].result().content == done.content
+        assert calls[0].result().headers["idempotent-replayed"] == "true"
+        assert (await caller.call("b", "k2")).content == calls[2].result().content
+        assert (await caller.call("other", "k1")).json()["status"] == "idempotency-mismatch"
+        assert await statuses_of(held) == [DONE, DONE]
+        assert await caller.companies() == Counter(["a", "b", "c", "held0", "held1"])
+
+
+async def test_calls_of_one_line_go_one_after_the_other_in_their_order(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    work = Kept()
+    names = [f"c{n}" for n in range(20)]
+    async with calling(kept, tokens, work) as caller:
+        assert await caller.statuses(*names, line="x") == [DONE] * 20
+        rows = await execute(kept, "select name from companies order by id")
+    assert work.batches == [[name] for name in names]
+    assert [row["name"] for row in rows] == names
+
+
+async def test_many_calls_of_one_line_keep_no_other_call_waiting(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        first = await gathered(caller, work)
+        crowd = [asyncio.create_task(caller.call(f"x{n}", line="x")) for n in range(300)]
+        other = asyncio.create_task(caller.call("other"))
+        [line] = caller.client.worker.pipeline.batches._lines.values()
+        await until(lambda: len(line._waiting) == 301)
+        work.hold.set()
+        assert await statuses_of([*first, other]) == [DONE] * 3
+        assert work.batches[2] == ["x0", "other"]
+        assert await statuses_of(crowd) == [DONE] * 300
+
+
+async def test_a_call_that_has_to_go_alone_does(kept: str, tokens: dict[str, str]) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a", "alone", "alone", "b")
+        work.hold.set()
+        assert await statuses_of(calls) == [DONE] * 6
+    assert work.batches[2:] == [["a", "alone", "alone", "b"], ["alone"], ["alone"]]
+    assert work.alone == [False] * 3 + [True] * 2
+
+
+async def test_the_end_of_a_batch_is_the_beginning_of_the_next(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    """Also when nobody else comes to remind the line of it."""
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        held = await gathered(caller, work)
+        rest = [asyncio.create_task(caller.call(f"c{n}", line="x")) for n in range(2)]
+        await asyncio.sleep(0.05)
+        work.hold.set()
+        assert await statuses_of([*held, *rest]) == [DONE] * 4
+
+
+async def test_calls_for_orders_that_are_held_leave_both_places_to_others(client: Client) -> None:
+    holder = await connect(client.database_url)
+    async with holder.transaction():
+        await holder.execute("select from order_requests where id in (1007, 1008) for update")
+        held = []
+        for order in (7, 8):
+            held.append(asyncio.create_task(client.create_stage(order_id=order)))
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            assert (await client.create_stage(order_id=1)).status_code == 200
+        assert not any(task.done() for task in held)
+    assert [(await task).status_code for task in held] == [200, 200]
+    await holder.close()
+
+
+async def test_without_a_connection_in_time_a_batch_is_timed_out(
+    database: str, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "300ms"}}))
+    work = Kept()
+    async with calling(database, tokens, work, database_connections="1") as caller:
+        async with caller.client.worker.pool.connection():
+            assert await caller.statuses("a", "b") == ["service-timeout"] * 2
+        assert await caller.statuses("c") == [DONE]
+        assert await caller.companies() == Counter(["c"])
+
+
+async def test_a_full_line_sheds_and_loses_nothing(
+    kept: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MOST_WAITING", 2)
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a", "b")
+        refused = await caller.call("c")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        work.hold.set()
+        assert await statuses_of(calls) == [DONE] * 4
+        assert await caller.companies() == Counter(["first", "second", "a", "b"])
+
+
+async def test_a_call_whose_time_is_up_leaves_the_line(
+    database: str, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "300ms"}}))
+    work = Kept()
+    async with calling(database, tokens, work) as caller:
+        calls = await gathered(caller, work, "a")
+        assert (await calls[2]).json()["status"] == "service-timeout"
+        work.hold.set()
+        await asyncio.gather(*calls)
+        assert not await caller.companies()
+
+
+async def test_a_lost_database_is_an_outage_for_all_of_a_batch(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    work = Kept()
+    async with calling(kept, tokens, work) as caller:
+        calls = await gathered(caller, work, "a", "b")
+        for connection in [*caller.client.worker.pool._idle]:
+            connection.terminate()
+        caller.client.worker.pool.give_up("gone")
+        work.hold.set()
+        assert await statuses_of(calls) == ["service-unavailable"] * 4
+        assert not await caller.companies()
+
+
+async def test_an_order_that_somebody_holds_keeps_no_other_order_waiting(client: Client) -> None:
+    holder = await connect(client.database_url)
+    async with holder.transaction():
+        await holder.execute("select from order_requests where id = 1007 for update")
+        held = [asyncio.create_task(client.create_stage(order_id=7)) for _ in range(3)]
+        answers = await asyncio.gather(
+            *(client.create_stage(order_id=n % 6 + 1) for n in range(60))
+        )
+        assert Counter(answer.status_code for answer in answers) == {200: 60}
+        assert not any(task.done() for task in held)
+    ids = [(await task).json()["data"]["order_stage"]["id"] for task in held]
+    assert ids == sorted(ids)
+    await holder.close()
+
+
+async def test_two_names_of_one_order_do_not_meet_in_a_batch(client: Client) -> None:
+    by_order = [client.create_stage(order_id=7) for _ in range(20)]
+    by_request = [client.create_stage(order_request_id=1007) for _ in range(20)]
+    mixed = [call for pair in zip(by_order, by_request, strict=True) for call in pair]
+    answers = await asyncio.gather(*mixed)
+    assert Counter(answer.status_code for answer in answers) == {200: 40}
+    for answer in answers:
+        data = answer.json()["data"]
+        assert data["order_status"]["order_stage_id"] == data["order_stage"]["id"]
+    [status] = await execute(client.database_url, "select * from order_statuses")
+    [newest] = await execute(client.database_url, "select max(id) as id from order_stages")
+    assert status["order_stage_id"] == newest["id"]
+
+
+async def test_batches_of_two_workers_never_wait_for_each_other(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(database, tokens) as one, serving(database, tokens) as other:
+        calls = [
+            client.create_stage(order_id=number)
+            for n in range(4)
+            for client, orders in ((one, range(1, 41)), (other, range(40, 0, -1)))
+            for number in orders
+        ]
+        answers = await asyncio.gather(*calls)
+    assert Counter(answer.status_code for answer in answers) == {200: 320}
+    [deadlocks] = await execute(
+        database, "select deadlocks from pg_stat_database where datname = current_database()"
+    )
+    assert deadlocks["deadlocks"] == 0
+
+
+async def test_the_server_is_asked_again_after_it_rolled_back(
+    kept: str, tokens: dict[str, str]
+) -> None:
+    class Deadlocked(Kept):
+        async def _write(self, calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+            if len(self.batches) == 1:
+                raise asyncpg.DeadlockDetectedError
+            return await super()._write(calls, db, alone=alone)
+
+    work = Deadlocked()
+    async with calling(kept, tokens, work) as caller:
+        assert (await caller.call("a", "k")).json()["status"] == DONE
+        assert await caller.companies() == Counter(["a"])

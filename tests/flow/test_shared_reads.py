@@ -1,0 +1,140 @@
+"""Reads that are the same share one query, which begins after everybody who shares it asked."""
+
+import asyncio
+
+import pytest
+from harness import Client, execute, until
+
+from gateway.database.pool import Pool, UnavailableError
+from gateway.database.shared import SharedReads
+from gateway.database.work import Work
+from gateway.dispatch.deadline import Deadline
+
+
+class Reader:
+    """Reads what is held up until it is let go; each read answers its number."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.let_go = asyncio.Event()
+        self.fault: Exception | None = None
+
+    async def make(self) -> int:
+        self.begun += 1
+        number = self.begun
+        await self.let_go.wait()
+        if self.fault:
+            raise self.fault
+        return number
+
+
+async def test_who_asks_meanwhile_shares_the_next_query() -> None:
+    shared, reader, told = SharedReads(), Reader(), []
+
+    async def ask(name: str) -> int:
+        number: int = await shared.read("key", reader.make, lambda: told.append(name))
+        return number
+
+    first = asyncio.create_task(ask("first"))
+    await until(lambda: reader.begun == 1)
+    later = [asyncio.create_task(ask(f"later{n}")) for n in range(50)]
+    await asyncio.sleep(0.01)
+    assert (reader.begun, told) == (1, ["first"])
+    reader.let_go.set()
+    assert await first == 1
+    assert await asyncio.gather(*later) == [2] * 50
+    assert (reader.begun, len(told)) == (2, 51)
+    assert not shared._next
+
+
+async def test_other_keys_do_not_wait() -> None:
+    shared, held, free = SharedReads(), Reader(), Reader()
+    free.let_go.set()
+    waiting = asyncio.create_task(shared.read("a", held.make, lambda: None))
+    assert await shared.read("b", free.make, lambda: None) == 1
+    held.let_go.set()
+    assert await waiting == 1
+
+
+async def test_a_fault_is_told_to_all_that_share_it_and_to_nobody_after() -> None:
+    shared, reader = SharedReads(), Reader()
+    reader.fault = UnavailableError("gone")
+    calls = [asyncio.create_task(shared.read("k", reader.make, lambda: None)) for _ in range(3)]
+    await until(lambda: reader.begun == 1)
+    reader.let_go.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [UnavailableError] * 3
+    reader.fault = None
+    assert await shared.read("k", reader.make, lambda: None) == 3
+
+
+async def test_who_leaves_does_not_take_the_others_along() -> None:
+    shared, reader = SharedReads(), Reader()
+    first = asyncio.create_task(shared.read("k", reader.make, lambda: None))
+    await until(lambda: reader.begun == 1)
+    second = asyncio.create_task(shared.read("k", reader.make, lambda: None))
+    await asyncio.sleep(0)
+    first.cancel()
+    reader.let_go.set()
+    assert await second == 2
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str) -> None:
+    """The read begins after one of those that share it has left at his deadline."""
+    pool, now = Pool(database, 1), asyncio.get_running_loop().time()
+
+    async def make(db: Work) -> int:
+        row = await db.fetchrow("select 1 as one")
+        return int(row["one"]) if row else 0
+
+    async def ask(seconds: float) -> int:
+        work = Work(pool, now + 10)
+        deadline = Deadline(work.shared(make, "k"), now + seconds)
+        work.sent = deadline.lift
+        return await deadline
+
+    async with pool.connection():
+        first = asyncio.create_task(ask(10))
+        await asyncio.sleep(0.02)
+        rest = [asyncio.create_task(ask(seconds)) for seconds in (0.1, 10)]
+        with pytest.raises(TimeoutError):
+            await rest[0]
+    async with asyncio.timeout(5):
+        assert [await first, await rest[1], await ask(10)] == [1, 1, 1]
+    await pool.close()
+
+
+async def test_scopes_do_not_share(database: str) -> None:
+    pool = Pool(database, 4)
+    deadline = asyncio.get_running_loop().time() + 10
+    made = []
+
+    async def make(db: Work) -> int:
+        made.append(db)
+        await asyncio.sleep(0.01)
+        return len(made)
+
+    one, other = Work(pool, deadline, "clients"), Work(pool, deadline, "employees")
+    await asyncio.gather(one.shared(make, "k"), other.shared(make, "k"))
+    assert len(made) == 2
+    await pool.close()
+
+
+async def test_a_list_shows_what_was_written_before_it_was_asked_for(client: Client) -> None:
+    """However many lists are under way: write, ask, see, over and over, among identical asks."""
+    path, headers = "/services/statuses", {"authorization": f"Bearer {client.tokens['employee']}"}
+    stop = asyncio.Event()
+
+    async def ask_on() -> None:
+        while not stop.is_set():
+            assert (await client.request("GET", path, headers=headers)).status_code == 200
+
+    asking = [asyncio.create_task(ask_on()) for _ in range(8)]
+    for n in range(20):
+        await execute(client.database_url, "update statuses set name = $1 where id = 1", f"n{n}")
+        found = (await client.request("GET", path, headers=headers)).json()["statuses"]
+        assert found[0]["name"] == f"n{n}"
+    stop.set()
+    await asyncio.gather(*asking)

@@ -1,0 +1,41 @@
+"""The benchmarks run; what they find is not judged here."""
+
+import subprocess
+import sys
+
+from commands import environment
+from harness import ROOT
+
+TITLES = (
+    "A call that does nothing",
+    "order_stages.create",
+    "A list of 50 statuses, no two requests alike",
+    "A list of 50 statuses, all requests alike",
+    "One create at a time",
+    "Creates at a fixed rate",
+    "Mixed calls beside a slow route",
+    "10 to 100,000 routes",
+)
+
+
+def _run(*args: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *args],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_workload_ends_with_a_table() -> None:
+    printed = _run("benchmarks/run.py", "--smoke")
+    for title in TITLES:
+        assert f"\n{title}\n\n| " in printed
+
+
+def test_what_was_acknowledged_is_there_after_kill_9() -> None:
+    assert " 0 of them lost" in _run("benchmarks/durable.py", "--kills", "2")

@@ -1,0 +1,346 @@
+"""The edge's protocol beside uvicorn's own: the same bytes in, the same answer out.
+
+Each exchange runs on one connection to a plain ASGI application, once under each protocol.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from harness import until
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway import server
+from gateway.edge import Edge
+
+Message = dict[str, Any]
+BIG = b"x" * 3_000_000
+PLAIN = [(b"content-type", b"text/plain")]
+
+seen: list[Any] = []
+"""What the application was told, for comparing it too."""
+
+
+async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        assert message["type"] == "http.request"
+        body, more = body + message["body"], message["more_body"]
+    return body
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Does what the path asks for."""
+    headers = sorted(scope["headers"])
+    seen.append({**{k: scope[k] for k in sorted(scope) if k != "client"}, "headers": headers})
+    seen[-1]["server"] = seen[-1]["server"][0]
+    await ANSWERS[scope["path"]](receive, send)
+
+
+async def _start(send: Any, status: int = 200, *headers: tuple[bytes, bytes]) -> None:
+    given = [*PLAIN, *headers]
+    await send({"type": "http.response.start", "status": status, "headers": given})
+
+
+async def _echo(receive: Any, send: Any) -> None:
+    body = await _body(receive)
+    seen.append(body)
+    await _start(send, 200, _length(body))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _in_pieces(_: Any, send: Any) -> None:
+    await _start(send)
+    for piece in (b"one", b"", b"two"):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body"})
+
+
+async def _in_pieces_of_known_length(_: Any, send: Any) -> None:
+    await _start(send, 200, (b"Content-Length", b"6"))
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    await send({"type": "http.response.body", "body": b"two"})
+
+
+async def _empty(_: Any, send: Any) -> None:
+    await _start(send, 204)
+    await send({"type": "http.response.body"})
+
+
+async def _strange(_: Any, send: Any) -> None:
+    await _start(send, 599, _length(b""))
+    await send({"type": "http.response.body"})
+
+
+async def _closes(_: Any, send: Any) -> None:
+    await _start(send, 200, _length(b""), (b"connection", b"close"))
+    await send({"type": "http.response.body"})
+
+
+async def _unread(_: Any, send: Any) -> None:
+    await _start(send, 413, _length(b""))
+    await send({"type": "http.response.body"})
+
+
+async def _big(_: Any, send: Any) -> None:
+    await _start(send)
+    for _ in range(3):
+        await send({"type": "http.response.body", "body": BIG, "more_body": True})
+    await send({"type": "http.response.body"})
+    seen.append("all sent")
+
+
+async def _short(_: Any, send: Any) -> None:
+    await _start(send, 200, (b"content-length", b"5"))
+    await send({"type": "http.response.body", "body": b"abc"})
+
+
+async def _long(_: Any, send: Any) -> None:
+    await _start(send, 200, (b"content-length", b"1"))
+    await send({"type": "http.response.body", "body": b"abc"})
+
+
+async def _raises(_: Any, __: Any) -> None:
+    raise RuntimeError("no answer")
+
+
+async def _nothing(_: Any, __: Any) -> None:
+    return
+
+
+async def _bad_header(_: Any, send: Any) -> None:
+    await _start(send, 200, (b"x-a", b"a\r\nb: c"))
+    await send({"type": "http.response.body"})
+
+
+async def _waits(receive: Any, send: Any) -> None:
+    """Until the body is read and the client has gone."""
+    await _body(receive)
+    assert (await receive())["type"] == "http.disconnect"
+    seen.append("gone")
+    await _start(send)
+    await send({"type": "http.response.body"})
+
+
+ANSWERS: dict[str, Callable[[Any, Any], Awaitable[None]]] = {
+    "/echo": _echo,
+    "/ą b": _echo,
+    "/pieces": _in_pieces,
+    "/known": _in_pieces_of_known_length,
+    "/empty": _empty,
+    "/strange": _strange,
+    "/closes": _closes,
+    "/unread": _unread,
+    "/big": _big,
+    "/raises": _raises,
+    "/nothing": _nothing,
+    "/bad": _bad_header,
+    "/short": _short,
+    "/long": _long,
+    "/waits": _waits,
+}
+HOST = b" HTTP/1.1\r\nHost: x\r\n"
+CLOSE = b"Connection: close\r\n\r\n"
+
+
+def ask(target: bytes, body: bytes = b"", last: bytes = CLOSE) -> bytes:
+    return b"POST " + target + HOST + b"Content-Length: %d\r\n" % len(body) + last + body
+
+
+CHUNKED = b"POST /echo" + HOST + b"Transfer-Encoding: chunked\r\n" + CLOSE
+EXCHANGES: dict[str, list[bytes]] = {
+    "a body": [ask(b"/echo", b"abc")],
+    "no body": [b"GET /echo" + HOST + CLOSE],
+    "byte by byte": [bytes([byte]) for byte in ask(b"/echo?a=b", b"abc")],
+    "a query, escapes and a fragment": [ask(b"/%C4%85%20b?x=%20&y#z", b"abc")],
+    "an absolute target": [ask(b"http://other/echo?a", b"abc")],
+    "headers of any case, and twice": [
+        ask(b"/echo", b"", b"X-A: 1\r\nx-a:  2 \r\nX-Empty:\r\n" + CLOSE)
+    ],
+    "chunks": [CHUNKED + b"3\r\nabc\r\n4;a=b\r\ndefg\r\n0\r\n\r\n"],
+    "chunks in pieces": [CHUNKED, b"3\r\nab", b"c\r\n0", b"\r\n\r\n"],
+    "pipelined": [ask(b"/echo", b"one", b"\r\n") * 3 + ask(b"/echo", b"last")],
+    "one after the other": [ask(b"/echo", b"one", b"\r\n"), ask(b"/echo", b"two")],
+    "requests after a close": [ask(b"/echo", b"one") + ask(b"/echo", b"two")],
+    "1.0": [b"GET /echo HTTP/1.0\r\nHost: x\r\n\r\n"],
+    "1.0 that would stay": [b"GET /echo HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"],
+    "HEAD": [b"HEAD /known" + HOST + CLOSE],
+    "HEAD of unknown length": [b"HEAD /pieces" + HOST + CLOSE],
+    "an answer in pieces": [ask(b"/pieces")],
+    "an answer in pieces of known length": [ask(b"/known")],
+    "no content": [ask(b"/empty")],
+    "an unknown status": [ask(b"/strange")],
+    "an answer that closes": [ask(b"/closes", b"", b"\r\n") + ask(b"/echo")],
+    "a body that nobody reads": [
+        ask(b"/unread", b"abc" * 50_000, b"\r\n"),
+        ask(b"/echo", b"next"),
+    ],
+    "a large body": [ask(b"/echo", BIG)],
+    "a large answer": [ask(b"/big")],
+    "an application that raises": [ask(b"/raises")],
+    "an application that says nothing": [ask(b"/nothing")],
+    "a client that waits for 100": [
+        ask(b"/echo", b"", b"Expect: 100-continue\r\n\r\n"),
+        ask(b"/echo", b"next"),
+    ],
+    "a client that waits for 100 in vain": [
+        b"POST /unread" + HOST + b"Expect: 100-continue\r\nContent-Length: 3\r\n" + CLOSE + b"abc"
+    ],
+}
+
+
+@asynccontextmanager
+async def serving(protocol: Any, **options: Any) -> AsyncIterator[Any]:
+    """The application behind a real socket; answers its address."""
+    given = {
+        "ws": "none",
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        **options,
+    }
+    listener = server.listen("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(application, http=protocol, **given))
+    seen.clear()
+    task = asyncio.create_task(running.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()
+    finally:
+        running.should_exit = True
+        await task
+
+
+async def under(protocol: Any, parts: list[bytes], **options: Any) -> tuple[bytes, list[Any]]:
+    """All that is answered on one connection, and all that the application was told."""
+    async with serving(protocol, **options) as address:
+        said = await _talk(address, parts)
+    return said, [*seen]
+
+
+async def _talk(address: Any, parts: list[bytes]) -> bytes:
+    reader, writer = await asyncio.open_connection(*address)
+    for part in parts:
+        writer.write(part)
+        await asyncio.sleep(0.002 if len(parts) > 1 else 0)
+    async with asyncio.timeout(10):
+        said = await reader.read()
+    writer.close()
+    return said
+
+
+@pytest.mark.parametrize("parts", EXCHANGES.values(), ids=EXCHANGES)
+async def test_both_protocols_answer_alike(
+    parts: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    ours = await under(Edge, parts)
+    theirs = await under(HttpToolsProtocol, parts)
+    assert ours == theirs
+    assert re.match(rb"HTTP/1.1 \d{3} ", ours[0])
+
+
+async def test_what_trails_a_body_does_not_come_into_its_request() -> None:
+    trailed = CHUNKED + b"3\r\nabc\r\n0\r\nX-Late: 1\r\n\r\n"
+    said, told = await under(Edge, [trailed])
+    assert said.endswith(b"abc")
+    assert all(name != b"x-late" for name, _ in told[0]["headers"])
+
+
+async def test_an_endless_trailer_is_refused() -> None:
+    said, _ = await under(Edge, [CHUNKED + b"0\r\n", b"a: " + b"b" * 40_000, b"b" * 40_000])
+    assert said.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("target", [b"/short", b"/long", b"/bad"])
+async def test_an_answer_that_cannot_be_sent_is_a_crash_and_not_half_an_answer(
+    target: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    said, _ = await under(Edge, [ask(target)])
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"500"]
+    assert said.endswith(b"Internal Server Error")
+
+
+async def test_an_application_hears_that_the_client_has_left() -> None:
+    async with serving(Edge) as address:
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(ask(b"/waits", b"abc"))
+        await until(lambda: seen)
+        writer.close()
+        await until(lambda: seen[-1] == "gone")
+
+
+async def test_a_quiet_connection_is_closed_and_a_stray_line_does_not_save_it() -> None:
+    parts = [ask(b"/echo", b"abc", b"\r\n"), b"\r\n"]
+    said, _ = await under(Edge, parts, timeout_keep_alive=0.05)
+    assert said.endswith(b"abc")
+
+
+async def test_a_busy_connection_stays_open_longer_than_a_quiet_one() -> None:
+    parts = [ask(b"/echo", b"abc", b"\r\n")] * 60
+    said, _ = await under(Edge, parts, timeout_keep_alive=0.05)
+    assert said.count(b"HTTP/1.1 200 ") == 60
+
+
+async def test_a_client_that_does_not_read_holds_up_the_application_alone() -> None:
+    async with serving(Edge) as address:
+        reader, writer = await asyncio.open_connection(*address, limit=1024)
+        writer.write(ask(b"/big"))
+        await until(lambda: seen)
+        assert (await _talk(address, [ask(b"/echo", b"abc")])).endswith(b"abc")
+        assert "all sent" not in seen
+        said = await reader.read()
+        assert "all sent" in seen
+        assert said.count(b"x") >= 3 * len(BIG)
+        writer.close()
+
+
+async def test_a_server_that_stops_finishes_what_is_begun() -> None:
+    async with serving(Edge) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /echo" + HOST + b"Content-Length: 3\r\n\r\nab")
+        await until(lambda: seen)
+        stopping = asyncio.get_running_loop().call_later(0.05, writer.write, b"c")
+    assert (await reader.read()).endswith(b"abc")
+    assert not stopping.cancelled()
+    writer.close()
+
+
+async def test_a_body_that_nobody_asked_for_is_not_the_next_request() -> None:
+    head = b"POST /unread" + HOST + b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
+    said, _ = await under(Edge, [head, ask(b"/echo")])
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in said
+
+
+async def test_while_requests_wait_no_more_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer would otherwise bring in as many as fit into a read."""
+    one, waiting, queue = b"GET /echo" + HOST + b"\r\n", [0], Edge.queue
+
+    def counted(self: Edge, exchange: Any) -> None:
+        queue(self, exchange)
+        waiting.append(len(self._waiting))
+
+    monkeypatch.setattr(Edge, "queue", counted)
+    async with serving(Edge) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(one * 20_000 + b"GET /echo" + HOST + CLOSE)
+        async with asyncio.timeout(30):
+            said = await reader.read()
+        writer.close()
+    assert said.count(b"HTTP/1.1 200") == 20_001
+    # No more at once than one read holds.
+    assert max(waiting) <= 2**18 // len(one)
