@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from harness import execute
+from harness import execute, until
 from mandrills import KEY, standing_in
 from posting import (
     EMAIL,
@@ -23,6 +23,7 @@ from posting import (
     table,
 )
 
+from gateway.database.pool import Pool, connect
 from gateway.dev import mandrill as standing
 from gateway.dev.mandrill import StandIn
 from gateway.mail import outbox
@@ -322,3 +323,53 @@ async def test_a_fault_of_our_own_parks_a_message_and_is_told_of(
     assert (row["state"], row["last_error"]) == ("parked", "fault")
     [told] = await notifications(post.database)
     assert told["message"].endswith("The gateway failed over it: KeyError.")
+
+
+QUEUE = """
+select gateway.queue_mail(
+    '{"seconds": 0}', 'order-stage-changed', 'client@example.com', 'Ben Stone', '{}',
+    'order_stages', (select max(id) from order_stages)
+)
+"""
+
+
+async def test_a_mail_that_was_sent_is_not_sent_again_while_that_cannot_be_noted(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds the row into which the time of the mail is written."""
+    # As in earnest a lease is longer than an attempt to note and the end of its connection.
+    monkeypatch.setattr(outbox, "LEASE", 2.5)
+    monkeypatch.setattr(outbox, "DATABASE_WITHIN", 0.2)
+    async with post.serving() as client:
+        await client.create_stage(order_id=7)
+        holder = await connect(post.database)
+        async with holder.transaction():
+            await holder.execute("select from order_stages for update")
+            await execute(post.database, QUEUE)
+            await until(lambda: post.stand_in.received)
+            await asyncio.sleep(5)
+        await holder.close()
+        await sent(post.database)
+    assert len(post.stand_in.received) == 1
+
+
+async def test_a_webhook_that_hangs_keeps_no_mail_waiting(post: Post) -> None:
+    async def hang(*_: object) -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def carry(*_: object) -> str:
+        return "sent"
+
+    many = "select 'webhook', '{}' from generate_series(1, 9)"
+    await execute(post.database, f"insert into gateway.outbox (kind, payload) {many}")
+    await execute(post.database, QUEUE)
+    pool = Pool(post.database, 2)
+    made = outbox.Outbox(pool, {"mail": carry, "webhook": hang})
+    running = asyncio.create_task(made.run())
+    await rows_are(post.database, "select from gateway.outbox where state = 'sent'", 1)
+    tasks = [running, *made._sending]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await pool.close()

@@ -4,6 +4,7 @@ Each exchange runs on one connection to a plain ASGI application, once under eac
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +17,7 @@ from harness import until
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import server
-from gateway.edge import Edge
+from gateway.edge import Edge, connection
 
 Message = dict[str, Any]
 BIG = b"x" * 3_000_000
@@ -344,3 +345,19 @@ async def test_while_requests_wait_no_more_are_read(monkeypatch: pytest.MonkeyPa
     assert said.count(b"HTTP/1.1 200") == 20_001
     # No more at once than one read holds.
     assert max(waiting) <= 2**18 // len(one)
+
+
+async def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold its place among the requests in flight for good."""
+    monkeypatch.setattr(connection, "WRITE_WITHIN", 0.2)
+    async with serving(Edge) as address:
+        reader, writer = await asyncio.open_connection(*address, limit=1024)
+        writer.write((b"GET /big" + HOST + b"\r\n") * 500)
+        await asyncio.sleep(1)
+        said = b""
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(10):
+                while piece := await reader.read(2**16):
+                    said += piece
+        writer.close()
+    assert 0 < said.count(b"HTTP/1.1 200") < 500
