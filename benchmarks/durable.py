@@ -20,7 +20,8 @@ from pathlib import Path
 
 import orjson
 import uvloop
-from noop import PATH, prepare
+from bare import PATH
+from noop import prepare
 from propagation import gateway, started
 
 from gateway.database.pool import Connection, connect

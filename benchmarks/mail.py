@@ -19,8 +19,9 @@ from pathlib import Path
 
 import httpx
 import uvloop
+from bare import PATH
 from changes import percentile
-from noop import PATH, prepare, serve_asgi
+from noop import prepare, serve_asgi
 
 from gateway import log, server
 from gateway.database.pool import Connection, connect

@@ -23,12 +23,13 @@ from typing import Any
 import orjson
 import uvicorn
 import uvloop
+from bare import BODY, PATH, echo
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import Call, Reply, log, server
+from gateway import log, server
 from gateway.actions import Actions
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import connect
@@ -42,20 +43,6 @@ from gateway.worker import Worker
 CONNECTIONS = 32
 SECONDS = 3.0
 ROUNDS = 5
-PATH = "/api/v1/order_stages/create"
-BODY = {
-    "order_id": 7,
-    "update_status": True,
-    "stage": "scheduled",
-    "notes": "n" * 300,
-    "appointment": {"appt_id": 1, "appt_start_at": "10:00"},
-    "order": {"notes": "n" * 100},
-}
-
-
-async def echo(call: Call) -> Reply:
-    """The no-op that stands where the service would."""
-    return Reply(call.params)
 
 
 def serve_gateway(listener: socket.socket, database_url: str) -> None:

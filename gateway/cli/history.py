@@ -1,11 +1,10 @@
 """Verbs that look back, and go back: history, rollback."""
 
-import getpass
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.operate import Json, with_database
+from gateway.cli.operate import Json, person, with_database
 from gateway.cli.output import console, json, rows
 from gateway.cli.registry import Actor, Message, Timeout, Wait, wait_for_workers
 from gateway.cli.shown import show_plan, tell_applied
@@ -86,7 +85,7 @@ def roll_back(
 
     Example: `gateway rollback 11 --wait --message 'appointments were too early'`
     """
-    author = Author(actor or getpass.getuser(), message)
+    author = Author(actor or person(), message)
 
     async def work(connection: Connection) -> list[Applied]:
         done = await rollback(connection, revision, author)

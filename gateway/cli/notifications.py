@@ -1,12 +1,10 @@
 """Verbs on notifications: list, resolve."""
 
-import getpass
-import os
 from typing import Annotated
 
 import typer
 
-from gateway.cli.operate import Json, with_database
+from gateway.cli.operate import Json, person, with_database
 from gateway.cli.outbox import Numbers
 from gateway.cli.output import rows, say
 from gateway.notifications import desk
@@ -55,13 +53,5 @@ def resolve(
     """
     if bool(numbers) == every:
         raise SettingError("say what to resolve: ids of notifications, or --all")
-    done = with_database(lambda db: desk.resolve(db, numbers or [], _who()))
+    done = with_database(lambda db: desk.resolve(db, numbers or [], person()))
     say(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")
-
-
-def _who() -> str:
-    """Whoever is at the keyboard; a container may have no name for its user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"

@@ -1,6 +1,7 @@
 """Verbs that run the gateway and look after it."""
 
 import asyncio
+import getpass
 import os
 import socket
 from pathlib import Path
@@ -145,6 +146,14 @@ def config(
         (s.variable, shown(s, getattr(loaded, s.name)), s.default, s.sentence) for s in SETTINGS
     ]
     table(("setting", "value", "default", "meaning"), rows, as_json=as_json)
+
+
+def person() -> str:
+    """Whoever is at the keyboard; a container may have no name for its user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def with_database(work: Any) -> Any:  # noqa: ANN401 - whatever the work answers

@@ -1,7 +1,6 @@
 """Verbs that change the registry, or say what would: check, plan, apply, dump."""
 
 import asyncio
-import getpass
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from gateway.actions import Actions
-from gateway.cli.operate import Json, with_database
+from gateway.cli.operate import Json, person, with_database
 from gateway.cli.output import complain, console, json, say
 from gateway.cli.shown import show_plan, tell_applied
 from gateway.database.pool import Connection
@@ -153,7 +152,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
     Example: `gateway apply routes.yaml --wait --message 'appointments go live'`
     """
     desired, bases, prune = _desired(path, prune=prune)
-    author = Author(actor or getpass.getuser(), message, str(path))
+    author = Author(actor or person(), message, str(path))
 
     async def work(connection: Connection) -> list[Applied]:
         with _progress(desired) as progress:

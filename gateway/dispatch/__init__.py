@@ -25,7 +25,7 @@ async def dispatch(request: Request, call: Call, action: Action, batches: Batche
             reply = await batches.join(action, call, claimed)
         else:
             reply = await _alone(action, call, claimed)
-        return await call.mail.delivered(reply) if reply.mail else reply
+        return await call.mail.delivered(reply, reply.mail) if reply.mail else reply
     except Reject as reject:
         if reject.slug in call.route.statuses and reject.slug != SUCCESS.slug:
             raise

@@ -9,7 +9,7 @@ from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.mail.outbox import Outbox
 from gateway.mail.send import Message
-from gateway.values import Reject, Reply
+from gateway.values import Mailed, Reject, Reply
 
 FAILED = "mandrill-email-failed"
 
@@ -36,14 +36,12 @@ class Outgoing(NamedTuple):
         queued: int = await db.fetchval(_SQL["queue_mail"], *args)
         return queued
 
-    async def delivered(self, reply: Reply) -> Reply:
+    async def delivered(self, reply: Reply, mail: Mailed) -> Reply:
         """The reply, once its mail was sent. Raises Reject: mandrill-email-failed."""
-        if reply.mail is None:
-            return reply
-        sent_at = await self.outbox.deliver(reply.mail.id, self.deadline)
+        sent_at = await self.outbox.deliver(mail.id, self.deadline)
         if sent_at is None:
             raise Reject(FAILED)
-        return reply._replace(data=with_time(reply.data, reply.mail.path, sent_at))
+        return reply._replace(data=with_time(reply.data, mail.path, sent_at))
 
 
 def with_time(data: Any, path: str, at: datetime) -> Any:  # noqa: ANN401 - JSON is any

@@ -27,6 +27,8 @@ from gateway.database.pool import Pool, connect
 from gateway.dev import mandrill as standing
 from gateway.dev.mandrill import StandIn
 from gateway.mail import outbox
+from gateway.mail.outgoing import Outgoing
+from gateway.mail.send import Message
 
 Mend = Callable[[pytest.MonkeyPatch], None]
 
@@ -44,10 +46,7 @@ def post(
     served: tuple[StandIn, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Post:
-    """Workers look into the outbox more often; how long they pause is left as it is."""
-    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
-    served[0].received.clear()
-    return Post(database, tokens, *served)
+    return Post.hurried(monkeypatch, database, tokens, *served)
 
 
 def ago(**past: float) -> datetime:
@@ -373,3 +372,23 @@ async def test_a_webhook_that_hangs_keeps_no_mail_waiting(post: Post) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await pool.close()
+
+
+async def test_a_service_may_queue_a_mail_in_a_transaction_of_its_own(post: Post) -> None:
+    """What it queues is gone with the transaction, or is sent with it."""
+    pool = Pool(post.database, 2)
+    deadline = asyncio.get_running_loop().time() + 10
+    outgoing = Outgoing(outbox.Outbox(pool, {}), "orders.tell", "r1", deadline)
+    message = Message("order-stage-changed", EMAIL, "Ben Stone", {"order_id": 7})
+    db = await connect(post.database)
+    for is_kept in (False, True):
+        transaction = db.transaction()
+        await transaction.start()
+        number = await outgoing.queue(db, message, "orders", 7)
+        await (transaction.commit() if is_kept else transaction.rollback())
+    await db.close()
+    await pool.close()
+    [row] = await messages(post.database)
+    assert (row["id"], row["payload"]) == (number, message._asdict())
+    assert (row["route"], row["request_id"]) == ("orders.tell", "r1")
+    assert (row["about"], row["about_id"], row["state"]) == ("orders", 7, "waiting")

@@ -1,18 +1,13 @@
 """`gateway outbox` and `gateway notifications`: what they show, change and refuse."""
 
 import asyncio
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 import pytest
 from harness import execute
-
-from gateway.cli import main
-
-Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
+from keyboard import Gateway, typing_at
 
 FILL = """
 insert into gateway.outbox
@@ -49,15 +44,7 @@ def gateway(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
     monkeypatch.setenv("COLUMNS", "250")
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gateway", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return typing_at(monkeypatch, capsys)
 
 
 @pytest.fixture

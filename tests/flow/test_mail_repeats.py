@@ -24,7 +24,6 @@ from posting import (
 from gateway import pipeline
 from gateway.dev import mandrill as standing
 from gateway.dev.mandrill import StandIn
-from gateway.mail import outbox
 from gateway.mail.outgoing import Outgoing
 
 LATE = 0.5
@@ -44,10 +43,7 @@ def post(
     served: tuple[StandIn, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Post:
-    """Workers look into the outbox more often; how long they pause is left as it is."""
-    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
-    served[0].received.clear()
-    return Post(database, tokens, *served)
+    return Post.hurried(monkeypatch, database, tokens, *served)
 
 
 def slug(answer: httpx.Response) -> str:

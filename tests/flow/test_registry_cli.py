@@ -2,18 +2,16 @@
 
 import asyncio
 import io
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 import pytest
 from harness import execute, on
+from keyboard import Gateway, typing_at
 from manifests import wipe
 from rich.console import Console
 
-from gateway.cli import main
 from gateway.cli.shown import show_applied, show_plan
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Applied
@@ -32,8 +30,6 @@ ROUTE = (
     "auth: [session], params: {{}}}}\n"
 )
 
-Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def gateway(
@@ -47,15 +43,7 @@ def gateway(
     monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gateway", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return typing_at(monkeypatch, capsys)
 
 
 def manifest(
