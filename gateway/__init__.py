@@ -6,6 +6,7 @@ from gateway.database.sql import load_queries
 from gateway.database.work import Work
 from gateway.identity import lifetime, tokens, views
 from gateway.mail.send import Message
+from gateway.rendered import Rendered
 from gateway.values import Call, Caller, Mailed, Reject, Reply, Session
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Message",
     "Outcome",
     "Reject",
+    "Rendered",
     "Reply",
     "Session",
     "Work",

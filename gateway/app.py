@@ -7,9 +7,8 @@ costs one look-up and not a stack.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -17,15 +16,12 @@ from starlette.routing import Match
 
 from gateway import addresses, ids, paths, respond, statuses
 from gateway.addresses import Proxies
+from gateway.exchange import AsgiExchange, Exchange, Receive, Scope, Send
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline, Progress
 from gateway.settings import Settings
 from gateway.statuses import Fault
 from gateway.values import ClientLeftError, Reject, Request, Response
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ALLOWED_HEADERS = (
     b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision"
@@ -85,65 +81,76 @@ class Gate:
         return self._in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] != "http" or (_is_reserved(scope) and self._is_own(scope)):
+        """ASGI, for servers other than our own edge."""
+        if scope["type"] == "http":
+            await self.serve(AsgiExchange(scope, receive, send))
+        else:
             await self._site(scope, receive, send)
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        if exchange.path.startswith(_RESERVED) and self._is_own(exchange.scope):
+            await self._site(exchange.scope, exchange.receive, exchange.send)
             return
         started = time.perf_counter()
-        request = self._request(scope)
+        request = self._request(exchange)
         so_far = Progress()
         self._in_flight += 1
         try:
-            response = await self._answer(request, receive, so_far)
+            response = await self._answer(request, exchange, so_far)
         except ClientLeftError:
             self._log(request, so_far, None, started)
         except asyncio.CancelledError:
             # The server stops, and this request had its time: say so rather than nothing.
             stopping = "The gateway is stopping; what became of this is unknown."
             response = _refusal(request, UNAVAILABLE, stopping)
-            await self._finish(request, so_far, response, send, started)
+            await self._finish(request, so_far, response, exchange, started)
             raise
         else:
-            await self._finish(request, so_far, response, send, started)
+            await self._finish(request, so_far, response, exchange, started)
         finally:
             self._in_flight -= 1
 
-    def _request(self, scope: Scope) -> Request:
-        headers = dict(scope["headers"])
+    def _request(self, exchange: Exchange) -> Request:
+        headers = exchange.headers
         given = headers.get(b"x-request-id")
         request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else ids.make()
-        client = scope.get("client")
-        address = client[0] if client else addresses.UNKNOWN
+        address = exchange.peer
         if addresses.FORWARDED in headers:
             address = self._proxies.caller(address, headers[addresses.FORWARDED])
-        path, query = scope["raw_path"], scope["query_string"]
-        return Request(request_id, scope["method"], path, query, headers, address)
+        return Request(request_id, exchange.method, exchange.path, exchange.query, headers, address)
 
     def _is_own(self, scope: Scope) -> bool:
         """Whether the site has this page; what it has not, the pipeline refuses."""
-        return any(route.matches(scope)[0] is Match.FULL for route in self._site.routes)
+        # By the raw path: `%2F` is no separator here either.
+        reserved = paths.is_reserved(scope["raw_path"].decode("latin-1"))
+        return reserved and any(
+            route.matches(scope)[0] is Match.FULL for route in self._site.routes
+        )
 
     async def _finish(
-        self, request: Request, so_far: Progress, response: Response, send: Send, started: float
+        self,
+        request: Request,
+        so_far: Progress,
+        response: Response,
+        exchange: Exchange,
+        started: float,
     ) -> None:
         headers = self._headers(request, so_far, response)
-        start = {"type": "http.response.start", "status": response.http, "headers": headers}
         body = b"" if request.method == "HEAD" else response.body
         try:
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
+            await exchange.answer(response.http, headers, body)
         finally:
             self._log(request, so_far, response, started)
 
-    async def _answer(self, request: Request, receive: Receive, so_far: Progress) -> Response:
+    async def _answer(self, request: Request, exchange: Exchange, so_far: Progress) -> Response:
         if self._in_flight > self._max_in_flight:
             return _refusal(request, UNAVAILABLE, "The gateway has too much to do.")
         if request.method == "OPTIONS" and (allow := self._allowed(request)):
             return _preflight(allow)
 
         try:
-            read_body = partial(_read_body, request, receive)
-            return await self._pipeline.answer(request, read_body, so_far)
+            return await self._pipeline.answer(request, exchange, so_far)
         except (Exception, SystemExit) as error:
             if isinstance(error, ClientLeftError):
                 raise
@@ -219,12 +226,6 @@ class Gate:
         )
 
 
-def _is_reserved(scope: Scope) -> bool:
-    """By the raw path: `%2F` is no separator here either."""
-    raw: bytes = scope["raw_path"]
-    return raw.startswith(_RESERVED) and paths.is_reserved(raw.decode("latin-1"))
-
-
 def _has(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bool:
     return any(name == wanted for name, _ in headers)
 
@@ -253,34 +254,3 @@ def _caller(so_far: Progress) -> str | None:
     if caller.session:
         return f"user:{caller.session.user_id}"
     return f"application:{caller.application.slug}" if caller.application else "anonymous"
-
-
-async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
-    """The whole body, counted while it is read. Raises Reject: payload-too-large."""
-    announced = request.headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise Reject("payload-too-large")
-    message = await receive()
-    if message.get("more_body") or message["type"] == "http.disconnect":
-        return await _read_rest(message, receive, limit)
-    body: bytes = message.get("body", b"")
-    if len(body) > limit:
-        raise Reject("payload-too-large")
-    return body
-
-
-async def _read_rest(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
-    """A body that comes in pieces, of which `message` is the first."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientLeftError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise Reject("payload-too-large")
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-        message = await receive()

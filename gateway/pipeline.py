@@ -4,9 +4,9 @@ Each stage takes frozen values and makes the next, or ends the request by raisin
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from gateway import respond, statuses
 from gateway.actions import Actions
@@ -16,6 +16,7 @@ from gateway.database.work import Work
 from gateway.decode import decode
 from gateway.dispatch import dispatch
 from gateway.dispatch.batch import Batches
+from gateway.exchange import Exchange, read_body
 from gateway.identity import views
 from gateway.identity.guard import Guard
 from gateway.mail.outbox import Outbox
@@ -27,9 +28,6 @@ from gateway.registry.table import Table
 from gateway.resolve import resolve
 from gateway.validate import validate
 from gateway.values import Call, Caller, ClientLeftError, Match, Reject, Request, Response, Valid
-
-ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
-"""Reads a body of at most so many bytes; raises Reject: payload-too-large."""
 
 MIN_REVISION = b"x-min-registry-revision"
 
@@ -60,12 +58,12 @@ class Pipeline:
         self.guard, self.outbox, self.notices = guard, outbox, notices
         self.batches = Batches(pool)
 
-    async def _run(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
+    async def _run(self, request: Request, exchange: Exchange, so_far: Progress) -> Response:
         if MIN_REVISION in request.headers:
             await self._wait_for_revision(request.headers[MIN_REVISION])
         so_far.table = table = self._table()
         so_far.match = found = match(request, table)
-        params = decode(request, found, await read_body(found.route.max_body))
+        params = decode(request, found, await read_body(exchange, found.route.max_body))
         action = resolve(found, table, self.actions)
         so_far.caller = caller = await authenticate(request, params, found, self.guard)
         so_far.valid = valid = validate(params, found)
@@ -73,10 +71,10 @@ class Pipeline:
         reply = await dispatch(request, call, action, self.batches)
         return respond.success(reply, valid, caller, found.route.envelope)
 
-    async def answer(self, request: Request, read_body: ReadBody, so_far: Progress) -> Response:
+    async def answer(self, request: Request, exchange: Exchange, so_far: Progress) -> Response:
         """The documented answer to a request, whatever happens."""
         try:
-            return await self._run(request, read_body, so_far)
+            return await self._run(request, exchange, so_far)
         except Reject as reject:
             return _refuse(reject, request, so_far)
         except UnavailableError as error:
@@ -107,11 +105,13 @@ class Pipeline:
             raise Reject("service-unavailable", "The revision that was asked for is not here yet.")
 
     def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
-        deadline = asyncio.get_running_loop().time() + found.route.timeout
-        work = Work(self.pool, deadline, (found.route.name, caller.application_slug, caller.role))
-        mail = Outgoing(self.outbox, found.route.name, request.id, deadline)
-        given = request.id, found.route, caller, valid.params, work, deadline, request.address
-        return Call(*given, self.guard.passwords, self.guard.limits, mail)
+        route, guard = found.route, self.guard
+        deadline = asyncio.get_running_loop().time() + route.timeout
+        scope = route.name, caller.application_slug, caller.role
+        work = Work(self.pool, deadline, scope, route.name)
+        mail = Outgoing(self.outbox, route.name, request.id, deadline)
+        given = request.id, route, caller, valid.params, work, deadline, request.address
+        return Call(*given, guard.passwords, guard.limits, mail)
 
 
 def _refuse(reject: Reject, request: Request, so_far: Progress) -> Response:

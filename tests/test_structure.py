@@ -12,11 +12,11 @@ import gateway
 
 STAGES = {"match", "decode", "resolve", "authenticate", "validate", "dispatch", "respond"}
 ROWS = [
-    {"statuses", "addresses", "paths", "ids", "log"},
+    {"statuses", "addresses", "paths", "ids", "log", "until"},
     {"edge"},
     {"settings"},
     {"values", "metrics"},
-    {"database"},
+    {"exchange", "database", "rendered"},
     {"schema", "embedded"},
     {"identity", "mail", "actions", "registry"},
     {*STAGES, "manifest", "notifications"},

@@ -8,14 +8,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
 
 from gateway.database.shared import SharedReads
+from gateway.database.shares import Shares
 
 PATIENCE = 10.0
 """Seconds in which a command gets its connection: no caller waits for it."""
@@ -24,6 +26,7 @@ CONNECT_WITHIN = 2.0
 """Seconds in which a request gets one: few, since a server that is frozen refuses nothing."""
 
 CLOSE_WITHIN = 1.0
+STOPPING = "the gateway is stopping"
 SIGN_OF_LIFE = "select 1"
 TELL_EVERY = 1.0
 STEPS = 4
@@ -148,31 +151,46 @@ def limited(connection: Connection, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-@contextmanager
-def guarded(connection: Connection) -> Iterator[None]:
-    """Turn the loss of a connection into UnavailableError, and never use it again."""
-    try:
-        yield
-    except SERVER_GONE as error:
-        connection.terminate()
-        raise UnavailableError(str(error) or "the database does not answer") from error
-    except (OSError, asyncpg.InterfaceError) as error:
+class guarded:  # noqa: N801 - used as a function
+    """Turn the loss of a connection into UnavailableError, and never use it again.
+
+    A class, since a generator costs three times as much, and each statement runs in one.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Judge what the block ended with. Raises UnavailableError."""
+        if isinstance(error, SERVER_GONE):
+            self._connection.terminate()
+            raise UnavailableError(str(error) or "the database does not answer") from error
         # Also what a mistake of our own raises, which must not pass for an outage.
-        if not connection.is_closed():
-            raise
-        raise UnavailableError(str(error) or "the database does not answer") from error
+        is_network = isinstance(error, OSError | asyncpg.InterfaceError)
+        if is_network and self._connection.is_closed():
+            raise UnavailableError(str(error) or "the database does not answer") from error
 
 
 class Pool:
     """At most `size` connections, opened when first needed and given out in order of asking.
 
-    While there is a `trouble`, whoever asks is told so at once: see `Watch`.
+    One owner, such as a route, has at most three quarters of them, and waits for its own: one that
+    is slow must not hold up the others. While there is a `trouble`, whoever asks is told so at
+    once: see `Watch`.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
         self.trouble: str | None = None
         self.shared = SharedReads()
         self.size = size
+        self._shares = Shares(max(1, size * 3 // 4))
         self._dsn = dsn
         self._spare = size
         self._out: set[Connection] = set()
@@ -185,18 +203,39 @@ class Pool:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for the length of the block. Raises UnavailableError."""
-        connection = await self._take()
-        self._out.add(connection)
+        connection = await self.take()
         try:
             yield connection
         finally:
-            self._out.discard(connection)
-            self._give(connection)
+            self.give(connection)
+
+    async def take(self, owner: Hashable = None) -> Connection:
+        """A connection, which has to be given back. Raises UnavailableError."""
+        self._refuse_in_trouble()
+        if owner is not None:
+            await self._shares.take(owner)
+        try:
+            connection = await self._take()
+        except BaseException:
+            self._leave(owner)
+            raise
+        self._out.add(connection)
+        return connection
+
+    def give(self, connection: Connection, owner: Hashable = None) -> None:
+        """Give it back, closed or not."""
+        self._out.discard(connection)
+        self._give(connection)
+        self._leave(owner)
+
+    def _leave(self, owner: Hashable) -> None:
+        if owner is not None:
+            self._shares.give(owner)
 
     async def close(self) -> None:
         """Close what is idle; a connection in use is closed when it comes back."""
         self._closing = True
-        self._fail_waiters("the gateway is stopping")
+        self._fail_waiters(STOPPING)
         idle = [*self._idle]
         self._idle.clear()
         closing = (connection.close(timeout=CLOSE_WITHIN) for connection in idle)
@@ -224,9 +263,12 @@ class Pool:
         """Ask the server again."""
         self.trouble = None
 
+    def _refuse_in_trouble(self) -> None:
+        if self.trouble or self._closing:
+            raise UnavailableError(self.trouble or STOPPING)
+
     async def _take(self) -> Connection:
-        if self.trouble:
-            raise UnavailableError(self.trouble)
+        self._refuse_in_trouble()
         while self._idle:
             connection = self._idle.popleft()
             if not connection.is_closed():
@@ -276,6 +318,7 @@ class Pool:
 
     def _fail_waiters(self, why: str) -> None:
         """Whoever waits would only meet the same: say so at once rather than one by one."""
+        self._shares.fail(UnavailableError(why))
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeAlias
 
-Make: TypeAlias = Callable[[], Awaitable[Any]]
 Tell: TypeAlias = Callable[[], None]
+Make: TypeAlias = Callable[[Tell], Awaitable[Any]]
 
 
 class _Round:
@@ -13,10 +13,46 @@ class _Round:
 
     def __init__(self, make: Make) -> None:
         self.make = make
-        self.told: list[Tell] = []
-        self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Whoever waited may have left.
-        self.result.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.begun = False
+        self.task: asyncio.Task[None] | None = None
+        self.following: _Round | None = None
+        self._tell: list[Tell] = []
+        self._waiting: list[asyncio.Future[Any]] = []
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody has stayed."""
+        return any(not each.done() for each in self._waiting)
+
+    def join(self, make: Make, tell: Tell) -> asyncio.Future[Any]:
+        """A place in it; who comes last has the longest time, and it is theirs that is made."""
+        mine: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.make = make
+        self._tell.append(tell)
+        self._waiting.append(mine)
+        return mine
+
+    def begin(self) -> None:
+        """The query is on its way."""
+        self.begun = True
+        waiting, self._tell = self._tell, []
+        for tell in waiting:
+            tell()
+
+    def settle(self, result: object, error: BaseException | None = None) -> None:
+        """The query is over: tell those who have stayed."""
+        for each in self._waiting:
+            if each.done():
+                continue
+            if error:
+                each.set_exception(error)
+            else:
+                each.set_result(result)
+
+    def leave(self) -> None:
+        """Somebody left: what has not begun is not done for nobody."""
+        if self.task and not (self.begun or self.is_wanted):
+            self.task.cancel()
 
 
 class SharedReads:
@@ -26,32 +62,38 @@ class SharedReads:
     """
 
     def __init__(self) -> None:
-        self._next: dict[Hashable, _Round | None] = {}
+        self._under_way: dict[Hashable, _Round] = {}
 
     async def read(self, key: Hashable, make: Make, begun: Tell) -> Any:  # noqa: ANN401 - as made
-        """What `make` makes, whoever began it; `begun` is called when it begins.
+        """What `make` makes, whoever began it; who leaves does not end it for the others.
 
-        Raises what `make` raises.
+        `make` is given what to call when its query is on its way; `begun` is called then. Raises
+        what `make` raises.
         """
-        if key not in self._next:
-            round_ = _Round(make)
-            self._next[key] = None
-            round_.told.append(begun)
-            task = asyncio.create_task(self._run(key, round_))
-            round_.result.add_done_callback(lambda _: task)
+        if current := self._under_way.get(key):
+            round_ = current.following = current.following or _Round(make)
         else:
-            round_ = self._next[key] = self._next[key] or _Round(make)
-            round_.told.append(begun)
-        # Who leaves does not end it for the others.
-        return await asyncio.shield(round_.result)
+            round_ = self._start(key, _Round(make))
+        try:
+            return await round_.join(make, begun)
+        except asyncio.CancelledError:
+            round_.leave()
+            raise
 
-    async def _run(self, key: Hashable, round_: _Round | None) -> None:
-        while round_:
-            try:
-                for begun in round_.told:
-                    begun()
-                round_.result.set_result(await round_.make())
-            except Exception as error:  # noqa: BLE001 - they all have to hear of it
-                round_.result.set_exception(error)
-            round_, self._next[key] = self._next[key], None
-        del self._next[key]
+    def _start(self, key: Hashable, round_: _Round) -> _Round:
+        self._under_way[key] = round_
+        round_.task = asyncio.create_task(self._run(key, round_))
+        return round_
+
+    async def _run(self, key: Hashable, round_: _Round) -> None:
+        try:
+            round_.settle(await round_.make(round_.begin))
+        except BaseException as error:
+            # Also where this is cancelled: whoever waits must hear of it.
+            round_.settle(None, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            del self._under_way[key]
+            if round_.following and round_.following.is_wanted:
+                self._start(key, round_.following)

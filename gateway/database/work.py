@@ -8,6 +8,7 @@ from typing import TypeVar
 import asyncpg
 
 from gateway.database.pool import CLOSE_WITHIN, Connection, Pool, UnavailableError, guarded
+from gateway.until import Until
 
 T = TypeVar("T")
 
@@ -25,16 +26,20 @@ _log = logging.getLogger(__name__)
 class Work:
     """The database, as one call sees it.
 
+    `scope` is who may share its reads, `owner` whose share of the connections it uses: the route.
     Once a statement is on its way the deadline no longer cancels the call, since its outcome
     would be unknown: a late answer is then an unavailable database, not a service's time-out.
     """
 
-    __slots__ = ("_deadline", "_pool", "_scope", "sent")
+    __slots__ = ("_deadline", "_owner", "_pool", "_scope", "sent")
 
-    def __init__(self, pool: Pool, deadline: float, scope: Hashable = None) -> None:
+    def __init__(
+        self, pool: Pool, deadline: float, scope: Hashable = None, owner: Hashable = None
+    ) -> None:
         self._pool = pool
         self._deadline = deadline
         self._scope = scope
+        self._owner = owner
         self.sent: Callable[[], None] = lambda: None
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
@@ -52,8 +57,13 @@ class Work:
         role. The query begins after everybody who shares it asked, so that nothing is stale; its
         result has several owners and must not be changed.
         """
-        work = Work(self._pool, self._deadline)
-        made: T = await self._pool.shared.read((self._scope, *key), lambda: make(work), self.sent)
+
+        def query(tell: Callable[[], None]) -> Awaitable[T]:
+            work = Work(self._pool, self._deadline, owner=self._owner)
+            work.sent = tell
+            return make(work)
+
+        made: T = await self._pool.shared.read((self._scope, *key), query, self.sent)
         return made
 
     async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -77,18 +87,25 @@ class Work:
         raise AssertionError
 
     async def _once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        async with self._pool.connection() as connection:
+        connection = await self._pool.take(self._owner)
+        try:
             self.sent()
-            until = max(self._deadline, asyncio.get_running_loop().time() + LEAST)
-            try:
-                with guarded(connection):
-                    async with asyncio.timeout_at(until) as timer:
-                        return await work(connection)
-            except TimeoutError as error:
-                if not timer.expired():
-                    raise
-                await _abandon(connection)
-                raise UnavailableError("the database did not answer in time") from error
+            return await self._in_time(connection, work)
+        finally:
+            self._pool.give(connection, self._owner)
+
+    async def _in_time(
+        self, connection: Connection, work: Callable[[Connection], Awaitable[T]]
+    ) -> T:
+        timer = Until(max(self._deadline, asyncio.get_running_loop().time() + LEAST))
+        try:
+            with guarded(connection), timer:
+                return await work(connection)
+        except TimeoutError as error:
+            if not timer.expired:
+                raise
+            await _abandon(connection)
+            raise UnavailableError("the database did not answer in time") from error
 
 
 class Within(Work):

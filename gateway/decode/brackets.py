@@ -10,7 +10,9 @@ from urllib.parse import unquote_to_bytes
 from gateway.decode.limits import MAX_LEVELS, MAX_PAIRS, undecodable
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_PLAIN_KEY = re.compile(r"[^\[\]]+")
 _APPEND = ""
+_PERCENT, _PLUS = b"%+"
 
 
 def parse(text: bytes) -> dict[str, Any]:
@@ -24,11 +26,17 @@ def parse(text: bytes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition(b"=")
-        _put(values, _steps(_unquote(key)), _unquote(value))
+        name = _unquote(key)
+        if _PLAIN_KEY.fullmatch(name):
+            _put_plain(values, name, _unquote(value))
+        else:
+            _put(values, _steps(name), _unquote(value))
     return values
 
 
 def _unquote(text: bytes) -> str:
+    if not (_PERCENT in text or _PLUS in text) and text.isascii():
+        return text.decode("ascii")
     try:
         return unquote_to_bytes(text.replace(b"+", b" ")).decode()
     except UnicodeDecodeError as error:
@@ -50,14 +58,18 @@ def _steps(key: str) -> list[str]:
 def _put(values: dict[str, Any], steps: list[str], value: str) -> None:
     name, *rest = steps
     if not rest:
-        _same_kind(values.get(name, ""), str)
-        values[name] = value
+        _put_plain(values, name, value)
     elif rest[0] == _APPEND:
         items = values.setdefault(name, [])
         _append(_same_kind(items, list), rest[1:], value)
     else:
         inner = values.setdefault(name, {})
         _put(_same_kind(inner, dict), rest, value)
+
+
+def _put_plain(values: dict[str, Any], name: str, value: str) -> None:
+    _same_kind(values.get(name, ""), str)
+    values[name] = value
 
 
 def _append(items: list[Any], steps: list[str], value: str) -> None:

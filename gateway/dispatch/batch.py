@@ -213,7 +213,7 @@ class _Trip:
         self._in_transaction = any(entry.claim for entry in batch)
         # Calls of one route have the same time, so that their deadlines differ by moments.
         latest = max(entry.call.deadline for entry in batch)
-        self._work = Work(pool, latest)
+        self._work = Work(pool, latest, owner=batch[0].call.route.name)
         self._deadline = Deadline(self._outcomes(), latest)
         self._work.sent = self._deadline.lift
 

@@ -3,10 +3,10 @@
 An action that never waits, or has sent its work before it first does, pays for no timer.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Generator
 from typing import Any, Generic, TypeVar
+
+from gateway.until import Until
 
 T = TypeVar("T")
 
@@ -19,21 +19,19 @@ class Deadline(Generic[T]):
     def __init__(self, work: Awaitable[T], at: float) -> None:
         self._work = work
         self._at = at
-        self._timer: asyncio.Timeout | None = None
+        self._timer: Until | None = None
         self.sent = False
 
     def lift(self) -> None:
         """From here on the deadline ends nothing."""
         self.sent = True
         if self._timer:
-            # It is over already if others began what this call waits for after it had left.
-            with contextlib.suppress(RuntimeError):
-                self._timer.reschedule(None)
+            self._timer.lift()
 
     @property
     def expired(self) -> bool:
         """Whether it was this deadline that ended the work."""
-        return self._timer is not None and self._timer.expired()
+        return self._timer is not None and self._timer.expired
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Run the work up to where it first waits, and only then look at the clock."""
@@ -49,7 +47,7 @@ class Deadline(Generic[T]):
         return (yield from self._in_time(rest).__await__())
 
     async def _in_time(self, rest: "_Rest[T]") -> T:
-        async with asyncio.timeout_at(self._at) as self._timer:
+        with Until(self._at) as self._timer:
             return await rest
 
 

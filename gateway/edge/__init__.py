@@ -7,7 +7,6 @@ connection is closed; a connection that trickles is cut.
 
 import asyncio
 import logging
-import urllib.parse
 from typing import Any
 
 import httptools
@@ -93,7 +92,7 @@ class Edge(Connection):
         told of the body's framing by a head of our own.
         """
         framing = (b"content-length", b"transfer-encoding")
-        given = self._newest.scope["headers"] if self._newest else ()
+        given = self._newest.listed if self._newest else ()
         head = [name + b": " + value for name, value in given if name in framing]
         self._parser = parsing.parser(parsing.TakesOver(self))
         self.data_received(b"\r\n".join([b"POST / HTTP/1.1", *head, b"", b""]) + rest)
@@ -122,15 +121,21 @@ class Edge(Connection):
         # Only what came in several reads, or in a large one, can be too large.
         if self._received + self._unmoved > MAX_HEAD:
             self._refuse_large()
-        version = self._parser.get_http_version()
-        names = [name for name, _ in headers]
-        if version != "1.1" or names.count(b"host") != 1 or b"transfer-encoding" in names:
-            parsing.judge(version, names, headers)
-        scope = self._scope(version, headers)
-        expects = version == "1.1" and b"expect" in names and parsing.expects_continue(headers)
-        keep_alive = version == "1.1" and self._parser.should_keep_alive()
+        parser = self._parser
+        version = parser.get_http_version()
+        named = dict(headers)
+        is_plain = b"host" in named and b"transfer-encoding" not in named
+        if version != "1.1" or len(named) != len(headers) or not is_plain:
+            parsing.judge(version, headers)
+        asked = parser.get_method().decode("ascii"), *parsing.target(self._url)
+        keep_alive = version == "1.1" and parser.should_keep_alive()
+        exchange = Exchange(self, asked, headers, named, keep_alive=keep_alive)
+        if version != "1.1":
+            exchange.version = version
+        elif b"expect" in named:
+            exchange.expects_continue = parsing.expects_continue(headers)
         self._before = self._newest
-        self.queue(Exchange(self, scope, keep_alive=keep_alive, expects_continue=expects))
+        self.queue(exchange)
         if self._timer:
             self._stop_timer()
         self._in_body = self._moved = True
@@ -146,23 +151,6 @@ class Edge(Connection):
         lengths = (len(name) + len(value) + len(b": \r\n") for name, value in self._headers)
         if len(self._url) + sum(lengths) > MAX_HEAD:
             raise UnacceptableError(f"the head is larger than {MAX_HEAD} bytes")
-
-    def _scope(self, version: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
-        raw, query = parsing.target(self._url)
-        path = raw.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "root_path": "",
-            "headers": headers,
-            "state": self._app_state.copy(),
-            "method": self._parser.get_method().decode("ascii"),
-            "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": raw,
-            "query_string": query,
-            **self._peers,
-        }
 
     def on_body(self, body: bytes) -> None:
         """Part of a body."""

@@ -8,8 +8,9 @@ import uvicorn
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
+from gateway import addresses
 from gateway.edge import heads
-from gateway.edge.exchange import Exchange
+from gateway.edge.exchange import Exchange, Serve
 
 WRITE_WITHIN = 30.0
 """Seconds that a client has to read what it was answered, once the buffers are full."""
@@ -38,7 +39,9 @@ class Connection(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
-        self._app: Any = config.loaded_app
+        app: Any = config.loaded_app
+        # The gate, which has `serve`, takes exchanges as they are; any other speaks ASGI.
+        self._serve: Serve = getattr(app, "serve", None) or _asgi(app)
         self._keep_alive: float = config.timeout_keep_alive
         self._server = server_state
         # Of the server's own protocols alone, says its type.
@@ -52,11 +55,17 @@ class Connection(asyncio.Protocol):
         """A client has connected."""
         self._connections.add(self)
         self.transport = transport
+        client = get_remote_addr(transport)
+        self.peer = client[0] if client else addresses.UNKNOWN
         self._peers = {
             "server": get_local_addr(transport),
-            "client": get_remote_addr(transport),
+            "client": client,
             "scheme": "https" if is_ssl(transport) else "http",
         }
+
+    def scope(self) -> dict[str, Any]:
+        """What ASGI's scope says of a connection."""
+        return {"state": self._app_state.copy(), **self._peers}
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """The connection is gone, and nobody waits for what was asked over it."""
@@ -80,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
-        exchange.task = self.loop.create_task(exchange.run(self._app))
+        exchange.task = self.loop.create_task(exchange.run(self._serve))
         self._server.tasks.add(exchange.task)
 
     def default_lines(self) -> bytes:
@@ -167,3 +176,7 @@ class Connection(asyncio.Protocol):
         if self.drained:
             self.drained.set()
             self.drained = None
+
+
+def _asgi(app: Any) -> Serve:  # noqa: ANN401 - any ASGI application
+    return lambda exchange: app(exchange.scope, exchange.receive, exchange.send)

@@ -1,11 +1,14 @@
-"""One request and its answer on a connection: ASGI's scope, `receive` and `send`.
+"""One request and its answer on a connection.
 
-An answer whose body is one piece, as every answer of the gateway's is, is written in one go.
+The gateway's own answers go out whole, by `answer`; ASGI's scope, `receive` and `send` are there
+for every other application.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+import urllib.parse
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gateway.edge import heads
@@ -14,7 +17,8 @@ if TYPE_CHECKING:
     from gateway.edge.connection import Connection
 
 Message: TypeAlias = MutableMapping[str, Any]
-App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+Serve: TypeAlias = Callable[["Exchange"], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
 
 HIGH_WATER = 65536
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -35,9 +39,12 @@ _log = logging.getLogger(__name__)
 class Exchange:
     """What the application and the connection tell each other of one request.
 
-    `gone` says that nobody waits for the answer any more, `complete` that it was given.
+    `listed` are the headers as they came, `headers` has the last of those that came twice. `gone`
+    says that nobody waits for the answer any more, `complete` that it was given.
     """
 
+    version = "1.1"
+    expects_continue = False
     gone = False
     complete = False
     written = False
@@ -53,25 +60,45 @@ class Exchange:
     def __init__(
         self,
         connection: "Connection",
-        scope: dict[str, Any],
+        asked: tuple[str, bytes, bytes],
+        listed: list[Header],
+        headers: dict[bytes, bytes],
         *,
         keep_alive: bool,
-        expects_continue: bool,
     ) -> None:
+        self.method, self.path, self.query = asked
+        self.listed = listed
+        self.headers = headers
+        self.peer = connection.peer
         self.keep_alive = keep_alive
-        self.scope = scope
         self._connection = connection
-        self._expects_continue = expects_continue
 
     @property
     def transport(self) -> Any:  # noqa: ANN401 - uvloop's own class
         """The connection's, as uvicorn's own exchanges have it."""
         return self._connection.transport
 
-    async def run(self, app: App) -> None:
-        """Let the application answer; whatever becomes of it, the connection stays sound."""
+    @cached_property
+    def scope(self) -> dict[str, Any]:
+        """ASGI's, made for those who ask."""
+        path = self.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": self.version,
+            "root_path": "",
+            "headers": self.listed,
+            "method": self.method,
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": self.path,
+            "query_string": self.query,
+            **self._connection.scope(),
+        }
+
+    async def run(self, serve: Serve) -> None:
+        """Let it be answered; whatever becomes of it, the connection stays sound."""
         try:
-            await app(self.scope, self.receive, self.send)
+            await serve(self)
             if not (self.complete or self.gone):
                 await self._give_up("the application returned before its answer was complete")
         except BaseException:  # noqa: BLE001 - the server goes on, as after any fault
@@ -124,8 +151,8 @@ class Exchange:
 
     async def receive(self) -> Message:
         """ASGI: what came of the body, or that the request is over."""
-        if self._expects_continue:
-            self._expects_continue = False
+        if self.expects_continue:
+            self.expects_continue = False
             if not self.written:
                 self._connection.write(CONTINUE)
         while not (self.gone or self.complete):
@@ -143,6 +170,34 @@ class Exchange:
             await self._waiter
         finally:
             self._waiter = None
+
+    def whole_body(self) -> bytes | None:
+        """The body, if all of it is here and nobody has to be told to send it."""
+        if self._more_body or self._told_all or self.gone or self.expects_continue:
+            return None
+        self._told_all = True
+        body, self._body = self._body, b""
+        return bytes(body)
+
+    async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        """Send the whole answer; the headers are sound and give the body's length."""
+        connection = self._connection
+        if connection.drained and not self.gone:
+            await connection.drained.wait()
+        if self.gone:
+            return
+        if self.expects_continue and self._more_body:
+            # Nobody asked for the body: whether it comes, or the next request, is unknown.
+            self.keep_alive = False
+        connection.write(
+            heads.status_line(status)
+            + connection.default_lines()
+            + heads.lines(headers if self.keep_alive else (*headers, heads.CLOSE))
+            + b"\r\n"
+            + body
+        )
+        self.written = True
+        self._end()
 
     async def send(self, message: Message) -> None:
         """ASGI: the head, which waits for the body's first piece, then the body."""
@@ -164,7 +219,7 @@ class Exchange:
         lines, length, chunked, close = heads.render(
             status, self._connection.default_lines(), message.get("headers", ())
         )
-        if self._expects_continue and self._more_body:
+        if self.expects_continue and self._more_body:
             # Nobody asked for the body: whether it comes, or the next request, is unknown.
             self.keep_alive = False
         if close:
@@ -176,13 +231,13 @@ class Exchange:
             lines += b"transfer-encoding: chunked\r\n"
         self._head = lines + b"\r\n"
         self._chunked = chunked
-        self._left = 0 if chunked or self.scope["method"] == "HEAD" else length or 0
+        self._left = 0 if chunked or self.method == "HEAD" else length or 0
 
     def _may_have_body(self, status: int) -> bool:
-        return self.scope["method"] != "HEAD" and status not in heads.BODILESS
+        return self.method != "HEAD" and status not in heads.BODILESS
 
     def _go_on(self, head: bytes, body: bytes, more: bool) -> None:  # noqa: FBT001 - ASGI's
-        if self.scope["method"] == "HEAD":
+        if self.method == "HEAD":
             body = b""
         elif self._chunked:
             body = _chunk(body, more=more)
@@ -192,12 +247,15 @@ class Exchange:
                 raise RuntimeError("the body is not as long as its Content-Length")
         self._connection.write(body if self.written else head + body)
         self.written = True
-        self._expects_continue = False
+        self.expects_continue = False
         if not more:
-            self.complete = True
-            if self._waiter:
-                self._wake()
-            self._connection.answered(self)
+            self._end()
+
+    def _end(self) -> None:
+        self.complete = True
+        if self._waiter:
+            self._wake()
+        self._connection.answered(self)
 
 
 def _chunk(body: bytes, *, more: bool) -> bytes:

@@ -13,6 +13,8 @@ _FORBIDDEN = bytes((*range(9), *range(10, 32), 127))
 _ALLOWED = bytes(set(range(256)) - set(_FORBIDDEN))
 _CRLF = b"\r\n"
 
+CLOSE = (b"connection", b"close")
+
 
 Head: TypeAlias = tuple[bytes, int | None, bool, bool]
 """The lines without the empty one; the body's length, if known; whether it is chunked; whether
@@ -42,8 +44,8 @@ def render(status: int, before: bytes, headers: Iterable[tuple[bytes, bytes]]) -
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers that the server itself gives."""
-    return b"".join(name + b": " + value + _CRLF for name, value in headers)
+    """Headers that are known to be sound."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 @lru_cache(maxsize=1024)

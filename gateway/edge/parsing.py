@@ -20,14 +20,15 @@ def parser(callbacks: object) -> Any:  # noqa: ANN401 - httptools has no types
     return made
 
 
-def judge(version: str, names: list[bytes], headers: list[tuple[bytes, bytes]]) -> None:
+def judge(version: str, headers: list[tuple[bytes, bytes]]) -> None:
     """Refuse a head that has no single meaning. Raises UnacceptableError.
 
-    The edge asks only about heads that are not of HTTP/1.1 with one Host and a length.
+    The edge asks only about heads that are not of HTTP/1.1 with each header once, and a length.
     """
     if version not in {"1.0", "1.1"}:
         raise UnacceptableError("the versions of HTTP here are 1.0 and 1.1")
     modern = version == "1.1"
+    names = [name for name, _ in headers]
     hosts = names.count(b"host")
     if hosts > 1 or (modern and hosts == 0):
         raise UnacceptableError("a request names exactly one Host")

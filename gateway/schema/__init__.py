@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 import jsonschema_rs
 import orjson
 
-from gateway.schema.shape import Shape, shape_of, types_of
+from gateway.schema import settled
+from gateway.schema.shape import Shape, settle, shape_of, types_of
 
 INT_MAX = 2**63 - 1
 
@@ -64,9 +65,21 @@ class ParamSchema:
         """The same as a tree of types, for what a JSON Schema verdict does not do."""
         return shape_of(self.document)
 
+    @cached_property
+    def settled(self) -> jsonschema_rs.Draft4Validator | None:
+        """Says whether valid params are what the service is to have, if that can be told so."""
+        return settled.verdict(self.shape)
+
+    def settle(self, values: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
+        """Valid params without unknown ones and with whole numbers as int: see `shape.settle`."""
+        if self.settled and self.settled.is_valid(values):
+            return values
+        walked: dict[str, Any] = settle(values, self.shape, ignored)
+        return walked
+
     def compile(self) -> None:
         """Compile now. Raises SchemaError."""
-        _ = self.validator, self.shape
+        _ = self.validator, self.shape, self.settled
 
 
 _interned: WeakValueDictionary[str, ParamSchema] = WeakValueDictionary()

@@ -213,12 +213,12 @@ def settle(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN401
     be: it was made for this request.
     """
     if type(value) is float:
-        return int(value) if shape.is_whole else value
+        return int(value) if shape.is_whole and value.is_integer() else value
     if not shape.holds_something:
         return value
-    if isinstance(value, dict):
+    if type(value) is dict:
         return _settle_object(value, shape, ignored)
-    if isinstance(value, list):
+    if type(value) is list:
         return [
             _settle_below(item, shape.of_item(place), place, ignored)
             for place, item in enumerate(value)
@@ -231,9 +231,11 @@ def _settle_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -> d
     if not (shape.open or known.keys() >= value.keys()):
         ignored += [name for name in value if name not in known]
         value = {name: item for name, item in value.items() if name in known}
-    for name, item in value.items():
-        if type(item) in _UNSETTLED:
-            value[name] = _settle_below(item, shape.of_key(name), name, ignored)
+    # Most objects hold texts and whole numbers alone, which a glance at the types tells.
+    if not _UNSETTLED.isdisjoint(map(type, value.values())):
+        for name, item in value.items():
+            if type(item) in _UNSETTLED:
+                value[name] = _settle_below(item, shape.of_key(name), name, ignored)
     return value
 
 

@@ -7,7 +7,7 @@ import jsonschema_rs
 
 from gateway.identity import views
 from gateway.schema import ParamSchema
-from gateway.schema.shape import from_text, settle
+from gateway.schema.shape import from_text
 from gateway.validate import wording
 from gateway.values import Error, Match, Params, Reject, Valid
 
@@ -27,7 +27,7 @@ def validate(params: Params, match: Match) -> Valid:
     if not is_sound or not _VIEWS.isdisjoint(values):
         _refuse_faults(values, params, schema)
     ignored: list[str] = []
-    settled = settle(values, schema.shape, ignored)
+    settled = schema.settle(values, ignored)
     if schema.common.isdisjoint(settled):
         return Valid(settled, tuple(ignored), None, None)
     taken = {name: settled.pop(name, None) for name in schema.common}
@@ -40,7 +40,7 @@ def _refuse_faults(values: dict[str, Any], params: Params, schema: ParamSchema) 
     if not errors:
         return
     ignored: list[str] = []
-    settle(values, schema.shape, ignored)
+    schema.settle(values, ignored)
     missing = any(error["message"] == wording.MISSING for error in errors)
     slug = "missing-param" if missing else "invalid-param"
     raise Reject(slug, errors=errors, ignored=tuple(ignored))

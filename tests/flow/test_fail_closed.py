@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,11 +48,13 @@ class Broken(Pool):
         self._fault = fault
         self._place = place
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def take(self, _: Any = None) -> Any:
         if self._place == "connecting":
             raise self._fault
-        yield self
+        return self
+
+    def give(self, connection: Any, _: Any = None) -> None:
+        """Nothing is kept."""
 
     async def fetchrow(self, *_: object) -> None:
         raise self._fault

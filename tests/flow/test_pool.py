@@ -287,3 +287,45 @@ async def test_json_goes_both_ways(empty_database: str) -> None:
     value = {"a": [1, None, "ż", {"b": 1.5}], "c": True}
     assert await connection.fetchval("select $1::jsonb", value) == value
     await connection.close()
+
+
+@pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (16, 12)])
+async def test_one_owner_gets_three_quarters(empty_database: str, size: int, share: int) -> None:
+    pool = Pool(empty_database, size)
+    held = [await pool.take("route") for _ in range(share)]
+    more = asyncio.create_task(pool.take("route"))
+    await asyncio.sleep(0.05)
+    assert not more.done()
+    pool.give(held.pop(), "route")
+    held.append(await more)
+    for connection in held:
+        pool.give(connection, "route")
+    await pool.close()
+
+
+@pytest.mark.parametrize("end", ["close", "give_up"])
+async def test_who_waits_for_his_share_is_told_with_the_others(pool: Pool, end: str) -> None:
+    held = [await pool.take("route") for _ in range(2)]
+    waiting = [asyncio.create_task(pool.take("route")) for _ in range(2)]
+    await asyncio.sleep(0)
+    await pool.close() if end == "close" else pool.give_up("frozen")
+    for task in waiting:
+        with pytest.raises(UnavailableError):
+            await task
+    with pytest.raises(UnavailableError):
+        await pool.take("route")
+    for connection in held:
+        pool.give(connection, "route")
+
+
+async def test_who_leaves_while_he_waits_for_his_share_takes_no_place_along(pool: Pool) -> None:
+    held = [await pool.take("route") for _ in range(2)]
+    leaver = asyncio.create_task(pool.take("route"))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    for connection in held:
+        pool.give(connection, "route")
+    assert await is_whole(pool)
+    assert not pool._shares._held

@@ -1,6 +1,8 @@
 """Reads that are the same share one query, which begins after everybody who shares it asked."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from harness import Client, execute, until
@@ -19,7 +21,8 @@ class Reader:
         self.let_go = asyncio.Event()
         self.fault: Exception | None = None
 
-    async def make(self) -> int:
+    async def make(self, tell: Callable[[], None]) -> int:
+        tell()
         self.begun += 1
         number = self.begun
         await self.let_go.wait()
@@ -44,7 +47,7 @@ async def test_who_asks_meanwhile_shares_the_next_query() -> None:
     assert await first == 1
     assert await asyncio.gather(*later) == [2] * 50
     assert (reader.begun, len(told)) == (2, 51)
-    assert not shared._next
+    assert not shared._under_way
 
 
 async def test_other_keys_do_not_wait() -> None:
@@ -103,6 +106,85 @@ async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str)
             await rest[0]
     async with asyncio.timeout(5):
         assert [await first, await rest[1], await ask(10)] == [1, 1, 1]
+    await pool.close()
+
+
+async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None:
+    """Neither one that waits for a connection nor the one after it; and the key goes on."""
+    pool, shared, made = Pool(database, 1), SharedReads(), list[str]()
+
+    def named(name: str) -> Callable[[Callable[[], None]], Awaitable[str]]:
+        async def make(tell: Callable[[], None]) -> str:
+            async with pool.connection():
+                tell()
+                made.append(name)
+            return name
+
+        return make
+
+    async with pool.connection():
+        left = [asyncio.create_task(shared.read("k", named(n), lambda: None)) for n in "abc"]
+        await until(lambda: pool._waiters)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await until(lambda: not shared._under_way)
+        stays = asyncio.create_task(shared.read("k", named("d"), lambda: None))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await stays == "d"
+    assert made == ["d"]
+    await pool.close()
+
+
+async def test_who_comes_last_gives_the_round_its_time() -> None:
+    shared, reader = SharedReads(), Reader()
+    first = asyncio.create_task(shared.read("k", reader.make, lambda: None))
+    await until(lambda: reader.begun == 1)
+
+    async def make(name: str, tell: Callable[[], None]) -> str:
+        tell()
+        return await asyncio.sleep(0, name)
+
+    rest = [
+        asyncio.create_task(shared.read("k", partial(make, name), lambda: None)) for name in "ab"
+    ]
+    await asyncio.sleep(0)
+    reader.let_go.set()
+    assert [await task for task in (first, *rest)] == [1, "b", "b"]
+
+
+async def test_a_read_that_is_cancelled_itself_leaves_its_key_alive() -> None:
+    shared, reader = SharedReads(), Reader()
+    waiting = asyncio.create_task(shared.read("k", reader.make, lambda: None))
+    await until(lambda: reader.begun == 1)
+    task = shared._under_way["k"].task
+    assert task
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    reader.let_go.set()
+    assert await shared.read("k", reader.make, lambda: None) == 2
+
+
+async def test_a_read_that_gets_no_connection_ends_at_its_deadline(database: str) -> None:
+    """It has not begun by then, so that nothing is unknown of it."""
+    pool, now = Pool(database, 1), asyncio.get_running_loop().time()
+
+    async def make(db: Work) -> int:
+        row = await db.fetchrow("select 1 as one")
+        return int(row["one"]) if row else 0
+
+    work = Work(pool, now + 10)
+    deadline = Deadline(work.shared(make, "k"), now + 0.05)
+    work.sent = deadline.lift
+    async with pool.connection():
+        async with asyncio.timeout(5):
+            with pytest.raises(TimeoutError):
+                await deadline
+        assert deadline.expired
+        later = asyncio.create_task(work.shared(make, "k"))
+    assert await later == 1
     await pool.close()
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import examples, match, refusal, request, route
 
-from gateway.app import _read_body
 from gateway.decode import decode
+from gateway.exchange import AsgiExchange, read_body
 from gateway.registry.records import Route
 from gateway.values import Params, Reject
 
@@ -189,8 +189,12 @@ async def sent(body: bytes, made: Route, *, announced: bool) -> Params:
         await asyncio.sleep(0)
         return messages.pop(0)
 
-    head = {"content_length": str(len(body))} if announced else {}
-    return secret(await _read_body(request(**head), receive, made.max_body), made)
+    async def send(_: Any) -> None:
+        raise AssertionError("nothing is answered here")
+
+    head = [(b"content-length", str(len(body)).encode())] if announced else []
+    scope = {"method": "POST", "raw_path": b"/", "query_string": b"", "headers": head}
+    return secret(await read_body(AsgiExchange(scope, receive, send), made.max_body), made)
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "not-announced"])

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from making import judged, judged_text, params
 
+from gateway.schema.shape import settle, shape_of
+
 WHOLE = {"type": "integer"}
 POINT = params(x=WHOLE, y=WHOLE)
 
@@ -187,3 +189,8 @@ def test_text_is_turned_at_every_level(text: dict[str, Any], value: dict[str, An
         flag={"type": "array", "items": {"type": "boolean"}},
     )
     assert judged_text(schema, text).params == value
+
+
+def test_a_number_that_some_branch_takes_as_it_is_is_not_cut() -> None:
+    shape = shape_of({"anyOf": [{}, {"type": "integer"}]})
+    assert [settle(value, shape, []) for value in (2.5, 2.0)] == [2.5, 2]

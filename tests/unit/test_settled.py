@@ -1,0 +1,128 @@
+"""The verdict whether there is anything to settle: it never says settled of what would change."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.schema import ParamSchema, settled
+from gateway.schema.shape import settle, shape_of
+
+NAMES = ["a", "b", "c"]
+scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["x", 1.0, 2.5, -0.0])
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+leaves = st.sampled_from(
+    [
+        *({}, {"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": "object"}),
+        *({"type": ["integer", "null"]}, {"type": ["integer", "number"]}, {"type": "array"}),
+        {"anyOf": [{"type": "integer"}, {"type": "object"}]},
+    ]
+)
+
+
+def _objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"type": st.just("object")},
+        optional={
+            "properties": st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
+            "additionalProperties": st.booleans() | inner,
+            "patternProperties": st.fixed_dictionaries({"^b": inner}),
+        },
+    )
+
+
+def _arrays(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    optional = {"items": inner, "prefixItems": st.lists(inner, min_size=1, max_size=2)}
+    return st.fixed_dictionaries({"type": st.just("array")}, optional=optional)
+
+
+def _branches(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    several = st.lists(inner, min_size=1, max_size=2)
+    return st.sampled_from(["allOf", "anyOf"]).flatmap(
+        lambda key: st.fixed_dictionaries({key: several})
+    )
+
+
+schemas = st.recursive(
+    leaves,
+    lambda inner: st.one_of(_objects(inner), _arrays(inner), _branches(inner)),
+    max_leaves=8,
+)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and of the same types: 1 and 1.0 are not."""
+    return repr(one) == repr(other)
+
+
+@settings(max_examples=1500)
+@given(schemas, values)
+def test_what_is_settled_would_not_be_changed(document: dict[str, Any], value: Any) -> None:
+    shape = shape_of(document)
+    verdict = settled.verdict(shape)
+    ignored: list[str] = []
+    after = settle(copy.deepcopy(value), shape, ignored)
+    changed = ignored or not _same(after, value)
+    assert verdict is not None
+    assert not (changed and verdict.is_valid(value))
+
+
+@settings(max_examples=500)
+@given(schemas, values)
+def test_and_what_was_settled_is_settled_if_it_was_valid(
+    document: dict[str, Any], value: Any
+) -> None:
+    """Or the verdict would be true and of no use."""
+    schema = ParamSchema(json.dumps(document))
+    if schema.validator.is_valid(value):
+        once = settle(value, schema.shape, [])
+        assert schema.settled
+        assert schema.settled.is_valid(once)
+
+
+ORDER = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "note": {"type": "string"},
+        "client": {"type": "object", "properties": {"code": {"type": "integer"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "is_settled"),
+    [
+        ({"id": 1, "note": "a", "client": {"code": 2}}, True),
+        ({}, True),
+        ({"id": 1.0}, False),
+        ({"client": {"code": 2.0}}, False),
+        ({"other": 1}, False),
+        ({"client": {"other": 1}}, False),
+    ],
+)
+def test_an_ordinary_schema(value: dict[str, Any], *, is_settled: bool) -> None:
+    verdict = settled.verdict(shape_of(ORDER))
+    assert verdict
+    assert verdict.is_valid(value) is is_settled
+
+
+def test_a_recursive_schema_has_no_verdict_and_is_settled_by_walking() -> None:
+    document = {
+        "type": "object",
+        "properties": {"inner": {"$ref": "#"}, "n": {"type": "integer"}},
+    }
+    schema = ParamSchema(json.dumps(document))
+    assert schema.settled is None
+    ignored: list[str] = []
+    assert schema.settle({"inner": {"n": 2.0, "x": 1}}, ignored) == {"inner": {"n": 2}}
+    assert ignored == ["inner.x"]
