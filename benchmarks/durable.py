@@ -21,6 +21,7 @@ from pathlib import Path
 import orjson
 import uvloop
 from bare import PATH
+from bench.client import body_length
 from noop import prepare
 from propagation import gateway, started
 
@@ -79,8 +80,7 @@ class Calls:
         text = f"call {number}"
         writer.write(self._request(number, text))
         head = await reader.readuntil(b"\r\n\r\n")
-        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        body = orjson.loads(await reader.readexactly(int(length)))
+        body = orjson.loads(await reader.readexactly(body_length(head)))
         if body["code"] == 200:
             self.answered[text] = body["data"]["order_stage"]["id"]
         else:

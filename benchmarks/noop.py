@@ -24,6 +24,7 @@ import orjson
 import uvicorn
 import uvloop
 from bare import BODY, PATH, echo
+from bench.client import is_whole
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -103,12 +104,8 @@ class Load(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Count an answer that is complete, and send again."""
         self._have += data
-        head, found, body = self._have.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        if len(body) >= length:
-            self.wrong += not head.startswith(b"HTTP/1.1 200")
+        if is_whole(self._have):
+            self.wrong += not self._have.startswith(b"HTTP/1.1 200")
             self.done += 1
             self._have = b""
             self._transport.write(next(self.requests))

@@ -1,6 +1,7 @@
 """Rows as JSON, remembered for as long as they do not change."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import orjson
 from asyncpg import Record
@@ -35,6 +36,9 @@ class Rendered:
         if len(self._known) + len(rows) > self._most:
             self._known.clear()
         for row in rows:
-            shown = dict(row)
-            known = shown.pop("key"), shown.pop("hash")
-            self._known[known] = orjson.dumps(shown)
+            self._known[row["key"], row["hash"]] = orjson.dumps(self.shown(row))
+
+    @staticmethod
+    def shown(row: Record) -> dict[str, Any]:
+        """What is to be shown of such a row."""
+        return {name: value for name, value in row.items() if name not in {"key", "hash"}}

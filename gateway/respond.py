@@ -102,11 +102,11 @@ def _cut(quoted: str) -> str:
 
 
 def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-    if data is None:
-        return {"code": 200, "status": _DONE, **extra}
-    if extra:
-        return {"code": 200, "status": _DONE, "data": data, **extra}
-    return {"code": 200, "status": _DONE, "data": data}
+    body = {"code": 200, "status": _DONE}
+    if data is not None:
+        body["data"] = data
+    body.update(extra)
+    return body
 
 
 def _plano_refusal(refused: Refusal) -> dict[str, Any]:

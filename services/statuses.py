@@ -67,10 +67,10 @@ async def count(call: Call) -> Reply:
 
 async def read(call: Call) -> Reply:
     """One status."""
-    row = await call.db.fetchrow(_SQL["read"], call.params["id"])
+    row = await call.db.fetchrow(_SQL["rows"], [call.params["id"]])
     if row is None:
         raise _unknown()
-    return Reply({"status": _only(dict(row), call.params.get("fields", ()))})
+    return Reply({"status": _only(Rendered.shown(row), call.params.get("fields", ()))})
 
 
 async def create(call: Call) -> Reply:

@@ -43,14 +43,6 @@ where ($1::bigint is null or s.id > $1)
     and ($6::timestamptz is null or s.updated_at > $6)
     and ($7::timestamptz is null or s.updated_at < $7);
 
--- name: read
--- One status, as it is answered.
-select id::text, uuid::text, name, url, color, send_mail, mail_template, change_type,
-       to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as created_at,
-       to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as updated_at
-from statuses
-where id = $1;
-
 -- name: urls_like
 -- The urls that a new one could clash with.
 select url from statuses where url = $1 or starts_with(url, $1 || '-');

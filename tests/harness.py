@@ -15,7 +15,7 @@ import jsonschema
 import orjson
 
 from gateway.actions import Actions
-from gateway.database.pool import Connection, connect
+from gateway.database.pool import Connection, Pool, connect
 from gateway.settings import Settings
 from gateway.worker import Worker
 
@@ -35,6 +35,16 @@ async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:
 async def execute(url: str, sql: str, *args: object) -> Any:
     """All rows of a statement, on a connection of its own."""
     return await on(url, lambda db: db.fetch(sql, *args))
+
+
+@asynccontextmanager
+async def taken(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of a pool for the length of the block."""
+    connection = await pool.take()
+    try:
+        yield connection
+    finally:
+        pool.give(connection)
 
 
 async def until(holds: Callable[[], Any], seconds: float = 10) -> None:

@@ -23,6 +23,17 @@ PATIENCE = 20.0
 """Seconds that the last answers get; what is missing then counts as wrong."""
 
 
+def body_length(head: bytes) -> int:
+    """What an answer's head says of its body."""
+    return int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether an answer is complete."""
+    head, found, body = answer.partition(b"\r\n\r\n")
+    return bool(found) and len(body) >= body_length(head)
+
+
 class Tally:
     """Latencies in seconds, and how many answers were not what they are to be."""
 
@@ -64,12 +75,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Count an answer that is complete."""
         self._have += data
-        head, found, body = self._have.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        if len(body) >= length:
-            self._tally.wrong += not head.startswith(self._tally.head)
+        if is_whole(self._have):
+            self._tally.wrong += not self._have.startswith(self._tally.head)
             self._tally.latencies.append(time.perf_counter() - self._since)
             self._have = b""
             self._idle(self)

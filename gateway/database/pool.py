@@ -8,8 +8,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Hashable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -18,6 +18,7 @@ import orjson
 
 from gateway.database.shared import SharedReads
 from gateway.database.shares import Shares
+from gateway.database.turns import Turns
 
 PATIENCE = 10.0
 """Seconds in which a command gets its connection: no caller waits for it."""
@@ -198,16 +199,7 @@ class Pool:
         self._told = -TELL_EVERY
         self._untold = 0
         self._idle: deque[Connection] = deque()
-        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for the length of the block. Raises UnavailableError."""
-        connection = await self.take()
-        try:
-            yield connection
-        finally:
-            self.give(connection)
+        self._waiters: Turns[Connection | None] = Turns()
 
     async def take(self, owner: Hashable = None) -> Connection:
         """A connection, which has to be given back. Raises UnavailableError."""
@@ -277,7 +269,8 @@ class Pool:
         if self._spare:
             self._spare -= 1
             return await self._open()
-        given = await self._wait()
+        # A connection that somebody gave back, or leave to open one in its place.
+        given = await self._waiters.wait(self._give)
         return given or await self._open()
 
     async def _open(self) -> Connection:
@@ -292,42 +285,19 @@ class Pool:
             self._release_place()
             raise
 
-    async def _wait(self) -> Connection | None:
-        """A connection that somebody gave back, or None: leave to open one in its place."""
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            # The turn may have been given just before the waiter left: pass it on.
-            if waiter.done() and not waiter.cancelled() and not waiter.exception():
-                self._give(waiter.result())
-            raise
-
     def _give(self, connection: Connection | None) -> None:
         if connection is None or connection.is_closed():
             self._release_place()
         elif self._closing:
             connection.terminate()
-        elif not self._wake(connection):
+        elif not self._waiters.give(connection):
             self._idle.append(connection)
 
     def _release_place(self) -> None:
-        if not self._wake(None):
+        if not self._waiters.give(None):
             self._spare += 1
 
     def _fail_waiters(self, why: str) -> None:
         """Whoever waits would only meet the same: say so at once rather than one by one."""
         self._shares.fail(UnavailableError(why))
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(UnavailableError(why))
-
-    def _wake(self, given: Connection | None) -> bool:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(given)
-                return True
-        return False
+        self._waiters.fail(UnavailableError(why))

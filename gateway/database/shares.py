@@ -1,8 +1,9 @@
 """How many of some places one owner may have, so that others find some too."""
 
-import asyncio
-from collections import deque
+from collections import defaultdict
 from collections.abc import Hashable
+
+from gateway.database.turns import Turns
 
 
 class Shares:
@@ -11,7 +12,7 @@ class Shares:
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: dict[Hashable, int] = {}
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: defaultdict[Hashable, Turns[None]] = defaultdict(Turns)
 
     async def take(self, owner: Hashable) -> None:
         """One place more, now or when the owner gives one back. Raises what `fail` was told."""
@@ -19,36 +20,20 @@ class Shares:
         if held < self._most:
             self._held[owner] = held + 1
         else:
-            await self._wait(owner)
+            await self._waiting[owner].wait(lambda _: self.give(owner))
 
-    async def _wait(self, owner: Hashable) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            # The place may have been handed over just before its taker left.
-            if turn.done() and not turn.cancelled() and not turn.exception():
-                self.give(owner)
-            raise
+    def give(self, owner: Hashable) -> None:
+        """One place less, which goes straight to the first who waits."""
+        if owner in self._waiting:
+            if self._waiting[owner].give(None):
+                return
+            del self._waiting[owner]
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
 
     def fail(self, error: Exception) -> None:
         """Tell all who wait that it is in vain."""
         for waiting in self._waiting.values():
-            for turn in waiting:
-                if not turn.done():
-                    turn.set_exception(error)
+            waiting.fail(error)
         self._waiting.clear()
-
-    def give(self, owner: Hashable) -> None:
-        """One place less, which goes straight to the first who waits."""
-        waiting = self._waiting.get(owner, ())
-        while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._waiting.pop(owner, None)
-        self._held[owner] -= 1
-        if not self._held[owner]:
-            del self._held[owner]

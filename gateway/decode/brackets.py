@@ -10,7 +10,6 @@ from urllib.parse import unquote_to_bytes
 from gateway.decode.limits import MAX_LEVELS, MAX_PAIRS, undecodable
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
-_PLAIN_KEY = re.compile(r"[^\[\]]+")
 _APPEND = ""
 _PERCENT, _PLUS = b"%+"
 
@@ -26,11 +25,7 @@ def parse(text: bytes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition(b"=")
-        name = _unquote(key)
-        if _PLAIN_KEY.fullmatch(name):
-            _put_plain(values, name, _unquote(value))
-        else:
-            _put(values, _steps(name), _unquote(value))
+        _put(values, _steps(_unquote(key)), _unquote(value))
     return values
 
 
@@ -58,18 +53,14 @@ def _steps(key: str) -> list[str]:
 def _put(values: dict[str, Any], steps: list[str], value: str) -> None:
     name, *rest = steps
     if not rest:
-        _put_plain(values, name, value)
+        _same_kind(values.get(name, ""), str)
+        values[name] = value
     elif rest[0] == _APPEND:
         items = values.setdefault(name, [])
         _append(_same_kind(items, list), rest[1:], value)
     else:
         inner = values.setdefault(name, {})
         _put(_same_kind(inner, dict), rest, value)
-
-
-def _put_plain(values: dict[str, Any], name: str, value: str) -> None:
-    _same_kind(values.get(name, ""), str)
-    values[name] = value
 
 
 def _append(items: list[Any], steps: list[str], value: str) -> None:

@@ -186,9 +186,7 @@ class Exchange:
             await connection.drained.wait()
         if self.gone:
             return
-        if self.expects_continue and self._more_body:
-            # Nobody asked for the body: whether it comes, or the next request, is unknown.
-            self.keep_alive = False
+        self._mind_body()
         connection.write(
             heads.status_line(status)
             + connection.default_lines()
@@ -219,9 +217,7 @@ class Exchange:
         lines, length, chunked, close = heads.render(
             status, self._connection.default_lines(), message.get("headers", ())
         )
-        if self.expects_continue and self._more_body:
-            # Nobody asked for the body: whether it comes, or the next request, is unknown.
-            self.keep_alive = False
+        self._mind_body()
         if close:
             self.keep_alive = False
         elif not self.keep_alive:
@@ -232,6 +228,11 @@ class Exchange:
         self._head = lines + b"\r\n"
         self._chunked = chunked
         self._left = 0 if chunked or self.method == "HEAD" else length or 0
+
+    def _mind_body(self) -> None:
+        """Close after an answer to whose body nobody asked: what comes next on it is unknown."""
+        if self.expects_continue and self._more_body:
+            self.keep_alive = False
 
     def _may_have_body(self, status: int) -> bool:
         return self.method != "HEAD" and status not in heads.BODILESS

@@ -231,11 +231,9 @@ def _settle_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -> d
     if not (shape.open or known.keys() >= value.keys()):
         ignored += [name for name in value if name not in known]
         value = {name: item for name, item in value.items() if name in known}
-    # Most objects hold texts and whole numbers alone, which a glance at the types tells.
-    if not _UNSETTLED.isdisjoint(map(type, value.values())):
-        for name, item in value.items():
-            if type(item) in _UNSETTLED:
-                value[name] = _settle_below(item, shape.of_key(name), name, ignored)
+    for name, item in value.items():
+        if type(item) in _UNSETTLED:
+            value[name] = _settle_below(item, shape.of_key(name), name, ignored)
     return value
 
 

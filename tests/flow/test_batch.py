@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from harness import Client, execute, serving, until
+from harness import Client, execute, serving, taken, until
 from manifests import applied, desired
 
 from gateway import ALONE, Call, Outcome, Reject, Reply, Work
@@ -294,7 +294,7 @@ async def test_without_a_connection_in_time_a_batch_is_timed_out(
     await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "300ms"}}))
     work = Kept()
     async with calling(database, tokens, work, database_connections="1") as caller:
-        async with caller.client.worker.pool.connection():
+        async with taken(caller.client.worker.pool):
             assert await caller.statuses("a", "b") == ["service-timeout"] * 2
         assert await caller.statuses("c") == [DONE]
         assert await caller.companies() == Counter(["c"])

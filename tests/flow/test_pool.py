@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from harness import execute, until
+from harness import execute, taken, until
 
 from gateway.database import pool as pools
 from gateway.database.pool import Connection, Pool, UnavailableError, connect
@@ -41,14 +41,14 @@ async def agree(pool: Pool, url: str) -> None:
 
 
 async def pid(pool: Pool) -> int:
-    async with pool.connection() as connection:
+    async with taken(pool) as connection:
         return connection.get_server_pid()
 
 
 async def is_whole(pool: Pool) -> bool:
     """Whether all connections can be had at once, each of them works, and there is no other."""
     async with asyncio.timeout(10):
-        held = [pool.connection() for _ in range(SIZE)]
+        held = [taken(pool) for _ in range(SIZE)]
         connections = [await one.__aenter__() for one in held]
         extra = asyncio.create_task(pid(pool))
         await until(lambda: pool._waiters)
@@ -64,7 +64,7 @@ async def test_there_are_at_most_so_many_connections(pool: Pool, empty_database:
 
     async def work() -> int:
         nonlocal at_once, most
-        async with pool.connection() as connection:
+        async with taken(pool) as connection:
             at_once += 1
             most = max(most, at_once)
             await connection.execute("select pg_sleep(0.001)")
@@ -88,11 +88,11 @@ async def test_who_comes_first_is_served_first(empty_database: str) -> None:
     served: list[int] = []
 
     async def work(number: int) -> None:
-        async with pool.connection() as connection:
+        async with taken(pool) as connection:
             served.append(number)
             await connection.execute("select 1")
 
-    async with pool.connection():
+    async with taken(pool):
         tasks = [asyncio.create_task(work(number)) for number in range(20)]
         await until(lambda: len(pool._waiters) == 20)
     await asyncio.gather(*tasks)
@@ -105,10 +105,10 @@ async def test_nobody_overtakes_who_was_woken_and_has_not_run_yet(empty_database
     served: list[str] = []
 
     async def work(name: str) -> None:
-        async with pool.connection():
+        async with taken(pool):
             served.append(name)
 
-    async with pool.connection():
+    async with taken(pool):
         early = asyncio.create_task(work("early"))
         await until(lambda: pool._waiters)
     # Nothing has run in between: the early one has its turn and does not know it.
@@ -119,7 +119,7 @@ async def test_nobody_overtakes_who_was_woken_and_has_not_run_yet(empty_database
 
 
 async def test_a_waiter_that_gives_up_loses_nothing(pool: Pool) -> None:
-    held = [pool.connection() for _ in range(SIZE)]
+    held = [taken(pool) for _ in range(SIZE)]
     for one in held:
         await one.__aenter__()
     waiters = [asyncio.create_task(pid(pool)) for _ in range(6)]
@@ -138,7 +138,7 @@ async def test_a_waiter_that_gives_up_when_its_turn_comes_passes_it_on(
     empty_database: str, *, broken: bool
 ) -> None:
     pool = Pool(empty_database, 1)
-    async with pool.connection() as connection:
+    async with taken(pool) as connection:
         first, second = (asyncio.create_task(pid(pool)) for _ in range(2))
         await until(lambda: len(pool._waiters) == 2)
         if broken:
@@ -186,7 +186,7 @@ async def test_an_idle_connection_that_broke_is_replaced(pool: Pool, empty_datab
 
 async def test_a_connection_that_breaks_in_use_is_replaced(pool: Pool, empty_database: str) -> None:
     for _ in range(2 * SIZE):
-        async with pool.connection() as connection:
+        async with taken(pool) as connection:
             dead = connection.get_server_pid()
             await execute(empty_database, "select pg_terminate_backend($1, 5000)", dead)
             await until(connection.is_closed)
@@ -196,7 +196,7 @@ async def test_a_connection_that_breaks_in_use_is_replaced(pool: Pool, empty_dat
 async def test_an_error_of_the_work_keeps_the_connection(pool: Pool) -> None:
     before = await pid(pool)
     with pytest.raises(ZeroDivisionError):
-        async with pool.connection():
+        async with taken(pool):
             raise ZeroDivisionError
     assert await pid(pool) == before
 
@@ -246,7 +246,7 @@ async def test_a_database_that_cannot_be_had_is_unavailable(
 
 
 async def test_a_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_database: str) -> None:
-    async with pool.connection():
+    async with taken(pool):
         await pid(pool)
         assert len(await backends(empty_database)) == 2
         await pool.close()
@@ -258,7 +258,7 @@ async def test_no_place_is_lost_in_a_storm(pool: Pool, empty_database: str) -> N
     chance = random.Random(7)
 
     async def work() -> None:
-        async with pool.connection() as connection:
+        async with taken(pool) as connection:
             what = chance.random()
             if what < 0.1:
                 connection.terminate()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
-from harness import Client, execute, until
+from harness import Client, execute, taken, until
 
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.shared import SharedReads
@@ -98,7 +98,7 @@ async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str)
         work.sent = deadline.lift
         return await deadline
 
-    async with pool.connection():
+    async with taken(pool):
         first = asyncio.create_task(ask(10))
         await asyncio.sleep(0.02)
         rest = [asyncio.create_task(ask(seconds)) for seconds in (0.1, 10)]
@@ -115,14 +115,14 @@ async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None
 
     def named(name: str) -> Callable[[Callable[[], None]], Awaitable[str]]:
         async def make(tell: Callable[[], None]) -> str:
-            async with pool.connection():
+            async with taken(pool):
                 tell()
                 made.append(name)
             return name
 
         return make
 
-    async with pool.connection():
+    async with taken(pool):
         left = [asyncio.create_task(shared.read("k", named(n), lambda: None)) for n in "abc"]
         await until(lambda: pool._waiters)
         for task in left:
@@ -178,7 +178,7 @@ async def test_a_read_that_gets_no_connection_ends_at_its_deadline(database: str
     work = Work(pool, now + 10)
     deadline = Deadline(work.shared(make, "k"), now + 0.05)
     work.sent = deadline.lift
-    async with pool.connection():
+    async with taken(pool):
         async with asyncio.timeout(5):
             with pytest.raises(TimeoutError):
                 await deadline

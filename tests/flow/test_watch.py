@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from harness import execute, until
+from harness import execute, taken, until
 
 from gateway.database.pool import Pool, UnavailableError
 from gateway.database.watch import Watch
@@ -38,7 +38,7 @@ async def test_a_lost_connection_alone_is_no_outage(pool: Pool, database: str) -
         return [pid for pid in found if pid not in known]
 
     [watcher] = await watchers()
-    async with pool.connection() as connection:
+    async with taken(pool) as connection:
         own = connection.get_server_pid()
         await execute(database, "select pg_terminate_backend($1, 5000)", watcher)
         async with asyncio.timeout(10):
@@ -53,7 +53,7 @@ async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_l
     pool = Pool(database, 2)
 
     async def wait() -> None:
-        async with pool.connection() as connection:
+        async with taken(pool) as connection:
             await connection.execute("select pg_sleep(600)")
 
     waiting = [asyncio.create_task(wait()) for _ in range(5)]
@@ -68,7 +68,7 @@ async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_l
     with pytest.raises(UnavailableError, match="it is frozen"):
         await wait()
     pool.find_well()
-    async with asyncio.timeout(PATIENCE), pool.connection() as one, pool.connection() as other:
+    async with asyncio.timeout(PATIENCE), taken(pool) as one, taken(pool) as other:
         assert (await one.fetchval("select 1"), await other.fetchval("select 2")) == (1, 2)
     await pool.close()
 
@@ -103,7 +103,7 @@ LAST_WORDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
 async def test_between_the_last_words_of_the_server_and_the_end_of_the_connection(
     pool: Pool,
 ) -> None:
-    async with pool.connection() as connection:
+    async with taken(pool) as connection:
         protocol: Any = connection._protocol  # type: ignore[attr-defined]
     protocol.data_received(b"E" + (len(LAST_WORDS) + 4).to_bytes(4, "big") + LAST_WORDS)
     work = Work(pool, asyncio.get_running_loop().time() + PATIENCE)

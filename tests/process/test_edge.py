@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 from harness import settings
+from listening import listening
 from probing import actions, apply_probe
 
 from gateway import edge, server
@@ -19,24 +20,17 @@ HOST = b"Host: x\r\n"
 
 
 @asynccontextmanager
-async def listening(database: str) -> AsyncIterator[tuple[str, int]]:
+async def worker(database: str) -> AsyncIterator[tuple[str, int]]:
     """A worker behind a real socket."""
-    listener = server.listen("127.0.0.1", 0)
     given = settings(database)
-    running = server.server(Worker(given, actions()), given)
-    serving = asyncio.create_task(running.serve(sockets=[listener]))
-    try:
+    async with listening(server.server(Worker(given, actions()), given)) as listener:
         yield listener.getsockname()
-    finally:
-        running.should_exit = True
-        await serving
-        listener.close()
 
 
 @pytest.fixture
 async def address(database: str) -> AsyncIterator[tuple[str, int]]:
     await apply_probe(database)
-    async with listening(database) as found:
+    async with worker(database) as found:
         yield found
 
 

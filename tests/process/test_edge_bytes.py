@@ -12,11 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from harness import until
+from listening import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway import server
 from gateway.edge import Edge, connection
 
 Message = dict[str, Any]
@@ -204,24 +203,9 @@ EXCHANGES: dict[str, list[bytes]] = {
 @asynccontextmanager
 async def serving(protocol: Any, **options: Any) -> AsyncIterator[Any]:
     """The application behind a real socket; answers its address."""
-    given = {
-        "ws": "none",
-        "lifespan": "off",
-        "log_config": None,
-        "access_log": False,
-        "server_header": False,
-        "date_header": False,
-        **options,
-    }
-    listener = server.listen("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(application, http=protocol, **given))
     seen.clear()
-    task = asyncio.create_task(running.serve(sockets=[listener]))
-    try:
+    async with listening(plain(application, protocol, **options)) as listener:
         yield listener.getsockname()
-    finally:
-        running.should_exit = True
-        await task
 
 
 async def under(protocol: Any, parts: list[bytes], **options: Any) -> tuple[bytes, list[Any]]:

@@ -8,10 +8,10 @@ from typing import Any
 import bare
 import orjson
 import pytest
-import uvicorn
+from listening import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway import app, server
+from gateway import app
 from gateway.edge import Edge
 
 ID = b"Host: x\r\nX-Request-Id: r1\r\n"
@@ -61,19 +61,11 @@ async def connected(
     protocol: Any,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a gate under this protocol."""
-    given: dict[str, Any] = {"ws": "none", "lifespan": "off", "log_config": None}
-    off: dict[str, Any] = dict.fromkeys(
-        ("access_log", "server_header", "date_header", "proxy_headers"), False
-    )
-    listener = server.listen("127.0.0.1", 0)
-    config = uvicorn.Config(bare.worker().app, http=protocol, **given, **off)
-    running = uvicorn.Server(config)
-    task = asyncio.create_task(running.serve(sockets=[listener]))
-    reader, writer = await asyncio.open_connection(*listener.getsockname())
-    yield reader, writer
-    writer.close()
-    running.should_exit = True
-    await task
+    made = plain(bare.worker().app, protocol, proxy_headers=False)
+    async with listening(made) as listener:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        yield reader, writer
+        writer.close()
 
 
 async def said(protocol: Any, parts: list[bytes]) -> bytes:

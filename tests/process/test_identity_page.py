@@ -12,6 +12,7 @@ import orjson
 import pytest
 from commands import environment
 from harness import ROOT, settings
+from listening import listening
 
 from gateway import server
 from gateway.settings import SETTINGS
@@ -65,18 +66,11 @@ def _printed(commands: list[str], folder: Path) -> list[str]:
 async def test_every_example_answers_as_the_page_says(database: str, tmp_path: Path) -> None:
     (tmp_path / ".gateway").mkdir()
     (tmp_path / ".gateway" / "dev.json").write_bytes(orjson.dumps({"database_url": database}))
-    listener = server.listen("127.0.0.1", 0)
     given = settings(database)
-    running = server.server(Worker(given), given)
-    serving = asyncio.create_task(running.serve(sockets=[listener]))
-    examples = _EXAMPLE.findall(PAGE.replace(DOCUMENTED_URL, server.url(listener)))
-    try:
+    async with listening(server.server(Worker(given), given)) as listener:
+        examples = _EXAMPLE.findall(PAGE.replace(DOCUMENTED_URL, server.url(listener)))
         commands = [command for command, _ in examples]
         printed = await asyncio.to_thread(_printed, commands, tmp_path)
-    finally:
-        running.should_exit = True
-        await serving
-        listener.close()
     for (command, answer), found in zip(examples, printed, strict=True):
         assert _blurred(found) == _blurred(answer), command
     assert len(examples) >= LEAST_EXAMPLES

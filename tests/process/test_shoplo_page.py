@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from harness import ROOT, settings
+from listening import listening
 
 from gateway import server
 from gateway.worker import Worker
@@ -22,13 +23,10 @@ def _blurred(text: str) -> str:
 async def test_every_example_answers_as_the_page_says(
     database: str, tokens: dict[str, str]
 ) -> None:
-    listener = server.listen("127.0.0.1", 0)
     given = settings(database)
-    running = server.server(Worker(given), given)
-    serving = asyncio.create_task(running.serve(sockets=[listener]))
-    environment = {**os.environ, "URL": server.url(listener), "TOKEN": tokens["application"]}
     examples = _EXAMPLE.findall((ROOT / "docs" / "shoplo.md").read_text())
-    try:
+    async with listening(server.server(Worker(given), given)) as listener:
+        environment = {**os.environ, "URL": server.url(listener), "TOKEN": tokens["application"]}
         for command, answer in examples:
             done = await asyncio.to_thread(
                 subprocess.run,
@@ -39,8 +37,4 @@ async def test_every_example_answers_as_the_page_says(
                 check=True,
             )
             assert _blurred(done.stdout) == _blurred(answer)
-    finally:
-        running.should_exit = True
-        await serving
-        listener.close()
     assert len(examples) >= 9
