@@ -2,8 +2,9 @@
 
 `python benchmarks/mail.py` lets a task of a worker's loop sleep 1 ms over and over and takes by how
 much it oversleeps, while another one calls a route that asks the database; in turn with no mail and
-with 50 calls whose mail a stand-in in another process has taken and does not answer. The calls
-come within the process, so that no other server has a part in it.
+with 50 calls that wait for their mail, of which a stand-in in another process has taken as many as
+are sent at once, and does not answer. The calls come within the process, so that no other server
+has a part in it.
 """
 
 import asyncio

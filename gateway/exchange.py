@@ -43,6 +43,9 @@ class Exchange(Protocol):
     def whole_body(self) -> bytes | None:
         """The body, if all of it is here; it can be taken once."""
 
+    def has_left(self) -> bool:
+        """Whether nobody waits for the answer any more, as far as the server knows."""
+
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer; the headers are sound and give the body's length."""
 
@@ -73,6 +76,10 @@ class AsgiExchange:
     def whole_body(self) -> bytes | None:
         """Unknown: ASGI tells only those who ask."""
         return None
+
+    def has_left(self) -> bool:
+        """Unknown likewise."""
+        return False
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer."""

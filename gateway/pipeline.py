@@ -67,7 +67,7 @@ class Pipeline:
         action = resolve(found, table, self.actions)
         so_far.caller = caller = await authenticate(request, params, found, self.guard)
         so_far.valid = valid = validate(params, found)
-        call = self._call(request, found, caller, valid)
+        call = self._call(request, exchange, found, caller, valid)
         reply = await dispatch(request, call, action, self.batches)
         return respond.success(reply, valid, caller, found.route.envelope)
 
@@ -104,11 +104,13 @@ class Pipeline:
         if waited == "late":
             raise Reject("service-unavailable", "The revision that was asked for is not here yet.")
 
-    def _call(self, request: Request, found: Match, caller: Caller, valid: Valid) -> Call:
+    def _call(
+        self, request: Request, exchange: Exchange, found: Match, caller: Caller, valid: Valid
+    ) -> Call:
         route, guard = found.route, self.guard
         deadline = asyncio.get_running_loop().time() + route.timeout
         scope = route.name, caller.application_slug, caller.role
-        work = Work(self.pool, deadline, scope, route.name)
+        work = Work(self.pool, deadline, scope, route.name, exchange.has_left)
         mail = Outgoing(self.outbox, route.name, request.id, deadline)
         given = request.id, route, caller, valid.params, work, deadline, request.address
         return Call(*given, guard.passwords, guard.limits, mail)

@@ -155,7 +155,10 @@ SETTINGS = (
         secret=True,
     ),
     Setting(
-        "database_connections", "16", "Most database connections that one worker opens.", _positive
+        "database_connections",
+        "16",
+        "Most database connections for the calls of one worker, which opens 7 more for itself.",
+        _positive,
     ),
     Setting(
         "data_dir",

@@ -2,14 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from asyncpg import ForeignKeyViolationError, UniqueViolationError
+from asyncpg import ForeignKeyViolationError, Record, UniqueViolationError
 
-from gateway import Call, Reject, Rendered, Reply, Work, load_queries
+from gateway import ALONE, Call, Outcome, Reject, Rendered, Reply, Work, batched, load_queries
 
 _SQL = load_queries(__file__)
 
@@ -22,55 +22,100 @@ _ATTEMPTS = 5
 _RENDERED = Rendered()
 
 
-async def index(call: Call) -> Reply:
+class _Page(NamedTuple):
+    """What a list asks for."""
+
+    since_id: int | None
+    name: str | None
+    sku: str | None
+    created_at_min: datetime | None
+    created_at_max: datetime | None
+    updated_at_min: datetime | None
+    updated_at_max: datetime | None
+    limit: int
+    offset: int
+
+
+@batched()
+async def index(calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
     """List the statuses that pass the filters, a page at a time, in the order of their ids."""
-    limit = call.params.get("limit", 50)
-    page = call.params.get("page", 1)
+    asked = [_asked(call.params, alone=alone) for call in calls]
+    pages = await _pages(db, {each for each in asked if isinstance(each, _Page)})
+    return [
+        _listed(pages[each], call.params.get("fields")) if isinstance(each, _Page) else each
+        for call, each in zip(calls, asked, strict=True)
+    ]
+
+
+def _asked(params: dict[str, Any], *, alone: bool) -> _Page | Outcome:
+    """The page, or what becomes of the call without one."""
+    if "sku" in params and not alone:
+        # It reads orders too, and may take long: nobody else should wait for that.
+        return ALONE
+    limit = params.get("limit", 50)
     # An offset beyond what PostgreSQL counts is an empty page all the same.
-    offset = min((page - 1) * limit, 2**62)
-    args = (*_filters(call.params), limit, offset)
-    fields = tuple(call.params.get("fields", ()))
-
-    async def listed(db: Work) -> Reply:
-        rows = await _page(db, args)
-        if fields:
-            rows = [orjson.dumps(_only(orjson.loads(row), fields)) for row in rows]
-        # As JSON once, for all that share it.
-        return Reply({"statuses": orjson.Fragment(b"[%b]" % b",".join(rows))})
-
-    return await call.db.shared(listed, args, fields)
+    offset = min((params.get("page", 1) - 1) * limit, 2**62)
+    try:
+        return _Page._make([*_filters(params), limit, offset])
+    except Reject as refusal:
+        return refusal
 
 
-async def _page(db: Work, args: Sequence[object]) -> list[bytes]:
-    """The JSON of a page's rows. Those that changed are fetched, and then the page is asked again.
+async def _pages(db: Work, asked: Collection[_Page]) -> dict[_Page, bytes]:
+    """The JSON of each page; of those whose rows are the same, and unknown, one is fetched."""
+    hashes = {page: row["hash"] for page, row in await _read(db, asked, whole=False)}
+    pages = _known(hashes)
+    one_each = {hash_: page for page, hash_ in hashes.items() if page not in pages}
+    pages |= await _fetched(db, one_each.values())
+    pages |= _known(hashes)
+    # Nobody is left, unless rows changed between the two statements.
+    return pages | await _fetched(db, [page for page in asked if page not in pages])
 
-    Raises Reject, service-unavailable, if they never stop.
-    """
-    for _ in range(_ATTEMPTS):
-        page = await db.fetchrow(_SQL["index"], *args)
-        if page is None or page["ids"] is None:
-            return []
-        rows = _RENDERED.find(page["ids"], page["hashes"])
-        known = [row for row in rows if row is not None]
-        if len(known) == len(rows):
-            return known
-        unknown = [key for key, row in zip(page["ids"], rows, strict=True) if row is None]
-        _RENDERED.learn(await db.fetch(_SQL["rows"], unknown))
-    raise Reject("service-unavailable", "The statuses change faster than they can be read.")
+
+def _known(hashes: Mapping[_Page, int]) -> dict[_Page, bytes]:
+    found = ((page, _RENDERED.find(hash_)) for page, hash_ in hashes.items())
+    return {page: json for page, json in found if json}
+
+
+async def _fetched(db: Work, pages: Collection[_Page]) -> dict[_Page, bytes]:
+    fetched = {}
+    for page, row in await _read(db, pages, whole=True):
+        fetched[page] = json = (row["rows"] or "[]").encode()
+        _RENDERED.keep(row["hash"], json)
+    return fetched
+
+
+async def _read(
+    db: Work, pages: Collection[_Page], *, whole: bool
+) -> Iterable[tuple[_Page, Record]]:
+    given = [{**page._asdict(), "i": i, "whole": whole} for i, page in enumerate(pages)]
+    rows = await db.fetch(_SQL["index"], given, _RENDERED.seed) if given else []
+    return zip(pages, rows, strict=True)
+
+
+def _listed(page: bytes, fields: Sequence[str] | None) -> Reply:
+    if fields:
+        page = orjson.dumps([_only(status, fields) for status in orjson.loads(page)])
+    return Reply({"statuses": orjson.Fragment(page)})
 
 
 async def count(call: Call) -> Reply:
     """Count the statuses that pass the filters."""
-    row = await call.db.fetchrow(_SQL["count"], *_filters(call.params))
-    return Reply({"count": row["count"] if row else 0})
+    filters = _filters(call.params)
+
+    async def counted(db: Work) -> Reply:
+        row = await db.fetchrow(_SQL["count"], *filters)
+        return Reply({"count": row["count"] if row else 0})
+
+    return await call.db.shared(counted, *filters)
 
 
 async def read(call: Call) -> Reply:
     """One status."""
-    row = await call.db.fetchrow(_SQL["rows"], [call.params["id"]])
+    row = await call.db.fetchrow(_SQL["read"], call.params["id"])
     if row is None:
         raise _unknown()
-    return Reply({"status": _only(Rendered.shown(row), call.params.get("fields", ()))})
+    return Reply({"status": _only(orjson.loads(row["status"]), call.params.get("fields", ()))})
 
 
 async def create(call: Call) -> Reply:
@@ -82,7 +127,7 @@ async def create(call: Call) -> Reply:
         color = given["color"] or _PALETTE["1"]
         row = await call.db.fetchrow(_SQL["create"], given["name"], url, color, *rest)
         if row:
-            return Reply({"status": dict(row)})
+            return Reply({"status": orjson.Fragment(row["status"])})
         if given["url"]:
             break
     raise _url_taken()
@@ -125,7 +170,8 @@ def _only(status: dict[str, str], fields: Sequence[str]) -> dict[str, str]:
     """A status with the fields that were asked for, in their documented order."""
     if not fields:
         return status
-    return {name: value for name, value in status.items() if name in fields}
+    wanted = {*fields}
+    return {name: value for name, value in status.items() if name in wanted}
 
 
 def _filters(params: dict[str, Any]) -> list[Any]:

@@ -1,32 +1,39 @@
 -- name: index
--- A page of the statuses that pass all filters, in the order of their ids: what tells whether their
--- rows are known.
-select array_agg(id) as ids, array_agg(hash) as hashes
-from (
-    select s.id, hash_record_extended(s, 0) as hash
-    from statuses s
-    where ($1::bigint is null or s.id > $1)
-        and ($2::text is null or s.name = $2)
-        and ($3::text is null or exists (
-            select from orders o join line_items l on l.order_id = o.id
-            where o.status_id = s.id and l.sku = $3
-        ))
-        and ($4::timestamptz is null or s.created_at > $4)
-        and ($5::timestamptz is null or s.created_at < $5)
-        and ($6::timestamptz is null or s.updated_at > $6)
-        and ($7::timestamptz is null or s.updated_at < $7)
-    order by s.id
-    limit $8 offset $9
-) as page;
+-- Of each page that is asked for a hash of its rows, in the order of their ids, and where it says
+-- `whole` these rows as JSON.
+select page.hash, page.rows
+from jsonb_to_recordset($1::jsonb) as g (
+    i bigint, whole boolean, since_id bigint, name text, sku text,
+    created_at_min timestamptz, created_at_max timestamptz,
+    updated_at_min timestamptz, updated_at_max timestamptz,
+    "limit" bigint, "offset" bigint
+)
+cross join lateral (
+    select
+        hash_array_extended(array_agg(s), $2) as hash,
+        '[' || string_agg(row_to_json(shown)::text, ',') || ']' as rows
+    from (
+        select s, case when g.whole then shown(s) end as shown
+        from statuses s
+        where s.id > coalesce(g.since_id, '-9223372036854775808')
+            and (g.name is null or s.name = g.name)
+            and (g.sku is null or exists (
+                select from orders o join line_items l on l.order_id = o.id
+                where o.status_id = s.id and l.sku = g.sku
+            ))
+            and (g.created_at_min is null or s.created_at > g.created_at_min)
+            and (g.created_at_max is null or s.created_at < g.created_at_max)
+            and (g.updated_at_min is null or s.updated_at > g.updated_at_min)
+            and (g.updated_at_max is null or s.updated_at < g.updated_at_max)
+        order by s.id
+        limit g."limit" offset g."offset"
+    ) as passed
+) as page
+order by g.i;
 
--- name: rows
--- Statuses as they are answered, and what they are known by.
-select id as key, hash_record_extended(s, 0) as hash,
-       id::text, uuid::text, name, url, color, send_mail, mail_template, change_type,
-       to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as created_at,
-       to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as updated_at
-from statuses s
-where id = any ($1);
+-- name: read
+-- A status, as it is answered.
+select row_to_json(shown(s))::text as status from statuses s where id = $1;
 
 -- name: count
 -- How many statuses pass all filters.
@@ -52,9 +59,7 @@ select url from statuses where url = $1 or starts_with(url, $1 || '-');
 insert into statuses (name, url, color, send_mail, mail_template, change_type)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (url) do nothing
-returning id::text, uuid::text, name, url, color, send_mail, mail_template, change_type,
-    to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as created_at,
-    to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as updated_at;
+returning row_to_json(shown(statuses))::text as status;
 
 -- name: update
 -- Set what is given and leave the rest, in one statement: two updates at once lose nothing.

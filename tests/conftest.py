@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 from harness import ROOT, Client, Server, execute, on, serving, settings
 from manifests import migrated, wipe
@@ -16,6 +17,15 @@ from gateway.dev import demo
 from gateway.embedded import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
+
+# What fails has to fail again; `--hypothesis-profile default` looks for new examples.
+hypothesis.settings.register_profile(
+    "again",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("again")
 
 TEMPLATE = f"gateway_test_template_{os.getpid()}"
 __all__ = ["Client", "execute", "on", "serving", "settings"]

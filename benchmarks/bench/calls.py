@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -17,7 +18,7 @@ from gateway.dev import demo
 SEED = 1
 DISTINCT = 2000
 SLOW_SECONDS = 1.0
-BODY = {
+BODY: dict[str, Any] = {
     "update_status": True,
     "stage": "scheduled",
     "notes": "n" * 300,

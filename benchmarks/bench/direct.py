@@ -9,23 +9,33 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import asyncpg
 import orjson
 import uvloop
 
 from bench.calls import BODY
 from bench.database import ORDERS, REQUEST_OF_ORDER
 from bench.targets import BASELINES
+from gateway.database.pool import connect
+from gateway.database.sql import load_queries
+from services import order_stages
 
 Step = Callable[[int], Awaitable[Any]]
 
 
 async def function(db: Any) -> Step:
     """One statement, which commits by itself."""
-    statement = await db.prepare("select bench_create($1, $2, $3, $4)")
-    return lambda order: statement.fetchval(
-        order, order + REQUEST_OF_ORDER, BODY["notes"], "n" * 100
-    )
+    create = await db.prepare("select bench_create($1, $2, $3, $4)")
+    return lambda order: create.fetchval(order, order + REQUEST_OF_ORDER, BODY["notes"], "n" * 100)
+
+
+async def statement(db: Any) -> Step:
+    """The gateway's own statement with one call, which commits by itself."""
+    create = await db.prepare(load_queries(order_stages.__file__)["create"])
+    params = {"stage": BODY["stage"], "update_status": True, "notes": BODY["notes"]}
+    given = {**params, **BODY["appointment"], "order_notes": BODY["order"]["notes"]}
+    ticket = {"route": "order_stages.create", "request_id": "0" * 32, "seconds": 10}
+    call = {**given, "i": 0, "valid": True, "caller_id": 1, "ticket": ticket}
+    return lambda order: create.fetch([{**call, "order_id": order}], False)  # noqa: FBT003
 
 
 async def transaction(db: Any) -> Step:
@@ -51,8 +61,9 @@ async def transaction(db: Any) -> Step:
 
 async def measure(url: str, kind: str, seconds: float) -> dict[str, float]:
     """One after the other, for so long."""
-    db = await asyncpg.connect(url)
-    step = await {"function": function, "transaction": transaction}[kind](db)
+    db = await connect(url)
+    steps = {"function": function, "statement": statement, "transaction": transaction}
+    step = await steps[kind](db)
     chance, took, began = random.Random(1), [], time.perf_counter()
     while time.perf_counter() - began < seconds:
         since = time.perf_counter()

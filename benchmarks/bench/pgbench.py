@@ -6,6 +6,7 @@ The statements are those of the baselines, with the values that the requests hav
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +19,9 @@ from bench.targets import BASELINES
 from gateway.embedded import EmbeddedError, programs
 
 CLIENTS = (4, 8, 16, 32, 64)
+STEADY_CLIENTS = 16
+"""As many connections as each server has."""
+
 TRANSACTION = "pgbench, one transaction a call"
 FUNCTION = "pgbench, one function a call"
 NAMES = (TRANSACTION, FUNCTION)
@@ -71,19 +75,47 @@ def _filled(name: str, values: Mapping[int, str]) -> str:
 
 def run(program: str, url: str, script: Path, clients: int, seconds: float) -> Run:
     """Calls a second, and the mean latency where others have a median."""
+    said = _output(program, url, script, clients, seconds)
+    mean = re.search(r"latency average = ([\d.]+)", said)
+    if not mean:
+        raise LoadError(said)
+    return Run(_rate(said), float(mean[1]))
+
+
+def at_rate(
+    program: str, url: str, script: Path, clients: int, seconds: float, *, rate: float
+) -> Run:
+    """The latencies at a fixed rate with random arrivals, each from when it was due."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["-R", f"{rate:.0f}", "-l", "--log-prefix", f"{folder}/log"]
+        said = _output(program, url, script, clients, seconds, *options)
+        lines = [line for file in Path(folder).iterdir() for line in file.read_text().splitlines()]
+    took = sorted(int(line.split()[2]) / 1000 for line in lines)
+    p50, p99 = (took[int(len(took) * share)] for share in (0.5, 0.99))
+    return Run(_rate(said), p50, p99)
+
+
+def _output(
+    program: str, url: str, script: Path, clients: int, seconds: float, *options: str
+) -> str:
     address = urlsplit(url)
     query = parse_qs(address.query)
     where = ["-h", query["host"][0], "-p", query["port"][0], "-U", address.username or ""]
-    how = ["-n", "-M", "prepared", "-f", str(script), "-c", str(clients), "-j", "1"]
+    how = ["-n", "-M", "prepared", "-f", str(script), "-c", str(clients), "-j", "1", *options]
     length = ["-T", str(int(seconds))] if seconds >= 1 else ["-t", "10"]
     command = [program, *where, *how, *length, address.path[1:]]
     with on_the_first_core():
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    rate = re.search(r"tps = ([\d.]+)", done.stdout)
-    mean = re.search(r"latency average = ([\d.]+)", done.stdout)
-    if done.returncode or not rate or not mean:
+    if done.returncode:
         raise LoadError(done.stderr)
-    return Run(float(rate[1]), float(mean[1]))
+    return done.stdout
+
+
+def _rate(said: str) -> float:
+    found = re.search(r"tps = ([\d.]+)", said)
+    if not found:
+        raise LoadError(said)
+    return float(found[1])
 
 
 def best(program: str, url: str, script: Path, seconds: float, clients: tuple[int, ...]) -> int:

@@ -26,6 +26,7 @@ SLOW = 8.0
 """Calls a second of the slow route; each keeps a connection for `SLOW_SECONDS`."""
 
 SLOW_ON = ", slow route on"
+OWN = "asyncpg, the gateway's statement"
 SHARE = 0.5
 """The share of its saturation that a server is offered."""
 
@@ -147,7 +148,8 @@ def distinct(bench: Bench) -> Found:
         "list",
         "A list of 50 statuses, no two requests alike",
         f"{bench.connections} connections; each request filters by another time, and all "
-        "fifty pass.",
+        "fifty pass. The gateway asks the database for a hash of the page, and has its rows at "
+        "hand for as long as they do not change.",
     )
     found.rows = interleaved(_lists(bench, "list"), bench.rounds)
     found.compare("list of 50 statuses, distinct requests", "FastAPI", 8)
@@ -180,19 +182,20 @@ def lone(bench: Bench) -> Found:
         "lone",
         "One create at a time",
         "One connection; beside it asyncpg on the servers' core with the statements alone, "
-        "prepared, once as one function and once as a transaction of four round trips.",
+        "prepared: as the gateway's own statement, which also checks what is named and looks for "
+        "mail, as one function, and as a transaction of four round trips.",
         bars="p50",
         ratio="gateway's p50 ×",
     )
     measures: dict[str, Measure] = {
         target.name: _create(bench, target, 1) for target in bench.doing("create")
     }
+    measures[OWN] = lambda: direct(bench, "statement")
     measures["asyncpg, one function"] = lambda: direct(bench, "function")
     measures["asyncpg, one transaction"] = lambda: direct(bench, "transaction")
     found.rows = interleaved(measures, bench.rounds)
-    found.compare(
-        "one call at a time: latency (p50)", "asyncpg, one function", 1.5, column="p50", most=True
-    )
+    for bare in (OWN, "asyncpg, one function"):
+        found.compare("one call at a time: latency (p50)", bare, 1.5, column="p50", most=True)
     return found
 
 
@@ -216,8 +219,9 @@ def steady(bench: Bench) -> Found:
         "steady",
         "Creates at a fixed rate",
         "Random arrivals, measured from when each was due; the client's own timer, about a "
-        f"millisecond, is in every figure. The rates are {SHARE:.0%} of what each server does "
-        "at saturation here, and the same share of the slowest.",
+        f"millisecond, is in every figure but pgbench's. The rates are {SHARE:.0%} of what each "
+        "server does at saturation here, and the same share of the slowest. pgbench at the "
+        "gateway's rate is what PostgreSQL and the disk are good for.",
         bars="p99",
         base=None,
     )
@@ -230,8 +234,21 @@ def steady(bench: Bench) -> Found:
         for rate in sorted({slowest, most[target.name].rate * SHARE}):
             measures[f"{target.name}, {rate:,.0f}/s"] = _steady(bench, target, rate)
         measures[f"{target.name}, saturated"] = saturated[target.name]
+    if bench.pgbench:
+        rate = most[GATEWAY].rate * SHARE
+        name = f"{statements.FUNCTION}, {rate:,.0f}/s"
+        measures[name] = _pgbench_steady(bench, bench.pgbench, rate)
     found.rows = interleaved(measures, bench.rounds)
     return found
+
+
+def _pgbench_steady(bench: Bench, program: str, rate: float) -> Measure:
+    def measure() -> Run:
+        bench.database.reset()
+        given = program, bench.database.url, bench.scripts[statements.FUNCTION]
+        return statements.at_rate(*given, statements.STEADY_CLIENTS, bench.seconds, rate=rate)
+
+    return measure
 
 
 def _steady(bench: Bench, target: Target, rate: float) -> Measure:

@@ -98,8 +98,10 @@ def _count_connections(loaded: Settings) -> None:
     wanted = loaded.workers * connections(loaded)
     most = asyncio.run(budget.allowed(loaded.database_url))
     if most is not None and wanted > most:
+        workers = loaded.workers
+        who = "one worker opens" if workers == 1 else f"{workers} workers open"
         complain(
-            f"warning: {loaded.workers} workers open up to {wanted} connections, and the server "
+            f"warning: {who} up to {wanted} connections, and the server "
             f"takes {most}: raise its max_connections, or lower GATEWAY_DATABASE_CONNECTIONS or "
             "GATEWAY_WORKERS, unless a pooler stands between"
         )

@@ -93,7 +93,7 @@ def _only(numbers: list[int] | None) -> int:
 
 
 def discard(numbers: Numbers = None) -> None:
-    """Give messages up for good: they are never sent, and stay listed for 30 days.
+    """Give messages up for good: they are never sent, and stay listed until they are 30 days old.
 
     Example: `gateway outbox discard 12`
     """

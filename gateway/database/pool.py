@@ -1,4 +1,4 @@
-"""A small first-in-first-out pool of asyncpg connections with prepared statements.
+"""A small pool of asyncpg connections with prepared statements; who comes first is served first.
 
 asyncpg's own pool sends a reset query at each release and wakes waiters unfairly; nothing here
 sets session state, so there is nothing to reset.
@@ -7,7 +7,6 @@ sets session state, so there is nothing to reset.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Hashable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -31,6 +30,14 @@ STOPPING = "the gateway is stopping"
 SIGN_OF_LIFE = "select 1"
 TELL_EVERY = 1.0
 STEPS = 4
+
+KEEP_ALIVE = """
+set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3
+"""
+"""So that what stands between forgets no idle connection, and the server no worker that is gone.
+
+As a statement: poolers refuse such a setting where a connection begins.
+"""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -90,6 +97,7 @@ async def _open(dsn: str) -> Connection:
         await connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
         )
+        await connection.execute(KEEP_ALIVE)
     except BaseException:
         connection.terminate()
         raise
@@ -198,7 +206,7 @@ class Pool:
         self._closing = False
         self._told = -TELL_EVERY
         self._untold = 0
-        self._idle: deque[Connection] = deque()
+        self._idle: list[Connection] = []
         self._waiters: Turns[Connection | None] = Turns()
 
     async def take(self, owner: Hashable = None) -> Connection:
@@ -262,7 +270,8 @@ class Pool:
     async def _take(self) -> Connection:
         self._refuse_in_trouble()
         while self._idle:
-            connection = self._idle.popleft()
+            # The one used last: its server process has plans and rows at hand.
+            connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
             self._spare += 1

@@ -9,12 +9,17 @@ import asyncpg
 
 from gateway.database.pool import CLOSE_WITHIN, Connection, Pool, UnavailableError, guarded
 from gateway.until import Until
+from gateway.values import ClientLeftError
 
 T = TypeVar("T")
 
 ATTEMPTS = 3
 LEAST = 0.1
 """Seconds that a statement gets even where the deadline is over."""
+
+
+def _stays() -> bool:
+    return False
 
 
 _TRY_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -29,17 +34,24 @@ class Work:
     `scope` is who may share its reads, `owner` whose share of the connections it uses: the route.
     Once a statement is on its way the deadline no longer cancels the call, since its outcome
     would be unknown: a late answer is then an unavailable database, not a service's time-out.
+    Nor does a caller that leaves; one that `has_left` before is done nothing for.
     """
 
-    __slots__ = ("_deadline", "_owner", "_pool", "_scope", "sent")
+    __slots__ = ("_deadline", "_owner", "_pool", "_scope", "has_left", "sent")
 
     def __init__(
-        self, pool: Pool, deadline: float, scope: Hashable = None, owner: Hashable = None
+        self,
+        pool: Pool,
+        deadline: float,
+        scope: Hashable = None,
+        owner: Hashable = None,
+        has_left: Callable[[], bool] = _stays,
     ) -> None:
         self._pool = pool
         self._deadline = deadline
         self._scope = scope
         self._owner = owner
+        self.has_left = has_left
         self.sent: Callable[[], None] = lambda: None
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
@@ -76,7 +88,10 @@ class Work:
         return await self.run(whole)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run `work` on one connection. Raises UnavailableError when the database is gone."""
+        """Run `work` on one connection.
+
+        Raises UnavailableError when the database is gone, and ClientLeftError.
+        """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._once(work)
@@ -89,10 +104,17 @@ class Work:
     async def _once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         connection = await self._pool.take(self._owner)
         try:
-            self.sent()
+            self._begin()
             return await self._in_time(connection, work)
         finally:
             self._pool.give(connection, self._owner)
+
+    def _begin(self) -> None:
+        """What is begun is finished, whoever leaves. Raises ClientLeftError."""
+        if self.has_left():
+            raise ClientLeftError
+        self.has_left = _stays
+        self.sent()
 
     async def _in_time(
         self, connection: Connection, work: Callable[[Connection], Awaitable[T]]
@@ -114,6 +136,7 @@ class Within(Work):
     __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
+        self.has_left = _stays
         self.sent = lambda: None
         self._connection = connection
 

@@ -17,7 +17,7 @@ from gateway.database.work import Within, Work
 from gateway.dispatch import idempotency
 from gateway.dispatch.deadline import Deadline
 from gateway.dispatch.idempotency import Claim
-from gateway.values import Call, Reject, Reply
+from gateway.values import Call, ClientLeftError, Reject, Reply
 
 AT_ONCE = 2
 """Batches of one action under way: while one commits, the other is written."""
@@ -50,6 +50,13 @@ def _tell(entry: _Entry, outcome: Reply | Exception) -> None:
         entry.done.set_exception(outcome)
     else:
         entry.done.set_result(outcome)
+
+
+def _is_over(entry: _Entry) -> bool:
+    """Whether nobody waits for it any more; one whose caller has left is done nothing for."""
+    if entry.call.db.has_left():
+        _tell(entry, ClientLeftError())
+    return entry.done.done()
 
 
 class Batches:
@@ -130,7 +137,7 @@ class _Line:
 
     def _schedule(self) -> None:
         """At the end of this turn of the loop, so that what arrives in one turn goes together."""
-        if not self._scheduled and len(self._under_way) < AT_ONCE:
+        if self._waiting and not self._scheduled and len(self._under_way) < AT_ONCE:
             self._scheduled = True
             self._loop.call_soon(self._send)
 
@@ -150,7 +157,7 @@ class _Line:
         stay: list[_Entry] = []
         while self._waiting and len(batch) < LARGEST:
             entry = self._waiting.popleft()
-            if entry.done.done():
+            if _is_over(entry):
                 continue
             if entry.apart in self._apart:
                 stay.append(entry)
@@ -177,8 +184,7 @@ class _Line:
             outcomes = await trip.outcomes()
         except Exception as error:  # noqa: BLE001 - each call has to hear of it
             # What is undone is done again by one, so that a fault meets nobody else.
-            again = len(batch) > 1 and trip.is_undone_by(error)
-            outcomes = [ALONE if again else error] * len(batch)
+            outcomes = [ALONE if trip.may_go_alone(entry, error) else error for entry in batch]
         for entry, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Alone):
                 self._begin(self._go_alone(entry), self._alone)
@@ -189,7 +195,7 @@ class _Line:
         """Beside the batches, which must not wait for what it waits for."""
         async with self._places:
             # Nothing of it was done so far.
-            if entry.done.done() or entry.call.deadline <= self._loop.time():
+            if _is_over(entry) or entry.call.deadline <= self._loop.time():
                 self._settle(entry, Reject("service-timeout"))
             else:
                 await self._perform([entry], alone=True)
@@ -211,16 +217,19 @@ class _Trip:
         self._batch = batch
         self._alone = alone
         self._in_transaction = any(entry.claim for entry in batch)
-        # Calls of one route have the same time, so that their deadlines differ by moments.
-        latest = max(entry.call.deadline for entry in batch)
-        self._work = Work(pool, latest, owner=batch[0].call.route.name)
-        self._deadline = Deadline(self._outcomes(), latest)
+        deadlines = [entry.call.deadline for entry in batch]
+        owner = batch[0].call.route.name
+        self._work = Work(pool, max(deadlines), owner=owner, has_left=self._have_all_left)
+        self._deadline = Deadline(self._outcomes(), min(deadlines))
         self._work.sent = self._deadline.lift
+
+    def _have_all_left(self) -> bool:
+        return all(entry.call.db.has_left() for entry in self._batch)
 
     async def outcomes(self) -> Sequence[Outcome]:
         """An outcome for each call, in their order.
 
-        Raises Reject, service-timeout, if there is no connection for it in time.
+        Raises Reject, service-timeout, if there is no connection in time for all of them.
         """
         try:
             return await self._deadline
@@ -234,10 +243,12 @@ class _Trip:
             return await self._work.transaction(self._claimed)
         return await self._act([entry.call for entry in self._batch], self._work)
 
-    def is_undone_by(self, error: Exception) -> bool:
-        """Whether nothing of the batch counts after an error, so that it can be done again."""
-        if isinstance(error, UnavailableError | OutcomesError) or self._deadline.expired:
+    def may_go_alone(self, entry: _Entry, error: Exception) -> bool:
+        """Whether nothing of the batch counts after an error, and a call of it still has time."""
+        if len(self._batch) == 1 or isinstance(error, UnavailableError | OutcomesError):
             return False
+        if self._deadline.expired:
+            return entry.call.deadline > asyncio.get_running_loop().time()
         was_refused = isinstance(error, asyncpg.PostgresError)
         return self._in_transaction or not self._deadline.sent or was_refused
 

@@ -179,6 +179,10 @@ class Exchange:
         body, self._body = self._body, b""
         return bytes(body)
 
+    def has_left(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.gone
+
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer; the headers are sound and give the body's length."""
         connection = self._connection

@@ -74,10 +74,12 @@ class Outbox:
                 await self._first.acquire()
                 sending = self._begin(self._send_first(message))
                 sending.add_done_callback(lambda _: self._first.release())
-                return await asyncio.shield(sending)
+                sent_at = await asyncio.shield(sending)
         except TimeoutError:
+            sent_at = None
+        if sent_at is None:
             self._begin(self._note_late(message))
-            return None
+        return sent_at
 
     async def run(self) -> None:
         """Take up what others left, until cancelled."""
@@ -148,7 +150,6 @@ class Outbox:
             rows = await self._ask("claim", message, LEASE)
         except (UnavailableError, *FAULTS) as error:
             _log.warning("message %d waits: %s", message, type(error).__name__)
-            self._begin(self._note_late(message))
             return None
         return await self._attempt(rows[0]) if rows else None
 
@@ -173,7 +174,7 @@ class Outbox:
         return None
 
     async def _note_late(self, message: int) -> None:
-        """The call is told that its mail failed, though no attempt at it has: so are others."""
+        """The call is told that its mail failed: so are others, unless an attempt told them."""
         await self._note("late", message)
 
     async def _note_failure(self, row: Record, error: SendError) -> None:

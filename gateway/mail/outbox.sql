@@ -79,7 +79,7 @@ select gateway.raise_notification(
 from late;
 
 -- name: sweep
--- Forget what was sent or discarded more than 30 days ago.
+-- Forget what was written more than 30 days ago and then sent or discarded.
 delete from gateway.outbox
 where state in ('sent', 'discarded') and created_at < now() - interval '30 days';
 
@@ -104,12 +104,14 @@ select id, kind, state, attempts, created_at, next_at, claimed_at, sent_at, last
 from gateway.outbox where id = $1;
 
 -- name: retry
--- Let messages be tried at once that are parked or wait; all that are parked if none is named.
+-- Let messages be tried at once that are parked or wait, but for what a call is at itself; all
+-- that are parked if none is named.
 update gateway.outbox
 set state = 'waiting', next_at = now()
 where (($1::bigint[] is null and state = 'parked') or id = any ($1))
     and state in ('parked', 'waiting')
     and (claimed_at is null or next_at <= now())
+    and (awaited_until is null or awaited_until <= now())
 returning id;
 
 -- name: redirect
@@ -117,6 +119,7 @@ returning id;
 update gateway.outbox set payload = jsonb_set(payload, '{email}', to_jsonb($2::text))
 where id = $1 and kind = 'mail' and state in ('parked', 'waiting')
     and (claimed_at is null or next_at <= now())
+    and (awaited_until is null or awaited_until <= now())
 returning id;
 
 -- name: discard
@@ -124,4 +127,5 @@ returning id;
 update gateway.outbox set state = 'discarded', claimed_at = null, awaited_until = null
 where id = any ($1) and state in ('parked', 'waiting')
     and (claimed_at is null or next_at <= now())
+    and (awaited_until is null or awaited_until <= now())
 returning id;

@@ -47,7 +47,7 @@ async def test_a_call_that_is_refused_for_lateness_does_not_write_later(
 ) -> None:
     await execute(
         database,
-        "update gateway.routes set record = record || '{\"timeout\": 0.3}' "
+        "update gateway.routes set record = record || '{\"timeout\": 2}' "
         "where name = 'order_stages.create'",
     )
     async with serving(database, tokens) as client:

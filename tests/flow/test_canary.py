@@ -306,6 +306,9 @@ TWICE = (
     "insert into users (email, first_name, last_name) "
     "select $1::text, $1, $1 from generate_series(1, 2)"
 )
+TIMEOUTS = {"service-timeout": 0.15, "service-unavailable": 1, "application-crash": 10}
+"""Seconds that a route has, by what its calls end with."""
+
 FAULTS: dict[str, tuple[Action, str]] = {
     "a crash": (_crash, "application-crash"),
     "a status that is none of its": (_stray, "application-crash"),
@@ -321,22 +324,25 @@ FAULTS: dict[str, tuple[Action, str]] = {
         "service-unavailable",
     ),
 }
-SHORT = "update gateway.routes set record = record || '{\"timeout\": 0.15}'"
+TIMED = "update gateway.routes set record = record || jsonb_build_object('timeout', $1::float)"
 
 
 @pytest.mark.parametrize(("action", "slug"), FAULTS.values(), ids=FAULTS)
 async def test_nothing_is_written_of_what_fails_in_the_service(
     serve: Serve, database: str, action: Action, slug: str
 ) -> None:
-    await execute(database, SHORT)
+    await execute(database, TIMED, TIMEOUTS[slug])
     async with serve(action) as (client, written):
         for target in TARGETS.values():
             assert await send(client, target, body(target, target.params)) == slug
         assert_clean(await written.all())
 
 
-async def test_nothing_is_written_while_the_database_is_away(serve: Serve) -> None:
+async def test_nothing_is_written_while_the_database_is_away(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serve() as (client, written):
+        monkeypatch.setattr(client.worker.watch, "_find_well", lambda: None)
         pools = client.worker.pool, client.worker.lookup_pool
         for pool in pools:
             pool.trouble = "no answer"

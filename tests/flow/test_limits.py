@@ -227,7 +227,7 @@ async def limited(_: Call) -> Reply:
 async def test_a_route_may_limit_each_token_or_address(
     database: str, tokens: dict[str, str], tmp_path: Path, auth: str | list[str]
 ) -> None:
-    route = {"method": "GET", "path": "/limited", "auth": auth, "rate_limit": "50/minute"}
+    route = {"method": "GET", "path": "/limited", "auth": auth, "rate_limit": "50/hour"}
     await applied(database, desired(tmp_path, {"limited.read": route}))
     actions = Actions({"limited.read": limited})
     async with serving(database, tokens, actions=actions) as client:

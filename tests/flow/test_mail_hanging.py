@@ -11,16 +11,18 @@ from gateway.mail import outbox
 
 MANY = 50
 OTHERS = 20
+PATIENT = "update gateway.routes set record = record || '{\"timeout\": 60}'"
 
 
 async def test_while_many_calls_wait_for_their_mail_others_are_answered(
     database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "FINISH_WITHIN", 0.1)
+    await execute(database, PATIENT)
     with standing_in() as (stand_in, address):
         post = Post(database, tokens, stand_in, address)
         async with post.serving() as client:
-            client.worker.mandrill._timeout = (3.05, 6.0)
+            client.worker.mandrill._timeout = (3.05, 60.0)
             await read_at(client, "slow@x.y")
             waiting = [asyncio.create_task(create(client, order_id=n)) for n in range(1, MANY + 1)]
             await rows_are(database, "select from gateway.outbox", MANY)

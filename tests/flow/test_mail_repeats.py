@@ -17,6 +17,7 @@ from posting import (
     read_at,
     recipients,
     retry,
+    rows_are,
     sent,
     table,
 )
@@ -24,10 +25,14 @@ from posting import (
 from gateway import pipeline
 from gateway.dev import mandrill as standing
 from gateway.dev.mandrill import StandIn
+from gateway.mail import outbox
 from gateway.mail.outgoing import Outgoing
 
-LATE = 0.5
+LATE = 2.0
 """Seconds until the stand-in answers mail to `slow@`."""
+
+HURRIED = 0.25
+"""Seconds that a call waits for its mail where it is in a hurry."""
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +127,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls wait for their mail for less time than the stand-in takes."""
 
     def hurried(outbox: Any, route: str, request_id: str, deadline: float) -> Outgoing:
-        soon = asyncio.get_running_loop().time() + LATE / 2
+        soon = asyncio.get_running_loop().time() + HURRIED
         return Outgoing(outbox, route, request_id, min(soon, deadline))
 
     monkeypatch.setattr(pipeline, "Outgoing", hurried)
@@ -151,6 +156,17 @@ async def test_past_the_deadline_the_attempt_goes_on_and_a_repeat_learns_of_it(p
     stage = await done_once(post.database)
     assert again.json()["data"]["order_stage"]["notified_at"] == stage["notified_at"].isoformat()
     assert len(post.stand_in.received) == 1
+
+
+async def test_a_mail_that_somebody_else_took_in_hand_is_told_of_too(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = "select id, kind, payload, attempts from gateway.outbox where id = $1 and $2 < 0.0"
+    monkeypatch.setitem(outbox._SQL, "claim", nothing)
+    async with post.serving() as client:
+        await read_at(client, "client@x.y")
+        assert slug(await create(client, "k")) == "mandrill-email-failed"
+        await rows_are(post.database, "select from gateway.notifications", 1)
 
 
 async def test_a_client_that_leaves_finds_its_mail_sent_when_it_comes_back(post: Post) -> None:

@@ -59,6 +59,7 @@ class Held:
         self.entered, self._go = asyncio.Event(), asyncio.Event()
         self._real = store.catch_up
         monkeypatch.setattr(store, "catch_up", self._catch_up)
+        monkeypatch.setattr(follow, "WAIT_FOR_REVISION", 60.0)
 
     async def _catch_up(self, connection: Connection, table: Table) -> Table:
         self.entered.set()

@@ -201,11 +201,13 @@ async def test_two_messages_that_are_mended_at_once_resolve_what_told_of_both(
     assert not await execute(database, OPEN)
 
 
-async def test_retrying_what_is_under_way_is_refused(database: str) -> None:
+@pytest.mark.parametrize("under_way", ["claimed_at = now()", "awaited_until = now() + '1 min'"])
+async def test_retrying_what_is_under_way_is_refused(database: str, under_way: str) -> None:
+    """An attempt at it, or the call that waits for its turn to make one."""
     await execute(database, QUEUE)
-    claim = "update gateway.outbox set claimed_at = now() where id = 1"
-    await execute(database, claim)
+    await execute(database, "update gateway.outbox set awaited_until = null")
+    await execute(database, f"update gateway.outbox set {under_way} where id = 1")
     for work in (upkeep.retry, upkeep.discard):
-        with pytest.raises(upkeep.OutboxError, match="1 cannot be"):
+        with pytest.raises(upkeep.OutboxError, match="changed: 1 cannot be"):
             await on(database, lambda db, work=work: work(db, [1, 2]))  # type: ignore[misc]
     assert len(await execute(database, "select from gateway.outbox where state = 'waiting'")) == 2

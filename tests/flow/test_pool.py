@@ -26,7 +26,8 @@ async def backends(url: str) -> set[int]:
     rows = await execute(
         url,
         "select pid from pg_stat_activity "
-        "where datname = current_database() and pid <> pg_backend_pid()",
+        "where datname = current_database() and pid <> pg_backend_pid() "
+        "and backend_type = 'client backend'",
     )
     return {row["pid"] for row in rows}
 
@@ -81,6 +82,24 @@ async def test_connections_are_opened_when_they_are_needed(pool: Pool, empty_dat
     assert await backends(empty_database) == set()
     assert len({await pid(pool) for _ in range(5)}) == 1
     assert len(await backends(empty_database)) == 1
+
+
+async def test_of_idle_connections_the_one_used_last_is_the_next(pool: Pool) -> None:
+    async with taken(pool) as last, taken(pool):
+        used_last = last.get_server_pid()
+    assert {await pid(pool) for _ in range(3)} == {used_last}
+
+
+async def test_a_connection_is_kept_alive_where_it_is_a_network_s(
+    pool: Pool, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket of this machine has no keep-alives: PostgreSQL answers 0, whatever it is told."""
+    show = "show tcp_keepalives_idle"
+    async with taken(pool) as connection:
+        is_local = await connection.fetchval("select inet_server_addr() is null")
+        assert await connection.fetchval(show) == ("0" if is_local else "60")
+    monkeypatch.setattr(pools, "KEEP_ALIVE", "set application_name = 'told'")
+    assert (await execute(empty_database, "show application_name"))[0][0] == "told"
 
 
 async def test_who_comes_first_is_served_first(empty_database: str) -> None:

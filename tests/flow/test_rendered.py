@@ -1,14 +1,17 @@
 """Rows that are rendered once: a list shows what the database holds, whoever changed it and how."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import orjson
 import pytest
-from harness import Client, execute, on
+from harness import Client, execute, on, until
 
-from gateway import Rendered
-from gateway.database.pool import Connection
+from gateway import Rendered, Work, rendered
+from gateway.database.pool import Connection, Pool
 from services import statuses
 
 PATH = "/services/statuses"
@@ -45,68 +48,151 @@ async def test_a_change_by_anybody_is_in_the_next_list(client: Client) -> None:
         assert [(row["id"], row["name"], row["url"]) for row in shown] == [*map(tuple, rows)]
 
 
-async def test_what_is_known_is_not_fetched_again(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = await listed(client)
-    monkeypatch.setitem(statuses._SQL, "rows", "select 1 / 0")
-    assert await listed(client) == whole
-    assert await listed(client, limit=2, page=2) == whole[2:4]
-    shown = await listed(client, fields="url,id")
-    assert shown == [{"id": row["id"], "url": row["url"]} for row in whole]
+class Reads:
+    """Of each statement of a list how many pages it asks for, and whether with their rows."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[int, bool]] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self.change: str | None = None
+        self._read = statuses._read
+
+    async def read(self, db: Work, pages: Collection[statuses._Page], *, whole: bool) -> Any:
+        if pages:
+            self.made.append((len(pages), whole))
+        await self.go.wait()
+        if whole and self.change:
+            await db.fetch(self.change)
+            self.change = None
+        return await self._read(db, pages, whole=whole)
 
 
-def changing(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    """From now on each fetch of rows changes one of them, of which it brings the state before."""
-    fetch = statuses._SQL["rows"]
-    monkeypatch.setitem(statuses._SQL, "rows", f"with changed as ({change}) {fetch}")
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    made = Reads()
     monkeypatch.setattr(statuses, "_RENDERED", Rendered())
+    monkeypatch.setattr(statuses, "_read", made.read)
+    return made
 
 
-async def test_a_row_that_changes_while_it_is_fetched_is_fetched_again(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+ASK, FETCH = (1, False), (1, True)
+
+
+async def test_what_is_known_is_not_fetched_again(client: Client, reads: Reads) -> None:
+    whole = await listed(client)
+    assert reads.made == [ASK, FETCH]
+    assert await listed(client) == whole
+    # Known by its rows: however they were asked for.
+    assert await listed(client, created_at_min="2001-01-01 00:00:00") == whole
+    assert reads.made == [ASK, FETCH, ASK, ASK]
+
+
+async def test_what_changed_is_fetched_once(client: Client, reads: Reads) -> None:
+    await listed(client)
+    await execute(client.database_url, "update statuses set name = 'new' where id = 1")
+    assert [(await listed(client))[0]["name"] for _ in range(2)] == ["new"] * 2
+    assert reads.made == [ASK, FETCH, ASK, FETCH, ASK]
+
+
+async def test_an_empty_page_is_known_too(client: Client, reads: Reads) -> None:
+    assert [await listed(client, page=99) for _ in range(2)] == [[], []]
+    assert reads.made == [ASK, FETCH, ASK]
+
+
+async def test_fields_are_taken_from_what_is_known(client: Client, reads: Reads) -> None:
+    whole = await listed(client)
+    shown = await listed(client, fields="url,id,nonsense")
+    assert shown == [{"id": row["id"], "url": row["url"]} for row in whole]
+    assert await listed(client, fields="nonsense") == [{}] * len(whole)
+    assert reads.made == [ASK, FETCH, ASK, ASK]
+
+
+@pytest.fixture
+async def work(database: str) -> AsyncIterator[Work]:
+    pool = Pool(database, 1)
+    yield Work(pool, asyncio.get_running_loop().time() + 10)
+    await pool.close()
+
+
+ALL = statuses._Page(None, None, None, None, None, None, None, 50, 0)
+ALIKE = [ALL._replace(created_at_min=datetime(2001, 1, day, tzinfo=UTC)) for day in range(1, 9)]
+
+
+async def test_of_pages_with_the_same_rows_one_is_fetched(work: Work, reads: Reads) -> None:
+    shown = await statuses._pages(work, [*ALIKE, ALL._replace(limit=1)])
+    assert reads.made == [(9, False), (2, True)]
+    assert sorted(len(json.loads(page)) for page in shown.values()) == [1, *[5] * 8]
+
+
+async def test_rows_that_change_while_they_are_fetched_are_shown_as_they_are(
+    work: Work, reads: Reads
 ) -> None:
-    changing(monkeypatch, "update statuses set name = 'new' where id = 1 and name <> 'new'")
-    assert [row["name"] for row in await listed(client)][:2] == ["new", "Spakowane"]
+    reads.change = "update statuses set name = 'new' where id = 1"
+    shown = await statuses._pages(work, ALIKE)
+    assert {json.loads(page)[0]["name"] for page in shown.values()} == {"new"}
+    assert reads.made == [(8, False), (1, True), (7, True)]
+    assert await statuses._pages(work, ALIKE) == shown
+    assert reads.made[3:] == [(8, False)]
 
 
-async def test_rows_that_never_hold_still_are_refused_in_the_end(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changing(monkeypatch, "update statuses set name = name || 'x' where id = 1")
+async def refused(client: Client) -> str:
     headers = {"authorization": f"Bearer {client.tokens['application']}"}
-    response = await client.request("GET", PATH, headers=headers)
-    assert (response.status_code, response.json()["error"]) == (503, "service-unavailable")
+    params = {"created_at_min": "2026-02-30 00:00:00"}
+    response = await client.request("GET", PATH, params=params, headers=headers)
+    return str(response.json()["error"])
 
 
-async def test_a_page_fits_however_often_a_row_of_it_changed(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Five rows and room for seven: what is forgotten is never a part of what is asked for."""
-    monkeypatch.setattr(statuses, "_RENDERED", Rendered(most=7))
-    for number in range(20):
-        await execute(
-            client.database_url, "update statuses set name = $1 where id = 3", str(number)
-        )
-        assert [row["name"] for row in await listed(client)][2] == str(number)
+async def test_lists_that_wait_together_are_one_statement(client: Client, reads: Reads) -> None:
+    """Whoever asks for the same asks for one page; who asks for nonsense is refused alone.
+
+    And who asks for what may take long keeps nobody waiting.
+    """
+    await listed(client)
+    reads.made.clear()
+    reads.go.clear()
+    held = [asyncio.create_task(listed(client))]
+    await until(lambda: len(reads.made) == 1)
+    held.append(asyncio.create_task(listed(client)))
+    await until(lambda: len(reads.made) == 2)
+    alike = [asyncio.create_task(listed(client, limit=2)) for _ in range(10)]
+    others = [asyncio.create_task(listed(client, limit=2, page=page)) for page in (2, 3)]
+    bad = asyncio.create_task(refused(client))
+    long = asyncio.create_task(listed(client, sku="no such"))
+    [line] = client.worker.pipeline.batches._lines.values()
+    await until(lambda: len(line._waiting) == 14)
+    reads.go.set()
+    ids = [[int(row["id"]) for row in await page] for page in (*alike, *others)]
+    assert ids == [[1, 2]] * 10 + [[3, 4], [5]]
+    assert await bad == "invalid-param"
+    assert await long == []
+    assert reads.made == [ASK, ASK, (3, False), (3, True), ASK, FETCH]
+    await asyncio.gather(*held)
 
 
-async def test_no_more_are_remembered_than_may_be(database: str) -> None:
-    async def rows(db: Connection) -> Any:
-        return await db.fetch(
-            "select n as key, n * 10 as hash, n::text as name from generate_series(1, 4) n"
-        )
+STRANGE = ['"quoted" \\ slashed/', "tab\tnew\nline\x01\x7f", "zażółć \u2028 😀", "<a href='&'>"]
 
-    found = await on(database, rows)
-    known = Rendered(most=3)
-    known.learn(found[:3])
-    assert [orjson.loads(row) for row in known.find([1, 3], [10, 30]) if row] == [
-        {"name": "1"},
-        {"name": "3"},
-    ]
-    assert known.find([3], [31]) == [None]
-    known.learn(found[3:])
-    assert [row and orjson.loads(row) for row in known.find([3, 4], [30, 40])] == [
-        None,
-        {"name": "4"},
-    ]
+
+@pytest.mark.parametrize("name", STRANGE)
+async def test_a_name_is_shown_as_it_is(client: Client, name: str) -> None:
+    await execute(client.database_url, "update statuses set name = $1 where id = 1", name)
+    assert (await listed(client, limit=1))[0]["name"] == name
+    assert [row["name"] for row in await listed(client, name=name)] == [name]
+
+
+def test_no_more_is_remembered_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendered, "EACH", 1)
+    known = Rendered(most=13)
+    for key, text in (("a", b"1234"), ("b", b"1234"), ("a", b"12"), ("c", b"1234")):
+        known.keep(key, text)
+    assert [known.find(key) for key in "abc"] == [b"12", b"1234", b"1234"]
+    known.keep("d", b"1")
+    assert [known.find(key) for key in "abcd"] == [b"12", None, b"1234", b"1"]
+    known.keep("e", b"longer than all of it")
+    assert [known.find(key) for key in "abcde"] == [None] * 5
+    known.keep("f", b"123456789012")
+    assert known.find("f")
+
+
+def test_every_memory_has_hashes_of_its_own() -> None:
+    assert Rendered().seed != Rendered().seed

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from harness import execute, on, until
 from manifests import Routes, applied, desired
+from posting import rows_are
 
 from gateway.cli.registry import LateError, wait_for_workers
 from gateway.database.pool import Connection
@@ -93,6 +94,7 @@ async def test_where_no_worker_lives_there_is_nothing_to_wait_for(fleet: Fleet) 
 async def test_a_wait_without_time_asks_once(fleet: Fleet) -> None:
     await wait(fleet.url, 2, 0)
     await fleet.start("w")
+    await row_when(fleet.url, "revision = 1")
     with pytest.raises(LateError, match="not served by: w at revision 1"):
         await wait(fleet.url, 2, 0)
 
@@ -124,7 +126,7 @@ async def test_a_worker_that_cannot_build_the_revision_is_named_with_its_trouble
     monkeypatch.setattr(follow, "POLL_EVERY", 0.05)
     monkeypatch.setattr(store, "catch_up", fails)
     await applied(fleet.url, desired(tmp_path, routes("2")))
-    await until(lambda: held.troubles)
+    await rows_are(fleet.url, f"{WORKERS} where trouble is not null or revision = 2", 2)
     assert await late(fleet.url, 2) == (
         "held at revision 1 (revision 2 cannot be built: KeyError('auth'))"
     )
@@ -174,7 +176,7 @@ async def test_a_worker_says_what_it_serves_once_it_serves_it(
     monkeypatch.setattr(follow, "POLL_EVERY", 0.05)
     await fleet.start("one")
 
-    first = await row_when(fleet.url, "true")
+    first = await row_when(fleet.url, "revision = 1")
     assert (first["name"], first["revision"], first["trouble"]) == ("one", 1, None)
     await row_when(fleet.url, "seen_at > $1", first["seen_at"])
     await applied(fleet.url, desired(tmp_path, routes("2")))

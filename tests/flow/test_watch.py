@@ -27,6 +27,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 OTHERS = """
 select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+    and backend_type = 'client backend'
 """
 
 

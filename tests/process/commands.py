@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from harness import ROOT
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which a test stops waiting; far more than anything takes."""
 
 _numbers = itertools.count(1)

@@ -1,8 +1,10 @@
-"""The benchmarks run; what they find is not judged here."""
+"""The benchmarks run; of what they find only that is judged which is the same everywhere."""
 
+import shutil
 import subprocess
 import sys
 
+import pytest
 from commands import environment
 from harness import ROOT
 
@@ -16,6 +18,9 @@ TITLES = (
     "Mixed calls beside a slow route",
     "10 to 100,000 routes",
 )
+
+INSTRUCTIONS = 350_000
+"""Of a request that does nothing, at most: a fifth more than CPython 3.11 takes."""
 
 
 def _run(*args: str) -> str:
@@ -35,6 +40,13 @@ def test_every_workload_ends_with_a_table() -> None:
     printed = _run("benchmarks/run.py", "--smoke")
     for title in TITLES:
         assert f"\n{title}\n\n| " in printed
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="test_cost.py counts calls instead")
+def test_a_request_takes_no_more_instructions_than_it_did() -> None:
+    count, what = _run("benchmarks/instructions.py").split()[:2]
+    assert what == "PROGRAM"
+    assert int(count.replace(",", "")) <= INSTRUCTIONS
 
 
 def test_what_was_acknowledged_is_there_after_kill_9() -> None:

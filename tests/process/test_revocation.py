@@ -50,7 +50,7 @@ async def _on_new_connections(url: str, headers: dict[str, str]) -> set[str]:
     return {answer.json().get("error", "none") for answer in answers}
 
 
-@pytest.mark.parametrize(("prepare", "wait"), [("select 1", 1.0), (DEAF, BOUND)])
+@pytest.mark.parametrize(("prepare", "wait"), [("select 1", 2.5), (DEAF, BOUND)])
 def test_no_worker_takes_a_token_that_was_revoked(
     database: str, tokens: dict[str, str], tmp_path: Path, prepare: str, wait: float
 ) -> None:

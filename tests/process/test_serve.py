@@ -160,7 +160,7 @@ def test_while_it_drains_it_is_not_ready_and_still_answers(
 
 
 def test_after_the_drain_delay_it_ends(database: str, tmp_path: Path) -> None:
-    with serving(tmp_path, database, GATEWAY_DRAIN_DELAY="1") as command:
+    with serving(tmp_path, database, GATEWAY_DRAIN_DELAY="5") as command:
         url = command.url()
         wait_until(lambda: is_ready(url))
         command.process.send_signal(signal.SIGTERM)
@@ -169,6 +169,17 @@ def test_after_the_drain_delay_it_ends(database: str, tmp_path: Path) -> None:
             seen.add((answer[0], answer[1]["draining"]))
         assert (503, True) in seen
         assert command.process.wait(PATIENCE) == 0
+
+
+def test_who_may_open_more_connections_than_there_are_is_warned(
+    database: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, database, GATEWAY_DATABASE_CONNECTIONS="5000") as command:
+        command.url()
+        assert "warning: one worker opens up to 5007 connections, and the server" in command.err
+    with serving(tmp_path, database) as command:
+        command.url()
+        assert "warning" not in command.err
 
 
 def test_two_workers_share_a_port_and_the_dead_are_replaced(
