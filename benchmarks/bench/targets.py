@@ -106,13 +106,15 @@ def running(specs: Sequence[Spec], database_url: str, folder: Path) -> Iterator[
     processes: list[subprocess.Popen[bytes]] = []
     found: dict[str, Target] = {}
     try:
-        for spec in specs:
-            port = _free_port()
+        for spec, port in zip(specs, _free_ports(len(specs)), strict=True):
             process = _start(spec, port, database_url, folder)
             processes.append(process)
             found[spec.name] = Target(spec.name, port, process.pid, spec.does)
         for target, process in zip(found.values(), processes, strict=True):
             _wait(target, process, folder)
+        # Who listens on a port may be another than who was to: that one has ended by now.
+        for target, process in zip(found.values(), processes, strict=True):
+            _check(target, process, folder)
         yield found
     finally:
         for process in processes:
@@ -151,10 +153,13 @@ def _environment(port: int, database_url: str, folder: Path) -> Mapping[str, str
     }
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+def _free_ports(count: int) -> list[int]:
+    """All of them held at once, so that no two are the same."""
+    with contextlib.ExitStack() as held:
+        listeners = [
+            held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _wait(target: Target, process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -164,10 +169,16 @@ def _wait(target: Target, process: subprocess.Popen[bytes], folder: Path) -> Non
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", target.port), 1).close()
             return
-        if process.poll() is not None or time.monotonic() > deadline:
-            said = _log(target.name, folder).read_text()
-            raise RuntimeError(f"{target.name} does not start: {said}")
+        _check(target, process, folder, late=time.monotonic() > deadline)
         time.sleep(0.02)
+
+
+def _check(
+    target: Target, process: subprocess.Popen[bytes], folder: Path, *, late: bool = False
+) -> None:
+    if process.poll() is not None or late:
+        said = _log(target.name, folder).read_text()
+        raise RuntimeError(f"{target.name} does not start: {said}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
