@@ -7,7 +7,8 @@ from gateway.database.work import Work
 from gateway.identity import lifetime, tokens, views
 from gateway.mail.send import Message
 from gateway.rendered import Rendered
-from gateway.values import Call, Caller, Mailed, Reject, Reply, Session
+from gateway.upstreams.call import Call
+from gateway.values import Caller, Mailed, Reject, Reply, Session
 
 __all__ = [
     "ALONE",

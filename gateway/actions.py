@@ -14,7 +14,8 @@ from types import ModuleType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from gateway.database.work import Work
-from gateway.values import Call, Reject, Reply
+from gateway.upstreams.call import Call
+from gateway.values import Reject, Reply
 
 
 class Alone:

@@ -6,7 +6,8 @@ from gateway.identity import lifetime, views
 from gateway.identity.guard import Guard
 from gateway.identity.lookup import Holder, Lookup
 from gateway.registry.records import Route
-from gateway.values import ANONYMOUS, Application, Caller, Match, Params, Reject, Request, Session
+from gateway.registry.table import Match
+from gateway.values import ANONYMOUS, Application, Caller, Params, Reject, Request, Session
 
 
 async def authenticate(request: Request, params: Params, match: Match, guard: Guard) -> Caller:

@@ -1,7 +1,7 @@
 """Match: method and path to a route of the table."""
 
-from gateway.registry.table import Table
-from gateway.values import Match, Reject, Request
+from gateway.registry.table import Match, Table
+from gateway.values import Reject, Request
 
 
 def match(request: Request, table: Table) -> Match:
@@ -13,4 +13,4 @@ def match(request: Request, table: Table) -> Match:
     found = table.find(method, request.path)
     if found is None:
         raise Reject("route-non-existent")
-    return Match(*found)
+    return found

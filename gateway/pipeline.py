@@ -24,10 +24,11 @@ from gateway.mail.outgoing import Outgoing
 from gateway.match import match
 from gateway.notifications.notices import Notices
 from gateway.registry.follow import Registry
-from gateway.registry.table import Table
+from gateway.registry.table import Match, Table
 from gateway.resolve import resolve
+from gateway.upstreams.call import Call
 from gateway.validate import validate
-from gateway.values import Call, Caller, ClientLeftError, Match, Reject, Request, Response, Valid
+from gateway.values import Caller, ClientLeftError, Reject, Request, Response, Valid
 
 MIN_REVISION = b"x-min-registry-revision"
 

@@ -1,8 +1,8 @@
 """Resolve: the route's record and its service's record must be deployed, and the code be here."""
 
 from gateway.actions import Action, Actions
-from gateway.registry.table import Table
-from gateway.values import Match, Reject
+from gateway.registry.table import Match, Table
+from gateway.values import Reject
 
 
 def resolve(match: Match, table: Table, actions: Actions) -> Action:

@@ -5,16 +5,9 @@ They are named tuples: frozen like a dataclass, and made in about half the time.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-    from gateway.database.work import Work
-    from gateway.identity.limits import Limits
-    from gateway.identity.passwords import Passwords
-    from gateway.mail.outgoing import Outgoing
-    from gateway.registry.records import Route
+from asyncpg import Record
 
 _EMPTY: Mapping[str, Any] = {}
 
@@ -85,13 +78,6 @@ class Request(NamedTuple):
         return (scheme.lower() == b"bearer" and token.strip().decode("latin-1")) or None
 
 
-class Match(NamedTuple):
-    """A route, and the values of its path's `{segments}`."""
-
-    route: "Route"
-    path_params: Mapping[str, Any]
-
-
 class Params(NamedTuple):
     """The merged params as they were sent.
 
@@ -126,7 +112,7 @@ class Session(NamedTuple):
         return tuple.__new__(Session, (*before, now, address))
 
     @classmethod
-    def of(cls, row: "Record") -> "Session":
+    def of(cls, row: Record) -> "Session":
         """A session from a row of `gateway.live_sessions` with these columns."""
         arrays = {name: tuple(row[name]) for name in ("roles", "permissions")}
         return cls(**{**row, **arrays})
@@ -172,25 +158,6 @@ class Valid(NamedTuple):
     ignored: tuple[str, ...]
     session_view: str | None
     application_view: str | None
-
-
-class Call(NamedTuple):
-    """What a service's action is given.
-
-    `deadline` is until when the answer must be ready, in seconds of the event loop's clock;
-    `address` is the caller's.
-    """
-
-    request_id: str
-    route: "Route"
-    caller: Caller
-    params: dict[str, Any]
-    db: "Work"
-    deadline: float
-    address: str
-    passwords: "Passwords"
-    limits: "Limits"
-    mail: "Outgoing"
 
 
 class Mailed(NamedTuple):

@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli import history, inspect, notifications, operate, outbox, registry, tokens
 from gateway.cli.output import complain
-from gateway.cli.registry import Changes, LateError, OutputError
+from gateway.cli.registry import Changes, OutputError
 from gateway.database.migrate import MigrationError
 from gateway.database.pool import UnavailableError
 from gateway.embedded import EmbeddedError
@@ -17,6 +17,7 @@ from gateway.mail.upkeep import OutboxError
 from gateway.manifest.apply import TooManyDeletesError, UnknownRevisionError
 from gateway.manifest.plan import MovedError
 from gateway.manifest.read import ManifestError
+from gateway.manifest.wait import LateError
 from gateway.notifications.desk import NotificationError
 from gateway.server import ServeError
 from gateway.settings import SettingError

@@ -1,18 +1,18 @@
 """Verbs that look back, and go back: history, rollback."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.cli.operate import Json, person, with_database
 from gateway.cli.output import console, json, rows
-from gateway.cli.registry import Actor, Message, Timeout, Wait, wait_for_workers
+from gateway.cli.registry import Actor, Message, Timeout, Wait
 from gateway.cli.shown import show_plan, tell_applied
 from gateway.database.pool import Connection
-from gateway.manifest import stored
-from gateway.manifest.apply import Applied, Author, UnknownRevisionError, rollback
-from gateway.manifest.change import Change
+from gateway.manifest import history
+from gateway.manifest.apply import Applied, Author, rollback
 from gateway.manifest.plan import Plan
+from gateway.manifest.wait import wait_for_workers
 
 COLUMNS = (
     *("revision", "namespace", "applied_at", "applied_by", "message", "source", "reverts_to"),
@@ -40,32 +40,11 @@ def show_history(
         _show_one(revision, as_json=as_json)
         return
 
-    async def work(connection: Connection) -> list[Any]:
-        return await connection.fetch(stored.SQL["revisions"], limit)
-
-    rows(COLUMNS, with_database(work), as_json=as_json)
+    rows(COLUMNS, with_database(lambda db: history.revisions(db, limit)), as_json=as_json)
 
 
 def _show_one(revision: int, *, as_json: bool) -> None:
-    async def work(connection: Connection) -> list[tuple[str, Change]]:
-        texts = await stored.schemas(connection)
-        return [
-            (
-                row["namespace"],
-                Change(
-                    row["kind"],
-                    row["name"],
-                    stored.with_text(row["before"], texts),
-                    stored.with_text(row["after"], texts),
-                ),
-            )
-            for row in await connection.fetch(stored.SQL["changes_of"], revision)
-        ]
-
-    changes: list[tuple[str, Change]] = with_database(work)
-    if not changes:
-        raise UnknownRevisionError(f"there is no revision {revision}: see `gateway history`")
-    shown = Plan(changes[0][0], revision, [change for _, change in changes])
+    shown: Plan = with_database(lambda db: history.changes_of(db, revision))
     if as_json:
         json(shown.as_object())
     else:

@@ -84,7 +84,7 @@ def serve(
         listener, admin = socket.socket(fileno=public), socket.socket(fileno=private)
         server.run(loaded, listener, admin, place)
         return
-    _count_connections(loaded)
+    _warn_of_connections(loaded)
     listener, admin = server.listen(loaded.host, loaded.port), server.listen_admin(loaded)
     complain(f"serving on {server.url(listener)} (admin on {server.url(admin)})")
     if loaded.workers == 1:
@@ -93,16 +93,16 @@ def serve(
         server.Supervisor(listener, admin, loaded.workers).run()
 
 
-def _count_connections(loaded: Settings) -> None:
-    """Warn if the workers may want more connections than there are; a pooler may have more."""
+def _warn_of_connections(loaded: Settings) -> None:
+    """Warn if the workers may open more connections than the server takes; a pooler takes more."""
     wanted = loaded.workers * connections(loaded)
-    most = asyncio.run(budget.allowed(loaded.database_url))
-    if most is not None and wanted > most:
+    allowed = asyncio.run(budget.exceeded(loaded.database_url, wanted))
+    if allowed is not None:
         workers = loaded.workers
         who = "one worker opens" if workers == 1 else f"{workers} workers open"
         complain(
             f"warning: {who} up to {wanted} connections, and the server "
-            f"takes {most}: raise its max_connections, or lower GATEWAY_DATABASE_CONNECTIONS or "
+            f"takes {allowed}: raise its max_connections, or lower GATEWAY_DATABASE_CONNECTIONS or "
             "GATEWAY_WORKERS, unless a pooler stands between"
         )
 

@@ -1,6 +1,5 @@
 """Verbs that change the registry, or say what would: check, plan, apply, dump."""
 
-import asyncio
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +18,7 @@ from gateway.manifest.check import Desired, check, warnings
 from gateway.manifest.dump import dump
 from gateway.manifest.plan import Base, Plan, from_file, plan, to_file
 from gateway.manifest.read import Fault, ManifestError
-from gateway.registry import store
+from gateway.manifest.wait import wait_for_workers
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the manifest leaves out.")]
@@ -28,16 +27,8 @@ Timeout = Annotated[float, typer.Option(help="Seconds that --wait waits at most.
 Message = Annotated[str, typer.Option(help="Why, for the history.")]
 Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
 
-WAIT_EVERY = 0.02
-LEAST_WAIT = 0.1
-"""Seconds in which the database can say at least once which workers are late."""
-
 MANY_ROWS = 2000
 """Rows from which on a progress bar is worth its place."""
-
-
-class LateError(Exception):
-    """Not all workers serve the revision in time; the text names them."""
 
 
 class Changes(SystemExit):
@@ -204,22 +195,6 @@ def _progress(desired: list[Desired]) -> Any:  # noqa: ANN401 - a context manage
     if rows < MANY_ROWS or not console().is_terminal:
         return nullcontext(lambda _: None)
     return _Bar(rows)
-
-
-async def wait_for_workers(connection: Connection, revision: int, seconds: float) -> None:
-    """Return when every live worker serves a revision. Raises LateError after so many seconds."""
-    seconds = max(seconds, LEAST_WAIT)
-    late: list[str] = []
-    try:
-        async with asyncio.timeout(seconds):
-            # The workers are elsewhere: no event of this process says that they follow.
-            while late := await store.late_workers(connection, revision):  # noqa: ASYNC110
-                await asyncio.sleep(WAIT_EVERY)
-    except TimeoutError as error:
-        raise LateError(
-            f"applied, but after {seconds:g} s revision {revision} is not served by: "
-            + ("; ".join(late) or "nobody knows whom, since the database does not answer")
-        ) from error
 
 
 def dump_registry() -> None:

@@ -19,3 +19,9 @@ async def allowed(dsn: str) -> int | None:
     except (UnavailableError, *FAULTS):
         return None
     return most
+
+
+async def exceeded(dsn: str, wanted: int) -> int | None:
+    """The server's limit, if so many connections are more than that; None if not, or unknown."""
+    most = await allowed(dsn)
+    return most if most is not None and wanted > most else None

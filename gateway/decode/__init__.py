@@ -13,7 +13,8 @@ import orjson
 
 from gateway.decode import brackets
 from gateway.decode.limits import MAX_LEVELS, undecodable
-from gateway.values import Match, Params, Reject, Request
+from gateway.registry.table import Match
+from gateway.values import Params, Reject, Request
 
 Reader: TypeAlias = Callable[[bytes], dict[str, Any]]
 

@@ -6,7 +6,8 @@ from gateway.dispatch.batch import Batches
 from gateway.dispatch.deadline import Deadline
 from gateway.dispatch.idempotency import Claim
 from gateway.statuses import SUCCESS
-from gateway.values import Call, Reject, Reply, Request
+from gateway.upstreams.call import Call
+from gateway.values import Reject, Reply, Request
 
 
 class UndocumentedError(Exception):

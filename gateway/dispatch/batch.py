@@ -17,7 +17,8 @@ from gateway.database.work import Within, Work
 from gateway.dispatch import idempotency
 from gateway.dispatch.deadline import Deadline
 from gateway.dispatch.idempotency import Claim
-from gateway.values import Call, ClientLeftError, Reject, Reply
+from gateway.upstreams.call import Call
+from gateway.values import ClientLeftError, Reject, Reply
 
 AT_ONCE = 2
 """Batches of one action under way: while one commits, the other is written."""

@@ -17,7 +17,8 @@ from gateway.database.pool import FAULTS, Connection, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.database.work import Within, Work
 from gateway.mail.outgoing import FAILED, with_time
-from gateway.values import Call, Reject, Reply, Request
+from gateway.upstreams.call import Call
+from gateway.values import Reject, Reply, Request
 
 HEADER = b"idempotency-key"
 ATTR = "Idempotency-Key"

@@ -129,7 +129,15 @@ class Edge(Connection):
             parsing.judge(version, headers)
         asked = parser.get_method().decode("ascii"), *parsing.target(self._url)
         keep_alive = version == "1.1" and parser.should_keep_alive()
-        exchange = Exchange(self, asked, headers, named, keep_alive=keep_alive)
+        exchange = Exchange(
+            self.channel,
+            asked,
+            headers,
+            named,
+            keep_alive=keep_alive,
+            on_answered=self.answered,
+            on_finished=self.finished,
+        )
         if version != "1.1":
             exchange.version = version
         elif b"expect" in named:
@@ -185,7 +193,7 @@ class Edge(Connection):
     def _judge_body(self, before: int) -> None:
         self._timer = None
         # A body that is not read, since an earlier answer is still due, is not to blame.
-        if self._read_paused or self._read - before >= BODY_LEAST:
+        if self.channel.read_paused or self._read - before >= BODY_LEAST:
             self._watch()
         else:
             self._cut("the body trickled")
@@ -211,7 +219,7 @@ class Edge(Connection):
         earlier = self._before if broken else self._newest
         if earlier is not None and not earlier.complete:
             earlier.keep_alive = False
-            self.pause_reading()
+            self.channel.pause_reading()
             return
         if broken is None or not broken.written:
             self.transport.write(parsing.refusal(str(why), request_id))

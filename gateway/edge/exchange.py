@@ -9,12 +9,10 @@ import logging
 import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from gateway.edge import heads
-
-if TYPE_CHECKING:
-    from gateway.edge.connection import Connection
+from gateway.edge.channel import Channel
 
 Message: TypeAlias = MutableMapping[str, Any]
 Serve: TypeAlias = Callable[["Exchange"], Awaitable[None]]
@@ -40,7 +38,8 @@ class Exchange:
     """What the application and the connection tell each other of one request.
 
     `listed` are the headers as they came, `headers` has the last of those that came twice. `gone`
-    says that nobody waits for the answer any more, `complete` that it was given.
+    says that nobody waits for the answer any more, `complete` that it was given. `on_answered` is
+    called when the answer is complete, `on_finished` when the application has returned.
     """
 
     version = "1.1"
@@ -57,26 +56,30 @@ class Exchange:
     _chunked = False
     _left = 0
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what came, where it goes, and who is told
         self,
-        connection: "Connection",
+        channel: Channel,
         asked: tuple[str, bytes, bytes],
         listed: list[Header],
         headers: dict[bytes, bytes],
         *,
         keep_alive: bool,
+        on_answered: Callable[["Exchange"], None],
+        on_finished: Callable[["Exchange"], None],
     ) -> None:
         self.method, self.path, self.query = asked
         self.listed = listed
         self.headers = headers
-        self.peer = connection.peer
+        self.peer = channel.peer
         self.keep_alive = keep_alive
-        self._connection = connection
+        self._channel = channel
+        self._on_answered = on_answered
+        self._on_finished = on_finished
 
     @property
     def transport(self) -> Any:  # noqa: ANN401 - uvloop's own class
         """The connection's, as uvicorn's own exchanges have it."""
-        return self._connection.transport
+        return self._channel.transport
 
     @cached_property
     def scope(self) -> dict[str, Any]:
@@ -92,7 +95,7 @@ class Exchange:
             "path": urllib.parse.unquote(path) if "%" in path else path,
             "raw_path": self.path,
             "query_string": self.query,
-            **self._connection.scope(),
+            **self._channel.scope(),
         }
 
     async def run(self, serve: Serve) -> None:
@@ -105,14 +108,14 @@ class Exchange:
             _log.exception("Exception in ASGI application")
             await self._give_up("")
         finally:
-            self._connection.finished(self)
+            self._on_finished(self)
 
     async def _give_up(self, why: str) -> None:
         """Say that there is no answer or, where there is half of one, close the connection."""
         if why:
             _log.error("%s", why)
         if self.written or self.complete:
-            self._connection.close()
+            self._channel.close()
             return
         self._head = None
         await self.send(CRASH)
@@ -129,7 +132,7 @@ class Exchange:
                 self._body = bytearray(self._body)
             self._body += body
         if len(self._body) > HIGH_WATER:
-            self._connection.pause_reading()
+            self._channel.pause_reading()
         if self._waiter:
             self._wake()
 
@@ -154,7 +157,7 @@ class Exchange:
         if self.expects_continue:
             self.expects_continue = False
             if not self.written:
-                self._connection.write(CONTINUE)
+                self._channel.write(CONTINUE)
         while not (self.gone or self.complete):
             if self._body or not (self._more_body or self._told_all):
                 body, self._body = bytes(self._body), b""
@@ -164,8 +167,8 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def _wait(self) -> None:
-        self._connection.resume_reading()
-        self._waiter = self._connection.loop.create_future()
+        self._channel.resume_reading()
+        self._waiter = self._channel.loop.create_future()
         try:
             await self._waiter
         finally:
@@ -185,15 +188,15 @@ class Exchange:
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer; the headers are sound and give the body's length."""
-        connection = self._connection
-        if connection.drained and not self.gone:
-            await connection.drained.wait()
+        channel = self._channel
+        if channel.drained and not self.gone:
+            await channel.drained.wait()
         if self.gone:
             return
         self._mind_body()
-        connection.write(
+        channel.write(
             heads.status_line(status)
-            + connection.default_lines()
+            + channel.default_lines()
             + heads.lines(headers if self.keep_alive else (*headers, heads.CLOSE))
             + b"\r\n"
             + body
@@ -203,8 +206,8 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """ASGI: the head, which waits for the body's first piece, then the body."""
-        if self._connection.drained and not self.gone:
-            await self._connection.drained.wait()
+        if self._channel.drained and not self.gone:
+            await self._channel.drained.wait()
         if self.gone:
             return
         kind = message["type"]
@@ -219,7 +222,7 @@ class Exchange:
         """Judge a head, which is written with the first piece of the body."""
         status: int = message["status"]
         lines, length, chunked, close = heads.render(
-            status, self._connection.default_lines(), message.get("headers", ())
+            status, self._channel.default_lines(), message.get("headers", ())
         )
         self._mind_body()
         if close:
@@ -250,7 +253,7 @@ class Exchange:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the body is not as long as its Content-Length")
-        self._connection.write(body if self.written else head + body)
+        self._channel.write(body if self.written else head + body)
         self.written = True
         self.expects_continue = False
         if not more:
@@ -260,7 +263,7 @@ class Exchange:
         self.complete = True
         if self._waiter:
             self._wake()
-        self._connection.answered(self)
+        self._on_answered(self)
 
 
 def _chunk(body: bytes, *, more: bool) -> bytes:

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from gateway import addresses
 from gateway.identity.counts import Counts
+from gateway.registry.records import Route
 from gateway.values import Caller, Rate, Reject
-
-if TYPE_CHECKING:
-    from gateway.registry.records import Route
 
 QUARTER = 15 * 60
 MINUTE = 60
@@ -28,7 +25,7 @@ class Limits:
         self._address = Rate(most["address"], QUARTER)
         self._tokens = Rate(most["tokens"], MINUTE)
 
-    def call(self, route: "Route", caller: Caller, address: str) -> None:
+    def call(self, route: Route, caller: Caller, address: str) -> None:
         """Count a call of a route that has a limit. Raises Reject: rate-limit-exceeded."""
         if route.rate_limit:
             key = f"route:{route.name}:{_who(caller, address)}"

@@ -20,7 +20,8 @@ from gateway.identity.behind import write_behind
 from gateway.mail.send import Carrier, SendError
 from gateway.registry.records import Route
 from gateway.registry.store import ALIVE_FOR
-from gateway.values import Caller, Match
+from gateway.registry.table import Match
+from gateway.values import Caller
 
 Severity: TypeAlias = Literal["warning", "error", "critical"]
 

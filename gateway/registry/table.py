@@ -4,7 +4,7 @@ The table after a change shares with the old one all that did not change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway import paths
 from gateway.registry import trie
@@ -12,7 +12,14 @@ from gateway.registry.layered import Layered
 from gateway.registry.records import Route, Service
 from gateway.registry.trie import ClashError, Node
 
-__all__ = ["ClashError", "Table"]
+__all__ = ["ClashError", "Match", "Table"]
+
+
+class Match(NamedTuple):
+    """A route, and the values of its path's `{segments}`."""
+
+    route: Route
+    path_params: Mapping[str, Any]
 
 
 class _Index:
@@ -90,25 +97,23 @@ class Table:
             )
         return table
 
-    def find(self, method: str, path: bytes) -> tuple[Route, dict[str, Any]] | None:
+    def find(self, method: str, path: bytes) -> Match | None:
         """The route of this method and raw path, with the values of the path's params."""
         index = self._indexes.get(method)
         if index is None:
             return None
         route = index.literal.find(path)
         if route:
-            return route, {}
+            return Match(route, {})
         segments = paths.split(path)
         return self._with_values(index, segments) if segments else None
 
-    def _with_values(
-        self, index: _Index, segments: list[str]
-    ) -> tuple[Route, dict[str, Any]] | None:
+    def _with_values(self, index: _Index, segments: list[str]) -> Match | None:
         values: list[Any] = []
         route = trie.find(index.root, segments, 0, values)
         if route is None:
             return None
-        return route, dict(zip(route.path_params, values, strict=True))
+        return Match(route, dict(zip(route.path_params, values, strict=True)))
 
     def methods(self, path: bytes) -> list[str]:
         """The methods that some route takes on this raw path."""

@@ -6,10 +6,11 @@ from typing import Any
 import jsonschema_rs
 
 from gateway.identity import views
+from gateway.registry.table import Match
 from gateway.schema import ParamSchema
 from gateway.schema.shape import from_text
 from gateway.validate import wording
-from gateway.values import Error, Match, Params, Reject, Valid
+from gateway.values import Error, Params, Reject, Valid
 
 LARGE = 10_000
 _VIEWS = frozenset(views.PARAMS)

@@ -12,8 +12,8 @@ from harness import execute, on, until
 from manifests import Routes, applied, desired
 from posting import rows_are
 
-from gateway.cli.registry import LateError, wait_for_workers
 from gateway.database.pool import Connection
+from gateway.manifest.wait import LateError, wait_for_workers
 from gateway.registry import follow, store
 from gateway.registry.follow import Registry
 from gateway.registry.table import Table

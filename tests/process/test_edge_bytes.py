@@ -16,7 +16,7 @@ from harness import until
 from listening import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.edge import Edge, connection
+from gateway.edge import Edge, channel
 
 Message = dict[str, Any]
 BIG = b"x" * 3_000_000
@@ -335,7 +335,7 @@ async def test_while_requests_wait_no_more_are_read(monkeypatch: pytest.MonkeyPa
 
 async def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold its place among the requests in flight for good."""
-    monkeypatch.setattr(connection, "WRITE_WITHIN", 0.2)
+    monkeypatch.setattr(channel, "WRITE_WITHIN", 0.2)
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address, limit=1024)
         writer.write((b"GET /big" + HOST + b"\r\n") * 500)

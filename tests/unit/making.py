@@ -16,9 +16,10 @@ from gateway.identity.limits import Limits
 from gateway.identity.lookup import Lookup
 from gateway.identity.passwords import Passwords
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
+from gateway.registry.table import Match
 from gateway.schema import ParamSchema
 from gateway.validate import validate
-from gateway.values import Application, Match, Params, Reject, Request, Session, Valid
+from gateway.values import Application, Params, Reject, Request, Session, Valid
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -15,7 +15,8 @@ from gateway.dispatch.batch import Batches
 from gateway.identity.lookup import Lookup
 from gateway.mail.outbox import Outbox
 from gateway.mail.outgoing import Outgoing
-from gateway.values import ANONYMOUS, Call, Reject, Reply
+from gateway.upstreams.call import Call
+from gateway.values import ANONYMOUS, Reject, Reply
 
 OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
 Action = Callable[[Call], Awaitable[Reply]]

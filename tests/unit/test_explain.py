@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from making import route
 
-from gateway.cli.inspect import explanation
+from gateway.registry.explain import explain
 from gateway.registry.records import Route, Service
 from gateway.registry.table import Table
 
@@ -68,7 +68,7 @@ TABLE = Table(
 def test_a_request_that_is_matched_is_explained(
     method: str, path: str, expected: dict[str, Any]
 ) -> None:
-    found = explanation(TABLE, method, path)
+    found = explain(TABLE, method, path)
     assert found["revision"] == 1
     assert {name: found[name] for name in expected} == expected
     assert "why" not in found
@@ -133,7 +133,7 @@ RESERVED = "all below /-, /documentation, /openapi.json belongs to the gateway i
 def test_a_request_that_is_not_matched_is_explained(
     method: str, path: str, expected: dict[str, Any]
 ) -> None:
-    assert explanation(TABLE, method, path) == {
+    assert explain(TABLE, method, path) == {
         "revision": 1,
         "request": f"{method} {path}",
         "answer": "route-non-existent",
@@ -144,29 +144,29 @@ def test_a_request_that_is_not_matched_is_explained(
 def test_what_may_follow_is_told_of_all_methods() -> None:
     paths = [("GET", "/x/a/1"), ("PUT", "/x/b"), ("POST", "/x/{id:int}"), ("PATCH", "/x/{id}/y")]
     routes = [route(path, name=f"x.{method}", method=method) for method, path in paths]
-    found = explanation(Table(1, [], routes), "GET", "/x")
+    found = explain(Table(1, [], routes), "GET", "/x")
     assert (found["why"], found["known"]) == ("no path ends at /x", ["a", "b", "{…:int}", "{…}"])
-    found = explanation(Table(1, [], routes), "GET", "/x/7/z")
+    found = explain(Table(1, [], routes), "GET", "/x/7/z")
     assert (found["why"], found["known"]) == ("nothing fits the rest after /x/7", ["y"])
 
 
 def test_of_very_many_places_twenty_are_told() -> None:
     routes = [route(f"/x/a{n}", name=f"x.a{n}") for n in range(30)]
-    found = explanation(Table(1, [], routes), "GET", "/x/none")
+    found = explain(Table(1, [], routes), "GET", "/x/none")
     assert found["known"] == sorted(f"a{n}" for n in range(30))[:20]
 
 
 @pytest.mark.parametrize("deployed", [None, False])
 def test_a_service_that_is_not_there_is_told(deployed: Any) -> None:
     service = None if deployed is None else Service("things", "python", deployed, "T")
-    found = explanation(TABLE.changed(2, {"things": service}, {}), "POST", "/api/things")
+    found = explain(TABLE.changed(2, {"things": service}, {}), "POST", "/api/things")
     assert found["revision"] == 2
     assert found["answer"] == "service-not-found: the service things is not deployed"
     assert found["route"] == "things.create"
 
 
 def test_an_empty_registry_explains_itself_too() -> None:
-    assert explanation(Table(0), "GET", "/api") == {
+    assert explain(Table(0), "GET", "/api") == {
         "revision": 0,
         "request": "GET /api",
         "answer": "route-non-existent",

@@ -8,9 +8,10 @@ from making import match, refusal, request, route
 from gateway import match as stage
 from gateway.actions import Action, Actions
 from gateway.registry.records import Service
-from gateway.registry.table import Table
+from gateway.registry.table import Match, Table
 from gateway.resolve import resolve
-from gateway.values import Call, Match, Reply
+from gateway.upstreams.call import Call
+from gateway.values import Reply
 
 SERVICE = Service("things", "python", deployed=True, title="Things")
 READ = route("/services/things/{id:int}", name="things.read", method="GET")

@@ -1,7 +1,7 @@
 """The table of routes, held against the contract's rule written as plainly as it reads."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -79,9 +79,9 @@ def shape(made: Route) -> tuple[str, ...]:
     return (made.method, *(re.sub(r"\{\w+", "{", segment) for segment in made.path.split("/")))
 
 
-def outcome(table: Table, method: str, path: bytes) -> tuple[str, dict[str, Any]] | None:
+def outcome(table: Table, method: str, path: bytes) -> tuple[str, Mapping[str, Any]] | None:
     found = table.find(method, path)
-    return found and (found[0].path, found[1])
+    return found and (found.route.path, found.path_params)
 
 
 def routes_of(*patterns: str, method: str = "GET") -> list[Route]:

@@ -1,0 +1,89 @@
+"""What an exchange may do with its connection: write, close, and set the pace of both sides.
+
+The model is uvicorn's `FlowControl`. An exchange is given this and not its connection, which is
+the one that knows of other exchanges.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+
+from gateway import addresses
+from gateway.edge import heads
+
+WRITE_WITHIN = 30.0
+"""Seconds that a client has to read what it was answered, once the buffers are full."""
+
+
+class Channel:
+    """One client's transport.
+
+    `drained` is the event to wait for before more is written, None while the client keeps up;
+    `read_paused` says that the transport reads nothing for now.
+    """
+
+    def __init__(
+        self,
+        transport: Any,  # noqa: ANN401 - uvloop's own class
+        loop: asyncio.AbstractEventLoop,
+        server: ServerState,
+        app_state: dict[str, Any],
+    ) -> None:
+        self.transport = transport
+        self.loop = loop
+        # Bound once: each answer is one call of the transport's own method.
+        self.write: Callable[[bytes], None] = transport.write
+        self.close: Callable[[], None] = transport.close
+        self.drained: asyncio.Event | None = None
+        self.read_paused = False
+        client = get_remote_addr(transport)
+        self.peer = client[0] if client else addresses.UNKNOWN
+        self._server = server
+        self._app_state = app_state
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_lines = b""
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    def scope(self) -> dict[str, Any]:
+        """The connection's part of an ASGI scope."""
+        return {
+            "state": self._app_state.copy(),
+            "server": get_local_addr(self.transport),
+            "client": get_remote_addr(self.transport),
+            "scheme": "https" if is_ssl(self.transport) else "http",
+        }
+
+    def default_lines(self) -> bytes:
+        """The header lines that the server adds to every answer; it renews them once a second."""
+        if self._default_headers is not self._server.default_headers:
+            self._default_headers = self._server.default_headers
+            self._default_lines = heads.lines(self._default_headers)
+        return self._default_lines
+
+    def pause_reading(self) -> None:
+        """Stop reading from the client."""
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read from the client again."""
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than answers are written: wait, but not without end."""
+        self.drained = asyncio.Event()
+        self._write_timer = self.loop.call_later(WRITE_WITHIN, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has caught up, or has left."""
+        if self._write_timer:
+            self._write_timer.cancel()
+        if self.drained:
+            self.drained.set()
+            self.drained = None
