@@ -17,7 +17,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import orjson
 import uvloop
 from changes import RATE, Load, percentile
@@ -35,7 +35,7 @@ NO_LIMITS = {"GATEWAY_ACCOUNT_GUESSES": "100000", "GATEWAY_ADDRESS_GUESSES": "10
 PEOPLE = ("employee@example.com", "client@example.com", "liaison@example.com")
 
 
-async def log_in(http: httpx.AsyncClient, email: str) -> str:
+async def log_in(http: httpx2.AsyncClient, email: str) -> str:
     """One log-in; answers its status."""
     params = {"email": email, "password": PASSWORD, "application": APPLICATION}
     body = base64.b64encode(orjson.dumps(params))
@@ -50,8 +50,8 @@ def log_in_all(url: str, seconds: float) -> collections.Counter[str]:
 
 async def _log_in_all(url: str, seconds: float) -> collections.Counter[str]:
     people, tasks = itertools.cycle(PEOPLE), []
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as http:
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=30) as http:
         for _ in range(int(seconds * LOGINS)):
             tasks.append(asyncio.create_task(log_in(http, next(people))))
             await asyncio.sleep(1 / LOGINS)

@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import uvloop
 from bare import PATH
 from changes import percentile
@@ -54,7 +54,7 @@ async def lags(seconds: float) -> list[float]:
     return found
 
 
-async def answered(http: httpx.AsyncClient, token: str) -> int:
+async def answered(http: httpx2.AsyncClient, token: str) -> int:
     """Call another route again and again, until cancelled; count the answers."""
     count = 0
     with contextlib.suppress(asyncio.CancelledError):
@@ -69,7 +69,7 @@ async def answered(http: httpx.AsyncClient, token: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def hanging(http: httpx.AsyncClient, token: str, db: Connection) -> AsyncIterator[None]:
+async def hanging(http: httpx2.AsyncClient, token: str, db: Connection) -> AsyncIterator[None]:
     """So many calls that wait for their mail, for the length of the block."""
     params = {"token": token, "update_status": True, "stage": "s", "event_slug": "stage-changed"}
     calls = [
@@ -93,8 +93,8 @@ async def phase(
     worker = Worker(settings)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(worker.running())
-        transport = httpx.ASGITransport(worker.app)
-        http = httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=30)
+        transport = httpx2.ASGITransport(worker.app)
+        http = httpx2.AsyncClient(transport=transport, base_url="http://gateway", timeout=30)
         await stack.enter_async_context(http)
         if hang:
             await stack.enter_async_context(hanging(http, token, db))

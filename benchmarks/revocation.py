@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
+import httpx2
 from noop import prepare
 from propagation import PATIENCE, WORKERS, bare, gateway, report, started, wired
 
@@ -36,7 +36,7 @@ COUNT = "/services/statuses/count"
 class Callers:
     """Call over and over; `accepted` is when the last call that was accepted was begun."""
 
-    def __init__(self, http: httpx.AsyncClient, token: str) -> None:
+    def __init__(self, http: httpx2.AsyncClient, token: str) -> None:
         self.accepted = 0.0
         self.calls = 0
         self._http = http
@@ -53,7 +53,7 @@ class Callers:
             begun = time.perf_counter()
             answer = await self._http.get(COUNT, headers=self._headers)
             self.calls += 1
-            if answer.status_code == httpx.codes.OK:
+            if answer.status_code == httpx2.codes.OK:
                 self.accepted = max(self.accepted, begun)
 
 
@@ -61,8 +61,8 @@ async def once(connection: Connection, address: str, settle: float = SETTLE) -> 
     """Milliseconds from the commit to the last accepted call, 0 if there was none; and calls."""
     token = await issue.session(connection, "employee@example.com", "planoorder")
     # A client of its own: one whose calls were cancelled keeps their places.
-    limits = httpx.Limits(max_connections=CALLERS)
-    async with httpx.AsyncClient(base_url=address, limits=limits) as http:
+    limits = httpx2.Limits(max_connections=CALLERS)
+    async with httpx2.AsyncClient(base_url=address, limits=limits) as http:
         callers = Callers(http, token)
         running = asyncio.create_task(callers.run())
         async with asyncio.timeout(PATIENCE):

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
-import httpx
+import httpx2
 import orjson
 import uvloop
 from harness import ROOT
@@ -138,10 +138,10 @@ async def call(settings: dict[str, str], point: str, when: str, request: dict[st
         carry = worker.outbox._carriers["mail"]
         mortal = {"mail": lambda *args: _dying(when, lambda: carry(*args))}
         worker.outbox._carriers = mortal
-    transport = httpx.ASGITransport(worker.app)
+    transport = httpx2.ASGITransport(worker.app)
     async with (
         worker.running(),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+        httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
     ):
         Mortal.at, Mortal.when = POINTS[point], when
         answer = await http.request(**request)

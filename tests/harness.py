@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
+import httpx2
 import jsonschema
 import orjson
 
@@ -82,14 +82,14 @@ class Client:
     """Sends requests to a worker in this process, and holds every answer against its envelope."""
 
     def __init__(
-        self, worker: Worker, http: httpx.AsyncClient, tokens: dict[str, str], database_url: str
+        self, worker: Worker, http: httpx2.AsyncClient, tokens: dict[str, str], database_url: str
     ) -> None:
         self.worker = worker
         self.database_url = database_url
         self.tokens = tokens
         self._http = http
 
-    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         # A call without a socket may wait for nothing: in a loop it would keep notices from coming.
         await asyncio.sleep(0)
         response = await self._http.request(method, path, **options)
@@ -99,12 +99,12 @@ class Client:
         assert "x-request-id" in response.headers
         return response
 
-    async def post(self, path: str, params: object = None, **options: Any) -> httpx.Response:
+    async def post(self, path: str, params: object = None, **options: Any) -> httpx2.Response:
         """POST params as JSON."""
         body = {} if params is None else {"json": params}
         return await self.request("POST", path, **body, **options)
 
-    async def create_stage(self, *, caller: str = "employee", **params: Any) -> httpx.Response:
+    async def create_stage(self, *, caller: str = "employee", **params: Any) -> httpx2.Response:
         """Call order_stages.create with what it needs at least, and `params`."""
         least = {"token": self.tokens[caller], "update_status": True, "stage": "scheduled"}
         given = {**least, **params}
@@ -121,10 +121,10 @@ async def serving(
     """A client of a worker that serves this database, with a data folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         worker = Worker(settings(database_url, **{"data_dir": folder, **changes}), actions)
-        transport = httpx.ASGITransport(worker.app, raise_app_exceptions=True)
+        transport = httpx2.ASGITransport(worker.app, raise_app_exceptions=True)
         async with (
             worker.running(),
-            httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+            httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):
             await _well(worker)
             yield Client(worker, http, tokens, database_url)

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import pytest
 from harness import Client, execute, on, serving, until
 from mandrills import KEY
@@ -41,7 +41,7 @@ class Post(NamedTuple):
 
 async def create(
     client: Client, key: str | None = None, caller: str = "employee", **params: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     """A stage whose event has a mail, under a key if one is given."""
     given = {"token": client.tokens[caller], **STAGE, **params}
     return await client.post(CREATE, given, headers={"idempotency-key": key} if key else {})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from harness import Client, execute, serving, taken, until
 from manifests import applied, desired
@@ -81,7 +81,7 @@ class Caller:
 
     async def call(
         self, what: str, key: str | None = None, path: str = "kept/create", **params: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         headers = {"authorization": f"Bearer {self.client.tokens['employee']}"}
         headers.update({"idempotency-key": key} if key else {})
         given = {"what": what, **params}
@@ -106,7 +106,7 @@ async def calling(
         yield Caller(client)
 
 
-async def gathered(caller: Caller, work: Kept, *whats: str) -> list[asyncio.Task[httpx.Response]]:
+async def gathered(caller: Caller, work: Kept, *whats: str) -> list[asyncio.Task[httpx2.Response]]:
     """Calls that wait behind two batches that are held."""
     work.hold.clear()
     first = [asyncio.create_task(caller.call("first")) for _ in range(1)]
@@ -119,7 +119,7 @@ async def gathered(caller: Caller, work: Kept, *whats: str) -> list[asyncio.Task
     return [*first, *rest]
 
 
-async def statuses_of(tasks: Sequence[asyncio.Task[httpx.Response]]) -> list[str]:
+async def statuses_of(tasks: Sequence[asyncio.Task[httpx2.Response]]) -> list[str]:
     return [(await task).json()["status"] for task in tasks]
 
 

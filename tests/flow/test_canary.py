@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from harness import Client, execute, on, serving, until
@@ -101,7 +101,9 @@ class Written:
         self._client.worker.access.flush()
         capfd, caplog = self._heard
         # The test's own HTTP client logs too; that it knows the URL is no fault of the gateway.
-        ours = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]
+        ours = [
+            each for each in caplog.records if not each.name.startswith(("httpx2", "httpcore2"))
+        ]
         return "\n".join([*capfd.readouterr(), *(each.getMessage() for each in ours)])
 
     async def tables(self) -> dict[str, str]:
@@ -118,8 +120,8 @@ class Written:
         return {name: (await execute(url, query.format(name)))[0]["rows"] for name in names}
 
     async def metrics(self) -> str:
-        transport = httpx.ASGITransport(self._client.worker.admin.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as http:
+        transport = httpx2.ASGITransport(self._client.worker.admin.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://admin") as http:
             return (await http.get("/-/metrics")).text
 
     async def all(self) -> dict[str, str]:

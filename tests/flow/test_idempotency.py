@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from harness import Client, execute, serving
 from manifests import applied, desired
@@ -23,7 +23,7 @@ STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled"}
 
 async def create(
     client: Client, key: str | None = "k", caller: str = "employee", **params: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     """A stage under a key."""
     headers = {"idempotency-key": key} if key is not None else {}
     return await client.post(
@@ -191,7 +191,7 @@ async def test_the_work_and_its_answer_are_kept_together_or_not_at_all(
     actions = Actions({"kept.create": work.create})
     async with serving(kept, tokens, actions=actions) as client:
 
-        async def call() -> httpx.Response:
+        async def call() -> httpx2.Response:
             headers = {"idempotency-key": "k", "authorization": f"Bearer {tokens['employee']}"}
             return await client.post("/api/v1/kept/create", {"what": what}, headers=headers)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import pytest
 from harness import execute, until
 from mandrills import KEY, standing_in
@@ -174,7 +174,7 @@ FAILURES = {
 }
 
 
-async def fail(post: Post, failure: Failure) -> httpx.Response:
+async def fail(post: Post, failure: Failure) -> httpx2.Response:
     """A stage whose mail fails so."""
     async with post.serving(mandrill_api_key=failure.key) as client:
         if failure.name == "timeout":

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from harness import Client, execute, until
 from mandrills import standing_in
@@ -51,11 +51,11 @@ def post(
     return Post.hurried(monkeypatch, database, tokens, *served)
 
 
-def slug(answer: httpx.Response) -> str:
+def slug(answer: httpx2.Response) -> str:
     return str(answer.json()["status"])
 
 
-def is_replay(answer: httpx.Response) -> bool:
+def is_replay(answer: httpx2.Response) -> bool:
     return "idempotent-replayed" in answer.headers
 
 
@@ -183,7 +183,7 @@ async def test_a_client_that_leaves_finds_its_mail_sent_when_it_comes_back(post:
     assert len(post.stand_in.received) == 1
 
 
-async def twins(client: Client) -> list[httpx.Response]:
+async def twins(client: Client) -> list[httpx2.Response]:
     return await asyncio.gather(*(create(client, "k") for _ in range(100)))
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from harness import settings
@@ -28,13 +28,13 @@ def stand_in(served: tuple[StandIn, str]) -> StandIn:
 
 
 @pytest.fixture(scope="module")
-def http(served: tuple[StandIn, str]) -> Iterator[httpx.Client]:
+def http(served: tuple[StandIn, str]) -> Iterator[httpx2.Client]:
     """A client of the stand-in."""
-    with httpx.Client(base_url=served[1]) as made:
+    with httpx2.Client(base_url=served[1]) as made:
         yield made
 
 
-def post(http: httpx.Client, body: object, path: str = "messages/send-template") -> Any:
+def post(http: httpx2.Client, body: object, path: str = "messages/send-template") -> Any:
     response = http.post(f"{API}{path}.json", content=orjson.dumps(body))
     return response.status_code, response.json()
 
@@ -64,7 +64,7 @@ FULL = {
     ],
 )
 def test_the_stand_in_refuses_as_is_documented(
-    http: httpx.Client, changes: dict[str, Any], code: int, name: str, told: str
+    http: httpx2.Client, changes: dict[str, Any], code: int, name: str, told: str
 ) -> None:
     status, body = post(http, {**FULL, **changes})
     assert (status, body["status"], body["code"], body["name"]) == (500, "error", code, name)
@@ -73,7 +73,7 @@ def test_the_stand_in_refuses_as_is_documented(
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {}])
-def test_the_stand_in_wants_a_key_first(http: httpx.Client, body: object) -> None:
+def test_the_stand_in_wants_a_key_first(http: httpx2.Client, body: object) -> None:
     for path in ("messages/send-template", "users/ping"):
         status, answer = post(http, body, path)
         assert (status, answer["name"]) == (500, "ValidationError")
@@ -93,7 +93,7 @@ def test_the_stand_in_wants_a_key_first(http: httpx.Client, body: object) -> Non
     ],
 )
 def test_the_stand_in_answers_for_each_recipient(
-    http: httpx.Client, changes: dict[str, Any], statuses: list[str]
+    http: httpx2.Client, changes: dict[str, Any], statuses: list[str]
 ) -> None:
     status, replies = post(http, {**FULL, **changes})
     assert (status, [reply["status"] for reply in replies]) == (200, statuses)
@@ -102,7 +102,7 @@ def test_the_stand_in_answers_for_each_recipient(
     assert post(http, {"key": "k"}, "users/ping") == (200, "PONG!")
 
 
-def test_the_page_escapes_what_it_shows(stand_in: StandIn, http: httpx.Client) -> None:
+def test_the_page_escapes_what_it_shows(stand_in: StandIn, http: httpx2.Client) -> None:
     evil = "<script>alert('x')</script>\"{0}&"
     to = [{"email": evil, "name": evil}]
     changes = {"template_name": evil, "message": {"to": to, "tags": [evil]}}
@@ -115,7 +115,7 @@ def test_the_page_escapes_what_it_shows(stand_in: StandIn, http: httpx.Client) -
     assert stand_in.received[0].template == evil
 
 
-def test_what_was_received_is_listed_and_forgotten(stand_in: StandIn, http: httpx.Client) -> None:
+def test_what_was_received_is_listed_and_forgotten(stand_in: StandIn, http: httpx2.Client) -> None:
     for number in range(KEPT + 5):
         post(http, {**FULL, "message": {"to": [{"email": f"n{number}@x.test"}]}})
     listed = http.get("/received.json").json()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from harness import Client, settings, until
 from probing import SECRET
@@ -21,10 +21,10 @@ COUNT = "http_server_request_duration_seconds_count"
 LABELS = {metric.name: set(metric.labels) for metric in METRICS}
 
 
-async def ask(worker: Worker, path: str, **headers: str) -> httpx.Response:
+async def ask(worker: Worker, path: str, **headers: str) -> httpx2.Response:
     """A page of the admin port."""
-    transport = httpx.ASGITransport(worker.admin.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as http:
+    transport = httpx2.ASGITransport(worker.admin.app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://admin") as http:
         return await http.get(path, headers=headers)
 
 

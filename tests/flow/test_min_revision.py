@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from harness import Client, execute, serving, until
 from manifests import Routes, applied, desired
@@ -36,17 +36,17 @@ async def worker(registry: str, tmp_path: Path) -> AsyncIterator[Client]:
         yield client
 
 
-async def ask(client: Client, revision: object) -> httpx.Response:
+async def ask(client: Client, revision: object) -> httpx2.Response:
     return await client.request("GET", PATH, headers={HEADER: str(revision)})
 
 
-async def quickly(client: Client, revision: object) -> httpx.Response:
+async def quickly(client: Client, revision: object) -> httpx2.Response:
     """An answer that comes long before the wait would end."""
     async with asyncio.timeout(follow.WAIT_FOR_REVISION / 2):
         return await ask(client, revision)
 
 
-def seen(answer: httpx.Response) -> tuple[int, str | None, str]:
+def seen(answer: httpx2.Response) -> tuple[int, str | None, str]:
     """Status, what the action says, and the revision of the answer."""
     body = answer.json()
     return answer.status_code, body.get("data"), answer.headers["x-registry-revision"]
@@ -117,7 +117,7 @@ async def test_a_later_revision_than_asked_for_is_as_good(
     assert [seen(await each) for each in waiting] == [(200, "4", "4")] * 3
 
 
-def refused(answer: httpx.Response) -> None:
+def refused(answer: httpx2.Response) -> None:
     body = answer.json()
     assert (answer.status_code, body["status"]) == (400, "invalid-param")
     assert body["errors"] == [{"attr": HEADER, "message": "is no revision there is"}]

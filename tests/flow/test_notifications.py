@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-import httpx
+import httpx2
 import pytest
 from harness import Client, execute, on, serving
 from posting import lose, notifications, rows_are
@@ -25,7 +25,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "HEALED_AFTER", 0.3)
 
 
-async def crash(client: Client, text: str = SECRET) -> httpx.Response:
+async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
     params = {"token": client.tokens["employee"], "text": text}
     return await client.post("/api/v1/probe/crash", params)
 

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from harness import ROOT, Client, execute
@@ -60,7 +60,7 @@ EXCHANGES = [
 
 async def call(
     client: Client, method: str, path: str, caller: str = "application", **options: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     headers = {"authorization": f"Bearer {client.tokens[caller]}", **options.pop("headers", {})}
     return await client.request(method, path, headers=headers, **options)
 

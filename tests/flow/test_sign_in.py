@@ -5,7 +5,7 @@ import base64
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from harness import Client, execute, serving
@@ -33,7 +33,7 @@ class Caller:
 
     async def call(
         self, path: str, params: object = None, *, method: str = "POST", secret: bool = False
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         headers = {"content-type": "text/plain" if secret else "application/json"}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
@@ -41,13 +41,13 @@ class Caller:
         content = base64.b64encode(body) if secret else body
         return await self.client.request(method, path, content=content, headers=headers)
 
-    async def register(self, *, application: str = "planoorder", **params: Any) -> httpx.Response:
+    async def register(self, *, application: str = "planoorder", **params: Any) -> httpx2.Response:
         given = {"application": application, "client": PERSON, **params}
         return await self.call(REGISTER, given, secret=True)
 
     async def log_in(
         self, email: str = "employee@example.com", password: str = PASSWORD, **params: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         given = {"email": email, "password": password, "application": "planoorder", **params}
         return await self.call(LOG_IN, given, secret=True)
 
@@ -57,7 +57,7 @@ class Caller:
         assert answer["status"] == "action-successful"
         return Caller(self.client, answer["data"]["session"]["token"])
 
-    async def read(self) -> httpx.Response:
+    async def read(self) -> httpx2.Response:
         return await self.call(READ)
 
     async def sessions(self) -> list[dict[str, Any]]:
@@ -65,10 +65,10 @@ class Caller:
         found: list[dict[str, Any]] = answer.json()["data"]["sessions"]
         return found
 
-    async def log_out(self, **params: Any) -> httpx.Response:
+    async def log_out(self, **params: Any) -> httpx2.Response:
         return await self.call(LOG_OUT, params, method="DELETE")
 
-    async def change_password(self, old: str, new: str) -> httpx.Response:
+    async def change_password(self, old: str, new: str) -> httpx2.Response:
         given = {"password": old, "new_password": new}
         return await self.call(NEW_PASSWORD, given, method="PUT", secret=True)
 
@@ -78,7 +78,7 @@ def app(client: Client) -> Caller:
     return Caller(client)
 
 
-def outcome(response: httpx.Response) -> tuple[int, str]:
+def outcome(response: httpx2.Response) -> tuple[int, str]:
     return response.status_code, response.json()["status"]
 
 

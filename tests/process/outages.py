@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from commands import Running, children_of, running, wait_until
 from harness import ROOT, execute, on
 from manifests import applied, migrated
@@ -135,15 +135,15 @@ def stage(token: str | None, **params: Any) -> dict[str, Any]:
     return {name: value for name, value in {**least, **params}.items() if value is not None}
 
 
-async def _ask_all(url: str, requests: Sequence[dict[str, Any]]) -> list[httpx.Response]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_WITHIN, limits=limits) as http:
+async def _ask_all(url: str, requests: Sequence[dict[str, Any]]) -> list[httpx2.Response]:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx2.AsyncClient(base_url=url, timeout=ANSWER_WITHIN, limits=limits) as http:
         return await asyncio.gather(
             *(http.request(**{"method": "POST", "url": CREATE, **request}) for request in requests)
         )
 
 
-def ask(url: str, *requests: dict[str, Any]) -> list[httpx.Response]:
+def ask(url: str, *requests: dict[str, Any]) -> list[httpx2.Response]:
     """Call routes at once, each on a connection of its own; each must be answered in time."""
     answers = asyncio.run(_ask_all(url, requests))
     for answer in answers:
@@ -166,7 +166,7 @@ def reports(url: str, times: int = 1) -> list[dict[str, Any]]:
     """What `/-/ready` says on so many connections; empty where nobody answers yet."""
     try:
         answers = asyncio.run(_ask_all(url, [{"method": "GET", "url": "/-/ready"}] * times))
-    except (httpx.NetworkError, httpx.TimeoutException):
+    except (httpx2.NetworkError, httpx2.TimeoutException):
         return []
     return [{"code": answer.status_code, **answer.json()} for answer in answers]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from commands import PATIENCE, Running, children_of, fails, running, wait_until
 from harness import ROOT, execute
@@ -29,7 +29,7 @@ def serving(folder: Path, database_url: str, *args: str, **changes: str) -> Any:
 
 
 def samples(admin: str) -> list[Sample]:
-    shown = httpx.get(f"{admin}/-/metrics", timeout=PATIENCE).raise_for_status().text
+    shown = httpx2.get(f"{admin}/-/metrics", timeout=PATIENCE).raise_for_status().text
     return [s for family in text_string_to_metric_families(shown) for s in family.samples]
 
 
@@ -44,7 +44,7 @@ def total(admin: str, name: str, **labels: str) -> float:
 def send(url: str, count: int) -> None:
     """Requests that no route takes, each on a connection of its own."""
     for _ in range(count):
-        assert httpx.get(f"{url}/nowhere").json()["status"] == "route-non-existent"
+        assert httpx2.get(f"{url}/nowhere").json()["status"] == "route-non-existent"
 
 
 def ready(command: Running, workers: int = 1) -> tuple[str, str]:
@@ -97,7 +97,7 @@ async def active_while_one_waits(
 ) -> float:
     """The gauge of requests in flight with one that waits for a lock; then kill its worker."""
     stage = {"token": tokens["employee"], "order_id": 7, "update_status": True, "stage": "s"}
-    async with httpx.AsyncClient(timeout=PATIENCE) as http, locked(database, "order_stages"):
+    async with httpx2.AsyncClient(timeout=PATIENCE) as http, locked(database, "order_stages"):
         waiting = asyncio.create_task(http.post(url + CREATE, json=stage))
         while not await execute(database, BLOCKED):
             assert not waiting.done()
@@ -105,7 +105,7 @@ async def active_while_one_waits(
         active = total(admin, "http_server_active_requests")
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
-        with pytest.raises(httpx.HTTPError):
+        with pytest.raises(httpx2.HTTPError):
             await waiting
     return active
 
@@ -159,20 +159,20 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_ready_tells_on_the_admin_port_what_is_wrong(alone: Running) -> None:
-    answer = httpx.get(f"{alone.admin()}/-/ready")
+    answer = httpx2.get(f"{alone.admin()}/-/ready")
     told = answer.json()
     assert (answer.status_code, told["ready"], told["degraded"]) == (503, False, True)
     assert told["worker"].endswith(f":{alone.process.pid}")
     assert (told["routes"], told["in_flight"], told["revision"]) == (0, 0, None)
     assert "verysecret" not in answer.text
-    assert httpx.get(f"{alone.admin()}/-/live").json() == {"live": True}
+    assert httpx2.get(f"{alone.admin()}/-/live").json() == {"live": True}
 
 
 def test_the_public_port_has_no_metrics_and_the_admin_port_no_api(alone: Running) -> None:
-    answer = httpx.get(f"{alone.url()}/-/metrics")
+    answer = httpx2.get(f"{alone.url()}/-/metrics")
     assert (answer.status_code, answer.json()["code"]) == (500, 500)
-    assert httpx.post(alone.admin() + CREATE).status_code == 404
-    assert httpx.post(f"{alone.admin()}/-/metrics").status_code == 405
+    assert httpx2.post(alone.admin() + CREATE).status_code == 404
+    assert httpx2.post(f"{alone.admin()}/-/metrics").status_code == 405
 
 
 def test_a_worker_that_stops_can_be_watched(database: str, tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_a_worker_that_stops_can_be_watched(database: str, tmp_path: Path) -> No
 
         def gone() -> bool:
             try:
-                answer = httpx.get(f"{admin}/-/ready")
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                answer = httpx2.get(f"{admin}/-/ready")
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
                 return True
             seen.add((answer.status_code, answer.json()["draining"]))
             return False

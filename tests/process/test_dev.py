@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from commands import Running, fails, running, servers_of, wait_until
@@ -46,10 +46,10 @@ def notes(folder: Path) -> Any:
     return orjson.loads((folder / ".gateway" / "dev.json").read_bytes())
 
 
-def post(folder: Path, route: str, caller: str = "employee", **params: Any) -> httpx.Response:
+def post(folder: Path, route: str, caller: str = "employee", **params: Any) -> httpx2.Response:
     told = notes(folder)
     body = {"token": told["tokens"][caller], **params}
-    return httpx.post(f"{told['url']}/api/v1/{route}", json=body)
+    return httpx2.post(f"{told['url']}/api/v1/{route}", json=body)
 
 
 def status(folder: Path, route: str, caller: str = "employee", **params: Any) -> str:
@@ -57,7 +57,7 @@ def status(folder: Path, route: str, caller: str = "employee", **params: Any) ->
     return slug
 
 
-def create(folder: Path, caller: str = "employee") -> httpx.Response:
+def create(folder: Path, caller: str = "employee") -> httpx2.Response:
     return post(
         folder, "order_stages/create", caller, order_id=7, update_status=True, stage="scheduled"
     )
@@ -76,7 +76,7 @@ def dev(house: Path) -> Iterator[Running]:
 
 
 def test_a_fresh_folder_becomes_a_gateway_that_is_ready(dev: Running) -> None:
-    ready = httpx.get(f"{dev.url()}/-/ready")
+    ready = httpx2.get(f"{dev.url()}/-/ready")
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
     assert "add route order_stages.create" in dev.out
     assert "error" not in dev.err
@@ -103,8 +103,8 @@ def test_dev_json_has_what_is_documented_for_its_owner_alone(dev: Running, house
 
 def test_mail_goes_to_a_page_beside_the_gateway(dev: Running) -> None:
     page = dev.wait_for(r"Mail goes to (http://\S+) , see it there")[1]
-    assert "Nothing has come yet" in httpx.get(page).text
-    ping = httpx.post(f"{page}/api/1.0/users/ping.json", json={"key": "any"})
+    assert "Nothing has come yet" in httpx2.get(page).text
+    ping = httpx2.post(f"{page}/api/1.0/users/ping.json", json={"key": "any"})
     assert (ping.status_code, ping.json()) == (200, "PONG!")
 
 

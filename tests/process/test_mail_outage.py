@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from commands import PATIENCE, Running, running, wait_until
 from mandrills import KEY, standing_in
@@ -51,12 +51,12 @@ def serve(server: Database, mandrill: tuple[StandIn, str], tmp_path: Path) -> Ca
 
 def dies_meanwhile(
     server: Database, command: Running, token: str, is_there: Callable[[], Any]
-) -> httpx.Response:
+) -> httpx2.Response:
     """The answer to a call during which the database dies; then the gateway does."""
     url = command.url() + CREATE
     with ThreadPoolExecutor(1) as thread:
         params = stage(token, event_slug="stage-changed")
-        call = thread.submit(httpx.post, url, json=params, timeout=PATIENCE)
+        call = thread.submit(httpx2.post, url, json=params, timeout=PATIENCE)
         wait_until(is_there)
         server.take("killed")
         answer = call.result()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from commands import PATIENCE, Running, wait_until
 from harness import execute
@@ -142,7 +142,7 @@ async def test_a_request_that_waits_for_a_frozen_server_is_answered(
         await asyncio.to_thread(introduce, server, url, known, {command.process.pid})
         async with (
             locked(server.url, "order_stages"),
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http,
+            httpx2.AsyncClient(base_url=url, timeout=PATIENCE) as http,
         ):
             request = asyncio.create_task(http.post(CREATE, json=stage(known["employee"])))
             while not await execute(server.url, BLOCKED):

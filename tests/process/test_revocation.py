@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from commands import wait_until
 from harness import execute
@@ -22,7 +22,7 @@ DEAF = "alter table sessions disable trigger tell_identity"
 async def statuses_after(url: str, token: str, database: str, wait: float) -> set[str]:
     """Call without pause, revoke, wait; then what a hundred calls on new connections are told."""
     headers = {"authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers) as http:
+    async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
 
         async def call() -> str:
             return str((await http.get("/services/statuses/count")).json().get("error", "none"))
@@ -44,8 +44,8 @@ async def statuses_after(url: str, token: str, database: str, wait: float) -> se
 
 async def _on_new_connections(url: str, headers: dict[str, str]) -> set[str]:
     """So many that each worker has some."""
-    limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits) as http:
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    async with httpx2.AsyncClient(base_url=url, headers=headers, limits=limits) as http:
         answers = [await http.get("/services/statuses/count") for _ in range(100)]
     return {answer.json().get("error", "none") for answer in answers}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 import pytest
 from commands import PATIENCE, children_of, fails, running, started, wait_until
@@ -23,8 +23,8 @@ CREATE = "/api/v1/order_stages/create"
 def ready(url: str) -> tuple[int, dict[str, Any]]:
     """What `/-/ready` says; code 0 where nobody listens. A connection must not be left to wait."""
     try:
-        answer = httpx.get(f"{url}/-/ready")
-    except (httpx.NetworkError, httpx.RemoteProtocolError):
+        answer = httpx2.get(f"{url}/-/ready")
+    except (httpx2.NetworkError, httpx2.RemoteProtocolError):
         return 0, {}
     return answer.status_code, answer.json()
 
@@ -39,7 +39,7 @@ def stage(tokens: dict[str, str], **params: Any) -> dict[str, Any]:
 
 
 def create(url: str, tokens: dict[str, str]) -> int:
-    return httpx.post(url + CREATE, json=stage(tokens)).status_code
+    return httpx2.post(url + CREATE, json=stage(tokens)).status_code
 
 
 def serving(folder: Path, database_url: str, *args: str, **changes: str) -> Any:
@@ -67,15 +67,15 @@ def test_it_starts_without_a_database_and_serves_when_there_is_one(
 ) -> None:
     with serving(tmp_path, NOWHERE) as alone, serving(tmp_path, empty_database) as command:
         for url in alone.url(), command.url():
-            assert httpx.get(f"{url}/-/live").json() == {"live": True}
+            assert httpx2.get(f"{url}/-/live").json() == {"live": True}
             code, body = ready(url)
             assert (code, body["ready"], body["degraded"]) == (503, False, True)
-            answer = httpx.post(url + CREATE, json={"token": "x"})
+            answer = httpx2.post(url + CREATE, json={"token": "x"})
             assert (answer.status_code, answer.json()["code"]) == (500, 500)
             assert answer.json()["status"] == "identify-request-error"
         asyncio.run(prepare(empty_database))
         wait_until(lambda: is_ready(command.url()))
-        answer = httpx.post(command.url() + CREATE, json={"order_id": 7})
+        answer = httpx2.post(command.url() + CREATE, json={"order_id": 7})
         assert answer.json()["status"] == "missing-param"
         assert (alone.end(), command.end()) == (0, 0)
     assert "verysecret" not in alone.out + alone.err
@@ -107,11 +107,11 @@ where datname = current_database() and wait_event_type = 'Lock'
 
 async def while_a_request_waits(
     database: str, tokens: dict[str, str], url: str, work: Callable[[], None]
-) -> httpx.Response:
+) -> httpx2.Response:
     """Do some work while a request waits for a lock in the database; answer its response."""
     async with (
         asyncio.timeout(2 * PATIENCE),
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http,
+        httpx2.AsyncClient(base_url=url, timeout=PATIENCE) as http,
         asyncio.TaskGroup() as group,
     ):
         async with locked(database, "order_stages"):
@@ -261,7 +261,7 @@ def test_each_request_has_one_access_line_and_no_token_is_logged(
     ]
     with serving(tmp_path, database, GATEWAY_LOG_LEVEL="debug") as command:
         url = command.url()
-        with httpx.Client(base_url=url) as http:
+        with httpx2.Client(base_url=url) as http:
             for number, (_, options) in enumerate(requests):
                 headers = {
                     "Content-Type": "application/json",
@@ -284,7 +284,7 @@ def test_an_access_line_says_who_called_what_and_how_it_went(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, database) as command:
-        answer = httpx.post(command.url() + CREATE, json=stage(tokens))
+        answer = httpx2.post(command.url() + CREATE, json=stage(tokens))
         # It is written soon, and not only at the end.
         wait_until(command.access_lines)
         [line] = command.access_lines()
