@@ -15,18 +15,18 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway import Call, Reply
-from gateway.actions import Actions
-from gateway.edge import Edge
+from gateway.edge.protocol import Edge
 from gateway.identity import tokens
-from gateway.identity.lookup import _Known
-from gateway.log import AccessLog
+from gateway.identity.token_store import _Known
 from gateway.manifest.check import check
 from gateway.registry.records import route_from, service_from
+from gateway.registry.schema import interned
 from gateway.registry.table import Table
-from gateway.schema import interned
+from gateway.runtime.log import AccessLog
+from gateway.serve.worker import Worker
 from gateway.settings import Settings
+from gateway.upstreams.python import Actions
 from gateway.values import Session
-from gateway.worker import Worker
 
 PATH = "/api/v1/order_stages/create"
 BODY = {
@@ -87,6 +87,9 @@ class Wire:
 
     def write(self, data: bytes) -> None:
         self.said += data
+
+    def close(self) -> None:
+        """There is no socket to close."""
 
     def get_extra_info(self, _: str) -> None:
         return None

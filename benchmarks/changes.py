@@ -23,10 +23,10 @@ from noop import start
 from routes import create, fill, requests, serve_gateway
 
 from gateway.database.pool import connect
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
-from gateway.worker import SNAPSHOT
+from gateway.serve.worker import SNAPSHOT
 
 ROUTES = 100_000
 RATE = 400

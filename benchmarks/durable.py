@@ -26,7 +26,7 @@ from noop import prepare
 from propagation import gateway, started
 
 from gateway.database.pool import Connection, connect
-from gateway.embedded import Cluster, EmbeddedError
+from gateway.dev.postgres import Cluster, EmbeddedError
 
 CALLERS = 64
 WORKERS = 2

@@ -26,7 +26,7 @@ from propagation import gateway, started
 
 from gateway.database.pool import connect
 from gateway.dev.demo import APPLICATION, PASSWORD
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 
 SECONDS = 5.0
 ROUNDS = 3

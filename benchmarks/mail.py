@@ -24,12 +24,13 @@ from bare import PATH
 from changes import percentile
 from noop import prepare, serve_asgi
 
-from gateway import log, server
 from gateway.database.pool import Connection, connect
 from gateway.dev.mandrill import API, StandIn
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
+from gateway.runtime import log
+from gateway.serve import server
+from gateway.serve.worker import Worker
 from gateway.settings import Settings
-from gateway.worker import Worker
 
 HANGING = 50
 SECONDS = 5.0

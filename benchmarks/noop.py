@@ -30,16 +30,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import log, server
-from gateway.actions import Actions
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import connect
 from gateway.dev import demo
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
+from gateway.runtime import log
+from gateway.serve import server
+from gateway.serve.worker import Worker
 from gateway.settings import Settings
-from gateway.worker import Worker
+from gateway.upstreams.python import Actions
 
 CONNECTIONS = 32
 SECONDS = 3.0

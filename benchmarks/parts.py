@@ -19,8 +19,10 @@ from typing import Any, TextIO
 import bare
 import uvloop
 
-from gateway import app, pipeline, respond
-from gateway.log import AccessLog
+from gateway import gate as app
+from gateway import pipeline
+from gateway.runtime.log import AccessLog
+from gateway.stages import respond
 
 ROUNDS = 15
 REQUESTS = 1000

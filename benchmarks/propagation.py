@@ -26,7 +26,7 @@ from changes import ONE
 from routes import create, fill
 
 from gateway.database.pool import Connection, connect
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.registry import store

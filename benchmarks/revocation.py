@@ -18,7 +18,7 @@ from noop import prepare
 from propagation import PATIENCE, WORKERS, bare, gateway, report, started, wired
 
 from gateway.database.pool import Connection, connect
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.identity import issue, tokens
 
 TIMES = 100

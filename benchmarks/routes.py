@@ -40,16 +40,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import Call, Reply, log, server
-from gateway.actions import Actions
+from gateway import Call, Reply
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection, connect
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.registry import store
+from gateway.runtime import log
+from gateway.serve import server
+from gateway.serve.worker import SNAPSHOT, Worker
 from gateway.settings import Settings
-from gateway.worker import SNAPSHOT, Worker
+from gateway.upstreams.python import Actions
 
 SIZES = (10, 1_000, 10_000, 100_000)
 STARLETTE_UP_TO = 10_000

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)

@@ -15,9 +15,9 @@ import orjson
 import typer
 
 from gateway import statuses
-from gateway.cli import app
+from gateway.cli.main import app
 from gateway.manifest.check import check
-from gateway.metrics import METRICS
+from gateway.runtime.metrics import METRICS
 from gateway.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]

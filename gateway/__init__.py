@@ -1,13 +1,13 @@
 """The Plano gateway. What a service may use is exported here, and nothing else is."""
 
-from gateway.actions import ALONE, Outcome, batched
+from gateway.database.handle import Work
 from gateway.database.pool import Connection
+from gateway.database.render_cache import Rendered
 from gateway.database.sql import load_queries
-from gateway.database.work import Work
 from gateway.identity import lifetime, tokens, views
-from gateway.mail.send import Message
-from gateway.rendered import Rendered
+from gateway.outbox.transport import Message
 from gateway.upstreams.call import Call
+from gateway.upstreams.python import ALONE, Outcome, batched
 from gateway.values import Caller, Mailed, Reject, Reply, Session
 
 __all__ = [

@@ -8,26 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import respond, statuses
-from gateway.actions import Actions
-from gateway.authenticate import authenticate
+from gateway import statuses
+from gateway.database.handle import Work
 from gateway.database.pool import Pool, UnavailableError
-from gateway.database.work import Work
-from gateway.decode import decode
-from gateway.dispatch import dispatch
-from gateway.dispatch.batch import Batches
-from gateway.exchange import Exchange, read_body
+from gateway.edge.exchange import Exchange, read_body
 from gateway.identity import views
-from gateway.identity.guard import Guard
-from gateway.mail.outbox import Outbox
-from gateway.mail.outgoing import Outgoing
-from gateway.match import match
-from gateway.notifications.notices import Notices
+from gateway.identity.authenticator import Guard
+from gateway.notifications.recorder import Notices
+from gateway.outbox.dispatcher import Outbox
+from gateway.outbox.mailer import Outgoing
 from gateway.registry.follow import Registry
 from gateway.registry.table import Match, Table
-from gateway.resolve import resolve
+from gateway.stages import respond
+from gateway.stages.authenticate import authenticate
+from gateway.stages.decode.decoder import decode
+from gateway.stages.dispatch import dispatch
+from gateway.stages.match import match
+from gateway.stages.resolve import resolve
+from gateway.stages.validate.validator import validate
+from gateway.upstreams.batch import Batches
 from gateway.upstreams.call import Call
-from gateway.validate import validate
+from gateway.upstreams.python import Actions
 from gateway.values import Caller, ClientLeftError, Reject, Request, Response, Valid
 
 MIN_REVISION = b"x-min-registry-revision"

@@ -3,11 +3,11 @@
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from gateway.addresses import Network
+Network: TypeAlias = IPv4Network | IPv6Network
 
 WEBHOOK_SECRET = "whsec_"  # noqa: S105 - how one begins that is base64
 

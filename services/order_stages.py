@@ -7,17 +7,7 @@ from typing import Any
 import orjson
 from asyncpg import Record
 
-from gateway import (
-    ALONE,
-    Call,
-    Mailed,
-    Outcome,
-    Reject,
-    Reply,
-    Work,
-    batched,
-    load_queries,
-)
+from gateway import ALONE, Call, Mailed, Outcome, Reject, Reply, Work, batched, load_queries
 from services.mountain_time import MountainTimeError, parse
 
 _SQL = load_queries(__file__)

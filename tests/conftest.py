@@ -14,7 +14,7 @@ from probing import actions, apply_probe
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection
 from gateway.dev import demo
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 

@@ -22,11 +22,11 @@ import uvloop
 from harness import ROOT
 
 from gateway.database.pool import Pool
-from gateway.mail import outbox
-from gateway.mail.mandrill import Mandrill
-from gateway.mail.outbox import Outbox
+from gateway.outbox import dispatcher as outbox
+from gateway.outbox.dispatcher import Outbox
+from gateway.outbox.mandrill import Mandrill
+from gateway.serve.worker import Worker
 from gateway.settings import Settings
-from gateway.worker import Worker
 
 if TYPE_CHECKING:
     _Base: TypeAlias = asyncpg.Connection[asyncpg.Record]

@@ -14,13 +14,13 @@ import httpx2
 import jsonschema
 import orjson
 
-from gateway.actions import Actions
 from gateway.database.pool import Connection, Pool, connect
+from gateway.serve.worker import Worker
 from gateway.settings import Settings
-from gateway.worker import Worker
+from gateway.upstreams.python import Actions
 
 ROOT = Path(__file__).parents[1]
-ENVELOPE = orjson.loads((ROOT / "schemas" / "envelope.json").read_bytes())
+ENVELOPE = orjson.loads((ROOT / "gateway" / "schemas" / "envelope.json").read_bytes())
 
 
 async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
-from gateway.cli import main
+from gateway.cli.main import main
 
 Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
 

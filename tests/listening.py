@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from gateway import server
+from gateway.serve import server
 
 OFF = ("access_log", "server_header", "date_header")
 

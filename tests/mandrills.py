@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import server
 from gateway.dev.mandrill import API, SLOW, StandIn
-from gateway.mail.mandrill import Mandrill
-from gateway.mail.send import Message
+from gateway.outbox.mandrill import Mandrill
+from gateway.outbox.transport import Message
+from gateway.serve import server
 
 KEY = "a-key-that-nobody-may-see"
 CONTENT = "content that nobody may see"

@@ -10,7 +10,8 @@ from harness import Client, execute, on, serving, until
 from mandrills import KEY
 
 from gateway.dev.mandrill import API, StandIn
-from gateway.mail import outbox, upkeep
+from gateway.outbox import admin as upkeep
+from gateway.outbox import dispatcher as outbox
 
 CREATE = "/api/v1/order_stages/create"
 STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled", "event_slug": "stage-changed"}

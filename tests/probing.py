@@ -6,9 +6,9 @@ from pathlib import Path
 from harness import on
 
 from gateway import Call, Reject, Reply
-from gateway.actions import Actions
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
+from gateway.upstreams.python import Actions
 
 SECRET = "a text that must reach no log"
 

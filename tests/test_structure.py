@@ -10,31 +10,8 @@ from harness import ROOT
 
 import gateway
 
-STAGES = {"match", "decode", "resolve", "authenticate", "validate", "dispatch", "respond"}
-ROWS = [
-    {"statuses", "addresses", "paths", "ids", "log", "until"},
-    {"edge"},
-    {"settings"},
-    {"values", "metrics"},
-    {"exchange", "database", "rendered"},
-    {"schema", "embedded"},
-    {"registry"},
-    {"identity", "mail"},
-    {"upstreams"},
-    {"actions"},
-    {*STAGES, "manifest", "notifications"},
-    {"pipeline"},
-    {"app", "site"},
-    {"admin"},
-    {"worker"},
-    {"server"},
-    {"dev"},
-    {"cli"},
-    {"__main__"},
-]
-"""A file imports only from rows above its own."""
-
 LONGEST = 350
+MAX_ROOMS = 25
 
 FILES = sorted((ROOT / "gateway").rglob("*.py"))
 SOURCES = [
@@ -44,58 +21,31 @@ SOURCES = [
 ]
 
 
-def area(module: str) -> str:
-    """`gateway.registry.table` belongs to `registry`."""
-    return [*module.split("."), ""][1]
-
-
 def module_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(file: Path) -> Iterator[str]:
-    """The modules that a file imports when it runs; imports for types alone do not count."""
-    for node in ast.walk(_without_type_checking(ast.parse(file.read_text()))):
+    """The names that a file imports, dotted."""
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-def _without_type_checking(tree: ast.Module) -> ast.Module:
-    tree.body = [
-        node for node in tree.body if not (isinstance(node, ast.If) and _is_type_checking(node))
-    ]
-    return tree
+def test_the_gateway_has_fewer_than_25_rooms() -> None:
+    entries = [entry for entry in (ROOT / "gateway").iterdir() if entry.name != "__pycache__"]
+    assert len(entries) < MAX_ROOMS
 
 
-def _is_type_checking(node: ast.If) -> bool:
-    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-@pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_a_file_imports_only_from_rows_above(file: Path) -> None:
-    own = area(module_of(file))
-    if not own:
-        return
-    row = next(place for place, names in enumerate(ROWS) if own in names)
-    above = set().union(*ROWS[:row])
-    for name in imported(file):
-        other = area(name)
-        if name.startswith("gateway.") and other != own:
-            assert other in above, f"{own} imports {name}"
-
-
-def test_every_file_has_its_row() -> None:
-    assert {area(module_of(file)) for file in FILES} - {""} == set().union(*ROWS)
-
-
-def test_no_stage_knows_another() -> None:
-    for file in FILES:
-        own = area(module_of(file))
-        if own in STAGES:
-            others = {area(name) for name in imported(file) if name.startswith("gateway.")}
-            assert not (others & STAGES) - {own}
+def test_init_files_hold_a_docstring_and_re_exports_alone() -> None:
+    allowed = (ast.Expr, ast.Import, ast.ImportFrom, ast.Assign)
+    for file in (ROOT / "gateway").rglob("__init__.py"):
+        for statement in ast.parse(file.read_text()).body:
+            assert isinstance(statement, allowed), f"{file}:{statement.lineno}: code in __init__.py"
+            if isinstance(statement, ast.Assign):
+                assert [ast.unparse(target) for target in statement.targets] == ["__all__"], file
 
 
 def test_services_import_only_what_the_gateway_exports() -> None:

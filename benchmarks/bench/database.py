@@ -11,7 +11,7 @@ from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection, connect
 from gateway.database.sql import load_queries
 from gateway.dev import demo
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.identity import tokens
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check

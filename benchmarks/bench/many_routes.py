@@ -8,7 +8,7 @@ import routes
 from bench.found import Found, Goal
 from bench.load import Run
 from bench.machine import on_the_last_core
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 
 SMOKE_SIZES = (10, 100)
 SECONDS = 1.5

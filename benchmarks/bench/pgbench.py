@@ -16,7 +16,7 @@ from bench.database import ORDERS, REQUEST_OF_ORDER
 from bench.load import LoadError, Run
 from bench.machine import on_the_first_core
 from bench.targets import BASELINES
-from gateway.embedded import EmbeddedError, programs
+from gateway.dev.postgres import EmbeddedError, programs
 
 CLIENTS = (4, 8, 16, 32, 64)
 STEADY_CLIENTS = 16

@@ -5,10 +5,12 @@ import sys
 
 import uvloop
 
-from gateway import Call, Reply, log, server
-from gateway.actions import Actions
+from gateway import Call, Reply
+from gateway.runtime import log
+from gateway.serve import server
+from gateway.serve.worker import Worker
 from gateway.settings import Settings
-from gateway.worker import Worker
+from gateway.upstreams.python import Actions
 
 
 async def echo(call: Call) -> Reply:

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.operate import Json, person, with_database
 from gateway.cli.outbox import Numbers
 from gateway.cli.output import rows, say
-from gateway.notifications import desk
+from gateway.cli.server import Json, person, with_database
+from gateway.notifications import admin as desk
 from gateway.settings import SettingError
 
 COLUMNS = (

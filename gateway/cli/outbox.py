@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.operate import Json, with_database
 from gateway.cli.output import fields, rows, say
-from gateway.mail import upkeep
+from gateway.cli.server import Json, with_database
+from gateway.outbox import admin as upkeep
 from gateway.settings import SettingError
 
 COLUMNS = (

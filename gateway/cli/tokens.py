@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.operate import Json, with_database
 from gateway.cli.output import rows, say
+from gateway.cli.server import Json, with_database
 from gateway.database.pool import Connection
 from gateway.identity import issue
 from gateway.settings import SettingError

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 import orjson
 
-from gateway.database.shared import SharedReads
-from gateway.database.shares import Shares
-from gateway.database.turns import Turns
+from gateway.database.bulkhead import Shares
+from gateway.database.coalesce import SharedReads
+from gateway.database.wait_queue import Turns
 
 PATIENCE = 10.0
 """Seconds in which a command gets its connection: no caller waits for it."""

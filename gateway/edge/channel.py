@@ -11,8 +11,7 @@ from typing import Any
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from gateway import addresses
-from gateway.edge import heads
+from gateway.edge import addresses, heads
 
 WRITE_WITHIN = 30.0
 """Seconds that a client has to read what it was answered, once the buffers are full."""

@@ -8,7 +8,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.edge.channel import WRITE_WITHIN, Channel
-from gateway.edge.exchange import Exchange, Serve
+from gateway.edge.http1 import Exchange, Serve
 
 
 class Connection(asyncio.Protocol):

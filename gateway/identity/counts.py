@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from gateway.database.handle import Work
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
-from gateway.database.work import Work
-from gateway.identity.behind import write_behind
+from gateway.runtime.periodic import write_behind
 from gateway.values import Rate
 
 FLUSH_EVERY = 0.5

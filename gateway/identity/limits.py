@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from gateway import addresses
+from gateway.edge import addresses
 from gateway.identity.counts import Counts
 from gateway.registry.records import Route
 from gateway.values import Caller, Rate, Reject

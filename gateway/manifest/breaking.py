@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from gateway.manifest.change import Change, Record, same
-from gateway.schema.shape import types_of
+from gateway.registry.schema.shape import types_of
 
 _LOWER_IS_STRICTER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _HIGHER_IS_STRICTER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")

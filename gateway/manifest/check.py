@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway import paths, statuses
-from gateway.manifest import form, params
+from gateway import statuses
+from gateway.manifest import params
+from gateway.manifest import schema_check as form
 from gateway.manifest.bulk import without_collection
 from gateway.manifest.read import Document, Fault, ManifestError, Place, read
+from gateway.registry import paths
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
 MOST = 2.0**53

@@ -11,11 +11,11 @@ import jsonschema
 import jsonschema_rs
 import orjson
 
-from gateway import paths
-from gateway.schema import ParamSchema, SchemaError, subschemas
-from gateway.schema.shape import types_of
+from gateway.registry import paths
+from gateway.registry.schema import ParamSchema, SchemaError, subschemas
+from gateway.registry.schema.shape import types_of
 
-SCHEMAS = Path(__file__).parents[2] / "schemas"
+SCHEMAS = Path(__file__).parents[1] / "schemas"
 """The schemas that come with the gateway: of manifests, of answers, of common params."""
 
 META_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -37,7 +37,7 @@ class ParamsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The params that every route has, from `schemas/common.json`."""
+    """The params that every route has, from `gateway/schemas/common.json`."""
 
     properties: dict[str, Any]
     required: tuple[str, ...]

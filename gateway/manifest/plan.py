@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from gateway import paths
 from gateway.database.pool import Connection
 from gateway.manifest import stored
 from gateway.manifest.breaking import breaks
@@ -17,9 +16,10 @@ from gateway.manifest.change import Change, Key, Record, Records, compare
 from gateway.manifest.check import Desired, RouteRecord
 from gateway.manifest.read import Fault, ManifestError
 from gateway.manifest.stored import Stored, with_hash
+from gateway.registry import paths
 from gateway.registry.records import route_from, service_from
+from gateway.registry.schema import ParamSchema, SchemaError
 from gateway.registry.table import ClashError
-from gateway.schema import ParamSchema, SchemaError
 
 FORMAT = 2
 

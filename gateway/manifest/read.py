@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from gateway.manifest import plain
+from gateway.manifest import fast_yaml as plain
 
 Place: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a document: `("routes", "order_stages.create", "method")`."""

@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gateway import paths
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.manifest.change import Change, Key, Record, Records
+from gateway.registry import paths
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
 

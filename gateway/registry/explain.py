@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
-from gateway import paths
+from gateway.registry import paths
 from gateway.registry.records import METHODS, Route
 from gateway.registry.table import Table
 from gateway.registry.trie import Node

@@ -21,8 +21,9 @@ from gateway.database.pool import (
     guarded,
     limited,
 )
-from gateway.registry import pages, snapshot, store
+from gateway.registry import snapshot, store
 from gateway.registry.table import Table
+from gateway.runtime import memory as pages
 
 POLL_EVERY = 1.0
 ANSWER_WITHIN = 1.0

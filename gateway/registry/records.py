@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from gateway import paths, statuses
-from gateway.schema import ParamSchema
+from gateway import statuses
+from gateway.registry import paths
+from gateway.registry.schema import ParamSchema
 from gateway.statuses import Status
 from gateway.values import Rate
 

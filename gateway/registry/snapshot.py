@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 from gateway.registry.records import record_of, route_from, service_from
+from gateway.registry.schema import ParamSchema, interned
 from gateway.registry.table import Table
-from gateway.schema import ParamSchema, interned
 
 FORMAT = 1
 SLICE = 25

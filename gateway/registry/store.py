@@ -11,8 +11,8 @@ from uuid import UUID
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.registry.records import Route, Service, route_from, service_from
+from gateway.registry.schema import interned
 from gateway.registry.table import Table
-from gateway.schema import interned
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 

@@ -6,9 +6,8 @@ The table after a change shares with the old one all that did not change.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gateway import paths
-from gateway.registry import trie
-from gateway.registry.layered import Layered
+from gateway.registry import paths, trie
+from gateway.registry.overlay_map import Layered
 from gateway.registry.records import Route, Service
 from gateway.registry.trie import ClashError, Node
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway import paths
-from gateway.paths import Segment
+from gateway.registry import paths
+from gateway.registry.paths import Segment
 from gateway.registry.records import Route
 
 _NONE: dict[str, "Node"] = {}

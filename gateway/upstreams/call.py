@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from gateway.database.work import Work
+from gateway.database.handle import Work
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
-from gateway.mail.outgoing import Outgoing
+from gateway.outbox.mailer import Outgoing
 from gateway.registry.records import Route
 from gateway.values import Caller
 

@@ -10,8 +10,8 @@ from harness import Client, execute, on, serving
 from probing import apply_probe
 
 from gateway import Call, Reject, Reply
-from gateway.actions import Actions
 from gateway.database.pool import Connection
+from gateway.upstreams.python import Actions
 
 ECHO = "/api/v1/probe/echo"
 FORM = {"content-type": "application/x-www-form-urlencoded"}

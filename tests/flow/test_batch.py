@@ -14,9 +14,9 @@ from harness import Client, execute, serving, taken, until
 from manifests import applied, desired
 
 from gateway import ALONE, Call, Outcome, Reject, Reply, Work
-from gateway.actions import Actions, Batched
 from gateway.database.pool import connect
-from gateway.dispatch import batch
+from gateway.upstreams import batch
+from gateway.upstreams.python import Actions, Batched
 
 PARAMS = {"properties": {name: {"type": "string"} for name in ("what", "line")}}
 ROUTE = {"auth": ["session"], "idempotency": "optional", "params": PARAMS, "timeout": "60s"}

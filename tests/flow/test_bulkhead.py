@@ -6,7 +6,7 @@ from harness import Client, serving, until
 from probing import actions, apply_probe
 
 from gateway import Call, Reply
-from gateway.actions import Actions
+from gateway.upstreams.python import Actions
 
 CONNECTIONS = 4
 SHARE = 3

@@ -16,11 +16,11 @@ from harness import Client, execute, on, serving, until
 from manifests import desired
 
 from gateway import Call, Reject, Reply
-from gateway.actions import Action, Actions
 from gateway.dev.demo import PASSWORD
 from gateway.identity.tokens import SESSION_PREFIX, digest
-from gateway.log import _JsonLines
 from gateway.manifest.apply import Author, apply
+from gateway.runtime.log import _JsonLines
+from gateway.upstreams.python import Action, Actions
 
 CANARY = "cAnArY4tWeEt"
 TOKEN = SESSION_PREFIX + CANARY.ljust(43, "x")

@@ -12,9 +12,9 @@ from harness import Client, execute, serving, until
 from manifests import locked
 
 from gateway.database.pool import Pool, UnavailableError
-from gateway.identity import lookup as lookups
+from gateway.identity import token_store as lookups
 from gateway.identity import tokens
-from gateway.identity.lookup import FRESH, GRACE, Lookup
+from gateway.identity.token_store import FRESH, GRACE, Lookup
 
 ECHO = "/api/v1/probe/echo"
 FAULTS = [

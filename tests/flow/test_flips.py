@@ -12,11 +12,11 @@ from harness import Client, on, serving
 from manifests import Routes, applied, desired
 
 from gateway import Call, Reply
-from gateway.actions import Actions
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import Desired
-from gateway.registry import layered
+from gateway.registry import overlay_map as layered
+from gateway.upstreams.python import Actions
 
 FLIPS = int(os.environ.get("GATEWAY_TEST_FLIPS", "200"))
 CALLERS = 4

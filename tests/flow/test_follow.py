@@ -12,13 +12,13 @@ from harness import ROOT, Client, Server, execute, on, serving, until
 from manifests import Routes, applied, desired, locked, migrated
 
 from gateway import Call, Reply
-from gateway.actions import Actions
 from gateway.database.pool import Connection
 from gateway.manifest.check import Desired, check
 from gateway.registry import follow, store
 from gateway.registry.follow import Registry
 from gateway.registry.records import Service
 from gateway.registry.table import Table
+from gateway.upstreams.python import Actions
 
 ONE: Routes = {"things.create": {}}
 TWO: Routes = {"things.create": {"title": "New"}, "things.read": {}}

@@ -12,10 +12,10 @@ from harness import Client, execute, serving
 from manifests import applied, desired
 
 from gateway import Call, Reject, Reply
-from gateway.actions import Actions
-from gateway.dispatch import idempotency
 from gateway.manifest.check import Desired
 from gateway.manifest.read import ManifestError
+from gateway.upstreams import idempotency
+from gateway.upstreams.python import Actions
 
 CREATE = "/api/v1/order_stages/create"
 STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled"}

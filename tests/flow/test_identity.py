@@ -10,7 +10,7 @@ from harness import Client, execute, on
 
 from gateway.database.pool import Pool, UnavailableError
 from gateway.identity import issue, tokens
-from gateway.identity.lookup import FRESH, GRACE, Lookup
+from gateway.identity.token_store import FRESH, GRACE, Lookup
 
 CREATE = "/api/v1/order_stages/create"
 

@@ -10,7 +10,7 @@ import pytest
 from harness import Client, execute, serving, taken, until
 from listening import listening, plain
 
-from gateway.edge import Edge
+from gateway.edge.protocol import Edge
 
 STAGE = {"update_status": True, "stage": "scheduled", "order_id": 7}
 CREATE_STAGE = "/api/v1/order_stages/create"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from harness import Client, execute, until
 
-from gateway.identity.lookup import Lookup
+from gateway.identity.token_store import Lookup
 
 BEGAN = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)

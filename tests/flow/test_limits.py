@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from manifests import applied, desired
 
 from gateway import Call, Reply
-from gateway.actions import Actions
 from gateway.database.pool import Pool
 from gateway.identity.counts import Counts
+from gateway.upstreams.python import Actions
 from gateway.values import Rate
 
 RATE = Rate(5, 60)

@@ -26,9 +26,9 @@ from posting import (
 from gateway.database.pool import Pool, connect
 from gateway.dev import mandrill as standing
 from gateway.dev.mandrill import StandIn
-from gateway.mail import outbox
-from gateway.mail.outgoing import Outgoing
-from gateway.mail.send import Message
+from gateway.outbox import dispatcher as outbox
+from gateway.outbox.mailer import Outgoing
+from gateway.outbox.transport import Message
 
 Mend = Callable[[pytest.MonkeyPatch], None]
 

@@ -7,7 +7,7 @@ from harness import execute, until
 from mandrills import standing_in
 from posting import Post, create, read_at, rows_are
 
-from gateway.mail import outbox
+from gateway.outbox import dispatcher as outbox
 
 MANY = 50
 OTHERS = 20

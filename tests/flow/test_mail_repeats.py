@@ -25,8 +25,8 @@ from posting import (
 from gateway import pipeline
 from gateway.dev import mandrill as standing
 from gateway.dev.mandrill import StandIn
-from gateway.mail import outbox
-from gateway.mail.outgoing import Outgoing
+from gateway.outbox import dispatcher as outbox
+from gateway.outbox.mailer import Outgoing
 
 LATE = 2.0
 """Seconds until the stand-in answers mail to `slow@`."""

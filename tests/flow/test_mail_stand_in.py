@@ -11,8 +11,9 @@ import pytest
 from harness import settings
 from mandrills import standing_in
 
-from gateway import dev, server
+from gateway.dev import run as dev
 from gateway.dev.mandrill import API, KEPT, StandIn
+from gateway.serve import server
 
 
 @pytest.fixture(scope="module")

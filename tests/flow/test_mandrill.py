@@ -14,8 +14,8 @@ from mandrills import CONTENT, KEY, Anything, mailing, message, on_a_socket, sta
 from starlette.responses import Response, StreamingResponse
 
 from gateway.dev.mandrill import API, StandIn
-from gateway.mail.mandrill import MailError, Mandrill
-from gateway.mail.send import Message
+from gateway.outbox.mandrill import MailError, Mandrill
+from gateway.outbox.transport import Message
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from gateway import metrics
-from gateway.metrics import METRICS, MOST_SETS, Metrics
-from gateway.worker import Worker
+from gateway.runtime import metrics
+from gateway.runtime.metrics import METRICS, MOST_SETS, Metrics
+from gateway.serve.worker import Worker
 
 CREATE = "order_stages.create"
 COUNT = "http_server_request_duration_seconds_count"

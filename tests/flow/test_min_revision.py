@@ -11,10 +11,10 @@ from harness import Client, execute, serving, until
 from manifests import Routes, applied, desired
 
 from gateway import Call, Reply
-from gateway.actions import Actions
 from gateway.database.pool import Connection
 from gateway.registry import follow, store
 from gateway.registry.table import Table
+from gateway.upstreams.python import Actions
 
 PATH = "/things"
 HEADER = "x-min-registry-revision"

@@ -10,8 +10,8 @@ from harness import Client, execute, on, until
 from gateway.database import listen as listening
 from gateway.database.listen import listen
 from gateway.database.pool import Connection, Pool
-from gateway.identity import lookup as looking
-from gateway.identity.lookup import CHANNEL, Lookup
+from gateway.identity import token_store as looking
+from gateway.identity.token_store import CHANNEL, Lookup
 
 LOG_IN = """
 insert into sessions (user_id, application_id, token_hash) values (1, 2, 'x') returning id

@@ -10,8 +10,8 @@ from posting import lose, notifications, rows_are
 from probing import SECRET, actions
 
 from gateway.database.pool import connect
-from gateway.mail import upkeep
-from gateway.notifications import notices
+from gateway.notifications import recorder as notices
+from gateway.outbox import admin as upkeep
 
 OPEN = "select from gateway.notifications where resolved_at is null"
 ALL = "select from gateway.notifications"

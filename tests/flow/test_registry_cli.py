@@ -12,7 +12,7 @@ from keyboard import Gateway, typing_at
 from manifests import wipe
 from rich.console import Console
 
-from gateway.cli.shown import show_applied, show_plan
+from gateway.cli.plans import show_applied, show_plan
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Applied
 from gateway.manifest.change import Change

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from harness import Client, execute, on, until
 
-from gateway import Rendered, Work, rendered
+from gateway import Rendered, Work
+from gateway.database import render_cache as rendered
 from gateway.database.pool import Connection, Pool
 from services import statuses
 

@@ -13,13 +13,13 @@ from harness import ROOT, Client, execute, on, serving
 from manifests import desired
 
 from gateway import Call, Reply
-from gateway.actions import Actions
 from gateway.database.pool import Connection
 from gateway.dev.demo import PASSWORD
 from gateway.identity import issue
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.manifest.read import ManifestError
+from gateway.upstreams.python import Actions
 
 Row: TypeAlias = tuple[str, str, str, str]
 """What a caller meets in each of `APPLICATIONS`."""

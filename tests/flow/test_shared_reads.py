@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 from harness import Client, execute, taken, until
 
+from gateway.database.coalesce import SharedReads
+from gateway.database.handle import Work
 from gateway.database.pool import Pool, UnavailableError
-from gateway.database.shared import SharedReads
-from gateway.database.work import Work
-from gateway.dispatch.deadline import Deadline
+from gateway.runtime.lazy_timeout import Deadline
 
 
 class Reader:

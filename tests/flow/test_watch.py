@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from harness import execute, taken, until
 
+from gateway.database.handle import Work
+from gateway.database.heartbeat import Watch
 from gateway.database.pool import Pool, UnavailableError
-from gateway.database.watch import Watch
-from gateway.database.work import Work
-from gateway.identity.lookup import FRESH, GRACE, Lookup
+from gateway.identity.token_store import FRESH, GRACE, Lookup
 
 PATIENCE = 10.0
 

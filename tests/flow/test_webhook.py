@@ -17,8 +17,9 @@ from posting import lose, messages, notifications, retry, rows_are, sent
 from probing import actions, apply_probe
 from starlette.responses import RedirectResponse, Response
 
-from gateway.mail import outbox
-from gateway.notifications import desk, notices
+from gateway.notifications import admin as desk
+from gateway.notifications import recorder as notices
+from gateway.outbox import dispatcher as outbox
 
 KEY = b"24 bytes that nobody has"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 from harness import execute
 
+from gateway.database.handle import Work
 from gateway.database.pool import Connection, Pool, UnavailableError
-from gateway.database.work import Work
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from harness import ROOT, execute, on
 from manifests import applied, migrated
 
 from gateway.dev import demo
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 from gateway.manifest.check import check
 
 CREATE = "/api/v1/order_stages/create"

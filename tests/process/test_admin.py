@@ -16,8 +16,8 @@ from manifests import locked
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from gateway import server
-from gateway.server import ServeError
+from gateway.serve import server
+from gateway.serve.server import ServeError
 
 COUNT = "http_server_request_duration_seconds_count"
 CREATE = "/api/v1/order_stages/create"
@@ -222,7 +222,7 @@ def test_several_workers_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> str:
         raise FileNotFoundError(2, "no usable temporary directory")
 
-    monkeypatch.setattr("gateway.server.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("gateway.serve.server.tempfile.mkdtemp", refuse)
     with server.listen("127.0.0.1", 0) as listener, server.listen("127.0.0.1", 0) as admin:
         supervisor = server.Supervisor(listener, admin, 2)
         before = [signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)]

@@ -18,7 +18,7 @@ from harness import ROOT, execute
 from typer.testing import CliRunner
 
 from gateway import statuses
-from gateway.cli import app
+from gateway.cli.main import app
 from gateway.settings import SETTINGS
 
 MANIFEST = """\

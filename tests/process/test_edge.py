@@ -12,8 +12,9 @@ from harness import settings
 from listening import listening
 from probing import actions, apply_probe
 
-from gateway import edge, server
-from gateway.worker import Worker
+from gateway.edge import protocol as edge
+from gateway.serve import server
+from gateway.serve.worker import Worker
 
 GOOD = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 HOST = b"Host: x\r\n"

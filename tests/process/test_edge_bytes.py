@@ -16,7 +16,8 @@ from harness import until
 from listening import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.edge import Edge, channel
+from gateway.edge import channel
+from gateway.edge.protocol import Edge
 
 Message = dict[str, Any]
 BIG = b"x" * 3_000_000

@@ -11,8 +11,8 @@ import pytest
 from listening import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway import app
-from gateway.edge import Edge
+from gateway import gate as app
+from gateway.edge.protocol import Edge
 
 ID = b"Host: x\r\nX-Request-Id: r1\r\n"
 CLOSE = b"Connection: close\r\n"

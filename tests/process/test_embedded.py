@@ -16,15 +16,15 @@ import asyncpg
 import pytest
 
 import gateway
-from gateway.embedded import Cluster, EmbeddedError, programs
-from gateway.embedded import cluster as running
+from gateway.dev.postgres import Cluster, EmbeddedError, programs
+from gateway.dev.postgres import cluster as running
 
 FAST = {"fsync": "off"}
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from gateway.embedded import Cluster
+from gateway.dev.postgres import Cluster
 cluster = Cluster(Path(sys.argv[1]), options={"fsync": "off"})
 cluster.start()
 print(cluster.url(), flush=True)

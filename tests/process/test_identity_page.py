@@ -14,9 +14,9 @@ from commands import environment
 from harness import ROOT, settings
 from listening import listening
 
-from gateway import server
+from gateway.serve import server
+from gateway.serve.worker import Worker
 from gateway.settings import SETTINGS
-from gateway.worker import Worker
 
 PAGE = (ROOT / "docs" / "identity.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"

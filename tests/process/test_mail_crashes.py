@@ -11,7 +11,7 @@ from mandrills import KEY, standing_in
 from posting import CREATE, STAGE, Post, create, messages, rows_are
 
 from gateway.dev.mandrill import API
-from gateway.mail import outbox
+from gateway.outbox import dispatcher as outbox
 
 BEFORE_COMMIT = [*POINTS][: [*POINTS].index("commit")]
 UNKNOWN = {("commit", "during")}

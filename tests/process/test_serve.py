@@ -223,7 +223,7 @@ def alive(number: int) -> bool:
 
 SIGNALLED = """
 import signal
-from gateway import server
+from gateway.serve import server
 
 class Signalled(server.Supervisor):
     def _start(self, place):

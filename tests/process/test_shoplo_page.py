@@ -8,8 +8,8 @@ import subprocess
 from harness import ROOT, settings
 from listening import listening
 
-from gateway import server
-from gateway.worker import Worker
+from gateway.serve import server
+from gateway.serve.worker import Worker
 
 _EXAMPLE = re.compile(r"```sh\n(.*?)```\n\n```json\n(.*?)\n```", re.DOTALL)
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b")

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from gateway import paths, statuses
+from gateway import statuses
 from gateway.database.pool import Pool
+from gateway.identity.authenticator import Guard
 from gateway.identity.counts import Counts
-from gateway.identity.guard import Guard
 from gateway.identity.limits import Limits
-from gateway.identity.lookup import Lookup
 from gateway.identity.passwords import Passwords
+from gateway.identity.token_store import Lookup
+from gateway.registry import paths
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
+from gateway.registry.schema import ParamSchema
 from gateway.registry.table import Match
-from gateway.schema import ParamSchema
-from gateway.validate import validate
+from gateway.stages.validate.validator import validate
 from gateway.values import Application, Params, Reject, Request, Session, Valid
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

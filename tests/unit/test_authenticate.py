@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from making import COMMON, NOON, application, guard_of, match, params, request, route, session
 
-from gateway.authenticate import authenticate
 from gateway.database.pool import Pool
-from gateway.identity.lookup import Holder, Lookup
+from gateway.identity.token_store import Holder, Lookup
+from gateway.stages.authenticate import authenticate
 from gateway.values import ANONYMOUS, Caller, Params, Reject
 
 SLUGS = {"planoauth", "planoorder", "planox2"}

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import examples, match, refusal, request, route
 
-from gateway.decode import decode
-from gateway.exchange import AsgiExchange, read_body
+from gateway.edge.exchange import AsgiExchange, read_body
 from gateway.registry.records import Route
+from gateway.stages.decode.decoder import decode
 from gateway.values import Params, Reject
 
 MIB = 1024 * 1024

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import examples, refusal
 
-from gateway.decode import brackets
+from gateway.stages.decode import brackets
 
 
 @pytest.mark.parametrize(

@@ -53,4 +53,4 @@ async def test_a_request_compiles_copies_and_times_nothing() -> None:
 
 async def test_an_answer_is_written_in_one_go() -> None:
     found = await _calls(10)
-    assert found["Connection.write"] == 10
+    assert found["Wire.write"] == 10

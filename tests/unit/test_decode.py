@@ -6,7 +6,7 @@ import orjson
 import pytest
 from making import match, refusal, request
 
-from gateway.decode import decode
+from gateway.stages.decode.decoder import decode
 from gateway.values import Params
 
 JSON = "application/json"

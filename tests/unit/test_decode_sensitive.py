@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import examples, match, refusal, request, route
 
-from gateway.decode import decode
+from gateway.stages.decode.decoder import decode
 from gateway.values import Params
 
 SENSITIVE = route(sensitive_params=True)

@@ -18,13 +18,13 @@ import yaml
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from gateway import site
-from gateway.cli import app
-from gateway.cli.environment import environment_file
+from gateway.cli.environment_file import environment_file
+from gateway.cli.main import app
 from gateway.database.pool import Pool
-from gateway.embedded import programs
+from gateway.dev.postgres import programs
+from gateway.pages import health as site
 from gateway.registry.follow import Registry
-from gateway.server import FINISH_WITHIN
+from gateway.serve.server import FINISH_WITHIN
 from gateway.settings import SETTINGS, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -8,13 +8,13 @@ import pytest
 from making import guard_of, request, route
 
 from gateway import statuses
+from gateway.database.handle import Work
 from gateway.database.pool import Pool, UnavailableError
-from gateway.database.work import Work
-from gateway.dispatch import UndocumentedError, dispatch
-from gateway.dispatch.batch import Batches
-from gateway.identity.lookup import Lookup
-from gateway.mail.outbox import Outbox
-from gateway.mail.outgoing import Outgoing
+from gateway.identity.token_store import Lookup
+from gateway.outbox.dispatcher import Outbox
+from gateway.outbox.mailer import Outgoing
+from gateway.stages.dispatch import UndocumentedError, dispatch
+from gateway.upstreams.batch import Batches
 from gateway.upstreams.call import Call
 from gateway.values import ANONYMOUS, Reject, Reply
 

@@ -3,7 +3,7 @@
 import os
 import re
 
-from gateway import ids
+from gateway.edge import request_ids as ids
 
 
 def test_ids_are_32_hex_digits_and_differ() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import examples, route
 
-from gateway.registry import layered
-from gateway.registry.layered import Layered
+from gateway.registry import overlay_map as layered
+from gateway.registry.overlay_map import Layered
 from gateway.registry.records import Route, Service
 from gateway.registry.table import ClashError, Table
 

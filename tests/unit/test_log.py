@@ -7,7 +7,7 @@ from contextlib import redirect_stderr
 
 import pytest
 
-from gateway import log
+from gateway.runtime import log
 
 SECRET = "a value that no log may hold"
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from making import match, refusal, request, route
 
-from gateway import match as stage
-from gateway.actions import Action, Actions
 from gateway.registry.records import Service
 from gateway.registry.table import Match, Table
-from gateway.resolve import resolve
+from gateway.stages import match as stage
+from gateway.stages.resolve import resolve
 from gateway.upstreams.call import Call
+from gateway.upstreams.python import Action, Actions
 from gateway.values import Reply
 
 SERVICE = Service("things", "python", deployed=True, title="Things")

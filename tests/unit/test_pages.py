@@ -11,7 +11,7 @@ from harness import ROOT
 # In a process of its own: what becomes of this one's memory is nobody's business.
 PROGRAM = """
 from pathlib import Path
-from gateway.registry import pages
+from gateway.runtime import memory as pages
 kept = [bytes([n % 251]) * 65536 for n in range(1000)]
 done = pages.enlarge()
 assert all(part == bytes([n % 251]) * 65536 for n, part in enumerate(kept))

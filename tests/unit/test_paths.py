@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import examples
 
-from gateway import paths
-from gateway.paths import PathError, Segment
+from gateway.registry import paths
+from gateway.registry.paths import PathError, Segment
 
 UUID = "0b8f1c9e-3f5a-4c1d-9a6b-2f7e8d9c0a1b"
 

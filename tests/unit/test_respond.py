@@ -7,8 +7,9 @@ import orjson
 import pytest
 from making import NOON, application, session
 
-from gateway import respond, statuses
+from gateway import statuses
 from gateway.identity import views
+from gateway.stages import respond
 from gateway.values import ANONYMOUS, Caller, Reject, Reply, Response, Valid
 
 PLAIN = Valid({}, (), None, None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from making import COMMON, faults, judged, judged_text, params
 
-from gateway.schema import ParamSchema, SchemaError, compile_schema, interned, subschemas
+from gateway.registry.schema import ParamSchema, SchemaError, compile_schema, interned, subschemas
 
 DEFS = {
     "whole": {"type": "integer", "$anchor": "whole"},

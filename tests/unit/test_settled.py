@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.schema import ParamSchema, settled
-from gateway.schema.shape import settle, shape_of
+from gateway.registry.schema import ParamSchema
+from gateway.registry.schema import normal as settled
+from gateway.registry.schema.shape import settle, shape_of
 
 NAMES = ["a", "b", "c"]
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["x", 1.0, 2.5, -0.0])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from making import judged, judged_text, params
 
-from gateway.schema.shape import settle, shape_of
+from gateway.registry.schema.shape import settle, shape_of
 
 WHOLE = {"type": "integer"}
 POINT = params(x=WHOLE, y=WHOLE)

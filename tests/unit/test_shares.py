@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from gateway.database.shares import Shares
+from gateway.database.bulkhead import Shares
 
 
 async def _turns() -> None:

@@ -16,9 +16,9 @@ from making import examples, route
 from gateway import statuses
 from gateway.registry import snapshot
 from gateway.registry.records import Service, record_of, route_from
+from gateway.registry.schema import ParamSchema
 from gateway.registry.snapshot import SnapshotError
 from gateway.registry.table import Table
-from gateway.schema import ParamSchema
 
 _words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 _slugs = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from making import faults, judged, judged_text, match, params, refusal, route
 
-from gateway.validate import validate
+from gateway.stages.validate.validator import validate
 from gateway.values import Params
 
 INT_MAX = 2**63 - 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.until import Until
+from gateway.runtime.timeout import Until
 
 Limit = Callable[[float], Any]
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway import worker
+from gateway.serve import worker
 
 
 async def test_work_that_fails_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:

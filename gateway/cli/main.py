@@ -1,0 +1,89 @@
+"""The command line: one verb a function, every fault of a known kind one clear message."""
+
+import os
+import sys
+
+import asyncpg
+import typer
+
+from gateway.cli import manifest as registry
+from gateway.cli import notifications, outbox, tokens
+from gateway.cli import revisions as history
+from gateway.cli import routes as inspect
+from gateway.cli import server as operate
+from gateway.cli.manifest import Changes, OutputError
+from gateway.cli.output import complain
+from gateway.database.migrate import MigrationError
+from gateway.database.pool import UnavailableError
+from gateway.dev.postgres import EmbeddedError
+from gateway.identity.issue import IssueError
+from gateway.manifest.apply import TooManyDeletesError, UnknownRevisionError
+from gateway.manifest.plan import MovedError
+from gateway.manifest.read import ManifestError
+from gateway.manifest.wait import LateError
+from gateway.notifications.admin import NotificationError
+from gateway.outbox.admin import OutboxError
+from gateway.serve.server import ServeError
+from gateway.settings import SettingError
+
+app = typer.Typer(
+    name="gateway",
+    help="The Plano gateway: serves the routes of a registry that PostgreSQL holds.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+operate.add_to(app)
+registry.add_to(app)
+history.add_to(app)
+inspect.add_to(app)
+tokens.add_to(app)
+outbox.add_to(app)
+notifications.add_to(app)
+
+KNOWN = (
+    EmbeddedError,
+    IssueError,
+    LateError,
+    ManifestError,
+    MigrationError,
+    MovedError,
+    NotificationError,
+    OutboxError,
+    OutputError,
+    ServeError,
+    SettingError,
+    TooManyDeletesError,
+    UnavailableError,
+    UnknownRevisionError,
+)
+"""Faults whose text is meant for the person at the keyboard."""
+
+MISUSE = 2
+"""How typer ends at a mistake of use; of a plan this would say that there are changes."""
+
+
+def main() -> None:
+    """Run a command; exit 1 with a message on a known fault."""
+    try:
+        app()
+    except Changes:
+        raise
+    except SystemExit as ended:
+        sys.exit(1 if ended.code == MISUSE else ended.code)
+    except KNOWN as error:
+        complain(str(error))
+        sys.exit(1)
+    except asyncpg.UndefinedTableError:
+        complain("the database has no such table yet: run `gateway migrate`")
+        sys.exit(1)
+    except asyncpg.PostgresError as error:
+        complain(f"the database refused ({error.sqlstate}): {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has left, as `gateway routes | head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,205 @@
+"""Verbs that change the registry, or say what would: check, plan, apply, dump."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.progress import Progress
+
+from gateway.cli.output import complain, console, json, say
+from gateway.cli.plans import show_plan, tell_applied
+from gateway.cli.server import Json, person, with_database
+from gateway.database.pool import Connection
+from gateway.manifest.apply import Applied, Author, apply_all
+from gateway.manifest.check import Desired, check, warnings
+from gateway.manifest.dump import dump
+from gateway.manifest.plan import Base, Plan, from_file, plan, to_file
+from gateway.manifest.read import Fault, ManifestError
+from gateway.manifest.wait import wait_for_workers
+from gateway.upstreams.python import Actions
+
+Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete what the manifest leaves out.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when every live worker serves it.")]
+Timeout = Annotated[float, typer.Option(help="Seconds that --wait waits at most.")]
+Message = Annotated[str, typer.Option(help="Why, for the history.")]
+Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
+
+MANY_ROWS = 2000
+"""Rows from which on a progress bar is worth its place."""
+
+
+class Changes(SystemExit):
+    """There is something to change; the only exit with code 2."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+class OutputError(Exception):
+    """A file that was asked for cannot be written."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    app.command("check")(check_manifest)
+    app.command("plan")(plan_manifest)
+    app.command("apply")(apply_manifest)
+    app.command("dump")(dump_registry)
+
+
+def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = False) -> None:
+    """Judge a manifest and its schemas without a database; tells all that is wrong at once.
+
+    Example: `gateway check routes.yaml`
+    """
+    try:
+        desired = check(path)
+    except ManifestError as error:
+        if as_json:
+            json({"faults": [_fault(fault) for fault in error.faults]})
+        raise
+    found = _warn(desired)
+    routes = sum(len(each.routes) for each in desired)
+    services = sum(len(each.services) for each in desired)
+    if as_json:
+        json({"routes": routes, "services": services, "warnings": found, "faults": []})
+    else:
+        say(f"{path}: {routes} routes of {services} services can be applied")
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "file": fault.file,
+        "line": fault.line,
+        "place": fault.place,
+        "message": fault.message,
+    }
+
+
+def _warn(desired: list[Desired]) -> list[str]:
+    found = list(warnings(desired, Actions.load().names()))
+    for warning in found:
+        complain(f"warning: {warning}")
+    return found
+
+
+def plan_manifest(
+    path: Manifest = Path("routes.yaml"),
+    *,
+    prune: Prune = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Pin the plan in a file, to be applied.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what apply would change and what of it breaks callers. Exit 0: nothing; 2: changes.
+
+    Example: `gateway plan routes.yaml -o plan.json`
+    """
+    desired = check(path)
+    plans: list[Plan] = with_database(lambda db: plan(db, desired, prune=prune))
+    if output:
+        _pin(output, to_file(plans, desired, prune=prune))
+    if as_json:
+        json([each.as_object() for each in plans])
+    else:
+        for each in plans:
+            show_plan(console(), each)
+    if any(each.changes for each in plans):
+        raise Changes
+
+
+def _pin(file: Path, content: dict[str, Any]) -> None:
+    """Write a pinned plan. Raises OutputError."""
+    # By its name `apply` knows a plan from a manifest.
+    if file.suffix != ".json":
+        raise OutputError(f"{file}: a pinned plan is a file that ends in .json")
+    try:
+        file.write_bytes(orjson.dumps(content))
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def apply_manifest(  # noqa: PLR0913 - each is an option
+    path: Annotated[
+        Path, typer.Argument(help="A manifest, or a plan of `gateway plan -o`.")
+    ] = Path("routes.yaml"),
+    *,
+    prune: Prune = False,
+    max_deletes: Annotated[
+        int | None, typer.Option(help="Most routes that --prune may delete.", min=0)
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
+    message: Message = "",
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """Write a manifest to the registry in one transaction; running workers follow.
+
+    Example: `gateway apply routes.yaml --wait --message 'appointments go live'`
+    """
+    desired, bases, prune = _desired(path, prune=prune)
+    author = Author(actor or person(), message, str(path))
+
+    async def work(connection: Connection) -> list[Applied]:
+        with _progress(desired) as progress:
+            done = await apply_all(
+                connection,
+                desired,
+                author,
+                prune=prune,
+                bases=bases,
+                max_deletes=max_deletes,
+                progress=progress,
+            )
+        if wait and done:
+            await wait_for_workers(connection, done[-1].revision, timeout)
+        return done
+
+    tell_applied(with_database(work), as_json=as_json)
+
+
+def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:
+    """What to apply: of a manifest, or of a pinned plan with what it was made for."""
+    if path.suffix != ".json":
+        desired = check(path)
+        _warn(desired)
+        return desired, {}, prune
+    try:
+        return from_file(orjson.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ManifestError([Fault(str(path), 0, "", str(error))]) from error
+
+
+class _Bar:
+    """A progress bar on a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._progress = Progress(console=console())
+        self._task = self._progress.add_task("writing", total=total)
+
+    def __enter__(self) -> Any:  # noqa: ANN401 - a callable
+        self._progress.start()
+        return lambda rows: self._progress.advance(self._task, rows)
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+
+def _progress(desired: list[Desired]) -> Any:  # noqa: ANN401 - a context manager
+    rows = 2 * sum(len(each.routes) + len(each.services) for each in desired)
+    if rows < MANY_ROWS or not console().is_terminal:
+        return nullcontext(lambda _: None)
+    return _Bar(rows)
+
+
+def dump_registry() -> None:
+    """Print the registry as YAML, one document a namespace; its plan is empty.
+
+    Example: `gateway dump > backup.yaml`
+    """
+    typer.echo(with_database(dump), nl=False)

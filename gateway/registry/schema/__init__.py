@@ -1,0 +1,11 @@
+"""A route's params as a JSON Schema, compiled once and shared by the routes that have it."""
+
+from gateway.registry.schema.param_schema import (
+    ParamSchema,
+    SchemaError,
+    compile_schema,
+    interned,
+    subschemas,
+)
+
+__all__ = ["ParamSchema", "SchemaError", "compile_schema", "interned", "subschemas"]

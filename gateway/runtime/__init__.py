@@ -1,0 +1,1 @@
+"""What any process needs: logging, metrics, time-outs, periodic work, memory."""

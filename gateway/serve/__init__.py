@@ -1,0 +1,1 @@
+"""A process that serves: a worker, its server, and the supervisor of several."""

@@ -1,0 +1,76 @@
+"""The admin port: the metrics of all workers, and how the one that answers is."""
+
+import asyncio
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.gate import Gate
+from gateway.outbox.dispatcher import Outbox
+from gateway.pages.health import Health
+from gateway.runtime.metrics import Metrics
+
+FLUSH_EVERY = 1.0
+"""Seconds by which the metrics of the other workers may be old."""
+
+
+class Admin:
+    """The pages of the admin port; `app` is the ASGI application."""
+
+    def __init__(self, gate: Gate, health: Health, metrics: Metrics, outbox: Outbox) -> None:
+        self._gate = gate
+        self._health = health
+        self._metrics = metrics
+        self._outbox = outbox
+        self.app = Starlette(
+            routes=[
+                Route("/-/live", self._live),
+                Route("/-/ready", self._ready),
+                Route("/-/metrics", self._show_metrics),
+            ]
+        )
+
+    async def write_behind(self) -> None:
+        """Keep this worker's metrics new, whoever is asked, until cancelled; then once more."""
+        try:
+            while True:
+                self._flush()
+                await asyncio.sleep(FLUSH_EVERY)
+        finally:
+            self._flush()
+
+    def _flush(self) -> None:
+        registry = self._health.registry
+        self._metrics.flush(
+            in_flight=self._gate.in_flight,
+            revision=registry.current.revision if registry.current else 0,
+            degraded=bool(registry.troubles),
+            database_unavailable=self._health.pool.trouble is not None,
+            outbox=self._outbox.outstanding,
+        )
+
+    async def _live(self, _: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        return JSONResponse(self._report(), 200 if self._health.ready else 503)
+
+    def _report(self) -> dict[str, Any]:
+        registry = self._health.registry
+        return {
+            **self._health.report(),
+            "trouble": self._health.troubles,
+            "worker": registry.name,
+            "routes": len(registry.current.routes) if registry.current else 0,
+            "in_flight": self._gate.in_flight,
+        }
+
+    async def _show_metrics(self, request: Request) -> Response:
+        self._flush()
+        # In a thread: with a thousand sets of labels the text takes long enough to be felt.
+        accept = request.headers.get("accept", "")
+        text, content_type = await asyncio.to_thread(self._metrics.text, accept)
+        return Response(text, headers={"content-type": content_type})

@@ -1,0 +1,5 @@
+"""Decode: path, body and query to one object of params."""
+
+from gateway.stages.decode.decoder import decode
+
+__all__ = ["decode"]

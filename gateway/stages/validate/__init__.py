@@ -1,0 +1,5 @@
+"""Validate: params against the route's JSON Schema."""
+
+from gateway.stages.validate.validator import validate
+
+__all__ = ["validate"]
