@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import many
+import memory
 import uvloop
 from noop import start
 from routes import create, fill, requests, serve_gateway
@@ -33,7 +33,7 @@ RATE = 400
 CONNECTIONS = 64
 ROUNDS = 3
 CHANGES = 34
-EVERY = 0.25
+INTERVAL = 0.25
 """Seconds from one change to the next, if it was done by then."""
 
 PHASES = ("none", "of another registry", "of the one served")
@@ -120,7 +120,7 @@ async def _change(url: str, folder: Path) -> list[float]:
         [desired] = check(folder / "one.yaml")
         await apply(connection, desired, Author("benchmark"))
         took.append(time.perf_counter() - started)
-        await asyncio.sleep(max(0, EVERY - took[-1]))
+        await asyncio.sleep(max(0, INTERVAL - took[-1]))
     await connection.close()
     return took
 
@@ -129,7 +129,7 @@ def phase(url: str | None, folder: Path, port: int, sent: Iterator[bytes]) -> tu
     """The latencies of one phase, and how long each change took."""
     load = Load(sent)
     if url is None:
-        uvloop.run(load.run(port, CHANGES * EVERY))
+        uvloop.run(load.run(port, CHANGES * INTERVAL))
         return load.latencies, []
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
@@ -137,7 +137,7 @@ def phase(url: str | None, folder: Path, port: int, sent: Iterator[bytes]) -> tu
     )
     process.start()
     time.sleep(1)  # its imports are no part of a change
-    uvloop.run(load.run(port, CHANGES * EVERY))
+    uvloop.run(load.run(port, CHANGES * INTERVAL))
     took = here.recv()
     process.join()
     return load.latencies, took
@@ -155,7 +155,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres") as cluster:
         folder = Path(name)
         url = asyncio.run(create(cluster, "served"))
-        asyncio.run(fill(url, many.write(folder / "many", ROUTES)))
+        asyncio.run(fill(url, memory.write(folder / "many", ROUTES)))
         other = asyncio.run(copy(cluster, "other", "served"))
         process, port = start(serve_gateway, url, ROUTES, str(folder / "data"))
         try:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import orjson
 import uvloop
-from bare import PATH
 from bench.client import body_length
+from harness import PATH
 from noop import prepare
 from propagation import gateway, started
 

@@ -14,21 +14,21 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import bare
+import harness
 
 FEW = 100
 MANY = 400
-MOST = 25
+MAX_ROWS = 25
 
 _ROW = re.compile(r"\s*([\d,]+) \([ \d.]+%\)\s+(?:<.*>|\?*:?)?(\S+)")
 
 
 async def serve(requests: int) -> None:
     """So many requests over one connection."""
-    edge, wire = bare.connection(bare.worker().app)
-    asked = bare.request()
+    edge, wire = harness.connection(harness.worker().app)
+    asked = harness.request()
     for _ in range(requests):
-        assert (await bare.answer(edge, wire, asked)).startswith(b"HTTP/1.1 200 ")
+        assert (await harness.answer(edge, wire, asked)).startswith(b"HTTP/1.1 200 ")
 
 
 def counted(requests: int, folder: Path) -> Counter[str]:
@@ -58,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         few, many = (counted(requests, Path(folder)) for requests in (FEW, MANY))
     each = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
-    for name, instructions in sorted(each.items(), key=lambda item: -item[1])[:MOST]:
+    for name, instructions in sorted(each.items(), key=lambda item: -item[1])[:MAX_ROWS]:
         print(f"{instructions:10,.0f}  {name}")
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import httpx2
 import uvloop
-from bare import PATH
 from changes import percentile
+from harness import PATH
 from noop import prepare, serve_asgi
 
 from gateway.database.pool import Connection, connect

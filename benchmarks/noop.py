@@ -23,8 +23,8 @@ from typing import Any
 import orjson
 import uvicorn
 import uvloop
-from bare import BODY, PATH, echo
 from bench.client import is_whole
+from harness import BODY, PATH, echo
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response

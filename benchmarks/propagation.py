@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-import many
+import memory
 from changes import ONE
 from routes import create, fill
 
@@ -143,14 +143,14 @@ async def started(connection: Connection, workers: int = WORKERS) -> None:
 
 
 async def measure(
-    connection: Connection, folder: Path, changes: int, settle: float, before: Before
+    connection: Connection, folder: Path, changes: int, normalise: float, before: Before
 ) -> list[float]:
     """Apply so many changes, with something done before each."""
     found = []
     for _ in range(changes):
         before()
         found.append(await until_served(connection, await change(connection, folder)))
-        await asyncio.sleep(settle)
+        await asyncio.sleep(normalise)
     return found
 
 
@@ -220,7 +220,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres") as cluster:
         folder = Path(name)
         url = asyncio.run(create(cluster, "served"))
-        asyncio.run(fill(url, many.write(folder / "many", ROUTES)))
+        asyncio.run(fill(url, memory.write(folder / "many", ROUTES)))
         asyncio.run(run(url, folder))
 
 

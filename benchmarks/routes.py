@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
 
-import many
+import memory
 import orjson
 import starlette
 import uvicorn
@@ -57,7 +57,7 @@ SIZES = (10, 1_000, 10_000, 100_000)
 STARLETTE_UP_TO = 10_000
 SECONDS = 1.5
 ROUNDS = 5
-MOST_REQUESTS = 50_000
+MAX_REQUESTS = 50_000
 PICTURE = Path(__file__).parents[1] / "docs" / "routes.svg"
 
 
@@ -96,7 +96,7 @@ def serve_gateway(listener: Any, url: str, count: int, folder: str) -> None:
     settings = Settings.load(environment)
     log.configure(settings.log_level)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    actions = Actions({many.name(number): echo for number in range(count)})
+    actions = Actions({memory.name(number): echo for number in range(count)})
 
     async def run() -> None:
         await server.serve(Worker(settings, actions), settings, listener)
@@ -113,7 +113,7 @@ def starlette_app(count: int) -> Starlette:
     """The same routes in Starlette."""
     return Starlette(
         routes=[
-            Route(many.path(number), starlette_echo, methods=[many.method(number)])
+            Route(memory.path(number), starlette_echo, methods=[memory.method(number)])
             for number in range(count)
         ]
     )
@@ -187,7 +187,7 @@ async def create(cluster: Cluster, name: str) -> str:
 
 def prepare(cluster: Cluster, folder: Path, count: int) -> tuple[str, Size]:
     """A database of so many routes, and what it took to get there."""
-    file = many.write(folder / str(count), count)
+    file = memory.write(folder / str(count), count)
     url = asyncio.run(create(cluster, f"routes_{count}"))
     checked, applied = asyncio.run(fill(url, file))
     return url, Size(checked, applied, in_fresh_process(url))
@@ -195,7 +195,7 @@ def prepare(cluster: Cluster, folder: Path, count: int) -> tuple[str, Size]:
 
 def requests(count: int) -> Iterator[bytes]:
     """Random requests, over and over."""
-    found = list(itertools.islice(many.requests(count), MOST_REQUESTS))
+    found = list(itertools.islice(memory.requests(count), MAX_REQUESTS))
     random.Random(1).shuffle(found)
     return itertools.cycle(found)
 

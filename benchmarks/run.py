@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import calls, load, machine, pgbench, report, targets
 from bench.database import database
-from bench.found import Found
+from bench.results import Found
 from bench.workloads import WORKLOADS, Bench
 
 SMOKE_SECONDS = 0.2

@@ -15,8 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 
 from gateway import statuses
-from gateway.edge import addresses
-from gateway.edge import request_ids as ids
+from gateway.edge import addresses, request_ids
 from gateway.edge.addresses import Proxies
 from gateway.edge.exchange import AsgiExchange, Exchange, Receive, Scope, Send
 from gateway.pipeline import Pipeline, Progress
@@ -25,7 +24,7 @@ from gateway.runtime.metrics import Metrics
 from gateway.settings import Settings
 from gateway.stages import respond
 from gateway.statuses import Fault
-from gateway.values import ClientLeftError, Reject, Request, Response
+from gateway.values import ClientLeftError, Rejection, Request, Response
 
 ALLOWED_HEADERS = (
     b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision"
@@ -34,8 +33,8 @@ EXPOSED_HEADERS = (
     b"X-Request-Id, X-Registry-Revision, X-Ignored-Params, Retry-After, Idempotent-Replayed"
 )
 PREFLIGHT_SECONDS = b"600"
-LONGEST_LOGGED_PATH = 200
-UNAVAILABLE = "service-unavailable"
+MAX_LOGGED_PATH = 200
+UNAVAILABLE = statuses.SERVICE_UNAVAILABLE
 
 NO_CONTENT = 204
 
@@ -118,7 +117,9 @@ class Gate:
     def _request(self, exchange: Exchange) -> Request:
         headers = exchange.headers
         given = headers.get(b"x-request-id")
-        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else ids.make()
+        request_id = (
+            given.decode() if given and _REQUEST_ID.fullmatch(given) else request_ids.make()
+        )
         address = exchange.peer
         if addresses.FORWARDED in headers:
             address = self._proxies.caller(address, headers[addresses.FORWARDED])
@@ -159,9 +160,9 @@ class Gate:
             if isinstance(error, ClientLeftError):
                 raise
             # The answer itself could not be made, such as of errors that are no JSON.
-            notices = self._pipeline.notices
-            notices.crashed(error, request.id, so_far.match, so_far.caller)
-            return _refusal(request, "application-crash")
+            recorder = self._pipeline.recorder
+            recorder.crashed(error, request.id, so_far.match, so_far.caller)
+            return _refusal(request, statuses.APPLICATION_CRASH)
 
     def _allowed(self, request: Request) -> list[str]:
         """The methods that this path has, or none."""
@@ -218,7 +219,7 @@ class Gate:
                 "event": "request",
                 "request_id": request.id,
                 "method": request.method,
-                "path": request.path[:LONGEST_LOGGED_PATH].decode("latin-1"),
+                "path": request.path[:MAX_LOGGED_PATH].decode("latin-1"),
                 "route": name or None,
                 "caller": _caller(so_far),
                 "address": request.address,
@@ -235,7 +236,7 @@ def _has(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bool:
 
 
 def _refusal(request: Request, slug: str, message: str | None = None) -> Response:
-    return respond.refusal(Reject(slug, message), statuses.COMMON[slug], request.id)
+    return respond.refusal(Rejection(slug, message), statuses.COMMON[slug], request.id)
 
 
 def _preflight(allow: list[str]) -> Response:

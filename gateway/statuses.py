@@ -5,9 +5,35 @@ The command line, the documentation and the log levels are all made from this on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Fault = Literal["none", "caller", "gateway", "dependency"]
+
+# The slugs are constants: a typing error is an error of types, and does not wait for a request.
+INVALID_REQUEST: Final = "invalid-request"
+ROUTE_NON_EXISTENT: Final = "route-non-existent"
+IDENTIFY_REQUEST_ERROR: Final = "identify-request-error"
+PAYLOAD_TOO_LARGE: Final = "payload-too-large"
+INVALID_CONTENT_TYPE: Final = "invalid-content-type"
+INVALID_ENCODED_PARAMS: Final = "invalid-encoded-params"
+NO_PARAMS_DECODED: Final = "no-params-decoded"
+ROUTE_NOT_FOUND: Final = "route-not-found"
+SERVICE_NOT_FOUND: Final = "service-not-found"
+MISSING_PARAM: Final = "missing-param"
+INVALID_TOKEN: Final = "invalid-token"  # noqa: S105 - a slug
+SESSION_EXPIRED: Final = "session-expired"
+CLIENT_REQUIRED: Final = "client-required"
+SESSION_REQUIRED: Final = "session-required"
+PERMISSION_DENIED: Final = "permission-denied"
+RATE_LIMIT_EXCEEDED: Final = "rate-limit-exceeded"
+INVALID_PARAM: Final = "invalid-param"
+IDEMPOTENCY_CONFLICT: Final = "idempotency-conflict"
+IDEMPOTENCY_MISMATCH: Final = "idempotency-mismatch"
+ACTION_SUCCESSFUL: Final = "action-successful"
+MANDRILL_EMAIL_FAILED: Final = "mandrill-email-failed"
+SERVICE_TIMEOUT: Final = "service-timeout"
+SERVICE_UNAVAILABLE: Final = "service-unavailable"
+APPLICATION_CRASH: Final = "application-crash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +55,7 @@ class Status:
 
 _ALL = (
     Status(
-        "route-non-existent",
+        ROUTE_NON_EXISTENT,
         500,
         "match",
         "caller",
@@ -37,7 +63,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "identify-request-error",
+        IDENTIFY_REQUEST_ERROR,
         500,
         "edge, match",
         "gateway",
@@ -45,14 +71,14 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "payload-too-large",
+        PAYLOAD_TOO_LARGE,
         413,
         "decode",
         "caller",
         "The body is larger than the route allows.",
     ),
     Status(
-        "invalid-content-type",
+        INVALID_CONTENT_TYPE,
         400,
         "decode",
         "caller",
@@ -60,7 +86,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "invalid-encoded-params",
+        INVALID_ENCODED_PARAMS,
         400,
         "decode",
         "caller",
@@ -68,7 +94,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "no-params-decoded",
+        NO_PARAMS_DECODED,
         400,
         "decode",
         "caller",
@@ -76,7 +102,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "route-not-found",
+        ROUTE_NOT_FOUND,
         500,
         "resolve",
         "caller",
@@ -84,7 +110,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "service-not-found",
+        SERVICE_NOT_FOUND,
         500,
         "resolve",
         "gateway",
@@ -92,7 +118,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "missing-param",
+        MISSING_PARAM,
         400,
         "authenticate, validate",
         "caller",
@@ -100,7 +126,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "invalid-token",
+        INVALID_TOKEN,
         401,
         "authenticate",
         "caller",
@@ -108,7 +134,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "session-expired",
+        SESSION_EXPIRED,
         401,
         "authenticate",
         "caller",
@@ -117,7 +143,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "client-required",
+        CLIENT_REQUIRED,
         401,
         "authenticate",
         "caller",
@@ -126,28 +152,28 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "session-required",
+        SESSION_REQUIRED,
         400,
         "authenticate",
         "caller",
         "The route works for a user, and the token belongs to an application.",
     ),
     Status(
-        "permission-denied",
+        PERMISSION_DENIED,
         403,
         "authenticate",
         "caller",
         "The caller's role, or the application's token, may not use this route.",
     ),
     Status(
-        "rate-limit-exceeded",
+        RATE_LIMIT_EXCEEDED,
         429,
         "authenticate",
         "caller",
         "Too many calls or guesses; `Retry-After` says when to come back.",
     ),
     Status(
-        "invalid-param",
+        INVALID_PARAM,
         400,
         "validate, service",
         "caller",
@@ -156,21 +182,21 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "idempotency-conflict",
+        IDEMPOTENCY_CONFLICT,
         409,
         "dispatch",
         "caller",
         "A request with the same idempotency key is in flight.",
     ),
     Status(
-        "idempotency-mismatch",
+        IDEMPOTENCY_MISMATCH,
         422,
         "dispatch",
         "caller",
         "The idempotency key was used before with other params.",
     ),
     Status(
-        "action-successful",
+        ACTION_SUCCESSFUL,
         200,
         "service",
         "none",
@@ -178,7 +204,7 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "mandrill-email-failed",
+        MANDRILL_EMAIL_FAILED,
         500,
         "service",
         "dependency",
@@ -186,21 +212,21 @@ _ALL = (
         seed=True,
     ),
     Status(
-        "service-timeout",
+        SERVICE_TIMEOUT,
         504,
         "service",
         "gateway",
         "The route's deadline passed before the work reached the database; nothing was changed.",
     ),
     Status(
-        "service-unavailable",
+        SERVICE_UNAVAILABLE,
         503,
         "any",
         "dependency",
         "A dependency is down or the gateway sheds load; `Retry-After` says when to come back.",
     ),
     Status(
-        "application-crash",
+        APPLICATION_CRASH,
         500,
         "any after match",
         "gateway",
@@ -221,7 +247,7 @@ def _by_slug(statuses: tuple[Status, ...]) -> dict[str, Status]:
 
 
 COMMON = _by_slug(_ALL)
-SUCCESS = COMMON["action-successful"]
+SUCCESS = COMMON[ACTION_SUCCESSFUL]
 
 
 def own(statuses: dict[str, tuple[int, str]]) -> dict[str, Status]:

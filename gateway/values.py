@@ -15,11 +15,11 @@ Error = Mapping[str, str]
 """One entry of an answer's `errors`: `attr`, a dotted param name, and `message`."""
 
 
-class Reject(Exception):  # noqa: N818 - a refusal is an answer, not an error
+class Rejection(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """End the request with a documented status.
 
     `slug` is one of the common statuses or one that the route lists as its own; any other
-    becomes `application-crash`. `errors` are entries made with `Reject.error`; `extra` is what
+    becomes `application-crash`. `errors` are entries made with `Rejection.error`; `extra` is what
     else the answer has, such as the session beside `client-required`.
     """
 
@@ -160,7 +160,7 @@ class Valid(NamedTuple):
     application_view: str | None
 
 
-class Mailed(NamedTuple):
+class QueuedMail(NamedTuple):
     """A mail that a reply tells of: its row of the outbox, and the place for its time.
 
     `path` is dotted and leads to the place in the reply's data for the time of sending.
@@ -178,7 +178,7 @@ class Reply(NamedTuple):
 
     data: Any = None
     headers: Mapping[str, str] | None = None
-    mail: Mailed | None = None
+    mail: QueuedMail | None = None
 
 
 class Response(NamedTuple):

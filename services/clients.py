@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway import Call, Reject, Reply, load_queries
+from gateway import Call, Rejection, Reply, load_queries, statuses
 from services.sign_in import UNKNOWN_APPLICATION, SignIn
 
 _SQL = load_queries(__file__)
@@ -14,7 +14,7 @@ _SQL = load_queries(__file__)
 # One @, a dot after it, no blanks: whether the address is real only a mail can tell.
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 _NEEDED = ("email", "password", "first_name", "last_name")
-SHORTEST_PASSWORD = 8
+MIN_PASSWORD_LENGTH = 8
 
 
 async def register(call: Call) -> Reply:
@@ -23,12 +23,12 @@ async def register(call: Call) -> Reply:
     client = call.params["client"]
     faults = list(_faults(client))
     if faults:
-        raise Reject("client-validation-failed", errors=faults)
+        raise Rejection("client-validation-failed", errors=faults)
     application_id = await _application(call, client["email"])
     hashed = await call.passwords.hash(client["password"])
     row = await call.db.fetchrow(_SQL["register"], client["email"], hashed, *of_client(call))
     if row is None:
-        raise Reject("email-already-registered")
+        raise Rejection("email-already-registered")
     judge_company(row)
     session = await sign_in.begin(row["user_id"], application_id, hashed)
     return Reply({"client": shown(row), "session": session})
@@ -38,9 +38,9 @@ async def _application(call: Call, email: str) -> int:
     """The application's id, for an address that is free; known before a password is hashed."""
     row = await call.db.fetchrow(_SQL["application"], email, call.params["application"])
     if row is None:
-        raise Reject("invalid-param", errors=[UNKNOWN_APPLICATION])
+        raise Rejection(statuses.INVALID_PARAM, errors=[UNKNOWN_APPLICATION])
     if row["taken"]:
-        raise Reject("email-already-registered")
+        raise Rejection("email-already-registered")
     found: int = row["id"]
     return found
 
@@ -48,12 +48,12 @@ async def _application(call: Call, email: str) -> int:
 def _faults(client: Mapping[str, Any]) -> Iterator[Any]:
     for name in _NEEDED:
         if not str(client.get(name, "")).strip():
-            yield Reject.error(f"client.{name}", "missing")
+            yield Rejection.error(f"client.{name}", "missing")
     if client.get("email", "").strip() and not _EMAIL.fullmatch(client["email"]):
-        yield Reject.error("client.email", "is no e-mail address")
-    if 0 < len(client.get("password", "")) < SHORTEST_PASSWORD:
-        message = f"must have at least {SHORTEST_PASSWORD} characters"
-        yield Reject.error("client.password", message)
+        yield Rejection.error("client.email", "is no e-mail address")
+    if 0 < len(client.get("password", "")) < MIN_PASSWORD_LENGTH:
+        message = f"must have at least {MIN_PASSWORD_LENGTH} characters"
+        yield Rejection.error("client.password", message)
 
 
 def of_client(call: Call) -> tuple[Any, ...]:
@@ -64,9 +64,11 @@ def of_client(call: Call) -> tuple[Any, ...]:
 
 
 def judge_company(row: Record) -> None:
-    """Raises Reject: invalid-param if the company is not there; then nothing was written."""
+    """Raises Rejection: invalid-param if the company is not there; then nothing was written."""
     if not row["company"]:
-        raise Reject("invalid-param", errors=[Reject.error("client.company_id", "unknown company")])
+        raise Rejection(
+            statuses.INVALID_PARAM, errors=[Rejection.error("client.company_id", "unknown company")]
+        )
 
 
 def shown(row: Record) -> dict[str, Any]:

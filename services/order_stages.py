@@ -7,7 +7,18 @@ from typing import Any
 import orjson
 from asyncpg import Record
 
-from gateway import ALONE, Call, Mailed, Outcome, Reject, Reply, Work, batched, load_queries
+from gateway import (
+    RETRY_SINGLY,
+    Call,
+    Database,
+    Outcome,
+    QueuedMail,
+    Rejection,
+    Reply,
+    batched,
+    load_queries,
+    statuses,
+)
 from services.mountain_time import MountainTimeError, parse
 
 _SQL = load_queries(__file__)
@@ -48,8 +59,8 @@ def _order(call: Call) -> object:
     return ("request", call.params["order_request_id"]) if order is None else order
 
 
-@batched(apart=_order)
-async def create(calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+@batched(partition_key=_order)
+async def create(calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
     """Insert a row into order_stages and, with `update_status`, set the order's order_statuses row.
 
     All in one statement, with the mails of the events that have one, so that what belongs together
@@ -60,24 +71,26 @@ async def create(calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcom
         {**_given(call, times), "i": i, "valid": not errors, "ticket": call.mail.ticket}
         for i, (call, (times, errors)) in enumerate(zip(calls, read, strict=True))
     ]
-    rows = await db.fetch(_SQL["create"], given, alone)
+    rows = await db.fetch(_SQL["create"], given, singly)
     return [_outcome(row, errors) for row, (_, errors) in zip(rows, read, strict=True)]
 
 
 def _outcome(row: Record, errors: list[Any]) -> Outcome:
     """What became of one call: its rows, or what is wrong with it."""
     errors = errors + [
-        Reject.error(_ATTRS.get(check, check), words)
+        Rejection.error(_ATTRS.get(check, check), words)
         for check, words in _UNKNOWN.items()
         if not row[check]
     ]
     if errors:
-        return Reject("invalid-param", errors=errors)
+        return Rejection(statuses.INVALID_PARAM, errors=errors)
     if row["goes_alone"]:
-        return ALONE
+        return RETRY_SINGLY
     # JSON as the database wrote it: to take it apart and write it anew costs a quarter of the rate.
     if row["mail"]:
-        return Reply(orjson.loads(row["data"]), mail=Mailed(row["mail"], "order_stage.notified_at"))
+        return Reply(
+            orjson.loads(row["data"]), mail=QueuedMail(row["mail"], "order_stage.notified_at")
+        )
     return Reply(orjson.Fragment(row["data"]))
 
 
@@ -89,7 +102,7 @@ def _times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:
             try:
                 times[column] = parse(params[name])
             except MountainTimeError as error:
-                errors.append(Reject.error(name, str(error)))
+                errors.append(Rejection.error(name, str(error)))
     return times, errors
 
 

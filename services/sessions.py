@@ -5,7 +5,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway import Call, Reject, Reply, Session, lifetime, load_queries, views
+from gateway import Call, Rejection, Reply, Session, lifetime, load_queries, statuses, views
 from services.sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 
 _SQL = load_queries(__file__)
@@ -23,11 +23,11 @@ async def create(call: Call) -> Reply:
     with call.limits.guessing(call.address, call.params["email"]):
         user = await _user(call)
     if user["roles"] and not user["may_enter"]:
-        raise Reject("user-requires-role")
+        raise Rejection("user-requires-role")
     session = await sign_in.begin(user["id"], user["application_id"], user["password_hash"])
     await _renew(call, user)
     if not user["roles"]:
-        raise Reject("client-required", extra={"session": session})
+        raise Rejection(statuses.CLIENT_REQUIRED, extra={"session": session})
     passed = {name: call.params[name] for name in ("redirect_url",) if name in call.params}
     return Reply({"session": session, **passed})
 
@@ -37,13 +37,13 @@ async def _user(call: Call) -> Record:
     email, password = call.params["email"], call.params["password"]
     found = await call.db.fetchrow(_SQL["user"], email, call.params["application"])
     if found is None:
-        raise Reject("invalid-param", errors=[UNKNOWN_APPLICATION])
+        raise Rejection(statuses.INVALID_PARAM, errors=[UNKNOWN_APPLICATION])
     if found["id"] is None:
-        raise Reject("email-not-found")
+        raise Rejection("email-not-found")
     if found["password_hash"] is None:
-        raise Reject("user-has-no-password")
+        raise Rejection("user-has-no-password")
     if not await call.passwords.verify(found["password_hash"], password):
-        raise Reject("invalid-password")
+        raise Rejection("invalid-password")
     return found
 
 
@@ -59,7 +59,7 @@ async def read(call: Call) -> Reply:
     """The session that calls."""
     session, token = call.caller.session, call.caller.token
     if session is None or token is None:
-        raise Reject("session-required")
+        raise Rejection(statuses.SESSION_REQUIRED)
     return Reply({"session": views.session(session, token, chosen_view(call))})
 
 
@@ -89,5 +89,5 @@ async def delete(call: Call) -> Reply:
     everything = call.params.get("all", False)
     rows = await call.db.fetch(_SQL["end"], call.caller.user_id, chosen, everything)
     if not rows and "id" in call.params:
-        raise Reject("invalid-param", errors=[Reject.error("id", "unknown session")])
+        raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("id", "unknown session")])
     return Reply({"ended": len(rows)})

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from gateway import Call, Reject, Session, load_queries, tokens, views
+from gateway import Call, Rejection, Session, load_queries, statuses, tokens, views
 
 _SQL = load_queries(__file__)
 
-UNKNOWN_APPLICATION = Reject.error("application", "unknown application")
+UNKNOWN_APPLICATION = Rejection.error("application", "unknown application")
 
 
 class SignIn:
-    """One way in. Raises Reject: invalid-param if the answer's view is unknown, before all else.
+    """One way in. Raises Rejection: invalid-param if the answer's view is unknown, before all else.
 
     A class, since every async function of a module of services is an action.
     """
@@ -23,7 +23,7 @@ class SignIn:
         """Begin a session and show it; its token is shown this once.
 
         `stored` is the hash of the password that let the user in. The session that the same user
-        had until now, if its token came with the request, ends. Raises Reject: invalid-password
+        had until now, if its token came with the request, ends. Raises Rejection: invalid-password
         if the password was changed meanwhile.
         """
         token = tokens.make(tokens.SESSION_PREFIX)
@@ -33,14 +33,16 @@ class SignIn:
         made = await self._call.db.fetchrow(_SQL["begin"], *args)
         row = made and await self._call.db.fetchrow(_SQL["read"], made["id"])
         if row is None:
-            raise Reject("invalid-password", "The password was changed meanwhile.")
+            raise Rejection("invalid-password", "The password was changed meanwhile.")
         return views.session(Session.of(row), token, self._view)
 
 
 def chosen_view(call: Call) -> str:
-    """The view of the session that the answer shows. Raises Reject: invalid-param."""
+    """The view of the session that the answer shows. Raises Rejection: invalid-param."""
     view: str = call.params.get("view", "default")
     if view not in views.SESSION_VIEWS:
         known = ", ".join(views.SESSION_VIEWS)
-        raise Reject("invalid-param", errors=[Reject.error("view", f"must be one of {known}")])
+        raise Rejection(
+            statuses.INVALID_PARAM, errors=[Rejection.error("view", f"must be one of {known}")]
+        )
     return view

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 import orjson
 from asyncpg import ForeignKeyViolationError, Record, UniqueViolationError
 
-from gateway import ALONE, Call, Outcome, Reject, Rendered, Reply, Work, batched, load_queries
+from gateway import (
+    RETRY_SINGLY,
+    Call,
+    Database,
+    Outcome,
+    Rejection,
+    RenderCache,
+    Reply,
+    batched,
+    load_queries,
+    statuses,
+)
 
 _SQL = load_queries(__file__)
 
@@ -19,7 +30,7 @@ _PALETTE = {"1": "EC451F", "2": "BEE5FC"}
 _HEX = re.compile(r"[0-9A-Fa-f]{6}", re.ASCII)
 _WITHOUT_DECOMPOSITION = str.maketrans({"ł": "l", "Ł": "L"})
 _ATTEMPTS = 5
-_RENDERED = Rendered()
+_CACHE = RenderCache()
 
 
 class _Page(NamedTuple):
@@ -37,9 +48,9 @@ class _Page(NamedTuple):
 
 
 @batched()
-async def index(calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+async def index(calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
     """List the statuses that pass the filters, a page at a time, in the order of their ids."""
-    asked = [_asked(call.params, alone=alone) for call in calls]
+    asked = [_asked(call.params, singly=singly) for call in calls]
     pages = await _pages(db, {each for each in asked if isinstance(each, _Page)})
     return [
         _listed(pages[each], call.params.get("fields")) if isinstance(each, _Page) else each
@@ -47,21 +58,21 @@ async def index(calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome
     ]
 
 
-def _asked(params: dict[str, Any], *, alone: bool) -> _Page | Outcome:
+def _asked(params: dict[str, Any], *, singly: bool) -> _Page | Outcome:
     """The page, or what becomes of the call without one."""
-    if "sku" in params and not alone:
+    if "sku" in params and not singly:
         # It reads orders too, and may take long: nobody else should wait for that.
-        return ALONE
+        return RETRY_SINGLY
     limit = params.get("limit", 50)
     # An offset beyond what PostgreSQL counts is an empty page all the same.
     offset = min((params.get("page", 1) - 1) * limit, 2**62)
     try:
         return _Page._make([*_filters(params), limit, offset])
-    except Reject as refusal:
+    except Rejection as refusal:
         return refusal
 
 
-async def _pages(db: Work, asked: Collection[_Page]) -> dict[_Page, bytes]:
+async def _pages(db: Database, asked: Collection[_Page]) -> dict[_Page, bytes]:
     """The JSON of each page; of those whose rows are the same, and unknown, one is fetched."""
     hashes = {page: row["hash"] for page, row in await _read(db, asked, whole=False)}
     pages = _known(hashes)
@@ -73,23 +84,23 @@ async def _pages(db: Work, asked: Collection[_Page]) -> dict[_Page, bytes]:
 
 
 def _known(hashes: Mapping[_Page, int]) -> dict[_Page, bytes]:
-    found = ((page, _RENDERED.find(hash_)) for page, hash_ in hashes.items())
+    found = ((page, _CACHE.find(hash_)) for page, hash_ in hashes.items())
     return {page: json for page, json in found if json}
 
 
-async def _fetched(db: Work, pages: Collection[_Page]) -> dict[_Page, bytes]:
+async def _fetched(db: Database, pages: Collection[_Page]) -> dict[_Page, bytes]:
     fetched = {}
     for page, row in await _read(db, pages, whole=True):
         fetched[page] = json = (row["rows"] or "[]").encode()
-        _RENDERED.keep(row["hash"], json)
+        _CACHE.keep(row["hash"], json)
     return fetched
 
 
 async def _read(
-    db: Work, pages: Collection[_Page], *, whole: bool
+    db: Database, pages: Collection[_Page], *, whole: bool
 ) -> Iterable[tuple[_Page, Record]]:
     given = [{**page._asdict(), "i": i, "whole": whole} for i, page in enumerate(pages)]
-    rows = await db.fetch(_SQL["index"], given, _RENDERED.seed) if given else []
+    rows = await db.fetch(_SQL["index"], given, _CACHE.seed) if given else []
     return zip(pages, rows, strict=True)
 
 
@@ -103,7 +114,7 @@ async def count(call: Call) -> Reply:
     """Count the statuses that pass the filters."""
     filters = _filters(call.params)
 
-    async def counted(db: Work) -> Reply:
+    async def counted(db: Database) -> Reply:
         row = await db.fetchrow(_SQL["count"], *filters)
         return Reply({"count": row["count"] if row else 0})
 
@@ -151,19 +162,19 @@ async def delete(call: Call) -> Reply:
     try:
         row = await call.db.fetchrow(_SQL["delete"], call.params["id"])
     except ForeignKeyViolationError as error:
-        in_use = Reject.error("id", "orders have this status")
-        raise Reject("status-in-use", errors=[in_use]) from error
+        in_use = Rejection.error("id", "orders have this status")
+        raise Rejection("status-in-use", errors=[in_use]) from error
     if row is None:
         raise _unknown()
     return Reply({"status": "ok"})
 
 
-def _url_taken() -> Reject:
-    return Reject("url-taken", errors=[Reject.error("status.url", "is taken")])
+def _url_taken() -> Rejection:
+    return Rejection("url-taken", errors=[Rejection.error("status.url", "is taken")])
 
 
-def _unknown() -> Reject:
-    return Reject("invalid-param", errors=[Reject.error("id", "unknown status")])
+def _unknown() -> Rejection:
+    return Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("id", "unknown status")])
 
 
 def _only(status: dict[str, str], fields: Sequence[str]) -> dict[str, str]:
@@ -179,7 +190,7 @@ def _filters(params: dict[str, Any]) -> list[Any]:
     errors: list[Any] = []
     times = [_time(name, params.get(name), errors) for name in _TIMES]
     if errors:
-        raise Reject("invalid-param", errors=errors)
+        raise Rejection(statuses.INVALID_PARAM, errors=errors)
     return [params.get("since_id"), params.get("name"), params.get("sku"), *times]
 
 
@@ -193,7 +204,7 @@ def _time(name: str, text: str | None, errors: list[Any]) -> datetime | None:
             return time.replace(tzinfo=UTC)
     except ValueError:
         pass
-    errors.append(Reject.error(name, "is no time of the calendar"))
+    errors.append(Rejection.error(name, "is no time of the calendar"))
     return None
 
 
@@ -211,7 +222,7 @@ def _color(text: str) -> str:
         return text
     if text not in _PALETTE:
         words = f"must be six hex digits, or a number of the palette: {', '.join(_PALETTE)}"
-        raise Reject("invalid-param", errors=[Reject.error("status.color", words)])
+        raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("status.color", words)])
     return _PALETTE[text]
 
 

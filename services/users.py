@@ -2,7 +2,7 @@
 
 from asyncpg import Record
 
-from gateway import Call, Connection, Reject, Reply, load_queries, views
+from gateway import Call, Connection, Rejection, Reply, load_queries, statuses, views
 from services.clients import judge_company, of_client, shown
 
 _SQL = load_queries(__file__)
@@ -12,11 +12,11 @@ async def client_register(call: Call) -> Reply:
     """Make the user who calls a client: the way out of `client-required`."""
     session = call.caller.session
     if session is None:
-        raise Reject("session-required")
+        raise Rejection(statuses.SESSION_REQUIRED)
     _, _, *rest = of_client(call)
     row = await call.db.fetchrow(_SQL["client_register"], session.user_id, *rest)
     if row is None:
-        raise Reject("client-validation-failed", "The user is a client already.")
+        raise Rejection("client-validation-failed", "The user is a client already.")
     judge_company(row)
     roles = ("client", *(role for role in session.roles if role != "client"))
     now = views.session(session._replace(roles=roles), call.caller.token or "")
@@ -27,7 +27,7 @@ async def update_password(call: Call) -> Reply:
     """Set another password, and end the user's other sessions."""
     session = call.caller.session
     if session is None:
-        raise Reject("session-required")
+        raise Rejection(statuses.SESSION_REQUIRED)
     with call.limits.guessing(call.address, session.email):
         stored = await _verified(call, session.user_id)
     hashed = await call.passwords.hash(call.params["new_password"])
@@ -40,7 +40,7 @@ async def update_password(call: Call) -> Reply:
 
     row = await call.db.transaction(work)
     if row is None or not row["changed"]:
-        raise Reject("invalid-password", "The password was changed meanwhile.")
+        raise Rejection("invalid-password", "The password was changed meanwhile.")
     return Reply({"ended": row["ended"]})
 
 
@@ -48,8 +48,8 @@ async def _verified(call: Call, user_id: int) -> str:
     """The hash of the password until now, which was given right."""
     user = await call.db.fetchrow(_SQL["password"], user_id)
     if user is None or user["password_hash"] is None:
-        raise Reject("user-has-no-password")
+        raise Rejection("user-has-no-password")
     stored: str = user["password_hash"]
     if not await call.passwords.verify(stored, call.params["password"]):
-        raise Reject("invalid-password")
+        raise Rejection("invalid-password")
     return stored

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
-from harness import ROOT, Client, Server, execute, on, serving, settings
-from manifests import migrated, wipe
-from probing import actions, apply_probe
+from support.harness import ROOT, Client, Server, execute, on, serving, settings
+from support.manifests import migrated, wipe
+from support.probe import actions, apply_probe
 
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection

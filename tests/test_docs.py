@@ -8,7 +8,7 @@ import orjson
 import pytest
 import tables
 import yaml
-from harness import ROOT, Client, execute
+from support.harness import ROOT, Client, execute
 
 from gateway import statuses
 from gateway.settings import SETTINGS

@@ -21,7 +21,7 @@ from fastapi_models import Created, Rows, Stage, Statuses
 SQL = {file.stem: file.read_text() for file in (Path(__file__).parent / "sql").glob("*.sql")}
 ROLES = {"employee", "liaison"}
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "16"))
-OLDEST, LONGEST_UNUSED = timedelta(days=7), timedelta(hours=72)
+OLDEST, MAX_IDLE_SECONDS = timedelta(days=7), timedelta(hours=72)
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +52,7 @@ async def session(db: Database, token: Token) -> Any:
     if found is None:
         raise HTTPException(401, "invalid-token")
     now = datetime.now(UTC)
-    old = now - found["created_at"] > OLDEST or now - found["last_used_at"] > LONGEST_UNUSED
+    old = now - found["created_at"] > OLDEST or now - found["last_used_at"] > MAX_IDLE_SECONDS
     if old and not found["remember_me"]:
         raise HTTPException(401, "session-expired")
     return found

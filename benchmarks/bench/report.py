@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.bars import bars
 from bench.database import ROOT
-from bench.found import Found, Goal
 from bench.load import Run
+from bench.results import Found, Goal
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "benchmarks"

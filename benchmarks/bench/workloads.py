@@ -14,9 +14,9 @@ from bench import load, many_routes
 from bench import pgbench as statements
 from bench.calls import SLOW_SECONDS, Requests
 from bench.database import Database
-from bench.found import Found, Measure, interleaved
 from bench.load import LoadError, Run, Stream
 from bench.machine import on_the_first_core, processor_seconds
+from bench.results import Found, Measure, interleaved
 from bench.targets import GATEWAY, PATHS, Target
 
 ECHO_CONNECTIONS = 32
@@ -202,7 +202,7 @@ def lone(bench: Bench) -> Found:
 def direct(bench: Bench, kind: str) -> Run:
     """The statements through asyncpg, without a server."""
     bench.database.reset()
-    script = str(Path(__file__).with_name("direct.py"))
+    script = str(Path(__file__).with_name("asyncpg_floor.py"))
     command = [sys.executable, script, bench.database.url, kind, str(bench.seconds)]
     with on_the_first_core():
         done = subprocess.run(

@@ -6,13 +6,9 @@ import sys
 import asyncpg
 import typer
 
-from gateway.cli import manifest as registry
-from gateway.cli import notifications, outbox, tokens
-from gateway.cli import revisions as history
-from gateway.cli import routes as inspect
-from gateway.cli import server as operate
+from gateway.cli import manifest, notifications, outbox, revisions, routes, server, tokens
 from gateway.cli.manifest import Changes, OutputError
-from gateway.cli.output import complain
+from gateway.cli.output import echo_error
 from gateway.database.migrate import MigrationError
 from gateway.database.pool import UnavailableError
 from gateway.dev.postgres import EmbeddedError
@@ -34,10 +30,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-operate.add_to(app)
-registry.add_to(app)
-history.add_to(app)
-inspect.add_to(app)
+server.add_to(app)
+manifest.add_to(app)
+revisions.add_to(app)
+routes.add_to(app)
 tokens.add_to(app)
 outbox.add_to(app)
 notifications.add_to(app)
@@ -73,13 +69,13 @@ def main() -> None:
     except SystemExit as ended:
         sys.exit(1 if ended.code == MISUSE else ended.code)
     except KNOWN as error:
-        complain(str(error))
+        echo_error(str(error))
         sys.exit(1)
     except asyncpg.UndefinedTableError:
-        complain("the database has no such table yet: run `gateway migrate`")
+        echo_error("the database has no such table yet: run `gateway migrate`")
         sys.exit(1)
     except asyncpg.PostgresError as error:
-        complain(f"the database refused ({error.sqlstate}): {error}")
+        echo_error(f"the database refused ({error.sqlstate}): {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,7 +8,7 @@ import orjson
 import typer
 from rich.progress import Progress
 
-from gateway.cli.output import complain, console, json, say
+from gateway.cli.output import console, echo_error, json, say
 from gateway.cli.plans import show_plan, tell_applied
 from gateway.cli.server import Json, person, with_database
 from gateway.database.pool import Connection
@@ -16,7 +16,7 @@ from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
 from gateway.manifest.dump import dump
 from gateway.manifest.plan import Base, Plan, from_file, plan, to_file
-from gateway.manifest.read import Fault, ManifestError
+from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.wait import wait_for_workers
 from gateway.upstreams.python import Actions
 
@@ -59,7 +59,7 @@ def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = Fals
         desired = check(path)
     except ManifestError as error:
         if as_json:
-            json({"faults": [_fault(fault) for fault in error.faults]})
+            json({"faults": [_as_object(diagnostic) for diagnostic in error.diagnostics]})
         raise
     found = _warn(desired)
     routes = sum(len(each.routes) for each in desired)
@@ -70,19 +70,19 @@ def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = Fals
         say(f"{path}: {routes} routes of {services} services can be applied")
 
 
-def _fault(fault: Fault) -> dict[str, Any]:
+def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
     return {
-        "file": fault.file,
-        "line": fault.line,
-        "place": fault.place,
-        "message": fault.message,
+        "file": diagnostic.file,
+        "line": diagnostic.line,
+        "place": diagnostic.place,
+        "message": diagnostic.message,
     }
 
 
 def _warn(desired: list[Desired]) -> list[str]:
     found = list(warnings(desired, Actions.load().names()))
     for warning in found:
-        complain(f"warning: {warning}")
+        echo_error(f"warning: {warning}")
     return found
 
 
@@ -172,7 +172,7 @@ def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base]
     try:
         return from_file(orjson.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise ManifestError([Fault(str(path), 0, "", str(error))]) from error
+        raise ManifestError([Diagnostic(str(path), 0, "", str(error))]) from error
 
 
 class _Bar:

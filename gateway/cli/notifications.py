@@ -7,7 +7,7 @@ import typer
 from gateway.cli.outbox import Numbers
 from gateway.cli.output import rows, say
 from gateway.cli.server import Json, person, with_database
-from gateway.notifications import admin as desk
+from gateway.notifications import admin
 from gateway.settings import SettingError
 
 COLUMNS = (
@@ -38,7 +38,7 @@ def list_notifications(
 
     Example: `gateway notifications list`
     """
-    found = with_database(lambda db: desk.notifications(db, limit, resolved=resolved))
+    found = with_database(lambda db: admin.notifications(db, limit, resolved=resolved))
     rows(COLUMNS if resolved else OPEN_COLUMNS, found, as_json=as_json)
 
 
@@ -53,5 +53,5 @@ def resolve(
     """
     if bool(numbers) == every:
         raise SettingError("say what to resolve: ids of notifications, or --all")
-    done = with_database(lambda db: desk.resolve(db, numbers or [], person()))
+    done = with_database(lambda db: admin.resolve(db, numbers or [], person()))
     say(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")

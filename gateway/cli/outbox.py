@@ -6,7 +6,7 @@ import typer
 
 from gateway.cli.output import fields, rows, say
 from gateway.cli.server import Json, with_database
-from gateway.outbox import admin as upkeep
+from gateway.outbox import admin
 from gateway.settings import SettingError
 
 COLUMNS = (
@@ -43,10 +43,10 @@ def list_messages(
 
     Example: `gateway outbox list --state parked`
     """
-    if state not in {"", "all", *upkeep.STATES}:
-        raise SettingError(f"--state is one of {', '.join(upkeep.STATES)}, all")
-    states = {"": upkeep.OUTSTANDING, "all": upkeep.STATES}.get(state, (state,))
-    found = with_database(lambda db: upkeep.messages(db, states, limit))
+    if state not in {"", "all", *admin.STATES}:
+        raise SettingError(f"--state is one of {', '.join(admin.STATES)}, all")
+    states = {"": admin.OUTSTANDING, "all": admin.STATES}.get(state, (state,))
+    found = with_database(lambda db: admin.messages(db, states, limit))
     shown = [{**row, "about": _about(row["about"], row["about_id"])} for row in found]
     rows(COLUMNS, shown, as_json=as_json)
 
@@ -60,7 +60,7 @@ def show_message(number: Number, *, as_json: Json = False) -> None:
 
     Example: `gateway outbox show 12`
     """
-    fields(with_database(lambda db: upkeep.message(db, number)), as_json=as_json)
+    fields(with_database(lambda db: admin.message(db, number)), as_json=as_json)
 
 
 def retry(
@@ -79,10 +79,10 @@ def retry(
         raise SettingError("say what to retry: ids of messages, or --all")
     if to:
         number = _only(numbers)
-        with_database(lambda db: upkeep.redirect(db, number, to))
+        with_database(lambda db: admin.redirect(db, number, to))
         say(f"message {number} is tried again, to {to}")
         return
-    done = with_database(lambda db: upkeep.retry(db, numbers or []))
+    done = with_database(lambda db: admin.retry(db, numbers or []))
     say(f"{done} {'message is' if done == 1 else 'messages are'} tried again")
 
 
@@ -99,5 +99,5 @@ def discard(numbers: Numbers = None) -> None:
     """
     if not numbers:
         raise SettingError("say what to discard: ids of messages")
-    done = with_database(lambda db: upkeep.discard(db, numbers))
+    done = with_database(lambda db: admin.discard(db, numbers))
     say(f"{done} {'message is' if done == 1 else 'messages are'} discarded")

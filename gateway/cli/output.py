@@ -66,6 +66,6 @@ def say(text: str) -> None:
     typer.echo(text)
 
 
-def complain(text: str) -> None:
+def echo_error(text: str) -> None:
     """What went wrong, on standard error."""
     typer.echo(text, err=True)

@@ -13,7 +13,7 @@ from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 
 _MARKS = {"add": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red")}
-LONGEST = 120
+MAX_VALUE_LENGTH = 120
 
 
 def show_plan(console: Console, plan: Plan) -> None:
@@ -40,7 +40,7 @@ def _short(value: Any) -> str:  # noqa: ANN401 - JSON is any
     if value is None:
         return "(none)"
     text = orjson.dumps(value).decode()
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"
 
 
 def show_applied(console: Console, applied: Applied) -> None:

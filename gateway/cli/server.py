@@ -11,10 +11,10 @@ import typer
 
 from gateway import statuses
 from gateway.cli.environment_file import environment_file
-from gateway.cli.output import complain, say, table
-from gateway.database import capacity as budget
+from gateway.cli.output import echo_error, say, table
+from gateway.database import capacity
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, UnavailableError, connect, guarded
+from gateway.database.pool import Connection, UnavailableError, connect, translate_errors
 from gateway.runtime import log
 from gateway.serve import server
 from gateway.serve.worker import connections
@@ -38,7 +38,7 @@ def settings(**changes: Any) -> Settings:  # noqa: ANN401 - values of options
     loaded = Settings.load({**os.environ, **given})
     log.configure(loaded.log_level)
     for name in unknown(os.environ):
-        complain(f"warning: {name} is not a setting; `gateway config` lists them")
+        echo_error(f"warning: {name} is not a setting; `gateway config` lists them")
     return loaded
 
 
@@ -88,7 +88,7 @@ def serve(
         return
     _warn_of_connections(loaded)
     listener, admin = server.listen(loaded.host, loaded.port), server.listen_admin(loaded)
-    complain(f"serving on {server.url(listener)} (admin on {server.url(admin)})")
+    echo_error(f"serving on {server.url(listener)} (admin on {server.url(admin)})")
     if loaded.workers == 1:
         server.run(loaded, listener, admin)
     else:
@@ -98,11 +98,11 @@ def serve(
 def _warn_of_connections(loaded: Settings) -> None:
     """Warn if the workers may open more connections than the server takes; a pooler takes more."""
     wanted = loaded.workers * connections(loaded)
-    allowed = asyncio.run(budget.exceeded(loaded.database_url, wanted))
+    allowed = asyncio.run(capacity.exceeded(loaded.database_url, wanted))
     if allowed is not None:
         workers = loaded.workers
         who = "one worker opens" if workers == 1 else f"{workers} workers open"
-        complain(
+        echo_error(
             f"warning: {who} up to {wanted} connections, and the server "
             f"takes {allowed}: raise its max_connections, or lower GATEWAY_DATABASE_CONNECTIONS or "
             "GATEWAY_WORKERS, unless a pooler stands between"
@@ -166,7 +166,7 @@ def with_database(work: Any) -> Any:  # noqa: ANN401 - whatever the work answers
     async def run() -> Any:  # noqa: ANN401
         connection = await connect(database_url(settings()))
         try:
-            with guarded(connection):
+            with translate_errors(connection):
                 return await work(connection)
         finally:
             await connection.close()

@@ -3,16 +3,16 @@
 from collections import defaultdict
 from collections.abc import Hashable
 
-from gateway.database.wait_queue import Turns
+from gateway.database.wait_queue import WaitQueue
 
 
-class Shares:
+class Bulkhead:
     """Counts the places of each owner: at most `most`; whoever wants more waits in order."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: dict[Hashable, int] = {}
-        self._waiting: defaultdict[Hashable, Turns[None]] = defaultdict(Turns)
+        self._waiting: defaultdict[Hashable, WaitQueue[None]] = defaultdict(WaitQueue)
 
     async def take(self, owner: Hashable) -> None:
         """One place more, now or when the owner gives one back. Raises what `fail` was told."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.database.pool import CONNECT_WITHIN, FAULTS, UnavailableError, connect
+from gateway.database.pool import CONNECT_TIMEOUT, FAULTS, UnavailableError, connect
 from gateway.database.sql import load_queries
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -11,7 +11,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 async def allowed(dsn: str) -> int | None:
     """The most connections that the server takes from ordinary users; None where it is away."""
     try:
-        connection = await connect(dsn, CONNECT_WITHIN)
+        connection = await connect(dsn, CONNECT_TIMEOUT)
         try:
             most: int = await connection.fetchval(_SQL["connections_allowed"])
         finally:

@@ -39,7 +39,7 @@ class _Round:
         for tell in waiting:
             tell()
 
-    def settle(self, result: object, error: BaseException | None = None) -> None:
+    def normalise(self, result: object, error: BaseException | None = None) -> None:
         """The query is over: tell those who have stayed."""
         for each in self._waiting:
             if each.done():
@@ -55,7 +55,7 @@ class _Round:
             self.task.cancel()
 
 
-class SharedReads:
+class Coalescer:
     """For each key one query under way, and one that will begin after it.
 
     Who asks while one is under way waits for the next: a result is never older than the question.
@@ -87,10 +87,10 @@ class SharedReads:
 
     async def _run(self, key: Hashable, round_: _Round) -> None:
         try:
-            round_.settle(await round_.make(round_.begin))
+            round_.normalise(await round_.make(round_.begin))
         except BaseException as error:
             # Also where this is cancelled: whoever waits must hear of it.
-            round_.settle(None, error)
+            round_.normalise(None, error)
             if not isinstance(error, Exception):
                 raise
         finally:

@@ -7,14 +7,20 @@ from typing import TypeVar
 
 import asyncpg
 
-from gateway.database.pool import CLOSE_WITHIN, Connection, Pool, UnavailableError, guarded
-from gateway.runtime.timeout import Until
+from gateway.database.pool import (
+    CLOSE_TIMEOUT,
+    Connection,
+    Pool,
+    UnavailableError,
+    translate_errors,
+)
+from gateway.runtime.timeout import Timeout
 from gateway.values import ClientLeftError
 
 T = TypeVar("T")
 
 ATTEMPTS = 3
-LEAST = 0.1
+MIN_STATEMENT_TIMEOUT = 0.1
 """Seconds that a statement gets even where the deadline is over."""
 
 
@@ -28,7 +34,7 @@ _TRY_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _log = logging.getLogger(__name__)
 
 
-class Work:
+class Database:
     """The database, as one call sees it.
 
     `scope` is who may share its reads, `owner` whose share of the connections it uses: the route.
@@ -62,7 +68,7 @@ class Work:
         """All rows of one statement, which is a transaction of its own."""
         return await self.run(lambda db: db.fetch(query, *args))
 
-    async def shared(self, make: Callable[["Work"], Awaitable[T]], *key: Hashable) -> T:
+    async def shared(self, make: Callable[["Database"], Awaitable[T]], *key: Hashable) -> T:
         """What `make` reads, shared with all that wait for the same.
 
         `key` is all that the result depends on, beside the route and the caller's application and
@@ -71,7 +77,7 @@ class Work:
         """
 
         def query(tell: Callable[[], None]) -> Awaitable[T]:
-            work = Work(self._pool, self._deadline, owner=self._owner)
+            work = Database(self._pool, self._deadline, owner=self._owner)
             work.sent = tell
             return make(work)
 
@@ -119,9 +125,11 @@ class Work:
     async def _in_time(
         self, connection: Connection, work: Callable[[Connection], Awaitable[T]]
     ) -> T:
-        timer = Until(max(self._deadline, asyncio.get_running_loop().time() + LEAST))
+        timer = Timeout(
+            max(self._deadline, asyncio.get_running_loop().time() + MIN_STATEMENT_TIMEOUT)
+        )
         try:
-            with guarded(connection), timer:
+            with translate_errors(connection), timer:
                 return await work(connection)
         except TimeoutError as error:
             if not timer.expired:
@@ -130,7 +138,7 @@ class Work:
             raise UnavailableError("the database did not answer in time") from error
 
 
-class Within(Work):
+class Transaction(Database):
     """The same within a transaction that somebody else began, and will repeat if need be."""
 
     __slots__ = ("_connection",)
@@ -140,7 +148,7 @@ class Within(Work):
         self.sent = lambda: None
         self._connection = connection
 
-    async def shared(self, make: Callable[[Work], Awaitable[T]], *_: Hashable) -> T:
+    async def shared(self, make: Callable[[Database], Awaitable[T]], *_: Hashable) -> T:
         """What `make` reads; nobody else may see what this transaction wrote."""
         return await make(self)
 
@@ -155,6 +163,6 @@ async def _abandon(connection: Connection) -> None:
     A connection that is merely cut leaves the statement waiting, to write after all.
     """
     try:
-        await connection.close(timeout=CLOSE_WITHIN)
+        await connection.close(timeout=CLOSE_TIMEOUT)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()

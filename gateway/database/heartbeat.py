@@ -6,24 +6,24 @@ import logging
 import asyncpg
 
 from gateway.database.pool import (
-    CONNECT_WITHIN,
+    CONNECT_TIMEOUT,
     LOST,
-    SIGN_OF_LIFE,
+    PING,
     Connection,
     Pool,
     UnavailableError,
     connect,
-    in_steps,
+    patient_timeout,
 )
 
-EVERY = 0.5
-WITHIN = 1.0
+PING_INTERVAL = 0.5
+PING_TIMEOUT = 1.0
 """Seconds. Together they bound how long a statement waits for a server that is frozen: 1.5 s."""
 
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class Heartbeat:
     """Watches over a server from a connection of its own, for the pools that use this server."""
 
     def __init__(self, dsn: str, *pools: Pool) -> None:
@@ -35,10 +35,10 @@ class Watch:
         """Ask over and over, until cancelled; while there is no answer, the pools refuse."""
         while True:
             try:
-                await self._over(await connect(self._dsn, CONNECT_WITHIN))
+                await self._over(await connect(self._dsn, CONNECT_TIMEOUT))
             except UnavailableError as error:
-                self._give_up(f"the database does not answer: {error}")
-                await asyncio.sleep(EVERY)
+                self._mark_down(f"the database does not answer: {error}")
+                await asyncio.sleep(PING_INTERVAL)
 
     async def _over(self, connection: Connection) -> None:
         """Return when a connection that had answered is lost, which a server may well outlive.
@@ -48,27 +48,27 @@ class Watch:
         answered = False
         try:
             while await _answers(connection):
-                self._find_well()
+                self._mark_up()
                 answered = True
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(PING_INTERVAL)
         finally:
             connection.terminate()
         if not answered:
             raise UnavailableError("it closes connections that are new")
 
-    def _give_up(self, why: str) -> None:
+    def _mark_down(self, why: str) -> None:
         if self._is_well:
             _log.error("%s", why)
         self._is_well = False
         for pool in self._pools:
             pool.give_up(why)
 
-    def _find_well(self) -> None:
+    def _mark_up(self) -> None:
         if not self._is_well:
             _log.info("the database answers again")
         self._is_well = True
         for pool in self._pools:
-            pool.find_well()
+            pool.mark_up()
 
 
 async def _answers(connection: Connection) -> bool:
@@ -77,9 +77,9 @@ async def _answers(connection: Connection) -> bool:
     Raises UnavailableError if it stays silent.
     """
     try:
-        await in_steps(connection.execute(SIGN_OF_LIFE), WITHIN)
+        await patient_timeout(connection.execute(PING), PING_TIMEOUT)
     except TimeoutError as error:
-        raise UnavailableError(f"no sign of life for {WITHIN:g} s") from error
+        raise UnavailableError(f"no sign of life for {PING_TIMEOUT:g} s") from error
     except (*LOST, asyncpg.InterfaceError):
         return False
     except asyncpg.PostgresError:

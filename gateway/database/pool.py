@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 import orjson
 
-from gateway.database.bulkhead import Shares
-from gateway.database.coalesce import SharedReads
-from gateway.database.wait_queue import Turns
+from gateway.database.bulkhead import Bulkhead
+from gateway.database.coalesce import Coalescer
+from gateway.database.wait_queue import WaitQueue
 
-PATIENCE = 10.0
+COMMAND_TIMEOUT = 10.0
 """Seconds in which a command gets its connection: no caller waits for it."""
 
-CONNECT_WITHIN = 2.0
+CONNECT_TIMEOUT = 2.0
 """Seconds in which a request gets one: few, since a server that is frozen refuses nothing."""
 
-CLOSE_WITHIN = 1.0
+CLOSE_TIMEOUT = 1.0
 STOPPING = "the gateway is stopping"
-SIGN_OF_LIFE = "select 1"
-TELL_EVERY = 1.0
+PING = "select 1"
+LOG_INTERVAL = 1.0
 STEPS = 4
 
 KEEP_ALIVE = """
@@ -75,11 +75,11 @@ class UnavailableError(Exception):
     """The database cannot be used now. Whether a write that was under way counts is unknown."""
 
 
-async def connect(dsn: str, within: float = PATIENCE) -> Connection:
+async def connect(dsn: str, within: float = COMMAND_TIMEOUT) -> Connection:
     """One connection, after so many seconds at most. Raises UnavailableError."""
     opening = asyncio.create_task(_open(dsn))
     try:
-        return await in_steps(opening, within)
+        return await patient_timeout(opening, within)
     except ValueError as error:
         # Its text may quote the address, and so the password.
         raise UnavailableError("the address of the database cannot be read") from error
@@ -110,7 +110,7 @@ def _discard(opening: asyncio.Task[Connection]) -> None:
         opening.result().terminate()
 
 
-async def in_steps(work: Awaitable[T], seconds: float) -> T:
+async def patient_timeout(work: Awaitable[T], seconds: float) -> T:
     """The result of some work. Raises TimeoutError if it takes longer.
 
     In steps, so that a pause of this process, after which all time is up at once, does not pass
@@ -137,7 +137,7 @@ def _from_jsonb(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
 
 
 @contextmanager
-def limited(connection: Connection, seconds: float) -> Iterator[None]:
+def hard_timeout(connection: Connection, seconds: float) -> Iterator[None]:
     """Give a connection up on which some work takes longer. Raises UnavailableError.
 
     A time-out would only cancel the work, and a rollback then waits for the server without end.
@@ -160,7 +160,7 @@ def limited(connection: Connection, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-class guarded:  # noqa: N801 - used as a function
+class translate_errors:  # noqa: N801 - used as a function
     """Turn the loss of a connection into UnavailableError, and never use it again.
 
     A class, since a generator costs three times as much, and each statement runs in one.
@@ -191,23 +191,23 @@ class Pool:
     """At most `size` connections, opened when first needed and given out in order of asking.
 
     One owner, such as a route, has at most three quarters of them, and waits for its own: one that
-    is slow must not hold up the others. While there is a `trouble`, whoever asks is told so at
-    once: see `Watch`.
+    is slow must not hold up the others. While there is a `problem`, whoever asks is told so at
+    once: see `Heartbeat`.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
-        self.trouble: str | None = None
-        self.shared = SharedReads()
+        self.problem: str | None = None
+        self.shared = Coalescer()
         self.size = size
-        self._shares = Shares(max(1, size * 3 // 4))
+        self._shares = Bulkhead(max(1, size * 3 // 4))
         self._dsn = dsn
         self._spare = size
         self._out: set[Connection] = set()
         self._closing = False
-        self._told = -TELL_EVERY
+        self._told = -LOG_INTERVAL
         self._untold = 0
         self._idle: list[Connection] = []
-        self._waiters: Turns[Connection | None] = Turns()
+        self._waiters: WaitQueue[Connection | None] = WaitQueue()
 
     async def take(self, owner: Hashable = None) -> Connection:
         """A connection, which has to be given back. Raises UnavailableError."""
@@ -238,14 +238,14 @@ class Pool:
         self._fail_waiters(STOPPING)
         idle = [*self._idle]
         self._idle.clear()
-        closing = (connection.close(timeout=CLOSE_WITHIN) for connection in idle)
+        closing = (connection.close(timeout=CLOSE_TIMEOUT) for connection in idle)
         await asyncio.gather(*closing, return_exceptions=True)
 
     def tell(self, request_id: str, error: UnavailableError) -> None:
         """Log why a request could not be served, at most once a second; the rest are counted."""
         now = time.monotonic()
         self._untold += 1
-        if now - self._told < TELL_EVERY:
+        if now - self._told < LOG_INTERVAL:
             return
         more = f" (and {self._untold - 1} more)" if self._untold > 1 else ""
         _log.warning("%s: service-unavailable: %s%s", request_id, error, more)
@@ -253,19 +253,19 @@ class Pool:
 
     def give_up(self, why: str) -> None:
         """Refuse whoever asks from now on, and fail whoever waits for the server."""
-        self.trouble = why
+        self.problem = why
         # Their waiting statements fail with it, and their places are free again.
         for connection in [*self._out, *self._idle]:
             connection.terminate()
         self._fail_waiters(why)
 
-    def find_well(self) -> None:
+    def mark_up(self) -> None:
         """Ask the server again."""
-        self.trouble = None
+        self.problem = None
 
     def _refuse_in_trouble(self) -> None:
-        if self.trouble or self._closing:
-            raise UnavailableError(self.trouble or STOPPING)
+        if self.problem or self._closing:
+            raise UnavailableError(self.problem or STOPPING)
 
     async def _take(self) -> Connection:
         self._refuse_in_trouble()
@@ -285,7 +285,7 @@ class Pool:
     async def _open(self) -> Connection:
         """Open a connection in a place that is reserved already."""
         try:
-            return await connect(self._dsn, CONNECT_WITHIN)
+            return await connect(self._dsn, CONNECT_TIMEOUT)
         except UnavailableError as error:
             self._spare += 1
             self._fail_waiters(str(error))

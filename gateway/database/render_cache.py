@@ -4,12 +4,12 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Hashable
 
-MOST = 16 * 2**20
-EACH = 200
+MAX_BYTES = 16 * 2**20
+ENTRY_BYTES = 200
 """Bytes that an entry takes beside its JSON, about."""
 
 
-class Rendered:
+class RenderCache:
     """JSON of rows that a worker was sent before, at most so many bytes.
 
     It is known by a hash of the rows that it shows, `hash_array_extended(array_agg(row), seed)`. So
@@ -21,7 +21,7 @@ class Rendered:
     takes for equal, such as the numerics 1.0 and 1.00, have one hash.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX_BYTES) -> None:
         self.seed = secrets.randbits(63)
         self._left = most
         self._known: OrderedDict[Hashable, bytes] = OrderedDict()
@@ -33,8 +33,8 @@ class Rendered:
     def keep(self, key: Hashable, json: bytes) -> None:
         """Remember it, and forget what was remembered first until there is room."""
         if key in self._known:
-            self._left += EACH + len(self._known.pop(key))
+            self._left += ENTRY_BYTES + len(self._known.pop(key))
         self._known[key] = json
-        self._left -= EACH + len(json)
+        self._left -= ENTRY_BYTES + len(json)
         while self._left < 0:
-            self._left += EACH + len(self._known.popitem(last=False)[1])
+            self._left += ENTRY_BYTES + len(self._known.popitem(last=False)[1])

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
+class WaitQueue(Generic[T]):
     """A queue in which nobody is passed over, and nothing is lost with one who leaves."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ KEPT = 200
 SLOW = 30.0
 """Seconds until `slow@` is answered."""
 
-MOST_AT_ONCE = 10
+MAX_BURST = 10
 """Recipients; a message to more of them is always queued."""
 
 CODES = {
@@ -235,7 +235,7 @@ def _reply(email: str, body: dict[str, Any]) -> dict[str, Any]:
     """What becomes of one recipient."""
     reply = {"email": email, "_id": uuid.uuid4().hex, "reject_reason": None, "queued_reason": None}
     word = _local_part(email)
-    if body.get("async") or len(body["message"]["to"]) > MOST_AT_ONCE:
+    if body.get("async") or len(body["message"]["to"]) > MAX_BURST:
         return {**reply, "status": "queued"}
     if word in REFUSALS:
         return {**reply, "status": word, "reject_reason": REFUSALS[word]}

@@ -24,7 +24,7 @@ from gateway.manifest.read import ManifestError
 from gateway.serve import server
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
-from gateway.upstreams import python as actions
+from gateway.upstreams import python
 from gateway.upstreams.python import Actions
 
 ACTOR = "gateway dev"
@@ -146,7 +146,7 @@ class _Dev:
 
     async def _reload(self, worker: Worker) -> None:
         try:
-            actions.forget()
+            python.forget()
             worker.pipeline.actions = Actions.load()
             connection = await connect(self._settings.database_url)
             try:

@@ -55,7 +55,7 @@ def _plain(text: str) -> str | None:
 
 
 @lru_cache(maxsize=10_000)
-def site(address: str) -> str:
+def client_network(address: str) -> str:
     """What is counted as one place: an IPv4 address, or the /64 that one IPv6 host has."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from gateway.edge import addresses, heads
 
-WRITE_WITHIN = 30.0
+WRITE_TIMEOUT = 30.0
 """Seconds that a client has to read what it was answered, once the buffers are full."""
 
 
@@ -77,7 +77,7 @@ class Channel:
     def pause_writing(self) -> None:
         """The client reads more slowly than answers are written: wait, but not without end."""
         self.drained = asyncio.Event()
-        self._write_timer = self.loop.call_later(WRITE_WITHIN, self.transport.abort)
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client has caught up, or has left."""

@@ -7,7 +7,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway.edge.channel import WRITE_WITHIN, Channel
+from gateway.edge.channel import WRITE_TIMEOUT, Channel
 from gateway.edge.http1 import Exchange, Serve
 
 
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         if left <= 0:
             self.transport.close()
             # Which waits until what was written is read, and the client may never do that.
-            self.loop.call_later(WRITE_WITHIN, self.transport.abort)
+            self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
         else:
             self._idle_timer = self.loop.call_later(left, self._close_if_idle)
 

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from gateway import statuses
 from gateway.edge import addresses
-from gateway.values import ClientLeftError, Reject
+from gateway.values import ClientLeftError, Rejection
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -91,17 +92,17 @@ class AsgiExchange:
 async def read_body(exchange: Exchange, limit: int) -> bytes:
     """The whole body, counted while it is read.
 
-    Raises Reject (payload-too-large) and ClientLeftError.
+    Raises Rejection (payload-too-large) and ClientLeftError.
     """
     body = exchange.whole_body()
     if body is None:
         announced = exchange.headers.get(b"content-length", b"0")
         # Refused before it is sent, or read: a caller may wait to be told.
         if announced.isdigit() and int(announced[:20]) > limit:
-            raise Reject("payload-too-large")
+            raise Rejection(statuses.PAYLOAD_TOO_LARGE)
         return await _read_pieces(exchange, limit)
     if len(body) > limit:
-        raise Reject("payload-too-large")
+        raise Rejection(statuses.PAYLOAD_TOO_LARGE)
     return body
 
 
@@ -115,7 +116,7 @@ async def _read_pieces(exchange: Exchange, limit: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise Reject("payload-too-large")
+            raise Rejection(statuses.PAYLOAD_TOO_LARGE)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

@@ -103,14 +103,14 @@ class Exchange:
         try:
             await serve(self)
             if not (self.complete or self.gone):
-                await self._give_up("the application returned before its answer was complete")
+                await self._abort("the application returned before its answer was complete")
         except BaseException:  # noqa: BLE001 - the server goes on, as after any fault
             _log.exception("Exception in ASGI application")
-            await self._give_up("")
+            await self._abort("")
         finally:
             self._on_finished(self)
 
-    async def _give_up(self, why: str) -> None:
+    async def _abort(self, why: str) -> None:
         """Say that there is no answer or, where there is half of one, close the connection."""
         if why:
             _log.error("%s", why)

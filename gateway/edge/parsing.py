@@ -5,6 +5,8 @@ from typing import Any, Protocol
 import httptools
 import orjson
 
+from gateway import statuses
+
 SLASH = b"/"
 
 
@@ -62,7 +64,7 @@ def refusal(why: str, request_id: str) -> bytes:
     body = orjson.dumps(
         {
             "code": 400,
-            "status": "invalid-request",
+            "status": statuses.INVALID_REQUEST,
             "message": f"This is not a request that can be read: {why}.",
             "request_id": request_id,
         }
@@ -100,7 +102,7 @@ class Callbacks(Protocol):
         """The request is whole."""
 
 
-class TakesOver:
+class UpgradeIgnored:
     """Callbacks after an upgrade that was not offered: the first head is none of the client's."""
 
     def __init__(self, others: Callbacks) -> None:

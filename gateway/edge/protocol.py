@@ -11,21 +11,20 @@ from typing import Any
 
 import httptools
 
-from gateway.edge import parsing
-from gateway.edge import request_ids as ids
+from gateway.edge import parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Exchange
 from gateway.edge.parsing import UnacceptableError
 
-__all__ = ["BODY_LEAST", "BODY_WINDOW", "HEAD_WITHIN", "MAX_HEAD", "MAX_HEADERS", "Edge"]
+__all__ = ["BODY_WINDOW", "HEAD_TIMEOUT", "MAX_HEAD", "MAX_HEADERS", "MIN_BODY_BYTES", "Edge"]
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
-HEAD_WITHIN = 10.0
+HEAD_TIMEOUT = 10.0
 BODY_WINDOW = 10.0
-"""Seconds; in each such window a body that is not complete must bring `BODY_LEAST` bytes."""
+"""Seconds; in each such window a body that is not complete must bring `MIN_BODY_BYTES` bytes."""
 
-BODY_LEAST = 10 * 1024
+MIN_BODY_BYTES = 10 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +48,10 @@ class Edge(Connection):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's own class
-        """A client has connected and has `HEAD_WITHIN` seconds to say what it wants."""
+        """A client has connected and has `HEAD_TIMEOUT` seconds to say what it wants."""
         super().connection_made(transport)
         self._parser = parsing.parser(self)
-        self._timer = self.loop.call_later(HEAD_WITHIN, self._cut, "no request came")
+        self._timer = self.loop.call_later(HEAD_TIMEOUT, self._cut, "no request came")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -94,7 +93,7 @@ class Edge(Connection):
         framing = (b"content-length", b"transfer-encoding")
         given = self._newest.listed if self._newest else ()
         head = [name + b": " + value for name, value in given if name in framing]
-        self._parser = parsing.parser(parsing.TakesOver(self))
+        self._parser = parsing.parser(parsing.UpgradeIgnored(self))
         self.data_received(b"\r\n".join([b"POST / HTTP/1.1", *head, b"", b""]) + rest)
 
     def on_message_begin(self) -> None:
@@ -188,12 +187,12 @@ class Edge(Connection):
         if self._in_body:
             self._timer = self.loop.call_later(BODY_WINDOW, self._judge_body, self._read)
         else:
-            self._timer = self.loop.call_later(HEAD_WITHIN, self._cut, "the head took too long")
+            self._timer = self.loop.call_later(HEAD_TIMEOUT, self._cut, "the head took too long")
 
     def _judge_body(self, before: int) -> None:
         self._timer = None
         # A body that is not read, since an earlier answer is still due, is not to blame.
-        if self.channel.read_paused or self._read - before >= BODY_LEAST:
+        if self.channel.read_paused or self._read - before >= MIN_BODY_BYTES:
             self._watch()
         else:
             self._cut("the body trickled")
@@ -213,7 +212,7 @@ class Edge(Connection):
         self._stop_timer()
         # What a callback raises reaches us as the context of the parser's own error.
         why = error.__context__ if isinstance(error.__context__, UnacceptableError) else error
-        request_id = ids.make()
+        request_id = request_ids.make()
         _log.info("%s: a request was refused at the edge: %s", request_id, why)
         broken = self._break_off() if self._in_body else None
         earlier = self._before if broken else self._newest

@@ -2,7 +2,7 @@
 
 import os
 
-_AT_ONCE = 256
+_BATCH = 256
 
 _waiting: list[str] = []
 
@@ -10,7 +10,7 @@ _waiting: list[str] = []
 def make() -> str:
     """A new id. The system's random numbers are asked for many at once, which costs a tenth."""
     if not _waiting:
-        text = os.urandom(16 * _AT_ONCE).hex()
+        text = os.urandom(16 * _BATCH).hex()
         _waiting.extend(text[at : at + 32] for at in range(0, len(text), 32))
     return _waiting.pop()
 

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
-from gateway.identity.token_store import Lookup
+from gateway.identity.token_store import TokenStore
 
 
-class Guard(NamedTuple):
+class Authenticator(NamedTuple):
     """The worker's memory of tokens, its limits, and its threads for passwords."""
 
-    lookup: Lookup
+    token_store: TokenStore
     limits: Limits
     passwords: Passwords

@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.runtime.periodic import write_behind
 from gateway.values import Rate
 
-FLUSH_EVERY = 0.5
-FLUSH_WITHIN = 2.0
-SWEEP_EVERY = 60.0
+FLUSH_INTERVAL = 0.5
+FLUSH_TIMEOUT = 2.0
+SWEEP_INTERVAL = 60.0
 _ROUNDING = 1e-6
-MOST_COUNTED = 100_000
+MAX_COUNTS = 100_000
 
 _SQL = load_queries(__file__)
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Counts:
         window = int(self._now() // seconds)
         count = self._counts.get((key, seconds))
         if count is None:
-            if len(self._counts) >= MOST_COUNTED:
+            if len(self._counts) >= MAX_COUNTS:
                 del self._counts[next(iter(self._counts))]
             count = self._counts[key, seconds] = _Count(window)
         elif count.window != window:
@@ -87,7 +87,7 @@ class Counts:
 
     async def write_behind(self) -> None:
         """Share the counts, until cancelled; then once more."""
-        await write_behind(self.flush, FLUSH_EVERY)
+        await write_behind(self.flush, FLUSH_INTERVAL)
 
     async def flush(self) -> None:
         """Write what was counted here, and learn what others counted of the same."""
@@ -95,7 +95,7 @@ class Counts:
         try:
             if changed:
                 await self._exchange(changed)
-            if self._now() - self._swept > SWEEP_EVERY:
+            if self._now() - self._swept > SWEEP_INTERVAL:
                 await self._sweep()
             self._behind = False
         except (UnavailableError, *FAULTS) as error:
@@ -127,8 +127,8 @@ class Counts:
         }
         await self._work().run(lambda db: db.execute(_SQL["sweep"]))
 
-    def _work(self) -> Work:
-        return Work(self._pool, asyncio.get_running_loop().time() + FLUSH_WITHIN)
+    def _work(self) -> Database:
+        return Database(self._pool, asyncio.get_running_loop().time() + FLUSH_TIMEOUT)
 
 
 def _digest(key: tuple[str, int]) -> bytes:

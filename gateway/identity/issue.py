@@ -12,7 +12,7 @@ from gateway.identity import tokens
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _ROUTE = re.compile(r"\*|[a-z][a-z0-9_]*\.(?:\*|[a-z][a-z0-9_]*)", re.ASCII)
-_LARGEST_ID = 2**63 - 1
+_MAX_ID = 2**63 - 1
 
 
 class IssueError(Exception):
@@ -64,7 +64,7 @@ async def application_tokens(connection: Connection, application: str | None) ->
 async def revoke(connection: Connection, token_id: int) -> str:
     """Revoke an application's token, and answer whose it was. Raises IssueError."""
     row = None
-    if 0 < token_id <= _LARGEST_ID:
+    if 0 < token_id <= _MAX_ID:
         row = await connection.fetchrow(_SQL["revoke_application_token"], token_id)
     if row is None:
         raise IssueError(f"there is no token {token_id}: see `gateway token list`")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from gateway import statuses
 from gateway.edge import addresses
 from gateway.identity.counts import Counts
 from gateway.registry.records import Route
-from gateway.values import Caller, Rate, Reject
+from gateway.values import Caller, Rate, Rejection
 
 QUARTER = 15 * 60
 MINUTE = 60
@@ -26,7 +27,7 @@ class Limits:
         self._tokens = Rate(most["tokens"], MINUTE)
 
     def call(self, route: Route, caller: Caller, address: str) -> None:
-        """Count a call of a route that has a limit. Raises Reject: rate-limit-exceeded."""
+        """Count a call of a route that has a limit. Raises Rejection: rate-limit-exceeded."""
         if route.rate_limit:
             key = f"route:{route.name}:{_who(caller, address)}"
             _refuse(self.counts.take(key, route.rate_limit))
@@ -36,7 +37,7 @@ class Limits:
         """Around the check of a password: what it refuses with a status of `WRONG` was a guess.
 
         It counts before it is checked, so that many at once get no further than one by one.
-        Raises Reject: rate-limit-exceeded.
+        Raises Rejection: rate-limit-exceeded.
         """
         taken = []
         wrong = False
@@ -48,15 +49,15 @@ class Limits:
                 _refuse(self.counts.take(key, rate))
                 taken.append((key, rate))
             yield
-        except Reject as reject:
-            wrong = reject.slug in WRONG
+        except Rejection as rejection:
+            wrong = rejection.slug in WRONG
             raise
         finally:
             for key, rate in () if wrong else taken:
                 self.counts.give_back(key, rate)
 
     def before_look_up(self, address: str) -> None:
-        """Refuse an address that sent too many unknown tokens. Raises Reject."""
+        """Refuse an address that sent too many unknown tokens. Raises Rejection."""
         _refuse(self.counts.is_reached(_of_address("token", address), self._tokens))
 
     def was_unknown(self, address: str) -> None:
@@ -66,11 +67,11 @@ class Limits:
 
 def _refuse(seconds: int) -> None:
     if seconds:
-        raise Reject("rate-limit-exceeded", retry_after=seconds)
+        raise Rejection(statuses.RATE_LIMIT_EXCEEDED, retry_after=seconds)
 
 
 def _of_address(what: str, address: str) -> str:
-    return f"{what}:{addresses.site(address)}"
+    return f"{what}:{addresses.client_network(address)}"
 
 
 def _who(caller: Caller, address: str) -> str:
@@ -79,4 +80,4 @@ def _who(caller: Caller, address: str) -> str:
         return f"session:{caller.session.id}"
     if caller.application:
         return f"token:{caller.application.token_id}"
-    return f"address:{addresses.site(address)}"
+    return f"address:{addresses.client_network(address)}"

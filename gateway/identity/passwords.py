@@ -11,7 +11,8 @@ from typing import TypeVar
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gateway.values import Reject
+from gateway import statuses
+from gateway.values import Rejection
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ MEMORY = 19 * 1024
 """KiB. With two passes and one lane what OWASP's Password Storage Cheat Sheet asks for at least."""
 
 PASSES = 2
-MOST_WAITING = 64
+MAX_WAITING = 64
 """Passwords that wait for a thread, at some 25 ms each; a further one is refused."""
 
 _NICE = 10
@@ -34,13 +35,13 @@ class Passwords:
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """A hash to be stored, with its salt and parameters. Raises Reject as `verify` does."""
+        """A hash to be stored, with its salt and parameters. Raises Rejection as `verify` does."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, stored: str, password: str) -> bool:
         """Whether a password is the one of a stored hash.
 
-        Raises Reject: service-unavailable when too many wait.
+        Raises Rejection: service-unavailable when too many wait.
         """
         return await self._run(lambda: self._verify(stored, password))
 
@@ -55,8 +56,8 @@ class Passwords:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= MOST_WAITING:
-            raise Reject("service-unavailable", "Too many passwords are being checked.")
+        if self._waiting >= MAX_WAITING:
+            raise Rejection(statuses.SERVICE_UNAVAILABLE, "Too many passwords are being checked.")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

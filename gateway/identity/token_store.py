@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.identity import tokens
@@ -27,12 +27,12 @@ FRESH = 4.0
 GRACE = 60.0
 """Seconds for which it is taken while the database cannot be asked."""
 
-MOST_REMEMBERED = 100_000
-MOST_UNKNOWN = 10_000
-LOOKUP_DEADLINE = 2.0
-FLUSH_EVERY = 1.0
+MAX_KNOWN = 100_000
+MAX_UNKNOWN = 10_000
+LOOKUP_TIMEOUT = 2.0
+FLUSH_INTERVAL = 1.0
 
-Holder = Session | Application
+Principal = Session | Application
 T = TypeVar("T")
 
 
@@ -43,21 +43,21 @@ EVERYBODY = "all"
 class _Known:
     """A token's holder, as the database confirmed it at `confirmed` (monotonic seconds)."""
 
-    __slots__ = ("confirmed", "holder")
+    __slots__ = ("confirmed", "principal")
 
-    def __init__(self, holder: Holder, confirmed: float) -> None:
-        self.holder = holder
+    def __init__(self, principal: Principal, confirmed: float) -> None:
+        self.principal = principal
         self.confirmed = confirmed
 
 
-def _about(holder: Holder) -> tuple[str, ...]:
+def _about(principal: Principal) -> tuple[str, ...]:
     """What a notice may name that changes this holder."""
-    if isinstance(holder, Session):
-        return f"session:{holder.id}", f"user:{holder.user_id}"
-    return (f"token:{holder.token_id}",)
+    if isinstance(principal, Session):
+        return f"session:{principal.id}", f"user:{principal.user_id}"
+    return (f"token:{principal.token_id}",)
 
 
-class Lookup:
+class TokenStore:
     """The worker's memory of tokens and of the slugs of applications.
 
     `now` gives the time that sessions are judged by, `clock` the monotonic seconds of the memory.
@@ -76,18 +76,18 @@ class Lookup:
         self._known: dict[bytes, _Known] = {}
         self._unknown: dict[bytes, float] = {}
         self._digests: dict[str, set[bytes]] = {}
-        self._asking: dict[bytes, asyncio.Task[Holder | None]] = {}
+        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
         self._heard_meanwhile: dict[bytes, set[str]] = {}
         self._listening_since = -GRACE
         self._slugs: dict[str, float] = {}
         self._used: dict[int, datetime] = {}
         self._behind = False
-        self._written: deque[dict[int, datetime]] = deque(maxlen=int(GRACE / FLUSH_EVERY) + 2)
+        self._written: deque[dict[int, datetime]] = deque(maxlen=int(GRACE / FLUSH_INTERVAL) + 2)
 
-    def remembered(self, token: str) -> Holder | None:
+    def remembered(self, token: str) -> Principal | None:
         """The holder of a token that was confirmed moments ago."""
         known = self._known.get(tokens.digest(token))
-        return known.holder if known and self._is_fresh(known.confirmed) else None
+        return known.principal if known and self._is_fresh(known.confirmed) else None
 
     def is_guess(self, token: str) -> bool:
         """Whether this may be a guess: a token, by its form, of which nothing is known yet.
@@ -98,7 +98,7 @@ class Lookup:
         seen = digest in self._known or digest in self._unknown
         return tokens.is_token(token) and not seen
 
-    async def find(self, token: str) -> Holder | None:
+    async def find(self, token: str) -> Principal | None:
         """The holder of a token, as the database says; None if there is none.
 
         Without the database it is who the database named in the last 60 s. Raises
@@ -114,19 +114,19 @@ class Lookup:
         except UnavailableError:
             known = self._known.get(digest)
             if known and self._clock() - known.confirmed < GRACE:
-                return known.holder
+                return known.principal
             raise
 
-    def hear(self, notice: str) -> None:
+    def invalidate(self, notice: str) -> None:
         """Forget whom a notice is about; what is on its way may be older than the notice."""
         for heard in self._heard_meanwhile.values():
             heard.add(notice)
         if notice.startswith(EVERYBODY):
-            self.listen_anew()
+            self.invalidate_all()
         for digest in [*self._digests.get(notice, ())]:
             self._forget(digest)
 
-    def listen_anew(self) -> None:
+    def invalidate_all(self) -> None:
         """Notices may have been missed: whoever is remembered is asked for again."""
         self._listening_since = self._clock()
         for heard in self._heard_meanwhile.values():
@@ -135,11 +135,11 @@ class Lookup:
     def _is_fresh(self, confirmed: float) -> bool:
         return self._clock() - confirmed < FRESH and confirmed > self._listening_since
 
-    def used(self, session: Session, now: datetime | None = None) -> None:
+    def touch(self, session: Session, now: datetime | None = None) -> None:
         """Note that a session was used now; it is written behind."""
         self._used[session.id] = now or self.now()
 
-    def latest(self, session: Session) -> Session:
+    def with_last_use(self, session: Session) -> Session:
         """The session with its last use here, of which a remembered row does not know yet."""
         uses = (uses.get(session.id) for uses in (self._used, *self._written))
         return session._replace(last_used_at=max([session.last_used_at, *filter(None, uses)]))
@@ -167,7 +167,7 @@ class Lookup:
 
     async def write_behind(self) -> None:
         """Write the uses each second, until cancelled; then once more."""
-        await write_behind(self.flush, FLUSH_EVERY)
+        await write_behind(self.flush, FLUSH_INTERVAL)
 
     async def flush(self) -> None:
         """Write the uses now. If the database is away they are kept for the next time."""
@@ -193,7 +193,7 @@ class Lookup:
             _log.warning("last uses of sessions wait for the database: %s", error)
         self._behind = True
 
-    async def _ask_once(self, token: str, digest: bytes) -> Holder | None:
+    async def _ask_once(self, token: str, digest: bytes) -> Principal | None:
         """Ask the database; who asks for the same token meanwhile shares the answer."""
         task = self._asking.get(digest)
         if task is None:
@@ -203,31 +203,31 @@ class Lookup:
         # Shielded: the caller who began may leave while others still wait.
         return await asyncio.shield(task)
 
-    def _asked(self, digest: bytes, done: asyncio.Task[Holder | None]) -> None:
+    def _asked(self, digest: bytes, done: asyncio.Task[Principal | None]) -> None:
         self._asking.pop(digest, None)
         if not done.cancelled():
             # Seen, even where every caller has left: a fault that nobody hears is logged as lost.
             done.exception()
 
-    async def _ask(self, token: str, digest: bytes) -> Holder | None:
+    async def _ask(self, token: str, digest: bytes) -> Principal | None:
         asked = self._clock()
         look = self._session if _is_session(token) else self._application
         heard = self._heard_meanwhile[digest] = set()
         try:
-            holder = await self._in_time(look(digest))
+            principal = await self._in_time(look(digest))
         finally:
             del self._heard_meanwhile[digest]
         self._forget(digest)
-        if holder is None:
+        if principal is None:
             self._remember_unknown(digest, asked)
-        elif heard.isdisjoint((*_about(holder), EVERYBODY)):
-            self._remember(digest, _Known(holder, asked))
-        return holder
+        elif heard.isdisjoint((*_about(principal), EVERYBODY)):
+            self._remember(digest, _Known(principal, asked))
+        return principal
 
     async def _in_time(self, asking: Awaitable[T]) -> T:
-        """An answer within `LOOKUP_DEADLINE`, the wait for a connection included."""
+        """An answer within `LOOKUP_TIMEOUT`, the wait for a connection included."""
         try:
-            async with asyncio.timeout(LOOKUP_DEADLINE):
+            async with asyncio.timeout(LOOKUP_TIMEOUT):
                 return await asking
         except TimeoutError as error:
             raise UnavailableError("the look-up of a token took too long") from error
@@ -238,21 +238,21 @@ class Lookup:
     def _remember(self, digest: bytes, known: _Known) -> None:
         """And forget the oldest when there are too many."""
         self._known[digest] = known
-        for key in _about(known.holder):
+        for key in _about(known.principal):
             self._digests.setdefault(key, set()).add(digest)
-        if len(self._known) > MOST_REMEMBERED:
+        if len(self._known) > MAX_KNOWN:
             self._forget(next(iter(self._known)))
 
     def _remember_unknown(self, digest: bytes, asked: float) -> None:
         self._unknown.pop(digest, None)
         self._unknown[digest] = asked
-        if len(self._unknown) > MOST_UNKNOWN:
+        if len(self._unknown) > MAX_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
 
     def _forget(self, digest: bytes) -> None:
         self._unknown.pop(digest, None)
         known = self._known.pop(digest, None)
-        for key in _about(known.holder) if known else ():
+        for key in _about(known.principal) if known else ():
             self._digests[key].discard(digest)
             if not self._digests[key]:
                 del self._digests[key]
@@ -265,10 +265,10 @@ class Lookup:
         row = await self._work().fetchrow(_SQL["session_by_token"], digest)
         if not row:
             return None
-        return self.latest(Session.of(row))
+        return self.with_last_use(Session.of(row))
 
-    def _work(self) -> Work:
-        return Work(self._pool, asyncio.get_running_loop().time() + LOOKUP_DEADLINE)
+    def _work(self) -> Database:
+        return Database(self._pool, asyncio.get_running_loop().time() + LOOKUP_TIMEOUT)
 
 
 def _is_session(token: str) -> bool:

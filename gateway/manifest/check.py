@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway import statuses
-from gateway.manifest import params
-from gateway.manifest import schema_check as form
+from gateway.manifest import params, schema_check
 from gateway.manifest.bulk import without_collection
-from gateway.manifest.read import Document, Fault, ManifestError, Place, read
+from gateway.manifest.read import Diagnostic, Document, ManifestError, Place, read
 from gateway.registry import paths
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
-MOST = 2.0**53
+MAX_NUMBER = 2.0**53
 """Seconds or bytes: whole numbers beyond are not the same everywhere."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
@@ -87,7 +86,7 @@ class _Checker:
 
     def __init__(self, path: Path) -> None:
         self._folder = schema_folder(path)
-        self._faults: list[Fault] = []
+        self._diagnostics: list[Diagnostic] = []
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
         self._ill_formed: set[tuple[int, Place]] = set()
@@ -98,8 +97,8 @@ class _Checker:
 
     def check_form(self, document: Document) -> None:
         """Note what is ill-formed; the rest of the document is checked all the same."""
-        for place, message in form.faults(document.data):
-            self._fault(document, place, message)
+        for place, message in schema_check.diagnostics(document.data):
+            self._add(document, place, message)
             self._ill_formed.add((id(document), place[:2]))
             if place[:1] == ("services",) and place[1:]:
                 self._ill_formed_services.add((_namespace(document), str(place[1])))
@@ -114,33 +113,35 @@ class _Checker:
     def run(self, documents: list[Document]) -> list[Desired]:
         """The records of all documents. Raises ManifestError."""
         try:
-            self._schemas = params.Schemas(params.read_common(self._folder))
+            self._schemas = params.SchemaCache(params.read_common(self._folder))
         except params.ParamsError as error:
             file = str(error.file)
-            raise ManifestError([Fault(file, 0, "", text) for text in error.messages]) from error
+            raise ManifestError(
+                [Diagnostic(file, 0, "", text) for text in error.messages]
+            ) from error
         for document in documents:
             if isinstance(document.data, dict):
                 self._of(document)
             self._services(document)
         for document in documents:
             self._routes(document)
-        if self._faults:
-            raise ManifestError(self._faults)
+        if self._diagnostics:
+            raise ManifestError(self._diagnostics)
         return list(self._desired.values())
 
     def _of(self, document: Document) -> Desired:
         namespace = _namespace(document)
         return self._desired.setdefault(namespace, Desired(namespace))
 
-    def _fault(self, document: Document, place: Place, message: str) -> None:
-        self._faults.append(document.fault(place, message))
+    def _add(self, document: Document, place: Place, message: str) -> None:
+        self._diagnostics.append(document.diagnostic(place, message))
 
     def _claim(self, document: Document, place: Place) -> None:
         """A name is given once, over all documents and namespaces."""
         key = "/".join(map(str, place))
         if key in self._names:
-            other = self._names[key].fault(place, "")
-            self._fault(document, place, f"is defined already in {other.file}:{other.line}")
+            other = self._names[key].diagnostic(place, "")
+            self._add(document, place, f"is defined already in {other.file}:{other.line}")
         self._names[key] = document
 
     def _services(self, document: Document) -> None:
@@ -152,12 +153,12 @@ class _Checker:
     def _routes(self, document: Document) -> None:
         for name, given in self._entries(document, "routes"):
             self._claim(document, ("routes", name))
-            before = len(self._faults)
+            before = len(self._diagnostics)
             self._judge_texts(document, ("routes", name), given)
             record = _with_defaults(name, given)
             segments = self._judge(document, name, record)
             text = self._params(document, name, given, record, segments)
-            if len(self._faults) == before:
+            if len(self._diagnostics) == before:
                 self._of(document).routes[name] = RouteRecord(record, text)
 
     def _judge(
@@ -173,14 +174,14 @@ class _Checker:
         if service not in known and not told:
             allowed = ", ".join(known) or "none"
             message = f"there is no service {service}; the services are: {allowed}"
-            self._fault(document, (*place, "handler"), message)
+            self._add(document, (*place, "handler"), message)
         if not record["auth"] and record["roles"] is not None:
-            self._fault(document, (*place, "roles"), "a public route has no roles")
+            self._add(document, (*place, "roles"), "a public route has no roles")
         if record["idempotency"] != "off" and (record["sensitive_params"] or not record["auth"]):
             message = (
                 "must be off: a public route has no caller, and a sensitive one keeps no answer"
             )
-            self._fault(document, (*place, "idempotency"), message)
+            self._add(document, (*place, "idempotency"), message)
         for slug, status in record["statuses"].items():
             self._judge_status(document, (*place, "statuses", slug), slug, status["http"])
         self._judge_measures(document, place, record)
@@ -188,13 +189,13 @@ class _Checker:
 
     def _judge_measures(self, document: Document, place: Place, record: dict[str, Any]) -> None:
         for name, unit in (("timeout", "seconds"), ("max_body", "bytes")):
-            if record[name] >= MOST:
-                self._fault(document, (*place, name), f"is too much: 2^53 {unit} or more")
+            if record[name] >= MAX_NUMBER:
+                self._add(document, (*place, name), f"is too much: 2^53 {unit} or more")
 
     def _judge_texts(self, document: Document, place: Place, given: dict[str, Any]) -> None:
         for inner, text in _texts(given):
             if "\0" in text:
-                self._fault(document, (*place, *inner), "holds a NUL, which PostgreSQL cannot keep")
+                self._add(document, (*place, *inner), "holds a NUL, which PostgreSQL cannot keep")
 
     def _judge_path(
         self, document: Document, place: Place, name: str, record: dict[str, Any]
@@ -203,25 +204,25 @@ class _Checker:
         try:
             segments = paths.parse(path)
         except paths.PathError as error:
-            self._fault(document, place, f"{path}: {error}")
+            self._add(document, place, f"{path}: {error}")
             return ()
         if paths.is_reserved(path):
             own = ", ".join(paths.RESERVED)
             message = f"{path} belongs to the gateway itself, as all below {own} does"
-            self._fault(document, place, message)
+            self._add(document, place, message)
         shape = (record["method"], paths.shape(path))
         other = self._shapes.setdefault(shape, name)
         if other != name:
             message = f"{record['method']} {path} has the same shape as the route {other}"
-            self._fault(document, place, message)
+            self._add(document, place, message)
         return segments
 
     def _judge_status(self, document: Document, place: Place, slug: str, http: int) -> None:
         if slug in statuses.COMMON:
-            self._fault(document, place, "is a common status: every route may answer it already")
+            self._add(document, place, "is a common status: every route may answer it already")
         elif self._codes.setdefault(slug, http) != http:
             message = "a slug has one HTTP code everywhere, and another route says "
-            self._fault(document, place, message + str(self._codes[slug]))
+            self._add(document, place, message + str(self._codes[slug]))
 
     def _params(
         self,
@@ -235,13 +236,13 @@ class _Checker:
         own, public = self._own_params(given.get("params"), record["handler"]), not record["auth"]
         try:
             whole = self._schemas.of(own, public=public)
-            messages = list(whole.faults(segments, public=public))
+            messages = list(whole.diagnostics(segments, public=public))
         except params.ParamsError as error:
             messages = error.messages
         # Params in the manifest itself have no file to name.
         source = f"{own}: " if isinstance(own, Path) else ""
         for message in messages:
-            self._fault(document, ("routes", name, "params"), source + message)
+            self._add(document, ("routes", name, "params"), source + message)
         return "" if messages else whole.text
 
     def _own_params(self, given: Any, handler: str) -> Path | dict[str, Any]:  # noqa: ANN401
@@ -303,6 +304,6 @@ def _texts(given: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - JSON is
 
 
 def _measure(text: str) -> float:
-    """`10s` in seconds, `1MiB` in bytes; the manifest's schema has checked the form."""
+    """`10s` in seconds, `1MiB` in bytes; the manifest's schema has checked the schema_check."""
     number = text.rstrip("BKMims")
-    return min(float(number) * _UNITS[text[len(number) :]], MOST)
+    return min(float(number) * _UNITS[text[len(number) :]], MAX_NUMBER)

@@ -139,7 +139,7 @@ def _patterns(value: Any) -> Iterator[Any]:  # noqa: ANN401 - JSON is any
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class JoinedSchema:
     """A schema with its common params, judged once for all the routes that share it.
 
     Of one that is `unusable` nothing more can be said.
@@ -152,7 +152,7 @@ class Whole:
     swallowing: list[str] = field(default_factory=list)
     omits_token: bool = False
 
-    def faults(self, segments: tuple[paths.Segment, ...], *, public: bool) -> Iterator[str]:
+    def diagnostics(self, segments: tuple[paths.Segment, ...], *, public: bool) -> Iterator[str]:
         """What is wrong with it as the params of a route with such a path."""
         yield from self.unusable
         if self.not_an_object:
@@ -164,14 +164,14 @@ class Whole:
             yield "only a public route can leave out the token"
 
 
-class Schemas:
+class SchemaCache:
     """The params of a manifest's routes: what many routes share is read and judged once."""
 
     def __init__(self, common: Common) -> None:
         self._common = common
-        self._known: dict[tuple[Path | bytes, bool], Whole] = {}
+        self._known: dict[tuple[Path | bytes, bool], JoinedSchema] = {}
 
-    def of(self, given: Path | dict[str, Any], *, public: bool) -> Whole:
+    def of(self, given: Path | dict[str, Any], *, public: bool) -> JoinedSchema:
         """The whole schema of a file, or of params in the manifest itself. Raises ParamsError."""
         key = (given if isinstance(given, Path) else _bytes(given), public)
         if key not in self._known:
@@ -187,18 +187,18 @@ def _bytes(document: dict[str, Any]) -> bytes:
         raise ParamsError([f"is not JSON: {error}"]) from error
 
 
-def _whole(own: dict[str, Any], common: Common, *, public: bool) -> Whole:
+def _whole(own: dict[str, Any], common: Common, *, public: bool) -> JoinedSchema:
     messages = list(faults_of_form(own))
     if messages:
-        return Whole(unusable=messages)
+        return JoinedSchema(unusable=messages)
     joined = join(own, common, public=public)
     text = _bytes(joined).decode()
     omits_token = "token" in own.get(OMIT, ())
     try:
         ParamSchema(text).compile()
     except SchemaError as error:
-        return Whole(unusable=[f"cannot be compiled: {error}"], omits_token=omits_token)
-    return Whole(
+        return JoinedSchema(unusable=[f"cannot be compiled: {error}"], omits_token=omits_token)
+    return JoinedSchema(
         text=text,
         not_an_object=joined.get("type") != "object",
         names=frozenset(joined.get("properties", ())),

@@ -14,7 +14,7 @@ from gateway.manifest.breaking import breaks
 from gateway.manifest.bulk import without_collection
 from gateway.manifest.change import Change, Key, Record, Records, compare
 from gateway.manifest.check import Desired, RouteRecord
-from gateway.manifest.read import Fault, ManifestError
+from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.stored import Stored, with_hash
 from gateway.registry import paths
 from gateway.registry.records import route_from, service_from
@@ -94,7 +94,7 @@ async def compare_all(
     """One plan for each namespace. Raises ManifestError as `plan` does."""
     plans = [_plan(registry, each, prune=prune) for each in desired]
     near = await neighbours(connection, plans)
-    taken = [fault for each in plans for fault in _taken(near, each)]
+    taken = [diagnostic for each in plans for diagnostic in _taken(near, each)]
     if taken:
         raise ManifestError(taken)
     refuse_unservable(near, plans)
@@ -128,20 +128,20 @@ def refuse_unservable(registry: Stored, plans: list[Plan]) -> None:
     changes = [change for each in plans for change in each.changes]
     after = registry.after(changes) if changes else {}
     changed = {(change.kind, change.name) for change in changes}
-    faults = [*_unservable(after, changed), *_two_codes(after)]
-    if faults:
-        raise ManifestError(faults)
+    diagnostics = [*_unservable(after, changed), *_two_codes(after)]
+    if diagnostics:
+        raise ManifestError(diagnostics)
 
 
-def _taken(registry: Stored, plan: Plan) -> Iterator[Fault]:
+def _taken(registry: Stored, plan: Plan) -> Iterator[Diagnostic]:
     for change in plan.changes:
         owner = registry.owners.get((change.kind, change.name), plan.namespace)
         if owner != plan.namespace:
             place = f"{change.kind}s: {change.name}"
-            yield Fault(plan.namespace, 0, place, f"belongs to the namespace {owner}")
+            yield Diagnostic(plan.namespace, 0, place, f"belongs to the namespace {owner}")
 
 
-def _unservable(records: dict[Key, Record], changed: set[Key]) -> Iterator[Fault]:
+def _unservable(records: dict[Key, Record], changed: set[Key]) -> Iterator[Diagnostic]:
     """What no table could be built of; records that do not change could be compiled before."""
     services = {name for kind, name in records if kind == "service"}
     shapes: dict[tuple[str, str], str] = {}
@@ -157,7 +157,7 @@ def _unservable(records: dict[Key, Record], changed: set[Key]) -> Iterator[Fault
         if not message and service not in services:
             message = f"its service {service} would be gone"
         if message:
-            yield Fault("registry", 0, f"routes: {name}", message)
+            yield Diagnostic("registry", 0, f"routes: {name}", message)
 
 
 def _uncompilable(name: str, record: Record) -> str | None:
@@ -176,7 +176,7 @@ def _compiled(text: str) -> ParamSchema:
     return schema
 
 
-def _two_codes(records: dict[Key, Record]) -> Iterator[Fault]:
+def _two_codes(records: dict[Key, Record]) -> Iterator[Diagnostic]:
     """Routes of several manifests may disagree, which no manifest's check can see."""
     codes: dict[str, int] = {}
     for (_, name), record in records.items():
@@ -184,7 +184,7 @@ def _two_codes(records: dict[Key, Record]) -> Iterator[Fault]:
             code = codes.setdefault(slug, status["http"])
             if code != status["http"]:
                 message = f"a slug has one HTTP code everywhere, and another route says {code}"
-                yield Fault("registry", 0, f"routes: {name}: statuses: {slug}", message)
+                yield Diagnostic("registry", 0, f"routes: {name}: statuses: {slug}", message)
 
 
 def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[str, Any]:

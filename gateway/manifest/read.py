@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from gateway.manifest import fast_yaml as plain
+from gateway.manifest import fast_yaml
 
 Place: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a document: `("routes", "order_stages.create", "method")`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Diagnostic:
     """One thing that is wrong: file and line, the place in words, and what would be allowed."""
 
     file: str
@@ -34,12 +34,12 @@ class Fault:
 
 
 class ManifestError(Exception):
-    """The manifest cannot be used; `faults` are all that is wrong, by file and line."""
+    """The manifest cannot be used; `diagnostics` are all that is wrong, by file and line."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        faults = sorted(faults, key=lambda fault: (fault.file, fault.line))
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        diagnostics = sorted(diagnostics, key=lambda diagnostic: (diagnostic.file, diagnostic.line))
+        super().__init__("\n".join(str(diagnostic) for diagnostic in diagnostics))
+        self.diagnostics = diagnostics
 
 
 class Document:
@@ -61,13 +61,13 @@ class Document:
         finally:
             loader.dispose()
 
-    def fault(self, place: Place, message: str) -> Fault:
+    def diagnostic(self, place: Place, message: str) -> Diagnostic:
         """A fault at a place; the line is that of the nearest place that has one."""
         nearest = place
         while nearest and nearest not in self.lines:
             nearest = nearest[:-1]
         shown = ": ".join(str(part) for part in place)
-        return Fault(self.file, self.lines.get(nearest, 0), shown, message)
+        return Diagnostic(self.file, self.lines.get(nearest, 0), shown, message)
 
 
 def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
@@ -91,7 +91,7 @@ def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 RESOLVERS = _resolvers()
 
-LONGEST_INT = 1000
+MAX_INT_DIGITS = 1000
 """Digits; Python refuses to read very many."""
 
 
@@ -111,46 +111,46 @@ def files(path: Path) -> list[Path]:
 
 def read(path: Path) -> list[Document]:
     """All documents. Raises ManifestError."""
-    faults: list[Fault] = []
+    diagnostics: list[Diagnostic] = []
     documents: list[Document] = []
     found = files(path)
     if not found:
-        faults.append(Fault(str(path), 0, "", "the folder holds no .yaml file"))
+        diagnostics.append(Diagnostic(str(path), 0, "", "the folder holds no .yaml file"))
     for file in found:
         try:
-            documents += _documents(str(file), file.read_text(encoding="utf-8"), faults)
+            documents += _documents(str(file), file.read_text(encoding="utf-8"), diagnostics)
         except OSError as error:
-            faults.append(Fault(str(file), 0, "", f"cannot be read: {error.strerror}"))
+            diagnostics.append(Diagnostic(str(file), 0, "", f"cannot be read: {error.strerror}"))
         except UnicodeDecodeError:
-            faults.append(Fault(str(file), 0, "", "is not UTF-8"))
+            diagnostics.append(Diagnostic(str(file), 0, "", "is not UTF-8"))
         except yaml.YAMLError as error:
-            faults.append(_syntax(file, error))
-    if faults:
-        raise ManifestError(faults)
+            diagnostics.append(_syntax(file, error))
+    if diagnostics:
+        raise ManifestError(diagnostics)
     return documents
 
 
-def _documents(file: str, text: str, faults: list[Fault]) -> Iterator[Document]:
+def _documents(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Document]:
     """The documents of a file."""
     try:
-        made = list(plain.documents(_Loader(text), RESOLVERS))
-    except (plain.NotPlainError, yaml.YAMLError):
-        yield from _carefully(file, text, faults)
+        made = list(fast_yaml.documents(_Loader(text), RESOLVERS))
+    except (fast_yaml.NotPlainError, yaml.YAMLError):
+        yield from _carefully(file, text, diagnostics)
         return
     yield from (Document(file, data, text, place) for place, data in enumerate(made))
 
 
-def _carefully(file: str, text: str, faults: list[Fault]) -> Iterator[Document]:
-    """The documents of a file; what is wrong with one goes to `faults`, and the next is read."""
+def _carefully(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Document]:
+    """The documents of a file; the errors of one go to `diagnostics`, and the next is read."""
     loader = _Loader(text)
     try:
         for place, node in enumerate(_nodes(loader)):
             walk = _Walk(file, node)
-            faults += walk.faults
-            if not walk.faults:
+            diagnostics += walk.diagnostics
+            if not walk.diagnostics:
                 yield Document(file, loader.construct_document(node), text, place)
     except RecursionError:
-        faults.append(Fault(file, 0, "", "is nested too deeply"))
+        diagnostics.append(Diagnostic(file, 0, "", "is nested too deeply"))
     finally:
         loader.dispose()
 
@@ -165,14 +165,14 @@ class _Walk:
 
     def __init__(self, file: str, node: yaml.Node) -> None:
         self.lines: dict[Place, int] = {}
-        self.faults: list[Fault] = []
+        self.diagnostics: list[Diagnostic] = []
         self._file = file
         self._visit(node, (), ())
 
     def _visit(self, node: yaml.Node, place: Place, around: tuple[yaml.Node, ...]) -> None:
         self.lines.setdefault(place, node.start_mark.line + 1)
         if any(node is outer for outer in around):
-            self._fault(node, place, "is an alias of what it stands in")
+            self._add(node, place, "is an alias of what it stands in")
         elif isinstance(node, yaml.ScalarNode):
             self._judge(node, place)
         elif isinstance(node, yaml.SequenceNode):
@@ -189,32 +189,32 @@ class _Walk:
         fitting = [tag for tag, p in RESOLVERS.get(node.value[:1], ()) if p.match(node.value)]
         if not standard or kind == "str":
             return
-        if node.tag not in plain.MAKE:
-            self._fault(node, place, f"!!{kind} is no kind of value that JSON has")
+        if node.tag not in fast_yaml.MAKE:
+            self._add(node, place, f"!!{kind} is no kind of value that JSON has")
         elif node.tag not in fitting:
-            self._fault(node, place, f"{node.value!r} is no {kind}")
-        elif kind == "int" and len(node.value) > LONGEST_INT:
-            self._fault(node, place, f"a number has at most {LONGEST_INT} digits")
+            self._add(node, place, f"{node.value!r} is no {kind}")
+        elif kind == "int" and len(node.value) > MAX_INT_DIGITS:
+            self._add(node, place, f"a number has at most {MAX_INT_DIGITS} digits")
 
     def _visit_key(self, key: yaml.Node, place: Place) -> None:
         inner = (*place, str(key.value))
         if key.tag != "tag:yaml.org,2002:str":
             shown = str(key.value) if isinstance(key, yaml.ScalarNode) else "this"
-            self._fault(key, place, f"a key is text, {shown} is not: put it in quotes")
+            self._add(key, place, f"a key is text, {shown} is not: put it in quotes")
         elif inner in self.lines:
             first = self.lines[inner]
-            self._fault(key, inner, f"stands here and in line {first}: a key is given once")
+            self._add(key, inner, f"stands here and in line {first}: a key is given once")
         self.lines[inner] = key.start_mark.line + 1
 
-    def _fault(self, node: yaml.Node, place: Place, message: str) -> None:
+    def _add(self, node: yaml.Node, place: Place, message: str) -> None:
         line = node.start_mark.line + 1
-        self.faults.append(Fault(self._file, line, ": ".join(map(str, place)), message))
+        self.diagnostics.append(Diagnostic(self._file, line, ": ".join(map(str, place)), message))
 
 
-def _syntax(file: Path, error: yaml.YAMLError) -> Fault:
+def _syntax(file: Path, error: yaml.YAMLError) -> Diagnostic:
     if isinstance(error, yaml.reader.ReaderError):
         line = file.read_text(encoding="utf-8").count("\n", 0, error.position) + 1
-        return Fault(str(file), line, "", f"is not YAML: {error.reason}")
+        return Diagnostic(str(file), line, "", f"is not YAML: {error.reason}")
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    return Fault(str(file), mark.line + 1 if mark else 0, "", f"is not YAML: {problem}")
+    return Diagnostic(str(file), mark.line + 1 if mark else 0, "", f"is not YAML: {problem}")

@@ -18,7 +18,7 @@ from gateway.manifest.read import Place
 _EMPTY: dict[str, Any] = {"version": 1, "namespace": "empty", "services": {}, "routes": {}}
 
 
-def faults(data: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - a document is any
+def diagnostics(data: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - a document is any
     """The faults of a document: place and words."""
     for error in _wording()(_schema()).iter_errors(_doubtful(data)):
         best = error if _says_what_is_allowed(error) else jsonschema.exceptions.best_match([error])

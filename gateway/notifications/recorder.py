@@ -13,31 +13,32 @@ from typing import Any, Literal, TypeAlias
 
 from asyncpg import Record
 
-from gateway.database.handle import Work
+from gateway import statuses
+from gateway.database.handle import Database
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
-from gateway.outbox.transport import Carrier, SendError
+from gateway.outbox.transport import SendError, Transport
 from gateway.registry.records import Route
-from gateway.registry.store import ALIVE_FOR
+from gateway.registry.store import WORKER_TIMEOUT
 from gateway.registry.table import Match
 from gateway.runtime.periodic import write_behind
 from gateway.values import Caller
 
 Severity: TypeAlias = Literal["warning", "error", "critical"]
 
-EVERY = 1.0
-JUDGE_EVERY = 5.0
-LATE_AFTER = 10.0
-HEALED_AFTER = 3.0
+FLUSH_INTERVAL = 1.0
+JUDGE_INTERVAL = 5.0
+LATE_DELAY = 10.0
+HEALED_DELAY = 3.0
 """Seconds: that a worker has to serve a revision, and without a word of a lost database."""
 
-PAGE_AFTER = 5.0
-PAGE_AGAIN_AFTER = 10.0
-PAGE_WITHIN = 3.0
+PAGE_DELAY = 5.0
+PAGE_INTERVAL = 10.0
+PAGE_TIMEOUT = 3.0
 """Seconds without a database until the webhook hears of it past the outbox; between attempts."""
 
-DATABASE_WITHIN = 5.0
-MOST_FOLDS = 1000
+DATABASE_TIMEOUT = 5.0
+MAX_PENDING = 1000
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _log = logging.getLogger(__name__)
@@ -56,19 +57,19 @@ class _Notice:
     count: int = 0
 
 
-class Notices:
+class Recorder:
     """The faults of one worker, and the judgement on all; what is new goes to the webhook.
 
     A lost database is noticed by what the pool says of it, and written down once it is back.
     """
 
-    def __init__(self, pool: Pool, webhook: Carrier | None = None) -> None:
+    def __init__(self, pool: Pool, webhook: Transport | None = None) -> None:
         self._pool = pool
         self._webhook = webhook
         self._page_at = 0.0
         self._waiting: dict[str, _Notice] = {}
         self._lost_at: float | None = None
-        self._judged = -JUDGE_EVERY
+        self._judged = -JUDGE_INTERVAL
         self._was_late = False
 
     def crashed(
@@ -82,12 +83,14 @@ class Notices:
         # The kind and the place: its own text may quote what a caller sent.
         text = f"{type(error).__name__} at {place}"
         name = route.name if route else None
-        notice = _Notice("application-crash", "error", text, name, request_id, time.monotonic())
+        notice = _Notice(
+            statuses.APPLICATION_CRASH, "error", text, name, request_id, time.monotonic()
+        )
         self._notice(f"application-crash:{name or ''}:{text}", notice)
 
     async def run(self) -> None:
         """Keep what is noticed, once a second, until cancelled; then once more."""
-        await write_behind(self._keep, EVERY)
+        await write_behind(self._keep, FLUSH_INTERVAL)
 
     async def _keep(self) -> None:
         """Write down what waits, judge the workers, and forward what is new to the webhook."""
@@ -97,7 +100,7 @@ class Notices:
             return
         try:
             await self._write_down()
-            if time.monotonic() - self._judged >= JUDGE_EVERY:
+            if time.monotonic() - self._judged >= JUDGE_INTERVAL:
                 await self._judge()
                 self._judged = time.monotonic()
             if self._webhook:
@@ -108,29 +111,29 @@ class Notices:
 
     async def _judge(self) -> None:
         """Raise and resolve what concerns all workers, and forget what is long resolved."""
-        [row] = await self._ask("late_workers", ALIVE_FOR, LATE_AFTER)
+        [row] = await self._ask("late_workers", WORKER_TIMEOUT, LATE_DELAY)
         # One that has just begun, or come back, is late for a moment and nobody's concern.
         if row["message"] and self._was_late:
             await self._ask("raise_late_workers", row["message"])
         elif not row["message"]:
             await self._ask("heal_workers")
         self._was_late = row["message"] is not None
-        await self._ask("heal_database", HEALED_AFTER)
+        await self._ask("heal_database", HEALED_DELAY)
         await self._ask("sweep")
 
-    def _notice(self, fold: str, notice: _Notice) -> None:
-        known = self._waiting.get(fold)
-        if known is None and len(self._waiting) >= MOST_FOLDS:
+    def _notice(self, dedup_key: str, notice: _Notice) -> None:
+        known = self._waiting.get(dedup_key)
+        if known is None and len(self._waiting) >= MAX_PENDING:
             return
-        known = self._waiting.setdefault(fold, notice)
+        known = self._waiting.setdefault(dedup_key, notice)
         known.request_id = notice.request_id
         known.count += 1
 
     def _look_at_database(self) -> None:
         now = time.monotonic()
-        if self._pool.trouble and self._lost_at is None:
+        if self._pool.problem and self._lost_at is None:
             self._lost_at = now
-        elif self._lost_at is not None and not self._pool.trouble:
+        elif self._lost_at is not None and not self._pool.problem:
             text = f"A worker had no database for {now - self._lost_at:.0f} s."
             notice = _Notice("database-lost", "critical", text, None, None, self._lost_at)
             self._notice("database-lost", notice)
@@ -138,15 +141,15 @@ class Notices:
 
     async def _page(self, seconds: float) -> None:
         """Tell the webhook of a lost database at once: the outbox is lost with it."""
-        if not self._webhook or seconds < max(PAGE_AFTER, self._page_at):
+        if not self._webhook or seconds < max(PAGE_DELAY, self._page_at):
             return
-        self._page_at = seconds + PAGE_AGAIN_AFTER
+        self._page_at = seconds + PAGE_INTERVAL
         text = f"A worker has had no database for {seconds:.0f} s."
         data: dict[str, Any] = {"kind": "database-lost", "severity": "critical", "message": text}
         now = datetime.now(UTC).isoformat()
         event = {"type": "notification.raised", "timestamp": now, "data": data}
         try:
-            async with asyncio.timeout(PAGE_WITHIN):
+            async with asyncio.timeout(PAGE_TIMEOUT):
                 await self._webhook(f"database-lost-{uuid.uuid4()}", event)
             self._page_at = math.inf
         except (SendError, TimeoutError) as error:
@@ -154,17 +157,17 @@ class Notices:
 
     async def _write_down(self) -> None:
         """One after another; what a fault leaves over waits on."""
-        for fold, notice in [*self._waiting.items()]:
+        for dedup_key, notice in [*self._waiting.items()]:
             count, age = notice.count, time.monotonic() - notice.seen
-            given = notice.kind, notice.severity, fold, notice.message, notice.route
+            given = notice.kind, notice.severity, dedup_key, notice.message, notice.route
             await self._ask("raise", *given, notice.request_id, age, count)
             notice.count -= count
             if not notice.count:
-                del self._waiting[fold]
+                del self._waiting[dedup_key]
 
     async def _ask(self, query: str, *args: object) -> list[Record]:
-        deadline = asyncio.get_running_loop().time() + DATABASE_WITHIN
-        return await Work(self._pool, deadline).fetch(_SQL[query], *args)
+        deadline = asyncio.get_running_loop().time() + DATABASE_TIMEOUT
+        return await Database(self._pool, deadline).fetch(_SQL[query], *args)
 
 
 def _without_secrets(error: BaseException, route: Route | None, caller: Caller | None) -> str:

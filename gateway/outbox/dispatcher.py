@@ -18,33 +18,33 @@ from typing import Any, TypeVar
 import asyncpg
 from asyncpg import Record
 
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.database.pool import FAULTS, Pool, UnavailableError
 from gateway.database.sql import load_queries
-from gateway.outbox.transport import Carrier, SendError
+from gateway.outbox.transport import SendError, Transport
 
-FIRST_AT_ONCE = 16
-AGAIN_AT_ONCE = 4
-WEBHOOKS_AT_ONCE = 2
+MAX_FIRST_ATTEMPTS = 16
+MAX_RETRIES_IN_FLIGHT = 4
+MAX_WEBHOOKS_IN_FLIGHT = 2
 """Attempts under way in one worker: at mails for which calls wait, at others, at webhooks."""
 
-SEND_WITHIN = 20.0
+SEND_TIMEOUT = 20.0
 LEASE = 30.0
 """Seconds after which others may send a message: more than an attempt takes."""
 
-FIRST_PAUSE = 5.0
-LONGEST_PAUSE = 3600.0
-GIVE_UP_AFTER = 3 * 86400.0
+MIN_BACKOFF = 5.0
+MAX_PAUSE = 3600.0
+MAX_RETRY_AGE = 3 * 86400.0
 """Seconds between attempts, doubled each time, and until a message is parked all the same."""
 
-LOOK_EVERY = 1.0
-NOTE_AGAIN_AFTER = 0.5
-DATABASE_WITHIN = 5.0
-FINISH_WITHIN = 12.0
+POLL_INTERVAL = 1.0
+RETRY_DELAY = 0.5
+DATABASE_TIMEOUT = 5.0
+FINISH_TIMEOUT = 12.0
 """Seconds that a worker which stops gives its attempts: as long as Mandrill may be silent."""
 
-COUNT_EVERY = 5.0
-SWEEP_EVERY = 600.0
+COUNT_INTERVAL = 5.0
+SWEEP_INTERVAL = 600.0
 
 T = TypeVar("T")
 
@@ -53,15 +53,15 @@ _log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Sends what stands in the outbox; `carriers` are by kind of message."""
+    """Sends what stands in the outbox; `transports` are by kind of message."""
 
-    def __init__(self, pool: Pool, carriers: Mapping[str, Carrier]) -> None:
+    def __init__(self, pool: Pool, transports: Mapping[str, Transport]) -> None:
         self._pool = pool
-        self._carriers = carriers
-        self._first = asyncio.Semaphore(FIRST_AT_ONCE)
+        self._transports = transports
+        self._first = asyncio.Semaphore(MAX_FIRST_ATTEMPTS)
         self._again: dict[str, set[asyncio.Task[Any]]] = {"mail": set(), "webhook": set()}
         self._sending: set[asyncio.Task[Any]] = set()
-        self._counted = self._swept = -SWEEP_EVERY
+        self._counted = self._swept = -SWEEP_INTERVAL
         self.outstanding = {"waiting": 0, "parked": 0}
 
     async def deliver(self, message: int, deadline: float) -> datetime | None:
@@ -93,12 +93,12 @@ class Outbox:
                 _log.debug("the outbox waits: %s", type(error).__name__)
                 found = 0
             if not found:
-                await self._pause(LOOK_EVERY * random.uniform(0.8, 1.2))  # noqa: S311 - spread
+                await self._pause(POLL_INTERVAL * random.uniform(0.8, 1.2))  # noqa: S311 - spread
 
     async def finish(self) -> None:
         """Wait a little for what is under way, which others would have to send again."""
         if self._sending:
-            await asyncio.wait(self._sending, timeout=FINISH_WITHIN)
+            await asyncio.wait(self._sending, timeout=FINISH_TIMEOUT)
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
@@ -106,7 +106,7 @@ class Outbox:
     async def _take_up(self) -> int:
         """Begin attempts at what is due, as many as there is room for; answer how many."""
         begun = 0
-        for kind, most in (("mail", AGAIN_AT_ONCE), ("webhook", WEBHOOKS_AT_ONCE)):
+        for kind, most in (("mail", MAX_RETRIES_IN_FLIGHT), ("webhook", MAX_WEBHOOKS_IN_FLIGHT)):
             under_way = self._again[kind]
             if len(under_way) < most:
                 due = await self._ask("claim_due", kind, most - len(under_way), LEASE)
@@ -127,10 +127,10 @@ class Outbox:
 
     async def _look_after(self, now: float) -> None:
         """Count what is outstanding, for the metrics, and forget what is long done."""
-        if now - self._counted > COUNT_EVERY:
+        if now - self._counted > COUNT_INTERVAL:
             self.outstanding = dict((await self._ask("outstanding"))[0])
             self._counted = now
-        if now - self._swept > SWEEP_EVERY:
+        if now - self._swept > SWEEP_INTERVAL:
             await self._ask("sweep")
             self._swept = now
 
@@ -157,13 +157,13 @@ class Outbox:
     async def _attempt(self, row: Record) -> datetime | None:
         """Send a message that is claimed, and note what became of it."""
         try:
-            async with asyncio.timeout(SEND_WITHIN):
-                carry = self._carriers[row["kind"]]
-                receipt = await carry(f"outbox-{row['id']}", row["payload"])
+            async with asyncio.timeout(SEND_TIMEOUT):
+                send = self._transports[row["kind"]]
+                receipt = await send(f"outbox-{row['id']}", row["payload"])
         except SendError as error:
             await self._note_failure(row, error)
         except TimeoutError:
-            text = f"There was no answer within {SEND_WITHIN:g} s."
+            text = f"There was no answer within {SEND_TIMEOUT:g} s."
             await self._note_failure(row, SendError("timeout", text, transient=True))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not try for ever
             _log.exception("message %d cannot be sent", row["id"])
@@ -179,9 +179,9 @@ class Outbox:
         await self._note("late", message)
 
     async def _note_failure(self, row: Record, error: SendError) -> None:
-        pause = min(FIRST_PAUSE * 2 ** min(row["attempts"] - 1, 20), LONGEST_PAUSE)
+        pause = min(MIN_BACKOFF * 2 ** min(row["attempts"] - 1, 20), MAX_PAUSE)
         pause *= random.uniform(0.5, 1)  # noqa: S311 - to spread them
-        given = error.name, not error.transient, pause, GIVE_UP_AFTER, str(error)
+        given = error.name, not error.transient, pause, MAX_RETRY_AGE, str(error)
         for noted in await self._note("failed", row["id"], row["attempts"], *given):
             _log.warning(
                 "%s: %s %d, attempt %d, %s: %s",
@@ -200,7 +200,7 @@ class Outbox:
                 level = logging.WARNING if refused else logging.DEBUG
                 _log.log(level, "message %d is not noted yet: %r", message, error)
                 await self._hold(message)
-                await asyncio.sleep(NOTE_AGAIN_AFTER)
+                await asyncio.sleep(RETRY_DELAY)
 
     async def _hold(self, message: int) -> None:
         """Keep others from sending again what was sent and only cannot be noted."""
@@ -208,5 +208,5 @@ class Outbox:
             await self._ask("hold", message, LEASE)
 
     async def _ask(self, query: str, *args: object) -> list[Record]:
-        deadline = asyncio.get_running_loop().time() + DATABASE_WITHIN
-        return await Work(self._pool, deadline).fetch(_SQL[query], *args)
+        deadline = asyncio.get_running_loop().time() + DATABASE_TIMEOUT
+        return await Database(self._pool, deadline).fetch(_SQL[query], *args)

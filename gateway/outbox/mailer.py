@@ -5,18 +5,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway import statuses
 from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.transport import Message
-from gateway.values import Mailed, Reject, Reply
+from gateway.values import QueuedMail, Rejection, Reply
 
-FAILED = "mandrill-email-failed"
+FAILED = statuses.MANDRILL_EMAIL_FAILED
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-class Outgoing(NamedTuple):
+class Mailer(NamedTuple):
     """The mail of one call."""
 
     outbox: Outbox
@@ -36,11 +37,11 @@ class Outgoing(NamedTuple):
         queued: int = await db.fetchval(_SQL["queue_mail"], *args)
         return queued
 
-    async def delivered(self, reply: Reply, mail: Mailed) -> Reply:
-        """The reply, once its mail was sent. Raises Reject: mandrill-email-failed."""
+    async def delivered(self, reply: Reply, mail: QueuedMail) -> Reply:
+        """The reply, once its mail was sent. Raises Rejection: mandrill-email-failed."""
         sent_at = await self.outbox.deliver(mail.id, self.deadline)
         if sent_at is None:
-            raise Reject(FAILED)
+            raise Rejection(FAILED)
         return reply._replace(data=with_time(reply.data, mail.path, sent_at))
 
 

@@ -75,11 +75,11 @@ class Mandrill:
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
 
-    async def carry(self, message_id: str, payload: Mapping[str, Any]) -> str:
+    async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
         """Send a mail of the outbox. Raises MailError."""
-        return await self.send(Message(**payload), message_id)
+        return await self.send_message(Message(**payload), message_id)
 
-    async def send(self, message: Message, message_id: str = "") -> str:
+    async def send_message(self, message: Message, message_id: str = "") -> str:
         """Send a message; answer the `_id` that Mandrill gives it.
 
         `message_id` is shown beside it at Mandrill, so that a message can be found there.

@@ -26,5 +26,5 @@ class SendError(Exception):
         self.transient = transient
 
 
-Carrier: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[str]]
+Transport: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 """Sends a payload of the outbox under an id of its own; answers a receipt, raises SendError."""

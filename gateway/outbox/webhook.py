@@ -33,7 +33,7 @@ class Webhook:
         self._key = key_of(secret)
         self._threads = ThreadPoolExecutor(THREADS, "webhook")
 
-    async def carry(self, message_id: str, payload: Mapping[str, Any]) -> str:
+    async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
         """Post an event; the receipt is the HTTP status. Raises SendError."""
         if not self._url:
             raise SendError("no address", "GATEWAY_WEBHOOK_URL is not set.", transient=False)

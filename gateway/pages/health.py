@@ -27,19 +27,19 @@ class Health:
         return self.registry.current is not None and not self.draining
 
     @property
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """All that ails this worker, in words for those who run it."""
-        return [*self.registry.troubles, *([self.pool.trouble] if self.pool.trouble else [])]
+        return [*self.registry.problems, *([self.pool.problem] if self.pool.problem else [])]
 
     def report(self) -> dict[str, Any]:
         """What the public `/-/ready` says: of each trouble what it is, not where and why."""
         table = self.registry.current
         return {
             "ready": self.ready,
-            "degraded": bool(self.troubles),
+            "degraded": bool(self.problems),
             "draining": self.draining,
             "revision": table and table.revision,
-            "trouble": [trouble.partition(":")[0] for trouble in self.troubles],
+            "trouble": [problem.partition(":")[0] for problem in self.problems],
         }
 
 

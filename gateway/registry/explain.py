@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
+from gateway import statuses
 from gateway.registry import paths
 from gateway.registry.records import METHODS, Route
 from gateway.registry.table import Table
@@ -41,7 +42,7 @@ def explain(
     if method == "OPTIONS" and (others := table.methods(raw)):
         return {**start, "answer": "the methods of this path", "methods": sorted(others)}
     if not found:
-        return {**start, "answer": "route-non-existent", **_why_not(table, method, raw)}
+        return {**start, "answer": statuses.ROUTE_NON_EXISTENT, **_why_not(table, method, raw)}
     route, values = found
     return {
         **start,

@@ -13,28 +13,28 @@ from typing import Literal
 import asyncpg
 
 from gateway.database.pool import (
-    CONNECT_WITHIN,
+    CONNECT_TIMEOUT,
     LOST,
     Connection,
     UnavailableError,
     connect,
-    guarded,
-    limited,
+    hard_timeout,
+    translate_errors,
 )
 from gateway.registry import snapshot, store
 from gateway.registry.table import Table
-from gateway.runtime import memory as pages
+from gateway.runtime import memory
 
-POLL_EVERY = 1.0
-ANSWER_WITHIN = 1.0
-LOAD_WITHIN = 60.0
-SHORTEST_PAUSE = 0.1
-LONGEST_PAUSE = 1.0
-SNAPSHOT_AFTER = 1.0
+POLL_INTERVAL = 1.0
+ANSWER_TIMEOUT = 1.0
+LOAD_TIMEOUT = 60.0
+MIN_PAUSE = 0.1
+MAX_PAUSE = 1.0
+SNAPSHOT_DELAY = 1.0
 """Seconds that a snapshot waits for the next change, so that a hundred of them are written once."""
 
-MOST_WAITING = 64
-WAIT_FOR_REVISION = 2.0
+MAX_WAITING = 64
+REVISION_TIMEOUT = 2.0
 
 Waited = Literal["served", "late", "unknown"]
 _Part = Literal["start", "revision", "database"]
@@ -46,7 +46,7 @@ class Registry:
     """Holds `current`, the table that requests read once each; None until one was loaded.
 
     A revision that cannot be built leaves the last one in place: a worker serves a revision
-    whole, or stays on the one before and says so in `trouble`.
+    whole, or stays on the one before and says so in `problem`.
     """
 
     def __init__(self, dsn: str, snapshot_path: Path | None = None) -> None:
@@ -55,10 +55,10 @@ class Registry:
         self._id = uuid.uuid4()
         self._dsn = dsn
         self._snapshot = snapshot_path
-        self._troubles: dict[_Part, str] = {"start": "the registry is not loaded yet"}
+        self._problems: dict[_Part, str] = {"start": "the registry is not loaded yet"}
         self._from_database = False
         self._has_tables = True
-        self._pause = SHORTEST_PAUSE
+        self._pause = MIN_PAUSE
         self._hint = asyncio.Event()
         self._changed = asyncio.Condition()
         self._saved: Table | None = None
@@ -69,9 +69,9 @@ class Registry:
         self._waiting = 0
 
     @property
-    def troubles(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
         """All that ails it; empty if it serves the newest revision and follows."""
-        return tuple(self._troubles.values())
+        return tuple(self._problems.values())
 
     async def start(self, seconds: float) -> None:
         """Wait for the first table, at most so long.
@@ -79,7 +79,7 @@ class Registry:
         If the database is away or late, serve the last good registry from disk until it answers.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        await self._wait(lambda: self._from_database or "database" in self._troubles, seconds)
+        await self._wait(lambda: self._from_database or "database" in self._problems, seconds)
         # A database that is there without a registry is no outage: another one's is not its own.
         if self._has_tables:
             self.start_from_snapshot()
@@ -104,21 +104,21 @@ class Registry:
         return await self._wait(lambda: self._from_database, seconds)
 
     async def wait_for(self, revision: int) -> Waited:
-        """Wait until a revision is served, at most `WAIT_FOR_REVISION` seconds.
+        """Wait until a revision is served, at most `REVISION_TIMEOUT` seconds.
 
         A revision that a look at the database since did not find is `unknown`. At most
-        `MOST_WAITING` requests wait; a further one is `late` at once.
+        `MAX_WAITING` requests wait; a further one is `late` at once.
         """
         if self._serves(revision):
             return "served"
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             return "late"
         look = self._looks_begun + 1
         self._waiting += 1
         self.look()
         try:
             await self._wait(
-                lambda: self._serves(revision) or self._lacks(revision, look), WAIT_FOR_REVISION
+                lambda: self._serves(revision) or self._lacks(revision, look), REVISION_TIMEOUT
             )
         finally:
             self._waiting -= 1
@@ -130,13 +130,13 @@ class Registry:
         """Keep `current` new, over lost connections, until cancelled."""
         while True:
             try:
-                await self._follow(await connect(self._dsn, CONNECT_WITHIN))
+                await self._follow(await connect(self._dsn, CONNECT_TIMEOUT))
             except Exception as error:  # noqa: BLE001 - a worker that gives up is stale for good
                 why = str(error) or "it does not answer"
                 self._complain("database", f"the database cannot be used: {why}")
             await self._tell_waiting()
             await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._pause = min(self._pause * 2, MAX_PAUSE)
 
     async def keep_snapshot(self) -> None:
         """Write a snapshot after each change, until cancelled."""
@@ -144,7 +144,7 @@ class Registry:
             return
         while True:
             await self._wait(lambda: self._from_database and self.current is not self._saved, None)
-            await asyncio.sleep(SNAPSHOT_AFTER)
+            await asyncio.sleep(SNAPSHOT_DELAY)
             table = self.current
             # The first time in any case: the file may be of another database.
             other = table and snapshot.saved_revision(self._snapshot) != table.revision
@@ -173,21 +173,21 @@ class Registry:
     async def _follow(self, connection: Connection) -> None:
         """Follow over one connection until it is lost; notices lost before it are made up for."""
         try:
-            with guarded(connection):
+            with translate_errors(connection):
                 connection.add_termination_listener(lambda _: self.look())
-                with limited(connection, ANSWER_WITHIN):
+                with hard_timeout(connection, ANSWER_TIMEOUT):
                     await connection.add_listener(store.CHANNEL, lambda *_: self.look())
                 # Before it looks, so that an apply waits for a worker that only begins.
-                await self._say_served(connection)
+                await self._heartbeat(connection)
                 while True:
                     await self._refresh(connection)
-                    self._pause = SHORTEST_PAUSE
+                    self._pause = MIN_PAUSE
                     await self._wait_for_hint()
         except asyncpg.UndefinedTableError as error:
             self._has_tables = False
             raise UnavailableError("it has no registry: run `gateway migrate`") from error
         except asyncio.CancelledError:
-            await self._farewell(connection)
+            await self._deregister(connection)
             raise
         finally:
             connection.terminate()
@@ -195,39 +195,39 @@ class Registry:
     async def _refresh(self, connection: Connection) -> None:
         self._hint.clear()
         self._looks_begun += 1
-        with limited(connection, ANSWER_WITHIN):
+        with hard_timeout(connection, ANSWER_TIMEOUT):
             self._newest = await store.newest(connection)
-        with limited(connection, LOAD_WITHIN):
+        with hard_timeout(connection, LOAD_TIMEOUT):
             await self._load_if_new(connection, self._newest)
         self._looks_done = self._looks_begun
         await self._tell_waiting()
-        await self._say_served(connection)
-        self._troubles.pop("database", None)
+        await self._heartbeat(connection)
+        self._problems.pop("database", None)
 
-    async def _say_served(self, connection: Connection) -> None:
+    async def _heartbeat(self, connection: Connection) -> None:
         revision = self.current.revision if self.current else 0
-        behind = self._troubles.get("revision")
-        with limited(connection, ANSWER_WITHIN):
-            await store.say_served(connection, self._id, self.name, revision, behind)
+        behind = self._problems.get("revision")
+        with hard_timeout(connection, ANSWER_TIMEOUT):
+            await store.heartbeat(connection, self._id, self.name, revision, behind)
 
-    async def _farewell(self, connection: Connection) -> None:
+    async def _deregister(self, connection: Connection) -> None:
         """Nobody needs to wait for a worker that stops in order."""
         try:
-            with limited(connection, ANSWER_WITHIN):
-                await store.forget_worker(connection, self._id)
+            with hard_timeout(connection, ANSWER_TIMEOUT):
+                await store.deregister(connection, self._id)
         except (*LOST, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError):
             _log.info("the worker's row stays until it is swept up: the database is away")
 
     async def _wait_for_hint(self) -> None:
         # Not asyncio.wait_for, which in Python 3.11 may swallow a cancellation and never stop.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_EVERY):
+            async with asyncio.timeout(POLL_INTERVAL):
                 await self._hint.wait()
 
     async def _load_if_new(self, connection: Connection, newest: int) -> None:
         table = self.current if self._from_database else None
         if table and newest == table.revision:
-            self._troubles.pop("revision", None)
+            self._problems.pop("revision", None)
             return
         try:
             changed = store.catch_up(connection, table) if table else store.load(connection)
@@ -245,7 +245,7 @@ class Registry:
         old, self.current = self.current, loaded
         if not (old and loaded.routes.shares(old.routes)):
             self._settling = asyncio.create_task(_settle(old, loaded))
-        self._troubles.clear()
+        self._problems.clear()
         self._from_database = True
         _log.info("serving revision %d: %d routes", loaded.revision, len(loaded.routes))
         await self._tell_waiting()
@@ -254,15 +254,15 @@ class Registry:
         async with self._changed:
             self._changed.notify_all()
 
-    def _complain(self, part: _Part, trouble: str) -> None:
-        if trouble != self._troubles.get(part):
-            _log.error("%s", trouble)
-        self._troubles[part] = trouble
+    def _complain(self, part: _Part, problem: str) -> None:
+        if problem != self._problems.get(part):
+            _log.error("%s", problem)
+        self._problems[part] = problem
 
 
 async def _settle(old: Table | None, loaded: Table) -> None:
     """What a table that was read whole leaves to do, beside the requests."""
     if old:
         await store.release(old)
-    if len(loaded.routes) >= pages.WORTH_IT:
-        await asyncio.to_thread(pages.enlarge)
+    if len(loaded.routes) >= memory.MIN_ROUTES:
+        await asyncio.to_thread(memory.use_huge_pages)

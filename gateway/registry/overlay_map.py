@@ -6,11 +6,11 @@ from typing import TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-MOST_ON_TOP = 1000
+MAX_OVERLAY = 1000
 """Changes that lie over the bulk before both are made one again."""
 
 
-class Layered(Mapping[K, V]):
+class OverlayMap(Mapping[K, V]):
     """A large `base` under a few changes, of which None is a deletion."""
 
     __slots__ = ("_base", "_top")
@@ -25,11 +25,11 @@ class Layered(Mapping[K, V]):
             return self._top[key]
         return self._base.get(key)
 
-    def changed(self, changes: Mapping[K, V | None]) -> "Layered[K, V]":
+    def changed(self, changes: Mapping[K, V | None]) -> "OverlayMap[K, V]":
         """The same with some keys set, or deleted by None."""
         top = {**self._top, **changes}
-        if len(top) <= MOST_ON_TOP:
-            return Layered(self._base, top)
+        if len(top) <= MAX_OVERLAY:
+            return OverlayMap(self._base, top)
         # A dictionary is copied whole thirty times as fast as key by key.
         bulk = dict(self._base)
         for key, value in top.items():
@@ -37,9 +37,9 @@ class Layered(Mapping[K, V]):
                 bulk.pop(key, None)
             else:
                 bulk[key] = value
-        return Layered(bulk)
+        return OverlayMap(bulk)
 
-    def shares(self, other: "Layered[K, V]") -> bool:
+    def shares(self, other: "OverlayMap[K, V]") -> bool:
         """Whether this is a change of the other."""
         return self._base is other._base  # noqa: SLF001 - its own kind
 

@@ -19,13 +19,13 @@ where c.revision > $1
 order by c.kind, c.name, c.revision desc
 limit $2;
 
--- name: worker_serves
+-- name: heartbeat
 -- Note which revision a worker serves; it says so about once a second.
 insert into gateway.workers (id, name, revision, trouble) values ($1, $2, $3, $4)
 on conflict (id) do update
 set seen_at = now(), revision = excluded.revision, trouble = excluded.trouble;
 
--- name: forget_worker
+-- name: deregister
 -- A worker stops in order; those that died are swept up with it.
 delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour';
 

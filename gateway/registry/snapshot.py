@@ -23,10 +23,10 @@ from gateway.registry.table import Table
 
 FORMAT = 1
 SLICE = 25
-PAUSE = 0.002
+SLICE_PAUSE = 0.002
 """Seconds between two slices of writing, which belong to the requests."""
 
-ABANDONED_AFTER = 600.0
+ABANDONED_AGE = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ async def save(path: Path, table: Table) -> None:
     lines: list[bytes] = []
     for line in _lines(table, await _places(table)):
         lines.append(line)
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(SLICE_PAUSE)
     try:
         await asyncio.to_thread(_write, path, table.revision, lines)
     except OSError as error:
@@ -142,5 +142,5 @@ def _remove_halves(path: Path) -> None:
     """Remove what writers left that were killed at it; nobody takes this long."""
     for half in path.parent.glob(f"{path.name}.*"):
         with contextlib.suppress(OSError):
-            if time.time() - half.stat().st_mtime > ABANDONED_AFTER:
+            if time.time() - half.stat().st_mtime > ABANDONED_AGE:
                 half.unlink()

@@ -22,13 +22,13 @@ CHANNEL = "gateway_registry"
 SLICE = 100
 """Routes that are made between two turns of the event loop: one or two milliseconds."""
 
-RELEASE_AFTER = 1.0
+RELEASE_INTERVAL = 1.0
 """Seconds between two looks whether somebody still holds an old table."""
 
-ALIVE_FOR = 10.0
+WORKER_TIMEOUT = 10.0
 """Seconds for which a worker counts as alive after it last said so."""
 
-MOST_CHANGES = 500
+MAX_CHANGES = 500
 """Changes that are copied into a table in one go; more of them are a build from the start."""
 
 
@@ -78,7 +78,7 @@ async def release(table: Table) -> None:
     del table
     # Requests and the writing of snapshots may hold it still.
     while gone():  # noqa: ASYNC110 - nobody tells
-        await asyncio.sleep(RELEASE_AFTER)
+        await asyncio.sleep(RELEASE_INTERVAL)
     held.reverse()
     while held:
         held.pop()
@@ -95,9 +95,9 @@ async def catch_up(connection: Connection, table: Table) -> Table:
     """The newest revision, made of an older table and of what changed since."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         revision = await newest(connection)
-        rows = await connection.fetch(_SQL["changes_since"], table.revision, MOST_CHANGES + 1)
+        rows = await connection.fetch(_SQL["changes_since"], table.revision, MAX_CHANGES + 1)
     # A database that was set back has another history, of which the old table is no part.
-    if revision < table.revision or len(rows) > MOST_CHANGES:
+    if revision < table.revision or len(rows) > MAX_CHANGES:
         return await load(connection)
     changed_services = {row["name"]: _service(row) for row in rows if row["kind"] == "service"}
     changed_routes = {row["name"]: _route(row) for row in rows if row["kind"] == "route"}
@@ -113,21 +113,21 @@ def _route(row: Any) -> Route | None:  # noqa: ANN401
     return None if after is None else route_from(row["name"], after, interned(row["params"]))
 
 
-async def say_served(
-    connection: Connection, worker: UUID, name: str, revision: int, trouble: str | None
+async def heartbeat(
+    connection: Connection, worker: UUID, name: str, revision: int, problem: str | None
 ) -> None:
     """Note that a worker lives, and which revision it serves."""
-    await connection.execute(_SQL["worker_serves"], worker, name, revision, trouble)
+    await connection.execute(_SQL["heartbeat"], worker, name, revision, problem)
 
 
-async def forget_worker(connection: Connection, worker: UUID) -> None:
+async def deregister(connection: Connection, worker: UUID) -> None:
     """Note that a worker has stopped."""
-    await connection.execute(_SQL["forget_worker"], worker)
+    await connection.execute(_SQL["deregister"], worker)
 
 
 async def late_workers(connection: Connection, revision: int) -> list[str]:
     """The live workers that do not serve a revision yet, with what ails them."""
-    rows = await connection.fetch(_SQL["late_workers"], revision, ALIVE_FOR)
+    rows = await connection.fetch(_SQL["late_workers"], revision, WORKER_TIMEOUT)
     return [
         f"{row['name']} at revision {row['revision']}"
         + (f" ({row['trouble']})" if row["trouble"] else "")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gateway.registry import paths, trie
-from gateway.registry.overlay_map import Layered
+from gateway.registry.overlay_map import OverlayMap
 from gateway.registry.records import Route, Service
 from gateway.registry.trie import ClashError, Node
 
@@ -26,7 +26,7 @@ class _Index:
 
     __slots__ = ("literal", "root")
 
-    def __init__(self, literal: Layered[bytes, Route], root: Node) -> None:
+    def __init__(self, literal: OverlayMap[bytes, Route], root: Node) -> None:
         self.literal = literal
         self.root = root
 
@@ -57,7 +57,7 @@ class Table:
         self.services: Mapping[str, Service] = {service.name: service for service in services}
         self._routes: dict[str, Route] = {}
         self._literal: dict[str, dict[bytes, Route]] = {}
-        self.routes: Layered[str, Route] = Layered(self._routes)
+        self.routes: OverlayMap[str, Route] = OverlayMap(self._routes)
         self._indexes: dict[str, _Index] = {}
         for route in routes:
             self.add(route)
@@ -67,7 +67,7 @@ class Table:
         index = self._indexes.get(route.method)
         if index is None:
             self._literal[route.method] = {}
-            index = _Index(Layered(self._literal[route.method]), Node())
+            index = _Index(OverlayMap(self._literal[route.method]), Node())
             self._indexes[route.method] = index
         trie.add(index.root, route)
         self._routes[route.name] = route
@@ -89,7 +89,7 @@ class Table:
         come = [route for route in routes.values() if route]
         table._indexes = {**self._indexes}
         for method in {route.method for route in (*gone, *come)}:
-            index = self._indexes.get(method) or _Index(Layered({}), Node())
+            index = self._indexes.get(method) or _Index(OverlayMap({}), Node())
             table._indexes[method] = index.changed(
                 [route for route in gone if route.method == method],
                 [route for route in come if route.method == method],

@@ -6,12 +6,12 @@ An action that never waits, or has sent its work before it first does, pays for 
 from collections.abc import Awaitable, Generator
 from typing import Any, Generic, TypeVar
 
-from gateway.runtime.timeout import Until
+from gateway.runtime.timeout import Timeout
 
 T = TypeVar("T")
 
 
-class Deadline(Generic[T]):
+class LazyTimeout(Generic[T]):
     """Awaits some work. Raises TimeoutError, with `expired` true, once the deadline has passed."""
 
     __slots__ = ("_at", "_timer", "_work", "sent")
@@ -19,7 +19,7 @@ class Deadline(Generic[T]):
     def __init__(self, work: Awaitable[T], at: float) -> None:
         self._work = work
         self._at = at
-        self._timer: Until | None = None
+        self._timer: Timeout | None = None
         self.sent = False
 
     def lift(self) -> None:
@@ -41,17 +41,17 @@ class Deadline(Generic[T]):
         except StopIteration as done:
             result: T = done.value
             return result
-        rest = _Rest(steps, waits_for)
+        rest = _Remainder(steps, waits_for)
         if self.sent:
             return (yield from rest.__await__())
         return (yield from self._in_time(rest).__await__())
 
-    async def _in_time(self, rest: "_Rest[T]") -> T:
-        with Until(self._at) as self._timer:
+    async def _in_time(self, rest: "_Remainder[T]") -> T:
+        with Timeout(self._at) as self._timer:
             return await rest
 
 
-class _Rest(Generic[T]):
+class _Remainder(Generic[T]):
     """What is left of some work that waits for something."""
 
     __slots__ = ("_steps", "_waits_for")

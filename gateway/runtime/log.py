@@ -9,8 +9,8 @@ from typing import Any, TextIO
 
 import orjson
 
-FLUSH_EVERY = 0.25
-MOST_WAITING = 1000
+FLUSH_INTERVAL = 0.25
+MAX_WAITING = 1000
 
 
 class _JsonLines(logging.Formatter):
@@ -61,7 +61,7 @@ class AccessLog:
         """Take one line; it is written at the next flush."""
         # Made now and not then: what it is made of is still in the processor's caches.
         self._waiting.append(orjson.dumps(line, default=str))
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             self.flush()
 
     def flush(self) -> None:
@@ -79,7 +79,7 @@ class AccessLog:
         """Flush until cancelled; then once more."""
         try:
             while True:
-                await asyncio.sleep(FLUSH_EVERY)
+                await asyncio.sleep(FLUSH_INTERVAL)
                 self.flush()
         finally:
             self.flush()

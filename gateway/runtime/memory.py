@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-WORTH_IT = 10_000
+MIN_ROUTES = 10_000
 """Routes of a table; a smaller one fits into what the processor keeps at hand."""
 
-LARGE = 2 * 1024 * 1024
+HUGE_PAGE = 2 * 1024 * 1024
 MADV_COLLAPSE = 25
 """linux/mman.h, since Linux 6.1; works at once, on memory that is in use, in any THP mode."""
 
@@ -23,11 +23,11 @@ _MAPPING = re.compile(
     r"Rss: +(\d+) kB",
     re.MULTILINE,
 )
-_MOSTLY = 0.9
+_MIN_SHARE = 0.9
 """Share of a mapping in use from which on large pages take hardly more memory."""
 
 
-def enlarge() -> int:
+def use_huge_pages() -> int:
     """Move the heap onto large pages, and answer how many; half a second for 150 MB.
 
     One page at a time: while one is copied, a request that needs new memory waits for it.
@@ -36,12 +36,12 @@ def enlarge() -> int:
         return 0
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    return sum(madvise(at, LARGE, MADV_COLLAPSE) == 0 for at in list(_candidates()))
+    return sum(madvise(at, HUGE_PAGE, MADV_COLLAPSE) == 0 for at in list(_candidates()))
 
 
 def _candidates() -> Iterator[int]:
     """Where a whole large page lies in anonymous memory that is mostly in use."""
     for start, end, size, used in _MAPPING.findall(Path("/proc/self/smaps").read_text()):
-        if int(used) >= _MOSTLY * int(size):
-            first = -(-int(start, 16) // LARGE) * LARGE
-            yield from range(first, int(end, 16) - LARGE + 1, LARGE)
+        if int(used) >= _MIN_SHARE * int(size):
+            first = -(-int(start, 16) // HUGE_PAGE) * HUGE_PAGE
+            yield from range(first, int(end, 16) - HUGE_PAGE + 1, HUGE_PAGE)

@@ -63,7 +63,7 @@ METHODS = frozenset(
 )
 OTHER_METHOD = "_OTHER"
 
-MOST_SETS = 1000
+MAX_LABEL_SETS = 1000
 """Distinct sets of labels that a worker counts apart; each is 17 lines of the text."""
 
 OTHER = "other"
@@ -140,7 +140,7 @@ class Metrics:
         found.waiting.append(seconds)
 
     def _set_of(self, labels: _Labels, fault: Fault) -> _Set:
-        if len(self._sets) >= MOST_SETS:
+        if len(self._sets) >= MAX_LABEL_SETS:
             labels = _folded(labels)
         if labels not in self._sets:
             route, method, code, status = labels

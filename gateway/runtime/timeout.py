@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Until:
+class Timeout:
     """Ends the block at a time of the loop's clock, with TimeoutError and `expired` true.
 
     What `asyncio.timeout_at` does, at less than half of its price: it is no coroutine and makes its

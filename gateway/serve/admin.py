@@ -13,7 +13,7 @@ from gateway.outbox.dispatcher import Outbox
 from gateway.pages.health import Health
 from gateway.runtime.metrics import Metrics
 
-FLUSH_EVERY = 1.0
+FLUSH_INTERVAL = 1.0
 """Seconds by which the metrics of the other workers may be old."""
 
 
@@ -38,7 +38,7 @@ class Admin:
         try:
             while True:
                 self._flush()
-                await asyncio.sleep(FLUSH_EVERY)
+                await asyncio.sleep(FLUSH_INTERVAL)
         finally:
             self._flush()
 
@@ -47,8 +47,8 @@ class Admin:
         self._metrics.flush(
             in_flight=self._gate.in_flight,
             revision=registry.current.revision if registry.current else 0,
-            degraded=bool(registry.troubles),
-            database_unavailable=self._health.pool.trouble is not None,
+            degraded=bool(registry.problems),
+            database_unavailable=self._health.pool.problem is not None,
             outbox=self._outbox.outstanding,
         )
 
@@ -62,7 +62,7 @@ class Admin:
         registry = self._health.registry
         return {
             **self._health.report(),
-            "trouble": self._health.troubles,
+            "trouble": self._health.problems,
             "worker": registry.name,
             "routes": len(registry.current.routes) if registry.current else 0,
             "in_flight": self._gate.in_flight,

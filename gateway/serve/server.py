@@ -23,11 +23,11 @@ from gateway.serve.worker import Worker
 from gateway.settings import Settings
 
 BACKLOG = 2048
-FINISH_WITHIN = 30
+FINISH_TIMEOUT = 30
 """Seconds that requests in flight get to finish after the listening socket is closed."""
 
-BESIDE_FINISH_WITHIN = 2
-RESTART_PAUSE = 0.2
+ADMIN_FINISH_TIMEOUT = 2
+RESTART_INTERVAL = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ async def serve(
 
 def server(worker: Worker, settings: Settings) -> uvicorn.Server:
     """The uvicorn server of the public port."""
-    return _Server(_config(worker.app, FINISH_WITHIN), worker, settings.drain_delay)
+    return _Server(_config(worker.app, FINISH_TIMEOUT), worker, settings.drain_delay)
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +118,7 @@ async def beside(app: Any, listener: socket.socket) -> AsyncIterator[None]:  # n
 
     Around the public port this lets one watch a worker stop.
     """
-    config = _config(app, BESIDE_FINISH_WITHIN, lifespan="off")
+    config = _config(app, ADMIN_FINISH_TIMEOUT, lifespan="off")
     config.load()
     other = uvicorn.Server(config)
     # Not `serve`, which takes the signals; they are for the server of the public port.
@@ -186,7 +186,7 @@ class Supervisor:
             for place in range(self._count):
                 self._workers.append(self._start(place))
             while not self._stopping:
-                time.sleep(RESTART_PAUSE)
+                time.sleep(RESTART_INTERVAL)
                 self._restart_dead()
             self._tell_all(signal.SIGTERM)
             # The workers have sockets of their own; ours would keep callers waiting in a queue.

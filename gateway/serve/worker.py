@@ -6,20 +6,20 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from gateway.database.heartbeat import Watch
+from gateway.database.heartbeat import Heartbeat
 from gateway.database.listen import listen
 from gateway.database.pool import Pool
 from gateway.gate import Gate
-from gateway.identity.authenticator import Guard
+from gateway.identity.authenticator import Authenticator
 from gateway.identity.counts import Counts
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
-from gateway.identity.token_store import CHANNEL, Lookup
-from gateway.notifications.recorder import Notices
-from gateway.outbox.dispatcher import AGAIN_AT_ONCE, FIRST_AT_ONCE, Outbox
+from gateway.identity.token_store import CHANNEL, TokenStore
+from gateway.notifications.recorder import Recorder
+from gateway.outbox.dispatcher import MAX_FIRST_ATTEMPTS, MAX_RETRIES_IN_FLIGHT, Outbox
 from gateway.outbox.mandrill import Mandrill
 from gateway.outbox.webhook import Webhook
-from gateway.pages import health as site
+from gateway.pages import health
 from gateway.pipeline import Pipeline
 from gateway.registry.follow import Registry
 from gateway.runtime.log import AccessLog
@@ -29,8 +29,8 @@ from gateway.settings import Settings
 from gateway.upstreams import idempotency
 from gateway.upstreams.python import Actions
 
-FIRST_TABLE_WITHIN = 3.0
-BEGIN_ANEW_AFTER = 1.0
+FIRST_TABLE_TIMEOUT = 3.0
+RESTART_DELAY = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
 OWN_CONNECTIONS = 3
@@ -64,31 +64,31 @@ class Worker:
         # And what was committed to be sent must not wait for it either.
         self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS)
         pools = self.pool, self.lookup_pool, self.outbox_pool
-        self.watch = Watch(settings.database_url, *pools)
-        self.guard = _guard(settings, self.lookup_pool)
+        self.watch = Heartbeat(settings.database_url, *pools)
+        self.authenticator = _authenticator(settings, self.lookup_pool)
         self.access = AccessLog()
         self.metrics = Metrics(place)
-        self.health = site.Health(self.registry, self.pool)
-        at_once = FIRST_AT_ONCE + AGAIN_AT_ONCE
+        self.health = health.Health(self.registry, self.pool)
+        at_once = MAX_FIRST_ATTEMPTS + MAX_RETRIES_IN_FLIGHT
         key, url = settings.mandrill_api_key, settings.mandrill_url
         self.mandrill = Mandrill(key, url, threads=at_once)
         self.webhook = Webhook(settings.webhook_url, settings.webhook_secret)
-        carriers = {"mail": self.mandrill.carry, "webhook": self.webhook.carry}
-        self.outbox = Outbox(self.outbox_pool, carriers)
+        transports = {"mail": self.mandrill.send, "webhook": self.webhook.send}
+        self.outbox = Outbox(self.outbox_pool, transports)
         # One worker of several is enough to tell.
         tells = settings.webhook_url and not place
-        self.notices = Notices(self.outbox_pool, self.webhook.carry if tells else None)
+        self.recorder = Recorder(self.outbox_pool, self.webhook.send if tells else None)
         self.pipeline = Pipeline(
             self.registry,
             actions or Actions.load(),
             self.pool,
-            self.guard,
+            self.authenticator,
             self.outbox,
-            self.notices,
+            self.recorder,
         )
         self.app = Gate(
             self.pipeline,
-            site.make(self.health, lambda _: self.running()),
+            health.make(self.health, lambda _: self.running()),
             self.access,
             self.metrics,
             settings,
@@ -104,19 +104,19 @@ class Worker:
         works = (
             self.registry.follow,
             self.registry.keep_snapshot,
-            self._hear_of_identity,
-            self.guard.lookup.write_behind,
-            self.guard.limits.counts.write_behind,
+            self._listen_for_identity,
+            self.authenticator.token_store.write_behind,
+            self.authenticator.limits.counts.write_behind,
             self._sweep,
             self.outbox.run,
-            self.notices.run,
+            self.recorder.run,
             self.access.write_behind,
             self.admin.write_behind,
         )
         tasks = [asyncio.create_task(_for_good(work)) for work in works]
         watching = asyncio.create_task(_for_good(self.watch.run))
         try:
-            await self.registry.start(FIRST_TABLE_WITHIN)
+            await self.registry.start(FIRST_TABLE_TIMEOUT)
             yield
         finally:
             for task in tasks:
@@ -127,24 +127,24 @@ class Worker:
             await asyncio.gather(watching, return_exceptions=True)
             pools = self.pool, self.lookup_pool, self.outbox_pool
             await asyncio.gather(*(pool.close() for pool in pools))
-            for threads in (self.guard.passwords, self.mandrill, self.webhook):
+            for threads in (self.authenticator.passwords, self.mandrill, self.webhook):
                 threads.close()
 
     async def _sweep(self) -> None:
         await idempotency.sweep(self.lookup_pool)
 
-    async def _hear_of_identity(self) -> None:
-        lookup = self.guard.lookup
-        await listen(self._listen_to, CHANNEL, lookup.hear, lookup.listen_anew)
+    async def _listen_for_identity(self) -> None:
+        token_store = self.authenticator.token_store
+        await listen(self._listen_to, CHANNEL, token_store.invalidate, token_store.invalidate_all)
 
 
-def _guard(settings: Settings, pool: Pool) -> Guard:
+def _authenticator(settings: Settings, pool: Pool) -> Authenticator:
     most = {
         "account": settings.account_guesses,
         "address": settings.address_guesses,
         "tokens": settings.unknown_callers,
     }
-    return Guard(Lookup(pool), Limits(Counts(pool), most), Passwords())
+    return Authenticator(TokenStore(pool), Limits(Counts(pool), most), Passwords())
 
 
 async def _for_good(work: Callable[[], Awaitable[None]]) -> None:
@@ -157,4 +157,4 @@ async def _for_good(work: Callable[[], Awaitable[None]]) -> None:
             break
         except Exception:  # noqa: BLE001 - a worker whose task has died is stale for good
             _log.exception("%s has failed and begins anew", work.__qualname__)
-        await asyncio.sleep(BEGIN_ANEW_AFTER)
+        await asyncio.sleep(RESTART_DELAY)

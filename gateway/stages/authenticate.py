@@ -2,18 +2,21 @@
 
 from typing import Any
 
+from gateway import statuses
 from gateway.identity import lifetime, views
-from gateway.identity.authenticator import Guard
-from gateway.identity.token_store import Holder, Lookup
+from gateway.identity.authenticator import Authenticator
+from gateway.identity.token_store import Principal, TokenStore
 from gateway.registry.records import Route
 from gateway.registry.table import Match
-from gateway.values import ANONYMOUS, Application, Caller, Params, Reject, Request, Session
+from gateway.values import ANONYMOUS, Application, Caller, Params, Rejection, Request, Session
 
 
-async def authenticate(request: Request, params: Params, match: Match, guard: Guard) -> Caller:
+async def authenticate(
+    request: Request, params: Params, match: Match, identity: Authenticator
+) -> Caller:
     """Who calls, as whom.
 
-    Raises Reject: missing-param (the token alone), invalid-token, session-expired,
+    Raises Rejection: missing-param (the token alone), invalid-token, session-expired,
     client-required, session-required, invalid-param (the application alone), permission-denied,
     rate-limit-exceeded.
     """
@@ -22,26 +25,28 @@ async def authenticate(request: Request, params: Params, match: Match, guard: Gu
         caller = ANONYMOUS._replace(token=request.bearer)
     else:
         token = _token(request, params)
-        holder = guard.lookup.remembered(token) or await _look_up(token, request, guard)
-        if isinstance(holder, Application):
-            caller = await _application(token, holder, route, params, guard.lookup)
+        principal = identity.token_store.remembered(token) or await _look_up(
+            token, request, identity
+        )
+        if isinstance(principal, Application):
+            caller = await _application(token, principal, route, params, identity.token_store)
         else:
-            caller = await _session(token, holder, route, params, guard.lookup)
-    guard.limits.call(route, caller, request.address)
+            caller = await _session(token, principal, route, params, identity.token_store)
+    identity.limits.call(route, caller, request.address)
     return caller
 
 
-async def _look_up(token: str, request: Request, guard: Guard) -> Holder:
-    """The holder of a token, for an address that does not guess. Raises Reject."""
-    is_guess = guard.lookup.is_guess(token)
+async def _look_up(token: str, request: Request, identity: Authenticator) -> Principal:
+    """The holder of a token, for an address that does not guess. Raises Rejection."""
+    is_guess = identity.token_store.is_guess(token)
     if is_guess:
-        guard.limits.before_look_up(request.address)
-    holder = await guard.lookup.find(token)
-    if holder is None and is_guess:
-        guard.limits.was_unknown(request.address)
-    if holder is None:
-        raise Reject("invalid-token")
-    return holder
+        identity.limits.before_look_up(request.address)
+    principal = await identity.token_store.find(token)
+    if principal is None and is_guess:
+        identity.limits.was_unknown(request.address)
+    if principal is None:
+        raise Rejection(statuses.INVALID_TOKEN)
+    return principal
 
 
 def _token(request: Request, params: Params) -> str:
@@ -51,24 +56,24 @@ def _token(request: Request, params: Params) -> str:
     if given in (None, ""):
         given = bearer
     if given is None:
-        raise Reject("missing-param", errors=[Reject.error("token", "missing")])
+        raise Rejection(statuses.MISSING_PARAM, errors=[Rejection.error("token", "missing")])
     if not isinstance(given, str) or bearer not in (None, given):
-        raise Reject("invalid-token")
+        raise Rejection(statuses.INVALID_TOKEN)
     return given
 
 
 async def _application(
-    token: str, holder: Application, route: Route, params: Params, lookup: Lookup
+    token: str, principal: Application, route: Route, params: Params, token_store: TokenStore
 ) -> Caller:
     if "application" not in route.auth:
-        raise Reject("session-required")
-    slug = _named_slug(holder.slug, route, params)
-    if slug != holder.slug:
-        await _refuse_unknown(slug, lookup)
-    may_call = slug == holder.slug and any(_covers(name, route) for name in holder.routes)
+        raise Rejection(statuses.SESSION_REQUIRED)
+    slug = _named_slug(principal.slug, route, params)
+    if slug != principal.slug:
+        await _refuse_unknown(slug, token_store)
+    may_call = slug == principal.slug and any(_covers(name, route) for name in principal.routes)
     if not may_call or (route.roles is not None and slug not in route.roles):
-        raise Reject("permission-denied")
-    return Caller(token, None, holder, slug, None)
+        raise Rejection(statuses.PERMISSION_DENIED)
+    return Caller(token, None, principal, slug, None)
 
 
 def _covers(name: str, route: Route) -> bool:
@@ -77,32 +82,36 @@ def _covers(name: str, route: Route) -> bool:
 
 
 async def _session(
-    token: str, holder: Session, route: Route, params: Params, lookup: Lookup
+    token: str, principal: Session, route: Route, params: Params, token_store: TokenStore
 ) -> Caller:
     if "session" not in route.auth:
-        raise Reject("invalid-token")
-    now = lookup.now()
-    if lifetime.is_over(holder, now) and lifetime.is_over(lookup.latest(holder), now):
-        raise Reject("session-expired")
-    lookup.used(holder, now)
-    holder = holder.used_at(now)
-    if route.client_required and not holder.roles:
+        raise Rejection(statuses.INVALID_TOKEN)
+    now = token_store.now()
+    if lifetime.is_over(principal, now) and lifetime.is_over(
+        token_store.with_last_use(principal), now
+    ):
+        raise Rejection(statuses.SESSION_EXPIRED)
+    token_store.touch(principal, now)
+    principal = principal.used_at(now)
+    if route.client_required and not principal.roles:
         # Who has just registered must not be refused from memory while the database can be asked.
-        holder = await _look_up_again(token, holder, lookup)
-        if not holder.roles:
-            raise Reject("client-required", extra={"session": _shown(holder, token, params)})
-    slug = _named_slug(holder.application, route, params)
-    if slug != holder.application:
-        await _refuse_unknown(slug, lookup)
-    return Caller(token, holder, None, slug, _role(holder, slug, route))
+        principal = await _look_up_again(token, principal, token_store)
+        if not principal.roles:
+            raise Rejection(
+                statuses.CLIENT_REQUIRED, extra={"session": _shown(principal, token, params)}
+            )
+    slug = _named_slug(principal.application, route, params)
+    if slug != principal.application:
+        await _refuse_unknown(slug, token_store)
+    return Caller(token, principal, None, slug, _role(principal, slug, route))
 
 
-async def _look_up_again(token: str, known: Session, lookup: Lookup) -> Session:
-    """The session with the roles that its user has now. Raises Reject: invalid-token."""
-    holder = await lookup.find(token)
-    if not isinstance(holder, Session):
-        raise Reject("invalid-token")
-    return holder._replace(last_used_at=known.last_used_at)
+async def _look_up_again(token: str, known: Session, token_store: TokenStore) -> Session:
+    """The session with the roles that its user has now. Raises Rejection: invalid-token."""
+    principal = await token_store.find(token)
+    if not isinstance(principal, Session):
+        raise Rejection(statuses.INVALID_TOKEN)
+    return principal._replace(last_used_at=known.last_used_at)
 
 
 def _shown(session: Session, token: str, params: Params) -> dict[str, Any]:
@@ -121,10 +130,12 @@ def _named_slug(own: str, route: Route, params: Params) -> Any:  # noqa: ANN401 
     return slug
 
 
-async def _refuse_unknown(slug: object, lookup: Lookup) -> None:
+async def _refuse_unknown(slug: object, token_store: TokenStore) -> None:
     """Judged here and not at validate, since without it nobody can say which role would call."""
-    if not isinstance(slug, str) or "\0" in slug or not await lookup.is_application(slug):
-        raise Reject("invalid-param", errors=[Reject.error("application", "unknown application")])
+    if not isinstance(slug, str) or "\0" in slug or not await token_store.is_application(slug):
+        raise Rejection(
+            statuses.INVALID_PARAM, errors=[Rejection.error("application", "unknown application")]
+        )
 
 
 def _role(session: Session, slug: str, route: Route) -> str | None:
@@ -134,4 +145,4 @@ def _role(session: Session, slug: str, route: Route) -> str | None:
     for role in route.roles.get(slug, ()):
         if role in session.roles:
             return role
-    raise Reject("permission-denied")
+    raise Rejection(statuses.PERMISSION_DENIED)

@@ -10,13 +10,13 @@ import orjson
 from gateway import statuses
 from gateway.identity import views
 from gateway.statuses import Status
-from gateway.values import Caller, Reject, Reply, Response, Valid
+from gateway.values import Caller, Rejection, Reply, Response, Valid
 
 RETRY_AFTER = 1
 """Seconds that `Retry-After` names where nobody knows better."""
 
-MOST_IGNORED = 20
-LONGEST_IGNORED = 64
+MAX_IGNORED = 20
+MAX_IGNORED_LENGTH = 64
 
 OWN_HEADERS = {
     *("content-length", "content-type", "transfer-encoding", "connection"),
@@ -28,11 +28,11 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 _SHOPLO_CODES = {
-    "invalid-token": "202",
-    "client-required": "202",
-    "session-required": "202",
-    "permission-denied": "202",
-    "session-expired": "251",
+    statuses.INVALID_TOKEN: "202",
+    statuses.CLIENT_REQUIRED: "202",
+    statuses.SESSION_REQUIRED: "202",
+    statuses.PERMISSION_DENIED: "202",
+    statuses.SESSION_EXPIRED: "251",
 }
 """What Shoplo clients look for: 202, get a new token; 251, the session is over."""
 
@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
     """What an envelope of a refusal is made of."""
 
     status: Status
-    reject: Reject
+    rejection: Rejection
     request_id: str
     extra: Mapping[str, Any]
 
@@ -58,7 +58,7 @@ def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Respon
 
 
 def refusal(
-    reject: Reject,
+    rejection: Rejection,
     status: Status,
     request_id: str,
     *,
@@ -66,10 +66,10 @@ def refusal(
     extra: Mapping[str, Any] | None = None,
 ) -> Response:
     """The answer to a request that was refused or that failed."""
-    body = _REFUSAL[envelope](Refusal(status, reject, request_id, extra or {}))
-    headers = _ignored(reject.ignored)
+    body = _REFUSAL[envelope](Refusal(status, rejection, request_id, extra or {}))
+    headers = _ignored(rejection.ignored)
     if status.http in {429, 503}:
-        headers.append((b"retry-after", str(reject.retry_after or RETRY_AFTER).encode()))
+        headers.append((b"retry-after", str(rejection.retry_after or RETRY_AFTER).encode()))
     return Response(status.http, status.slug, headers, orjson.dumps(body))
 
 
@@ -90,15 +90,15 @@ def _ignored(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
     """Names of unknown params, percent-encoded: they come from the caller and go to a header."""
     if not names:
         return []
-    shown = [_cut(quote(name[:LONGEST_IGNORED], safe="")) for name in names[:MOST_IGNORED]]
-    if len(names) > MOST_IGNORED:
+    shown = [_cut(quote(name[:MAX_IGNORED_LENGTH], safe="")) for name in names[:MAX_IGNORED]]
+    if len(names) > MAX_IGNORED:
         shown.append("...")
     return [(b"x-ignored-params", ", ".join(shown).encode())]
 
 
 def _cut(quoted: str) -> str:
     """At most so long, and never in the middle of an escape."""
-    return re.sub(r"%[0-9A-F]?$", "", quoted[:LONGEST_IGNORED])
+    return re.sub(r"%[0-9A-F]?$", "", quoted[:MAX_IGNORED_LENGTH])
 
 
 def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
@@ -110,12 +110,12 @@ def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # no
 
 
 def _plano_refusal(refused: Refusal) -> dict[str, Any]:
-    status, reject = refused.status, refused.reject
-    errors = {"errors": list(reject.errors)} if reject.errors else {}
+    status, rejection = refused.status, refused.rejection
+    errors = {"errors": list(rejection.errors)} if rejection.errors else {}
     return {
         "code": status.http,
         "status": status.slug,
-        "message": reject.message or status.meaning,
+        "message": rejection.message or status.meaning,
         **errors,
         **refused.extra,
         "request_id": refused.request_id,
@@ -127,13 +127,13 @@ def _shoplo_success(data: Any, extra: Mapping[str, Any]) -> Any:  # noqa: ANN401
 
 
 def _shoplo_refusal(refused: Refusal) -> dict[str, Any]:
-    status, reject = refused.status, refused.reject
+    status, rejection = refused.status, refused.rejection
     return {
         "status": "err",
         "error": _SHOPLO_CODES.get(status.slug, status.slug),
-        "error_msg": reject.message or status.meaning,
+        "error_msg": rejection.message or status.meaning,
         "code": status.http,
-        "errors": list(reject.errors),
+        "errors": list(rejection.errors),
         "request_id": refused.request_id,
     }
 

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
-from gateway.outbox.mailer import Outgoing
+from gateway.outbox.mailer import Mailer
 from gateway.registry.records import Route
 from gateway.values import Caller
 
@@ -21,9 +21,9 @@ class Call(NamedTuple):
     route: Route
     caller: Caller
     params: dict[str, Any]
-    db: Work
+    db: Database
     deadline: float
     address: str
     passwords: Passwords
     limits: Limits
-    mail: Outgoing
+    mail: Mailer

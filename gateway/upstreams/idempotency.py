@@ -13,20 +13,21 @@ from typing import NamedTuple
 import orjson
 from asyncpg import Record
 
-from gateway.database.handle import Within, Work
+from gateway import statuses
+from gateway.database.handle import Database, Transaction
 from gateway.database.pool import FAULTS, Connection, Pool, UnavailableError
 from gateway.database.sql import load_queries
 from gateway.outbox.mailer import FAILED, with_time
 from gateway.upstreams.call import Call
-from gateway.values import Reject, Reply, Request
+from gateway.values import Rejection, Reply, Request
 
 HEADER = b"idempotency-key"
 ATTR = "Idempotency-Key"
-LONGEST = 255
+MAX_KEY_LENGTH = 255
 REPLAYED = {"Idempotent-Replayed": "true"}
 
-SWEEP_EVERY = 600.0
-SWEEP_WITHIN = 30.0
+SWEEP_INTERVAL = 600.0
+SWEEP_TIMEOUT = 30.0
 
 _SQL = load_queries(__file__)
 _log = logging.getLogger(__name__)
@@ -47,18 +48,18 @@ class Claim(NamedTuple):
 def claim(request: Request, call: Call) -> Claim | None:
     """What the header `Idempotency-Key` claims; None where the route or the caller wants none.
 
-    Raises Reject: missing-param, invalid-param.
+    Raises Rejection: missing-param, invalid-param.
     """
     if call.route.idempotency == "off":
         return None
     given = request.headers.get(HEADER)
     if given is None:
         if call.route.idempotency == "required":
-            raise Reject("missing-param", errors=[Reject.error(ATTR, "missing")])
+            raise Rejection(statuses.MISSING_PARAM, errors=[Rejection.error(ATTR, "missing")])
         return None
-    if not 1 <= len(given) <= LONGEST:
-        message = f"must have 1 to {LONGEST} characters"
-        raise Reject("invalid-param", errors=[Reject.error(ATTR, message)])
+    if not 1 <= len(given) <= MAX_KEY_LENGTH:
+        message = f"must have 1 to {MAX_KEY_LENGTH} characters"
+        raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error(ATTR, message)])
     # Lengths in front: no two different parts make the same whole.
     parts = [_owner(call).encode(), call.route.name.encode(), given]
     whole = b"".join(len(part).to_bytes(4) + part for part in parts)
@@ -79,27 +80,27 @@ def _fingerprint(call: Call) -> bytes:
 
 
 async def once(claimed: Claim, call: Call, run: Callable[[Call], Awaitable[Reply]]) -> Reply:
-    """Do the work of a call with its answer in one transaction, or answer what was answered.
+    """Do the work of a call and store its answer in one transaction, or return the stored answer.
 
-    Raises Reject: idempotency-conflict while a twin is at work, idempotency-mismatch where the key
-    was used with other params, mandrill-email-failed while the mail of the work is not sent; and
-    what the work raises, after which nothing is kept.
+    Raises Rejection: idempotency-conflict while a call with the same key runs, idempotency-mismatch
+    if the key was used with other params, mandrill-email-failed while the mail of the first call is
+    not sent; and what the work raises, after which nothing is stored.
     """
 
     async def work(db: Connection) -> Reply:
         [outcome] = await known(db, [claimed])
-        if isinstance(outcome, Reject):
+        if isinstance(outcome, Rejection):
             raise outcome
         if outcome:
             return outcome
-        reply = await run(call._replace(db=Within(db)))
+        reply = await run(call._replace(db=Transaction(db)))
         await keep(db, [claimed], [reply])
         return reply
 
     return await call.db.transaction(work)
 
 
-async def known(db: Connection, claims: Sequence[Claim | None]) -> list[Reply | Reject | None]:
+async def known(db: Connection, claims: Sequence[Claim | None]) -> list[Reply | Rejection | None]:
     """Claim what is claimed, and answer what is known of it; None for what is still to be done.
 
     In a transaction, at whose end the claims end.
@@ -114,20 +115,20 @@ async def known(db: Connection, claims: Sequence[Claim | None]) -> list[Reply | 
     return [claim and _outcome(claim, ours, answers.get(claim.key)) for claim in claims]
 
 
-def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | Reject | None:
+def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | Rejection | None:
     """What was answered, as it is true by now: the mail may have been sent since, or not yet."""
     if claim.key not in ours:
-        return Reject("idempotency-conflict")
+        return Rejection(statuses.IDEMPOTENCY_CONFLICT)
     if answer is None:
         return None
     if answer["fingerprint"] != claim.params:
-        return Reject("idempotency-mismatch")
+        return Rejection(statuses.IDEMPOTENCY_MISMATCH)
     data = orjson.loads(answer["answer"])
     if answer["mail_path"] is None:
         return Reply(data, REPLAYED)
     if answer["sent_at"]:
         return Reply(with_time(data, answer["mail_path"], answer["sent_at"]), REPLAYED)
-    return Reject("idempotency-conflict" if answer["awaited"] else FAILED)
+    return Rejection(statuses.IDEMPOTENCY_CONFLICT if answer["awaited"] else FAILED)
 
 
 async def keep(db: Connection, claims: Sequence[Claim | None], outcomes: Sequence[object]) -> None:
@@ -144,9 +145,9 @@ async def keep(db: Connection, claims: Sequence[Claim | None], outcomes: Sequenc
 async def sweep(pool: Pool) -> None:
     """Forget what is older than a day, over and over, until cancelled."""
     while True:
-        await asyncio.sleep(SWEEP_EVERY)
-        deadline = asyncio.get_running_loop().time() + SWEEP_WITHIN
+        await asyncio.sleep(SWEEP_INTERVAL)
+        deadline = asyncio.get_running_loop().time() + SWEEP_TIMEOUT
         try:
-            await Work(pool, deadline).run(lambda db: db.execute(_SQL["sweep"]))
+            await Database(pool, deadline).run(lambda db: db.execute(_SQL["sweep"]))
         except (UnavailableError, *FAULTS) as error:
             _log.info("old idempotency keys stay for now: %s", type(error).__name__)

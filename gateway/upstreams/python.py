@@ -13,50 +13,55 @@ from importlib import metadata
 from types import ModuleType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.upstreams.call import Call
-from gateway.values import Reject, Reply
+from gateway.values import Rejection, Reply
 
 
-class Alone:
+class RetrySingly:
     """What an action says of a call that has to be done without the others of its batch."""
 
 
-ALONE: Final = Alone()
+RETRY_SINGLY: Final = RetrySingly()
 
-Outcome: TypeAlias = Reply | Reject | Alone
+Outcome: TypeAlias = Reply | Rejection | RetrySingly
 """Of one call of a batch: a reply, a refusal, or that nothing was done and it has to go alone."""
 
 
-class Perform(Protocol):
+class BatchFunction(Protocol):
     """What a batched action is: see `batched`."""
 
     __module__: str
 
-    async def __call__(self, calls: Sequence[Call], db: Work, *, alone: bool) -> Sequence[Outcome]:
-        """An outcome for each call; only one that is `alone` may wait for what others hold."""
+    async def __call__(
+        self, calls: Sequence[Call], db: Database, *, singly: bool
+    ) -> Sequence[Outcome]:
+        """An outcome for each call; only one that is `singly` may wait for what others hold."""
 
 
-class Batched(NamedTuple):
+class BatchedAction(NamedTuple):
     """An action that is given the calls that wait for it together: see `batched`."""
 
-    perform: Perform
-    apart: Callable[[Call], Hashable] | None
+    perform: BatchFunction
+    partition_key: Callable[[Call], Hashable] | None
 
 
-def batched(apart: Callable[[Call], Hashable] | None = None) -> Callable[[Perform], Batched]:
-    """Declare an action that is given the calls that wait for it together, to commit once for all.
+def batched(
+    partition_key: Callable[[Call], Hashable] | None = None,
+) -> Callable[[BatchFunction], BatchedAction]:
+    """Declare an action that is given the calls that wait for it together, and commits once.
 
-    It answers an outcome for each call, in their order, and writes in one statement or in one
-    transaction, so that a fault undoes all of it. What others have locked it passes over, with the
-    outcome ALONE: it is then called for this call `alone`, and may wait. Calls for which `apart`
-    says the same never travel at the same time, and go in the order of their arrival.
+    It returns one outcome for each call, in their order, and writes in one statement or one
+    transaction, so that an error undoes all of it. It skips what other transactions have locked,
+    with the outcome RETRY_SINGLY: it is then called again with that call alone (`singly`), and may
+    wait. Calls with the same `partition_key` never run at the same time, and run in the order of
+    their arrival.
     """
-    return lambda perform: Batched(perform, apart)
+    return lambda perform: BatchedAction(perform, partition_key)
 
 
 Single: TypeAlias = Callable[[Call], Awaitable[Reply]]
-Action: TypeAlias = Single | Batched
+Action: TypeAlias = Single | BatchedAction
 
 PACKAGE = "services"
 ENTRY_POINTS = "gateway.services"
@@ -115,8 +120,8 @@ def _actions(module: ModuleType) -> list[tuple[str, Action]]:
 
 
 def _is_action(value: object) -> bool:
-    return isinstance(value, Batched) or inspect.iscoroutinefunction(value)
+    return isinstance(value, BatchedAction) or inspect.iscoroutinefunction(value)
 
 
 def _source(action: Action) -> Callable[..., object]:
-    return action.perform if isinstance(action, Batched) else action
+    return action.perform if isinstance(action, BatchedAction) else action

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from harness import Client, execute, on, serving
-from probing import apply_probe
+from support.harness import Client, execute, on, serving
+from support.probe import apply_probe
 
-from gateway import Call, Reject, Reply
+from gateway import Call, Rejection, Reply
 from gateway.database.pool import Connection
 from gateway.upstreams.python import Actions
 
@@ -92,7 +92,7 @@ async def test_busy_services_do_not_keep_callers_from_signing_in(
 
 
 async def _unsayable(_: Call) -> Reply:
-    raise Reject("invalid-param", errors=[{"attr": "a", "message": object()}])  # type: ignore[dict-item]
+    raise Rejection("invalid-param", errors=[{"attr": "a", "message": object()}])  # type: ignore[dict-item]
 
 
 async def _exits(_: Call) -> Reply:

@@ -6,8 +6,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from harness import execute, on
-from manifests import Routes, applied, desired, locked, migrated, stored
+from support.harness import execute, on
+from support.manifests import Routes, applied, desired, locked, migrated, stored
 
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.read import ManifestError

@@ -10,13 +10,13 @@ from typing import Any
 import asyncpg
 import httpx2
 import pytest
-from harness import Client, execute, serving, taken, until
-from manifests import applied, desired
+from support.harness import Client, execute, serving, taken, until
+from support.manifests import applied, desired
 
-from gateway import ALONE, Call, Outcome, Reject, Reply, Work
+from gateway import RETRY_SINGLY, Call, Database, Outcome, Rejection, Reply
 from gateway.database.pool import connect
 from gateway.upstreams import batch
-from gateway.upstreams.python import Actions, Batched
+from gateway.upstreams.python import Actions, BatchedAction
 
 PARAMS = {"properties": {name: {"type": "string"} for name in ("what", "line")}}
 ROUTE = {"auth": ["session"], "idempotency": "optional", "params": PARAMS, "timeout": "60s"}
@@ -28,29 +28,29 @@ class Kept:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
-        self.alone: list[bool] = []
+        self.singly: list[bool] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self.at_once = self.most_at_once = 0
-        self.action = Batched(self.create, lambda call: call.params.get("line"))
+        self.action = BatchedAction(self.create, lambda call: call.params.get("line"))
 
-    async def create(self, calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+    async def create(self, calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
         self.batches.append([call.params["what"] for call in calls])
-        self.alone.append(alone)
+        self.singly.append(singly)
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
             await self.hold.wait()
-            return await self._write(calls, db, alone=alone)
+            return await self._write(calls, db, singly=singly)
         finally:
             self.at_once -= 1
 
-    async def _write(self, calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+    async def _write(self, calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
         whats = [call.params["what"] for call in calls]
         if "unreadable" in whats:
             raise KeyError
         refused = [what == "refuse" for what in whats]
-        later = [what == "alone" and not alone for what in whats]
+        later = [what == "singly" and not singly for what in whats]
         written = [
             what for what, no, later in zip(whats, refused, later, strict=True) if not (no or later)
         ]
@@ -62,7 +62,11 @@ class Kept:
         if "short" in whats:
             return []
         return [
-            Reject("invalid-param") if no else ALONE if other else Reply({"id": next(rows)["id"]})
+            Rejection("invalid-param")
+            if no
+            else RETRY_SINGLY
+            if other
+            else Reply({"id": next(rows)["id"]})
             for no, other in zip(refused, later, strict=True)
         ]
 
@@ -150,8 +154,13 @@ async def test_while_two_batches_are_under_way_the_third_gathers(
         named = {row["id"]: row["name"] for row in rows}
         # Each call hears of its own row.
         assert [named[number] for number in ids] == ["first", "second", *names]
-    assert work.most_at_once == batch.AT_ONCE
-    assert [len(each) for each in work.batches] == [1, 1, batch.LARGEST, 100 - batch.LARGEST]
+    assert work.most_at_once == batch.MAX_BATCHES
+    assert [len(each) for each in work.batches] == [
+        1,
+        1,
+        batch.MAX_BATCH_SIZE,
+        100 - batch.MAX_BATCH_SIZE,
+    ]
     assert [what for each in work.batches for what in each][2:] == names
 
 
@@ -255,11 +264,11 @@ async def test_many_calls_of_one_line_keep_no_other_call_waiting(
 async def test_a_call_that_has_to_go_alone_does(kept: str, tokens: dict[str, str]) -> None:
     work = Kept()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", "alone", "alone", "b")
+        calls = await gathered(caller, work, "a", "singly", "singly", "b")
         work.hold.set()
         assert await statuses_of(calls) == [DONE] * 6
-    assert work.batches[2:] == [["a", "alone", "alone", "b"], ["alone"], ["alone"]]
-    assert work.alone == [False] * 3 + [True] * 2
+    assert work.batches[2:] == [["a", "singly", "singly", "b"], ["singly"], ["singly"]]
+    assert work.singly == [False] * 3 + [True] * 2
 
 
 async def test_the_end_of_a_batch_is_the_beginning_of_the_next(
@@ -276,9 +285,9 @@ async def test_the_end_of_a_batch_is_the_beginning_of_the_next(
 
 
 async def test_calls_for_orders_that_are_held_leave_both_places_to_others(client: Client) -> None:
-    holder = await connect(client.database_url)
-    async with holder.transaction():
-        await holder.execute("select from order_requests where id in (1007, 1008) for update")
+    principal = await connect(client.database_url)
+    async with principal.transaction():
+        await principal.execute("select from order_requests where id in (1007, 1008) for update")
         held = []
         for order in (7, 8):
             held.append(asyncio.create_task(client.create_stage(order_id=order)))
@@ -287,7 +296,7 @@ async def test_calls_for_orders_that_are_held_leave_both_places_to_others(client
             assert (await client.create_stage(order_id=1)).status_code == 200
         assert not any(task.done() for task in held)
     assert [(await task).status_code for task in held] == [200, 200]
-    await holder.close()
+    await principal.close()
 
 
 async def test_without_a_connection_in_time_a_batch_is_timed_out(
@@ -325,7 +334,7 @@ async def test_who_has_more_time_does_not_share_the_time_out_of_who_has_less(
 async def test_a_full_line_sheds_and_loses_nothing(
     kept: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "MOST_WAITING", 2)
+    monkeypatch.setattr(batch, "MAX_WAITING", 2)
     work = Kept()
     async with calling(kept, tokens, work) as caller:
         calls = await gathered(caller, work, "a", "b")
@@ -364,9 +373,9 @@ async def test_a_lost_database_is_an_outage_for_all_of_a_batch(
 
 
 async def test_an_order_that_somebody_holds_keeps_no_other_order_waiting(client: Client) -> None:
-    holder = await connect(client.database_url)
-    async with holder.transaction():
-        await holder.execute("select from order_requests where id = 1007 for update")
+    principal = await connect(client.database_url)
+    async with principal.transaction():
+        await principal.execute("select from order_requests where id = 1007 for update")
         held = [asyncio.create_task(client.create_stage(order_id=7)) for _ in range(3)]
         answers = await asyncio.gather(
             *(client.create_stage(order_id=n % 6 + 1) for n in range(60))
@@ -375,7 +384,7 @@ async def test_an_order_that_somebody_holds_keeps_no_other_order_waiting(client:
         assert not any(task.done() for task in held)
     ids = [(await task).json()["data"]["order_stage"]["id"] for task in held]
     assert ids == sorted(ids)
-    await holder.close()
+    await principal.close()
 
 
 async def test_two_names_of_one_order_do_not_meet_in_a_batch(client: Client) -> None:
@@ -414,10 +423,12 @@ async def test_the_server_is_asked_again_after_it_rolled_back(
     kept: str, tokens: dict[str, str]
 ) -> None:
     class Deadlocked(Kept):
-        async def _write(self, calls: Sequence[Call], db: Work, *, alone: bool) -> list[Outcome]:
+        async def _write(
+            self, calls: Sequence[Call], db: Database, *, singly: bool
+        ) -> list[Outcome]:
             if len(self.batches) == 1:
                 raise asyncpg.DeadlockDetectedError
-            return await super()._write(calls, db, alone=alone)
+            return await super()._write(calls, db, singly=singly)
 
     work = Deadlocked()
     async with calling(kept, tokens, work) as caller:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeAlias
 import httpx2
 import orjson
 import pytest
-from harness import Client, execute, on, serving, until
-from manifests import desired
+from support.harness import Client, execute, on, serving, until
+from support.manifests import desired
 
-from gateway import Call, Reject, Reply
+from gateway import Call, Rejection, Reply
 from gateway.dev.demo import PASSWORD
 from gateway.identity.tokens import SESSION_PREFIX, digest
 from gateway.manifest.apply import Author, apply
@@ -125,8 +125,8 @@ class Written:
             return (await http.get("/-/metrics")).text
 
     async def all(self) -> dict[str, str]:
-        await self._client.worker.guard.lookup.flush()
-        await self._client.worker.guard.limits.counts.flush()
+        await self._client.worker.authenticator.token_store.flush()
+        await self._client.worker.authenticator.limits.counts.flush()
         await until(self.snapshot.exists)
         files = {file.name: file.read_bytes().decode("latin-1") for file in self._folder.iterdir()}
         metrics = await self.metrics()
@@ -284,7 +284,7 @@ async def _crash(call: Call) -> Reply:
 
 
 async def _stray(call: Call) -> Reply:
-    raise Reject("stray", str(call.params))
+    raise Rejection("stray", str(call.params))
 
 
 async def _unsayable(call: Call) -> Reply:
@@ -344,14 +344,14 @@ async def test_nothing_is_written_while_the_database_is_away(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as (client, written):
-        monkeypatch.setattr(client.worker.watch, "_find_well", lambda: None)
+        monkeypatch.setattr(client.worker.watch, "_mark_up", lambda: None)
         pools = client.worker.pool, client.worker.lookup_pool
         for pool in pools:
-            pool.trouble = "no answer"
+            pool.problem = "no answer"
         client.worker.watch._is_well = False
         for target in TARGETS.values():
             met = await send(client, target, body(target, target.params))
             assert met == "service-unavailable"
         for pool in pools:
-            pool.trouble = None
+            pool.problem = None
         assert_clean(await written.all())

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from harness import execute, on
-from manifests import Routes, applied, desired, migrated
+from support.harness import execute, on
+from support.manifests import Routes, applied, desired, migrated
 
 from gateway.manifest.apply import Applied, Author, apply_all, rollback
 from gateway.manifest.change import Change

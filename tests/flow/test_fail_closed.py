@@ -8,13 +8,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from harness import Client, execute, serving, until
-from manifests import locked
+from support.harness import Client, execute, serving, until
+from support.manifests import locked
 
 from gateway.database.pool import Pool, UnavailableError
-from gateway.identity import token_store as lookups
 from gateway.identity import tokens
-from gateway.identity.token_store import FRESH, GRACE, Lookup
+from gateway.identity.token_store import FRESH, GRACE, TokenStore
 
 ECHO = "/api/v1/probe/echo"
 FAULTS = [
@@ -91,9 +90,9 @@ def times() -> Times:
 
 
 @pytest.fixture
-async def lookup(probe: Client, times: Times) -> AsyncIterator[Lookup]:
+async def token_store(probe: Client, times: Times) -> AsyncIterator[TokenStore]:
     """The look-up of the worker, on this clock; its pool is well again in the end."""
-    found = probe.worker.guard.lookup
+    found = probe.worker.authenticator.token_store
     pool = found._pool
     # What is confirmed while the notices begin is not remembered.
     await until(lambda: found._listening_since > 0)
@@ -125,24 +124,24 @@ def strangers(client: Client) -> Iterator[str]:
 
 @every_fault
 async def test_whatever_goes_wrong_an_unconfirmed_token_is_neither_good_nor_bad(
-    probe: Client, lookup: Lookup, fault: Exception
+    probe: Client, token_store: TokenStore, fault: Exception
 ) -> None:
     asked = [*strangers(probe), probe.tokens["nobody"], probe.tokens["expired"]]
     for place in PLACES:
-        lookup._pool = Broken(fault, place)
+        token_store._pool = Broken(fault, place)
         for token in asked:
             assert await status(probe, token) == UNAVAILABLE, place
 
 
 @every_fault
 async def test_whatever_goes_wrong_an_unconfirmed_application_is_neither_known_nor_unknown(
-    probe: Client, lookup: Lookup, fault: Exception
+    probe: Client, token_store: TokenStore, fault: Exception
 ) -> None:
     callers = [probe.tokens["employee"], probe.tokens["application"]]
     for token in callers:
         assert await status(probe, token) == WELCOME
     for place in PLACES:
-        lookup._pool = Broken(fault, place)
+        token_store._pool = Broken(fault, place)
         for token in callers:
             for slug in ("planox2", "planox9"):
                 assert await status(probe, token, application=slug) == UNAVAILABLE, place
@@ -157,26 +156,26 @@ async def test_no_error_that_a_server_can_send_is_an_answer(tokens: dict[str, st
     kinds = _server_errors()
     assert len(kinds) > 200
     for kind in kinds:
-        lookup = Lookup(broken(kind("no")))
+        token_store = TokenStore(broken(kind("no")))
         with pytest.raises(UnavailableError):
-            await lookup.find(tokens["employee"])
+            await token_store.find(tokens["employee"])
         with pytest.raises(UnavailableError):
-            await lookup.is_application("planox2")
+            await token_store.is_application("planox2")
 
 
 async def test_a_look_up_that_takes_too_long_is_no_answer(
     probe: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookups, "LOOKUP_DEADLINE", 0.2)
+    monkeypatch.setattr("gateway.identity.token_store.LOOKUP_TIMEOUT", 0.2)
     async with locked(probe.database_url, "sessions"):
         assert await status(probe, probe.tokens["employee"]) == UNAVAILABLE
 
 
-async def test_faults_are_not_counted_as_guesses(probe: Client, lookup: Lookup) -> None:
-    pool, lookup._pool = lookup._pool, broken()
+async def test_faults_are_not_counted_as_guesses(probe: Client, token_store: TokenStore) -> None:
+    pool, token_store._pool = token_store._pool, broken()
     for _ in range(120):
         assert await status(probe, tokens.make(tokens.SESSION_PREFIX)) == UNAVAILABLE
-    lookup._pool = pool
+    token_store._pool = pool
     unknown = tokens.make(tokens.SESSION_PREFIX)
     assert await status(probe, unknown) == (401, "invalid-token")
 
@@ -187,30 +186,30 @@ async def test_faults_are_not_counted_as_guesses(probe: Client, lookup: Lookup) 
 )
 async def test_a_token_is_taken_for_60_seconds_after_the_database_confirmed_it(
     probe: Client,
-    lookup: Lookup,
+    token_store: TokenStore,
     times: Times,
     caller: str,
     seconds: float,
     expected: tuple[int, str],
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
-    lookup._pool = broken()
+    token_store._pool = broken()
     times.seconds += seconds
     assert await status(probe, probe.tokens[caller]) == expected
 
 
 @pytest.mark.parametrize("caller", ["employee", "application"])
 async def test_using_a_token_does_not_extend_its_60_seconds(
-    probe: Client, lookup: Lookup, times: Times, caller: str
+    probe: Client, token_store: TokenStore, times: Times, caller: str
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
-    pool, lookup._pool = lookup._pool, broken()
+    pool, token_store._pool = token_store._pool, broken()
     for _ in range(59):
         times.seconds += 1
         assert await status(probe, probe.tokens[caller]) == WELCOME
     times.seconds += 1.1
     assert await status(probe, probe.tokens[caller]) == UNAVAILABLE
-    lookup._pool = pool
+    token_store._pool = pool
     assert await status(probe, probe.tokens[caller]) == WELCOME
 
 
@@ -219,53 +218,53 @@ async def test_the_slug_of_an_application_is_taken_as_long(
     database: str, times: Times, after: float
 ) -> None:
     pool = Pool(database, 1)
-    lookup = Lookup(pool, now=times.now, clock=times)
-    assert await lookup.is_application("planox2")
-    assert not await lookup.is_application("planox9")
+    token_store = TokenStore(pool, now=times.now, clock=times)
+    assert await token_store.is_application("planox2")
+    assert not await token_store.is_application("planox9")
     await pool.close()
-    lookup._pool = broken()
+    token_store._pool = broken()
     times.seconds += after / 2
-    assert await lookup.is_application("planox2")
+    assert await token_store.is_application("planox2")
     times.seconds += after / 2
     for slug in ["planox9", *(["planox2"] if after > GRACE else [])]:
         with pytest.raises(UnavailableError):
-            await lookup.is_application(slug)
-    assert after > GRACE or await lookup.is_application("planox2")
+            await token_store.is_application(slug)
+    assert after > GRACE or await token_store.is_application("planox2")
 
 
 async def test_a_token_whose_end_was_heard_is_not_taken_from_memory(
-    probe: Client, lookup: Lookup, times: Times
+    probe: Client, token_store: TokenStore, times: Times
 ) -> None:
     token = probe.tokens["employee"]
-    session = await lookup.find(token)
+    session = await token_store.find(token)
     assert session
-    lookup._pool = broken()
+    token_store._pool = broken()
     times.seconds += FRESH + 1
     assert await status(probe, token) == WELCOME
-    lookup.hear(f"session:{session.id}")
+    token_store.invalidate(f"session:{session.id}")
     assert await status(probe, token) == UNAVAILABLE
 
 
 async def test_nor_one_whose_end_is_heard_while_the_database_is_asked(
-    probe: Client, lookup: Lookup, times: Times
+    probe: Client, token_store: TokenStore, times: Times
 ) -> None:
     token = probe.tokens["employee"]
-    session = await lookup.find(token)
+    session = await token_store.find(token)
     assert session
     times.seconds += FRESH + 1
 
     class Ends(Broken):
         async def fetchrow(self, *_: object) -> None:
             assert session
-            lookup.hear(f"session:{session.id}")
+            token_store.invalidate(f"session:{session.id}")
             raise ConnectionResetError
 
-    lookup._pool = Ends(ConnectionResetError(), "asking")
+    token_store._pool = Ends(ConnectionResetError(), "asking")
     assert await status(probe, token) == UNAVAILABLE
 
 
 async def test_a_session_in_use_does_not_pass_for_unused_while_the_database_is_away(
-    probe: Client, lookup: Lookup, times: Times
+    probe: Client, token_store: TokenStore, times: Times
 ) -> None:
     token = probe.tokens["employee"]
     unused = times.now() - timedelta(hours=72) + timedelta(seconds=10)
@@ -274,8 +273,8 @@ async def test_a_session_in_use_does_not_pass_for_unused_while_the_database_is_a
     assert await status(probe, token) == WELCOME
     # The use is written, and seconds go by with nothing to write.
     for _ in range(10):
-        await lookup.flush()
-    lookup._pool = broken()
+        await token_store.flush()
+    token_store._pool = broken()
     times.seconds += 20
     assert await status(probe, token) == WELCOME
 
@@ -285,14 +284,14 @@ async def test_uses_that_cannot_be_written_are_kept_for_the_next_time(
     database: str, tokens: dict[str, str], times: Times, fault: Exception
 ) -> None:
     pool = Pool(database, 1)
-    lookup = Lookup(pool, now=times.now, clock=times)
-    session: Any = await lookup.find(tokens["employee"])
+    token_store = TokenStore(pool, now=times.now, clock=times)
+    session: Any = await token_store.find(tokens["employee"])
     times.seconds += 100
-    lookup.used(session)
-    lookup._pool = Broken(fault, "asking")
-    await lookup.flush()
-    lookup._pool = pool
-    await lookup.flush()
+    token_store.touch(session)
+    token_store._pool = Broken(fault, "asking")
+    await token_store.flush()
+    token_store._pool = pool
+    await token_store.flush()
     await pool.close()
     [row] = await execute(database, "select last_used_at from sessions where id = $1", session.id)
     assert row["last_used_at"] > session.last_used_at + timedelta(seconds=90)
@@ -305,4 +304,4 @@ async def test_a_worker_stops_though_its_last_uses_cannot_be_written(
     async with asyncio.timeout(8):
         async with serving(database, tokens) as client:
             assert (await client.create_stage(order_id=7)).status_code == 200
-            client.worker.guard.lookup._pool = Broken(fault, "asking")
+            client.worker.authenticator.token_store._pool = Broken(fault, "asking")

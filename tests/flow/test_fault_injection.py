@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
-from cutting import Hook, Watched, watched
-from harness import ROOT, on
-from manifests import Routes, applied, desired
+from support.faults import Hook, Watched, watched
+from support.harness import IMPORT_PATH, on
+from support.manifests import Routes, applied, desired
 
 from gateway.database.pool import LOST, Connection, connect
 from gateway.manifest.apply import Author, apply, rollback
@@ -26,7 +26,7 @@ NEW: Routes = {
     "things.c": {"params": {"title": "A schema of its own"}},
     "others.a": {},
 }
-Work: TypeAlias = Callable[[Any], Awaitable[Any]]
+Database: TypeAlias = Callable[[Any], Awaitable[Any]]
 CUT = (*LOST, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 
 
@@ -41,7 +41,7 @@ async def killer(registry: str) -> AsyncIterator[Connection]:
 class States:
     """The registry before and after some work that adds, changes, deletes; and the way back."""
 
-    def __init__(self, url: str, connection: Connection, work: Work, back: Work) -> None:
+    def __init__(self, url: str, connection: Connection, work: Database, back: Database) -> None:
         self.url = url
         self.connection = connection
         self.work = work
@@ -81,7 +81,7 @@ from gateway.revisions r full join gateway.changes c on c.revision = r.id
 """
 
 
-def applying(what: Desired) -> Work:
+def applying(what: Desired) -> Database:
     return partial(apply, desired=what, author=Author("tests"), prune=True)
 
 
@@ -196,11 +196,11 @@ async def test_a_process_that_is_killed_at_any_statement_leaves_one_state_or_the
 ) -> None:
     last = await statements(states)
     dying = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "tests" / "cutting.py"), states.url),
+        *(sys.executable, "-m", "support.faults", states.url),
         str(tmp_path / "test.yaml"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORT_PATH},
     )
     assert dying.stdin
     assert dying.stdout

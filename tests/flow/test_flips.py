@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import Client, on, serving
-from manifests import Routes, applied, desired
+from support.harness import Client, on, serving
+from support.manifests import Routes, applied, desired
 
 from gateway import Call, Reply
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import Desired
-from gateway.registry import overlay_map as layered
+from gateway.registry import overlay_map
 from gateway.upstreams.python import Actions
 
 FLIPS = int(os.environ.get("GATEWAY_TEST_FLIPS", "200"))
@@ -90,11 +90,11 @@ async def elsewhere(url: str, work: Callable[[Connection], Awaitable[None]]) -> 
     await asyncio.to_thread(lambda: asyncio.run(on(url, work)))
 
 
-@pytest.mark.parametrize("on_top", [layered.MOST_ON_TOP, 3], ids=["layered", "merged"])
+@pytest.mark.parametrize("on_top", [overlay_map.MAX_OVERLAY, 3], ids=["layered", "merged"])
 async def test_every_answer_is_of_one_revision_whole(
     registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_top: int
 ) -> None:
-    monkeypatch.setattr(layered, "MOST_ON_TOP", on_top)
+    monkeypatch.setattr(overlay_map, "MAX_OVERLAY", on_top)
     both = sides(
         tmp_path,
         {"handler": "ones.read", "title": "One"},

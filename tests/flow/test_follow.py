@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import ROOT, Client, Server, execute, on, serving, until
-from manifests import Routes, applied, desired, locked, migrated
+from support.harness import ROOT, Client, Server, execute, on, serving, until
+from support.manifests import Routes, applied, desired, locked, migrated
 
 from gateway import Call, Reply
 from gateway.database.pool import Connection
@@ -49,7 +49,7 @@ async def at(registry: Registry, revision: int) -> None:
 
     def is_served() -> bool:
         table = registry.current
-        return table is not None and table.revision == revision and not registry.troubles
+        return table is not None and table.revision == revision and not registry.problems
 
     await until(is_served)
 
@@ -57,14 +57,14 @@ async def at(registry: Registry, revision: int) -> None:
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave NOTIFY as the only way: the next poll comes after the test."""
-    monkeypatch.setattr(follow, "POLL_EVERY", 600.0)
+    monkeypatch.setattr(follow, "POLL_INTERVAL", 600.0)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll and connect again at once."""
-    monkeypatch.setattr(follow, "POLL_EVERY", 0.02)
-    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(follow, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(follow, "MAX_PAUSE", 0.05)
 
 
 NEXT_REVISION = """
@@ -149,7 +149,7 @@ async def test_while_the_database_is_gone_the_last_table_stays(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1",
             row[0],
         )
-        await until(lambda: "cannot be used" in " ".join(registry.troubles))
+        await until(lambda: "cannot be used" in " ".join(registry.problems))
         assert registry.current is not None
         assert registry.current.revision == 1
         await execute(postgres.admin, f"{allow} true")
@@ -162,7 +162,7 @@ async def test_a_database_without_tables_is_told_and_waited_for(
     empty_database: str, tmp_path: Path
 ) -> None:
     async with following(empty_database) as registry:
-        await until(lambda: "gateway migrate" in " ".join(registry.troubles))
+        await until(lambda: "gateway migrate" in " ".join(registry.problems))
         assert registry.current is None
         assert not await registry.wait_loaded(0.01)
         await migrated(empty_database)
@@ -184,7 +184,7 @@ async def test_a_query_that_the_server_cancels_does_not_end_the_following(
         async with asyncio.timeout(20), locked(url, "gateway.revisions"):
             while not await execute(url, cancel):
                 continue
-            await until(lambda: registry.troubles)
+            await until(lambda: registry.problems)
         await applied(url, desired(tmp_path, TWO))
         await at(registry, 2)
 
@@ -206,8 +206,8 @@ async def test_a_revision_that_cannot_be_built_leaves_the_last_one_in_place(
         await at(registry, 1)
         before = registry.current
         await execute(url, CORRUPT_REVISION.format(kind=kind, after=after))
-        await until(lambda: registry.troubles)
-        assert registry.troubles[0].startswith("revision 2 cannot be built: ")
+        await until(lambda: registry.problems)
+        assert registry.problems[0].startswith("revision 2 cannot be built: ")
         assert registry.current is before
         await execute(url, "delete from gateway.changes where revision = 2")
         await applied(url, desired(tmp_path, TWO))
@@ -231,7 +231,7 @@ async def test_a_trouble_that_lasts_is_logged_once(
         await execute(url, NEXT_REVISION)
         await until(lambda: looks >= 5)
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [record.getMessage() for record in errors] == [*registry.troubles]
+    assert [record.getMessage() for record in errors] == [*registry.problems]
 
 
 async def ready(client: Client) -> tuple[int, dict[str, Any]]:
@@ -247,7 +247,7 @@ async def test_a_worker_that_is_behind_serves_on_and_says_so(
         code, body = await ready(client)
         assert (code, body["ready"], body["degraded"]) == (200, True, False)
         await execute(database, CORRUPT_REVISION.format(kind="route", after="'{}'::jsonb"))
-        await until(lambda: client.worker.registry.troubles)
+        await until(lambda: client.worker.registry.problems)
         code, body = await ready(client)
         assert (code, body["ready"], body["degraded"]) == (200, True, True)
         assert body["trouble"] == ["revision 2 cannot be built"]

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import Client, serving, until
-from probing import actions, apply_probe
+from support.harness import Client, serving, until
+from support.probe import actions, apply_probe
 
 CREATE = "/api/v1/order_stages/create"
 ECHO = "/api/v1/probe/echo"

@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 import httpx2
 import pytest
-from harness import Client, execute, serving
-from manifests import applied, desired
+from support.harness import Client, execute, serving
+from support.manifests import applied, desired
 
-from gateway import Call, Reject, Reply
+from gateway import Call, Rejection, Reply
 from gateway.manifest.check import Desired
 from gateway.manifest.read import ManifestError
 from gateway.upstreams import idempotency
@@ -118,7 +118,7 @@ async def test_old_keys_are_swept_up(client: Client, monkeypatch: pytest.MonkeyP
     )
     first = "(select ctid from gateway.idempotency limit 1)"
     await execute(client.database_url, f"{age} {first}")
-    monkeypatch.setattr(idempotency, "SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(idempotency, "SWEEP_INTERVAL", 0.0)
     sweeping = asyncio.create_task(idempotency.sweep(client.worker.lookup_pool))
     async with asyncio.timeout(10):
         while len(await execute(client.database_url, "select from gateway.idempotency")) > 1:
@@ -141,7 +141,7 @@ def required(folder: Path, **changes: Any) -> Desired:
     return desired(folder, {"kept.create": route})
 
 
-class Work:
+class Database:
     """A service that writes a row, and then does what it is told."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Work:
         if what == "crash":
             raise RuntimeError
         if what == "refuse":
-            raise Reject("invalid-param")
+            raise Rejection("invalid-param")
         if what == "cut":
             await call.db.run(
                 lambda db: db.execute("select pg_terminate_backend(pg_backend_pid())")
@@ -187,7 +187,7 @@ async def kept(database: str, tmp_path: Path) -> str:
 async def test_the_work_and_its_answer_are_kept_together_or_not_at_all(
     kept: str, tokens: dict[str, str], what: str, status: str, left: int
 ) -> None:
-    work = Work()
+    work = Database()
     actions = Actions({"kept.create": work.create})
     async with serving(kept, tokens, actions=actions) as client:
 
@@ -205,7 +205,7 @@ async def test_the_work_and_its_answer_are_kept_together_or_not_at_all(
 
 
 async def test_a_route_may_require_a_key(kept: str, tokens: dict[str, str]) -> None:
-    async with serving(kept, tokens, actions=Actions({"kept.create": Work().create})) as client:
+    async with serving(kept, tokens, actions=Actions({"kept.create": Database().create})) as client:
         headers = {"authorization": f"Bearer {tokens['employee']}"}
         answer = await client.post("/api/v1/kept/create", {"what": "fine"}, headers=headers)
     assert answer.json()["status"] == "missing-param"

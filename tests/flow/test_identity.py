@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harness import Client, execute, on
+from support.harness import Client, execute, on
 
 from gateway.database.pool import Pool, UnavailableError
 from gateway.identity import issue, tokens
-from gateway.identity.token_store import FRESH, GRACE, Lookup
+from gateway.identity.token_store import FRESH, GRACE, TokenStore
 
 CREATE = "/api/v1/order_stages/create"
 
@@ -140,17 +140,17 @@ async def test_last_use_is_written_behind_and_once(client: Client) -> None:
     query = "select last_used_at from sessions where user_id = 1 order by id"
     [before, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - before["last_used_at"] > MINUTE - SECOND
-    await client.worker.guard.lookup.flush()
+    await client.worker.authenticator.token_store.flush()
     [after, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - after["last_used_at"] < MINUTE
 
 
 async def test_a_known_token_costs_no_query(client: Client) -> None:
     assert await slug(client) == "action-successful"
-    asked = client.worker.guard.lookup._ask
-    client.worker.guard.lookup._ask = None  # type: ignore[method-assign,assignment]
+    asked = client.worker.authenticator.token_store._ask
+    client.worker.authenticator.token_store._ask = None  # type: ignore[method-assign,assignment]
     assert await slug(client) == "action-successful"
-    client.worker.guard.lookup._ask = asked  # type: ignore[method-assign]
+    client.worker.authenticator.token_store._ask = asked  # type: ignore[method-assign]
 
 
 class Times:
@@ -179,58 +179,58 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def lookup(pool: Pool, times: Times) -> Lookup:
-    return Lookup(pool, now=times.now, clock=times)
+def token_store(pool: Pool, times: Times) -> TokenStore:
+    return TokenStore(pool, now=times.now, clock=times)
 
 
 async def test_a_revocation_is_seen_once_the_memory_is_stale(
-    lookup: Lookup, times: Times, database: str, tokens: dict[str, str]
+    token_store: TokenStore, times: Times, database: str, tokens: dict[str, str]
 ) -> None:
-    assert await lookup.find(tokens["employee"])
+    assert await token_store.find(tokens["employee"])
     await execute(database, "update sessions set revoked_at = now()")
     times.seconds += FRESH + 0.1
-    assert await lookup.find(tokens["employee"]) is None
+    assert await token_store.find(tokens["employee"]) is None
 
 
 async def test_without_the_database_a_known_token_is_taken_for_60_seconds(
-    lookup: Lookup, times: Times, pool: Pool, tokens: dict[str, str]
+    token_store: TokenStore, times: Times, pool: Pool, tokens: dict[str, str]
 ) -> None:
-    assert await lookup.find(tokens["employee"])
+    assert await token_store.find(tokens["employee"])
     await pool.close()
     pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
     times.seconds += FRESH + 0.1
-    assert await lookup.find(tokens["employee"])
+    assert await token_store.find(tokens["employee"])
     with pytest.raises(UnavailableError):
-        await lookup.find(tokens["liaison"])
+        await token_store.find(tokens["liaison"])
     times.seconds += GRACE
     with pytest.raises(UnavailableError):
-        await lookup.find(tokens["employee"])
+        await token_store.find(tokens["employee"])
 
 
 async def test_callers_of_one_token_share_one_question(
-    lookup: Lookup, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    token_store: TokenStore, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
-    ask = lookup._ask
+    ask = token_store._ask
 
     async def counted(token: str, digest: bytes) -> Any:
         nonlocal asked
         asked += 1
         return await ask(token, digest)
 
-    monkeypatch.setattr(lookup, "_ask", counted)
-    found = await asyncio.gather(*(lookup.find(tokens["employee"]) for _ in range(20)))
+    monkeypatch.setattr(token_store, "_ask", counted)
+    found = await asyncio.gather(*(token_store.find(tokens["employee"]) for _ in range(20)))
     assert asked == 1
     assert len(set(found)) == 1
 
 
 async def test_a_use_that_is_not_written_yet_keeps_a_session_alive(
-    lookup: Lookup, tokens: dict[str, str]
+    token_store: TokenStore, tokens: dict[str, str]
 ) -> None:
-    session = await lookup.find(tokens["employee"])
+    session = await token_store.find(tokens["employee"])
     assert session is not None
     stale = session._replace(last_used_at=datetime.now(UTC) - IDLE)  # type: ignore[call-arg]
-    lookup.used(stale)  # type: ignore[arg-type]
+    token_store.touch(stale)  # type: ignore[arg-type]
     for _ in range(3):
-        assert lookup.latest(stale).last_used_at > datetime.now(UTC) - MINUTE  # type: ignore[arg-type]
-        await lookup.flush()
+        assert token_store.with_last_use(stale).last_used_at > datetime.now(UTC) - MINUTE  # type: ignore[arg-type]
+        await token_store.flush()

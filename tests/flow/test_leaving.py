@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import Client, execute, serving, taken, until
-from listening import listening, plain
+from support.harness import Client, execute, serving, taken, until
+from support.servers import listening, plain
 
 from gateway.edge.protocol import Edge
 
@@ -101,8 +101,8 @@ async def test_who_leaves_the_line_does_not_travel(door: Door) -> None:
 async def test_what_has_begun_is_finished(door: Door) -> None:
     url = door.client.database_url
     lock = "lock table order_requests in access exclusive mode"
-    async with taken(door.client.worker.outbox_pool) as holder, holder.transaction():
-        await holder.execute(lock)
+    async with taken(door.client.worker.outbox_pool) as principal, principal.transaction():
+        await principal.execute(lock)
         await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: door.pool._out)
     await until(lambda: door.lines)
     assert [line["status"] for line in door.lines] == ["action-successful"]

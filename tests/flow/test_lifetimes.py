@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
-from harness import Client, execute, until
+from support.harness import Client, execute, until
 
-from gateway.identity.token_store import Lookup
+from gateway.identity.token_store import TokenStore
 
 BEGAN = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -23,10 +23,10 @@ class Clock:
 
     def __init__(self, client: Client) -> None:
         self.at = BEGAN
-        self.lookup: Lookup = client.worker.guard.lookup
-        self.lookup.now = lambda: self.at
-        self._monotonic = self.lookup._clock
-        self.lookup._clock = self.forgetful
+        self.token_store: TokenStore = client.worker.authenticator.token_store
+        self.token_store.now = lambda: self.at
+        self._monotonic = self.token_store._clock
+        self.token_store._clock = self.forgetful
         self._later = 0.0
 
     def forgetful(self) -> float:
@@ -37,17 +37,17 @@ class Clock:
     def stand_still(self) -> None:
         """From now on what is remembered stays fresh."""
         at = self._monotonic() + self._later + 3600
-        self.lookup._clock = lambda: at
+        self.token_store._clock = lambda: at
 
     def ask_nobody(self) -> None:
         """Whatever asks the database from now on fails."""
-        self.lookup._ask = None  # type: ignore[method-assign,assignment]
+        self.token_store._ask = None  # type: ignore[method-assign,assignment]
 
 
 @pytest.fixture
 async def clock(client: Client) -> Clock:
     # What is confirmed while the notices begin is not remembered.
-    await until(lambda: client.worker.guard.lookup._listening_since > 0)
+    await until(lambda: client.worker.authenticator.token_store._listening_since > 0)
     return Clock(client)
 
 
@@ -140,7 +140,7 @@ async def test_a_call_that_is_refused_is_no_use(
     for seconds in (1, 2, 3600):
         clock.at = BEGAN + IDLE + seconds * SECOND
         assert await status(client) == OVER
-        await clock.lookup.flush()
+        await clock.token_store.flush()
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
@@ -177,7 +177,7 @@ async def test_remember_me_counts_for_sessions_that_began_before_it_was_changed(
 
 def _is_forgotten(clock: Clock, client: Client) -> Callable[[], bool]:
     """Whether the notice of the change has come."""
-    return lambda: clock.lookup.remembered(client.tokens["employee"]) is None
+    return lambda: clock.token_store.remembered(client.tokens["employee"]) is None
 
 
 async def test_the_answer_says_when_the_session_ends(client: Client, clock: Clock) -> None:

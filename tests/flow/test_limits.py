@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import Client, execute, serving
 from hypothesis import given
 from hypothesis import strategies as st
-from manifests import applied, desired
+from support.harness import Client, execute, serving
+from support.manifests import applied, desired
 
 from gateway import Call, Reply
 from gateway.database.pool import Pool

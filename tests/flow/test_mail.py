@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from harness import execute, until
-from mandrills import KEY, standing_in
-from posting import (
+from support.harness import execute, until
+from support.mail import (
     EMAIL,
     Post,
     create,
@@ -22,12 +21,13 @@ from posting import (
     sent,
     table,
 )
+from support.mandrill import KEY, standing_in
 
 from gateway.database.pool import Pool, connect
-from gateway.dev import mandrill as standing
+from gateway.dev import mandrill
 from gateway.dev.mandrill import StandIn
-from gateway.outbox import dispatcher as outbox
-from gateway.outbox.mailer import Outgoing
+from gateway.outbox import dispatcher
+from gateway.outbox.mailer import Mailer
 from gateway.outbox.transport import Message
 
 Mend = Callable[[pytest.MonkeyPatch], None]
@@ -114,14 +114,14 @@ def _healed(word: str) -> Mend:
     """Mandrill does with a recipient what it does with all."""
 
     def mend(monkeypatch: pytest.MonkeyPatch) -> None:
-        for found in (standing.FAILURES, standing.REFUSALS):
+        for found in (mandrill.FAILURES, mandrill.REFUSALS):
             monkeypatch.delitem(found, word, raising=False)
 
     return mend
 
 
 def _template_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "TEMPLATES", {*standing.TEMPLATES, "no-such-template"})
+    monkeypatch.setattr(mandrill, "TEMPLATES", {*mandrill.TEMPLATES, "no-such-template"})
 
 
 def _nothing(_: pytest.MonkeyPatch) -> None:
@@ -273,8 +273,8 @@ async def mend_and_retry(database: str, numbers: list[int]) -> None:
 async def test_pauses_grow_and_are_spread_and_have_an_end(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_PAUSE", 1000.0)
-    monkeypatch.setattr(outbox, "LONGEST_PAUSE", 6000.0)
+    monkeypatch.setattr(dispatcher, "MIN_BACKOFF", 1000.0)
+    monkeypatch.setattr(dispatcher, "MAX_PAUSE", 6000.0)
     failed = "select from gateway.outbox where attempts = {} and claimed_at is null"
     async with post.serving() as client:
         await read_at(client, "general@x.y")
@@ -292,7 +292,7 @@ async def test_pauses_grow_and_are_spread_and_have_an_end(
 
 
 async def test_what_fails_for_days_is_parked_and_can_still_be_retried(post: Post) -> None:
-    old = f"update gateway.outbox set created_at = now() - interval '{outbox.GIVE_UP_AFTER} s'"
+    old = f"update gateway.outbox set created_at = now() - interval '{dispatcher.MAX_RETRY_AGE} s'"
     async with post.serving() as client:
         await read_at(client, "general@x.y")
         await create(client)
@@ -312,11 +312,11 @@ async def test_what_fails_for_days_is_parked_and_can_still_be_retried(post: Post
 async def test_a_fault_of_our_own_parks_a_message_and_is_told_of(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def carry(*_: object) -> str:
+    async def send(*_: object) -> str:
         raise KeyError
 
     async with post.serving() as client:
-        monkeypatch.setitem(client.worker.outbox._carriers, "mail", carry)
+        monkeypatch.setitem(client.worker.outbox._transports, "mail", send)
         assert (await create(client)).json()["status"] == "mandrill-email-failed"
     [row] = await messages(post.database)
     assert (row["state"], row["last_error"]) == ("parked", "fault")
@@ -337,17 +337,17 @@ async def test_a_mail_that_was_sent_is_not_sent_again_while_that_cannot_be_noted
 ) -> None:
     """Somebody holds the row into which the time of the mail is written."""
     # As in earnest a lease is longer than an attempt to note and the end of its connection.
-    monkeypatch.setattr(outbox, "LEASE", 2.5)
-    monkeypatch.setattr(outbox, "DATABASE_WITHIN", 0.2)
+    monkeypatch.setattr(dispatcher, "LEASE", 2.5)
+    monkeypatch.setattr(dispatcher, "DATABASE_TIMEOUT", 0.2)
     async with post.serving() as client:
         await client.create_stage(order_id=7)
-        holder = await connect(post.database)
-        async with holder.transaction():
-            await holder.execute("select from order_stages for update")
+        principal = await connect(post.database)
+        async with principal.transaction():
+            await principal.execute("select from order_stages for update")
             await execute(post.database, QUEUE)
             await until(lambda: post.stand_in.received)
             await asyncio.sleep(5)
-        await holder.close()
+        await principal.close()
         await sent(post.database)
     assert len(post.stand_in.received) == 1
 
@@ -357,14 +357,14 @@ async def test_a_webhook_that_hangs_keeps_no_mail_waiting(post: Post) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def carry(*_: object) -> str:
+    async def send(*_: object) -> str:
         return "sent"
 
     many = "select 'webhook', '{}' from generate_series(1, 9)"
     await execute(post.database, f"insert into gateway.outbox (kind, payload) {many}")
     await execute(post.database, QUEUE)
     pool = Pool(post.database, 2)
-    made = outbox.Outbox(pool, {"mail": carry, "webhook": hang})
+    made = dispatcher.Outbox(pool, {"mail": send, "webhook": hang})
     running = asyncio.create_task(made.run())
     await rows_are(post.database, "select from gateway.outbox where state = 'sent'", 1)
     tasks = [running, *made._sending]
@@ -378,7 +378,7 @@ async def test_a_service_may_queue_a_mail_in_a_transaction_of_its_own(post: Post
     """What it queues is gone with the transaction, or is sent with it."""
     pool = Pool(post.database, 2)
     deadline = asyncio.get_running_loop().time() + 10
-    outgoing = Outgoing(outbox.Outbox(pool, {}), "orders.tell", "r1", deadline)
+    outgoing = Mailer(dispatcher.Outbox(pool, {}), "orders.tell", "r1", deadline)
     message = Message("order-stage-changed", EMAIL, "Ben Stone", {"order_id": 7})
     db = await connect(post.database)
     for is_kept in (False, True):

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import execute
-from keyboard import Gateway, typing_at
+from support.cli import Gateway, typing_at
+from support.harness import execute
 
 FILL = """
 insert into gateway.outbox

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from harness import execute, until
-from mandrills import standing_in
-from posting import Post, create, read_at, rows_are
+from support.harness import execute, until
+from support.mail import Post, create, read_at, rows_are
+from support.mandrill import standing_in
 
-from gateway.outbox import dispatcher as outbox
+from gateway.outbox import dispatcher
 
 MANY = 50
 OTHERS = 20
@@ -17,7 +17,7 @@ PATIENT = "update gateway.routes set record = record || '{\"timeout\": 60}'"
 async def test_while_many_calls_wait_for_their_mail_others_are_answered(
     database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FINISH_WITHIN", 0.1)
+    monkeypatch.setattr(dispatcher, "FINISH_TIMEOUT", 0.1)
     await execute(database, PATIENT)
     with standing_in() as (stand_in, address):
         post = Post(database, tokens, stand_in, address)

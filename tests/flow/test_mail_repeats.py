@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from harness import Client, execute, until
-from mandrills import standing_in
-from posting import (
+from support.harness import Client, execute, until
+from support.mail import (
     Post,
     create,
     messages,
@@ -21,12 +20,13 @@ from posting import (
     sent,
     table,
 )
+from support.mandrill import standing_in
 
 from gateway import pipeline
-from gateway.dev import mandrill as standing
+from gateway.dev import mandrill
 from gateway.dev.mandrill import StandIn
-from gateway.outbox import dispatcher as outbox
-from gateway.outbox.mailer import Outgoing
+from gateway.outbox import dispatcher
+from gateway.outbox.mailer import Mailer
 
 LATE = 2.0
 """Seconds until the stand-in answers mail to `slow@`."""
@@ -101,7 +101,7 @@ async def test_after_a_failure_repeats_say_so_until_the_mail_was_sent(
         assert len(post.stand_in.received) == 1
         assert (await done_once(post.database))["notified_at"] is None
 
-        monkeypatch.delitem(standing.FAILURES, "payment")
+        monkeypatch.delitem(mandrill.FAILURES, "payment")
         await retry(post.database)
         await sent(post.database)
         answer = await create(client, "k")
@@ -126,11 +126,11 @@ async def test_a_mail_that_was_given_up_is_never_said_to_be_sent(post: Post) -> 
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls wait for their mail for less time than the stand-in takes."""
 
-    def hurried(outbox: Any, route: str, request_id: str, deadline: float) -> Outgoing:
+    def hurried(outbox: Any, route: str, request_id: str, deadline: float) -> Mailer:
         soon = asyncio.get_running_loop().time() + HURRIED
-        return Outgoing(outbox, route, request_id, min(soon, deadline))
+        return Mailer(outbox, route, request_id, min(soon, deadline))
 
-    monkeypatch.setattr(pipeline, "Outgoing", hurried)
+    monkeypatch.setattr(pipeline, "Mailer", hurried)
 
 
 @pytest.mark.usefixtures("_hurried")
@@ -162,7 +162,7 @@ async def test_a_mail_that_somebody_else_took_in_hand_is_told_of_too(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = "select id, kind, payload, attempts from gateway.outbox where id = $1 and $2 < 0.0"
-    monkeypatch.setitem(outbox._SQL, "claim", nothing)
+    monkeypatch.setitem(dispatcher._SQL, "claim", nothing)
     async with post.serving() as client:
         await read_at(client, "client@x.y")
         assert slug(await create(client, "k")) == "mandrill-email-failed"

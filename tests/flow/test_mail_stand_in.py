@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from harness import settings
-from mandrills import standing_in
+from support.harness import settings
+from support.mandrill import standing_in
 
-from gateway.dev import run as dev
+from gateway.dev import run
 from gateway.dev.mandrill import API, KEPT, StandIn
 from gateway.serve import server
 
@@ -143,7 +143,7 @@ def test_dev_keeps_the_mandrill_that_the_environment_names(
 ) -> None:
     given = settings("", **named)
     with contextlib.closing(server.listen("127.0.0.1", 0)) as listener:
-        used = dev._mailing_to(listener, given)
+        used = run._mailing_to(listener, given)
         assert (used == given) is not is_ours
         assert (used.mandrill_url == server.url(listener) + API) is is_ours
     assert bool(used.mandrill_api_key) is (is_ours or "mandrill_api_key" in named)

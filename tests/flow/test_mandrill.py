@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import orjson
 import pytest
-from harness import until
-from mandrills import CONTENT, KEY, Anything, mailing, message, on_a_socket, standing_in
 from starlette.responses import Response, StreamingResponse
+from support.harness import until
+from support.mandrill import CONTENT, KEY, Anything, mailing, message, on_a_socket, standing_in
 
 from gateway.dev.mandrill import API, StandIn
 from gateway.outbox.mandrill import MailError, Mandrill
@@ -44,7 +44,7 @@ def anything() -> Iterator[tuple[Anything, str]]:
 
 async def fault_of(mandrill: Mandrill, sent: Message) -> MailError:
     with pytest.raises(MailError) as caught:
-        await mandrill.send(sent)
+        await mandrill.send_message(sent)
     return caught.value
 
 
@@ -59,7 +59,7 @@ def leaks(error: BaseException) -> list[str]:
 
 async def test_a_message_arrives_as_it_was_given(stand_in: StandIn, address: str) -> None:
     with mailing(address) as mandrill:
-        number = await mandrill.send(message(), "outbox-7")
+        number = await mandrill.send_message(message(), "outbox-7")
     assert re.fullmatch("[0-9a-f]{32}", number)
     [received] = stand_in.received
     assert (received.template, received.answer) == ("order-stage-changed", "sent")
@@ -74,7 +74,7 @@ async def test_a_message_arrives_as_it_was_given(stand_in: StandIn, address: str
 @pytest.mark.parametrize("end", ["", "/", "//"])
 async def test_the_address_may_end_with_a_slash(stand_in: StandIn, address: str, end: str) -> None:
     mandrill = Mandrill(KEY, address + API.rstrip("/") + end)
-    await mandrill.send(message())
+    await mandrill.send_message(message())
     mandrill.close()
     assert len(stand_in.received) == 1
 
@@ -173,7 +173,7 @@ async def test_a_failure_by_its_reply(
 async def test_what_is_on_its_way_is_a_success(anything: tuple[Anything, str], status: str) -> None:
     anything[0].reply = Response(orjson.dumps([{"status": status, "_id": "n1"}]))
     with mailing(anything[1]) as mandrill:
-        assert await mandrill.send(message()) == "n1"
+        assert await mandrill.send_message(message()) == "n1"
 
 
 async def test_a_redirect_is_not_followed(anything: tuple[Anything, str]) -> None:
@@ -221,7 +221,7 @@ async def test_a_fault_is_not_taken_for_that_of_the_call_before(address: str) ->
             (await fault_of(mandrill, message(email))).name
             for email in ("payment@x.test", "drop@x.test", "payment@x.test")
         ]
-        assert await mandrill.send(message())
+        assert await mandrill.send_message(message())
     assert names == ["PaymentRequired", "network", "PaymentRequired"]
 
 
@@ -243,7 +243,7 @@ async def test_no_log_holds_the_key_or_the_content(
     package.addHandler(caplog.handler)
     try:
         with mailing(address) as mandrill:
-            await mandrill.send(message())
+            await mandrill.send_message(message())
             for email in ("payment@x.test", "html@x.test", "drop@x.test", "rejected@x.test"):
                 await fault_of(mandrill, message(email))
     finally:
@@ -283,12 +283,12 @@ async def test_what_waits_for_a_thread_and_is_given_up_is_not_sent(
     with mailing(address, threads=1, timeout=(5, 0.5)) as mandrill:
         first = asyncio.create_task(fault_of(mandrill, message("slow@example.com")))
         await until(lambda: stand_in.received)
-        second = asyncio.create_task(mandrill.send(message()))
+        second = asyncio.create_task(mandrill.send_message(message()))
         await asyncio.sleep(0)
         second.cancel()
         await first
         await asyncio.gather(second, return_exceptions=True)
-        await mandrill.send(message("third@example.com"))
+        await mandrill.send_message(message("third@example.com"))
     assert [entry.message["to"][0]["email"] for entry in stand_in.received] == [
         "third@example.com",
         "slow@example.com",

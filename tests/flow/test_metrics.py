@@ -6,14 +6,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from harness import Client, settings, until
-from probing import SECRET
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+from support.harness import Client, settings, until
+from support.probe import SECRET
 
 from gateway.runtime import metrics
-from gateway.runtime.metrics import METRICS, MOST_SETS, Metrics
+from gateway.runtime.metrics import MAX_LABEL_SETS, METRICS, Metrics
 from gateway.serve.worker import Worker
 
 CREATE = "order_stages.create"
@@ -197,7 +197,7 @@ async def test_the_gauges_follow_the_worker(probe: Client) -> None:
 
 async def test_a_worker_without_a_database_says_so() -> None:
     worker = Worker(settings("postgresql://127.0.0.1:1/nowhere"))
-    worker.pool.trouble = "it is gone"
+    worker.pool.problem = "it is gone"
     shown = (await ask(worker, "/-/metrics")).text
     for name in ("gateway_registry_degraded", "gateway_database_unavailable"):
         assert total(shown, name) == 1
@@ -232,7 +232,7 @@ async def test_ready_has_details_of_the_worker(client: Client) -> None:
 async def test_routes_beyond_the_budget_are_other(
     probe: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "MOST_SETS", 2)
+    monkeypatch.setattr(metrics, "MAX_LABEL_SETS", 2)
     token = {"token": probe.tokens["employee"]}
     for route in ("echo", "public", "shoplo", "shoplo", "own", "echo"):
         await probe.post(f"/api/v1/probe/{route}", token)
@@ -252,8 +252,8 @@ def test_five_thousand_routes_are_not_five_thousand_labels() -> None:
     shown = direct(counts)
     assert total(shown, COUNT) == 15_000
     assert total(shown, "gateway_answers_total") == 15_000
-    assert sum(sample.name == COUNT for sample in samples(shown)) == MOST_SETS + 3
+    assert sum(sample.name == COUNT for sample in samples(shown)) == MAX_LABEL_SETS + 3
     assert "other" in routes_of(shown)
     known = {s.labels["status"] for s in samples(shown) if s.name == "gateway_answers_total"}
-    assert len(known) < MOST_SETS
+    assert len(known) < MAX_LABEL_SETS
     assert "own-4999" not in known

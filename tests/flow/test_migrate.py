@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from harness import execute, on
+from support.harness import execute, on
 
 from gateway.database.migrate import (
     Migration,

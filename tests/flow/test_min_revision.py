@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from harness import Client, execute, serving, until
-from manifests import Routes, applied, desired
+from support.harness import Client, execute, serving, until
+from support.manifests import Routes, applied, desired
 
 from gateway import Call, Reply
 from gateway.database.pool import Connection
@@ -42,7 +42,7 @@ async def ask(client: Client, revision: object) -> httpx2.Response:
 
 async def quickly(client: Client, revision: object) -> httpx2.Response:
     """An answer that comes long before the wait would end."""
-    async with asyncio.timeout(follow.WAIT_FOR_REVISION / 2):
+    async with asyncio.timeout(follow.REVISION_TIMEOUT / 2):
         return await ask(client, revision)
 
 
@@ -59,7 +59,7 @@ class Held:
         self.entered, self._go = asyncio.Event(), asyncio.Event()
         self._real = store.catch_up
         monkeypatch.setattr(store, "catch_up", self._catch_up)
-        monkeypatch.setattr(follow, "WAIT_FOR_REVISION", 60.0)
+        monkeypatch.setattr(follow, "REVISION_TIMEOUT", 60.0)
 
     async def _catch_up(self, connection: Connection, table: Table) -> Table:
         self.entered.set()
@@ -140,14 +140,14 @@ async def test_a_revision_that_nobody_has_applied_is_refused_at_once(
 )
 async def test_what_is_no_number_is_refused_at_once(worker: Client, text: str) -> None:
     answer = worker.request("GET", PATH, headers={HEADER.encode(): text.encode()})
-    async with asyncio.timeout(follow.WAIT_FOR_REVISION / 2):
+    async with asyncio.timeout(follow.REVISION_TIMEOUT / 2):
         refused(await answer)
 
 
 async def test_sixty_four_wait_and_one_more_is_told_to_come_back(
     worker: Client, registry: str, tmp_path: Path, held: Held
 ) -> None:
-    assert follow.MOST_WAITING == 64
+    assert follow.MAX_WAITING == 64
     await applied(registry, desired(tmp_path, routes("2")))
     waiting = [asyncio.create_task(ask(worker, 2)) for _ in range(64)]
     await until(lambda: worker.worker.registry._waiting == 64)
@@ -180,7 +180,7 @@ async def late(client: Client, revision: int) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     answer = await ask(client, revision)
-    assert loop.time() - began >= follow.WAIT_FOR_REVISION * 0.9
+    assert loop.time() - began >= follow.REVISION_TIMEOUT * 0.9
     assert (answer.status_code, answer.json()["status"]) == (503, "service-unavailable")
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.headers["x-registry-revision"] == "1"
@@ -194,7 +194,7 @@ async def test_a_worker_that_cannot_follow_says_so_when_the_wait_is_over(
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "catch_up", fails)
-        patched.setattr(follow, "WAIT_FOR_REVISION", 0.3)
+        patched.setattr(follow, "REVISION_TIMEOUT", 0.3)
         await applied(registry, desired(tmp_path, routes("2")))
         await late(worker, 2)
     assert seen(await ask(worker, 2)) == (200, "2", "2")
@@ -207,11 +207,11 @@ async def test_while_the_database_is_away_nobody_says_that_a_revision_is_unknown
         raise OSError("away")
 
     monkeypatch.setattr(follow, "connect", away)
-    monkeypatch.setattr(follow, "WAIT_FOR_REVISION", 0.3)
+    monkeypatch.setattr(follow, "REVISION_TIMEOUT", 0.3)
     await execute(
         registry,
         "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
         "where datname = current_database() and pid <> pg_backend_pid()",
     )
-    await until(lambda: worker.worker.registry.troubles)
+    await until(lambda: worker.worker.registry.problems)
     await late(worker, 2)

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from harness import Client, execute, on, until
+from support.harness import Client, execute, on, until
 
-from gateway.database import listen as listening
 from gateway.database.listen import listen
 from gateway.database.pool import Connection, Pool
-from gateway.identity import token_store as looking
-from gateway.identity.token_store import CHANNEL, Lookup
+from gateway.identity import token_store
+from gateway.identity.token_store import CHANNEL, TokenStore
 
 LOG_IN = """
 insert into sessions (user_id, application_id, token_hash) values (1, 2, 'x') returning id
@@ -82,7 +81,7 @@ async def test_listening_begins_anew_after_a_lost_connection(ear: Ear, database:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers ask nobody again by themselves: what they learn, they heard."""
-    monkeypatch.setattr(looking, "FRESH", 3600.0)
+    monkeypatch.setattr(token_store, "FRESH", 3600.0)
 
 
 async def slug(client: Client, caller: str) -> str:
@@ -145,7 +144,7 @@ async def test_what_was_missed_while_nobody_listened_is_asked_for_again(
     await execute(client.database_url, deaf)
     await execute(client.database_url, "update sessions set revoked_at = now()")
     assert await slug(client, "employee") == "action-successful"
-    monkeypatch.setattr(listening, "EVERY", 0.1)
+    monkeypatch.setattr("gateway.database.listen.PING_INTERVAL", 0.1)
     await execute(
         client.database_url,
         "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -161,9 +160,9 @@ async def pool(database: str) -> AsyncIterator[Pool]:
     await made.close()
 
 
-def held(lookup: Lookup, arrived: asyncio.Event, go: asyncio.Event) -> None:
+def held(token_store: TokenStore, arrived: asyncio.Event, go: asyncio.Event) -> None:
     """Keep what the database said of a session on its way, until told to go on."""
-    ask = lookup._session
+    ask = token_store._session
 
     async def slow(digest: bytes) -> Any:
         found = await ask(digest)
@@ -171,43 +170,43 @@ def held(lookup: Lookup, arrived: asyncio.Event, go: asyncio.Event) -> None:
         await go.wait()
         return found
 
-    lookup._session = slow  # type: ignore[method-assign]
+    token_store._session = slow  # type: ignore[method-assign]
 
 
-NOTICES: dict[str, Callable[[Lookup], None]] = {
-    "of the session": lambda lookup: lookup.hear("session:1"),
-    "of its user": lambda lookup: lookup.hear("user:1"),
-    "of all": lambda lookup: lookup.hear("all:1"),
-    "missed": Lookup.listen_anew,
+NOTICES: dict[str, Callable[[TokenStore], None]] = {
+    "of the session": lambda token_store: token_store.invalidate("session:1"),
+    "of its user": lambda token_store: token_store.invalidate("user:1"),
+    "of all": lambda token_store: token_store.invalidate("all:1"),
+    "missed": TokenStore.invalidate_all,
 }
 
 
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("notice", NOTICES.values(), ids=NOTICES)
 async def test_an_answer_that_is_older_than_a_notice_is_not_remembered(
-    pool: Pool, tokens: dict[str, str], notice: Callable[[Lookup], None]
+    pool: Pool, tokens: dict[str, str], notice: Callable[[TokenStore], None]
 ) -> None:
-    lookup, arrived, go = Lookup(pool), asyncio.Event(), asyncio.Event()
-    held(lookup, arrived, go)
-    asking = asyncio.create_task(lookup.find(tokens["employee"]))
+    token_store, arrived, go = TokenStore(pool), asyncio.Event(), asyncio.Event()
+    held(token_store, arrived, go)
+    asking = asyncio.create_task(token_store.find(tokens["employee"]))
     await arrived.wait()
-    notice(lookup)
+    notice(token_store)
     go.set()
     assert await asking
-    assert lookup.remembered(tokens["employee"]) is None
+    assert token_store.remembered(tokens["employee"]) is None
 
 
 @pytest.mark.usefixtures("memory")
 async def test_a_notice_of_somebody_else_costs_nothing(pool: Pool, tokens: dict[str, str]) -> None:
-    lookup, arrived, go = Lookup(pool), asyncio.Event(), asyncio.Event()
-    held(lookup, arrived, go)
-    asking = asyncio.create_task(lookup.find(tokens["employee"]))
+    token_store, arrived, go = TokenStore(pool), asyncio.Event(), asyncio.Event()
+    held(token_store, arrived, go)
+    asking = asyncio.create_task(token_store.find(tokens["employee"]))
     await arrived.wait()
     for notice in ("session:2", "user:2", "token:1"):
-        lookup.hear(notice)
+        token_store.invalidate(notice)
     go.set()
     await asking
-    assert lookup.remembered(tokens["employee"])
+    assert token_store.remembered(tokens["employee"])
 
 
 @pytest.mark.usefixtures("memory")
@@ -227,10 +226,10 @@ async def test_who_has_just_registered_is_not_refused_from_memory(
 async def test_nothing_is_kept_of_a_holder_that_is_forgotten(
     pool: Pool, tokens: dict[str, str]
 ) -> None:
-    lookup = Lookup(pool)
+    token_store = TokenStore(pool)
     for name in ("employee", "liaison", "application", "expired"):
-        await lookup.find(tokens[name])
+        await token_store.find(tokens[name])
     for notice in ("user:1", "session:3", "token:1"):
-        lookup.hear(notice)
-    assert not lookup._known
-    assert not lookup._digests
+        token_store.invalidate(notice)
+    assert not token_store._known
+    assert not token_store._digests

@@ -5,13 +5,13 @@ import logging
 
 import httpx2
 import pytest
-from harness import Client, execute, on, serving
-from posting import lose, notifications, rows_are
-from probing import SECRET, actions
+from support.harness import Client, execute, on, serving
+from support.mail import lose, notifications, rows_are
+from support.probe import SECRET, actions
 
 from gateway.database.pool import connect
-from gateway.notifications import recorder as notices
-from gateway.outbox import admin as upkeep
+from gateway.notifications import recorder
+from gateway.outbox import admin
 
 OPEN = "select from gateway.notifications where resolved_at is null"
 ALL = "select from gateway.notifications"
@@ -20,9 +20,9 @@ ALL = "select from gateway.notifications"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers write down and judge more often."""
-    monkeypatch.setattr(notices, "EVERY", 0.05)
-    monkeypatch.setattr(notices, "JUDGE_EVERY", 0.1)
-    monkeypatch.setattr(notices, "HEALED_AFTER", 0.3)
+    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
+    monkeypatch.setattr(recorder, "JUDGE_INTERVAL", 0.1)
+    monkeypatch.setattr(recorder, "HEALED_DELAY", 0.3)
 
 
 async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
@@ -32,9 +32,9 @@ async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
 
 async def rests(client: Client, times: int = 5) -> None:
     """Let the worker judge so many times more."""
-    kept = client.worker.notices._keep
+    kept = client.worker.recorder._keep
     for _ in range(times):
-        client.worker.notices._judged = -notices.JUDGE_EVERY
+        client.worker.recorder._judged = -recorder.JUDGE_INTERVAL
         await kept()
 
 
@@ -46,7 +46,7 @@ async def test_a_fault_is_one_notification_however_often_it_is_met(probe: Client
     assert row["route"] == "probe.crash"
     assert row["request_id"] == answers[-1].json()["request_id"]
     assert row["first_seen"] <= row["last_seen"]
-    assert row["message"].startswith("RuntimeError at tests/probing.py:")
+    assert row["message"].startswith("RuntimeError at support/probe.py:")
     assert row["message"].endswith(" in crash")
     for value in (SECRET, "another text", probe.tokens["employee"]):
         assert value not in str(row)
@@ -93,15 +93,15 @@ OLD = "update gateway.revisions set applied_at = now() - interval '1 minute'"
 
 
 @pytest.mark.parametrize(
-    ("behind", "trouble", "told"),
+    ("behind", "problem", "told"),
     [(0, "it cannot build it", ": it cannot build it"), (1, None, "another serves revision ")],
 )
 async def test_a_worker_that_does_not_keep_up_is_told_of_until_it_does(
-    client: Client, behind: int, trouble: str | None, told: str
+    client: Client, behind: int, problem: str | None, told: str
 ) -> None:
     url = client.database_url
     await execute(url, OLD)
-    await execute(url, WORKER, behind, trouble)
+    await execute(url, WORKER, behind, problem)
     await rows_are(url, OPEN, 1)
     [row] = await notifications(url)
     assert (row["kind"], row["severity"], row["route"]) == ("worker-late", "error", None)
@@ -136,7 +136,7 @@ async def test_a_lost_database_is_written_down_when_it_is_back_and_resolved_when
     await rows_are(url, OPEN, 1)
     await lose(probe)
     with caplog.at_level(logging.CRITICAL):
-        probe.worker.notices.crashed(fault(), "while away", None, None)
+        probe.worker.recorder.crashed(fault(), "while away", None, None)
         await rests(probe)
     assert len(await notifications(url)) == 1
     probe.worker.watch._dsn = dsn
@@ -165,9 +165,9 @@ def fails_with(text: str) -> None:
 async def test_what_is_noticed_last_is_written_down_when_the_worker_ends(
     database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notices, "EVERY", 3600.0)
+    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 3600.0)
     async with serving(database, tokens, actions=actions()) as client:
-        client.worker.notices.crashed(fault(), "the last one", None, None)
+        client.worker.recorder.crashed(fault(), "the last one", None, None)
         assert not await notifications(database)
     [row] = await notifications(database)
     assert row["request_id"] == "the last one"
@@ -207,7 +207,7 @@ async def test_retrying_what_is_under_way_is_refused(database: str, under_way: s
     await execute(database, QUEUE)
     await execute(database, "update gateway.outbox set awaited_until = null")
     await execute(database, f"update gateway.outbox set {under_way} where id = 1")
-    for work in (upkeep.retry, upkeep.discard):
-        with pytest.raises(upkeep.OutboxError, match="changed: 1 cannot be"):
+    for work in (admin.retry, admin.discard):
+        with pytest.raises(admin.OutboxError, match="changed: 1 cannot be"):
             await on(database, lambda db, work=work: work(db, [1, 2]))  # type: ignore[misc]
     assert len(await execute(database, "select from gateway.outbox where state = 'waiting'")) == 2

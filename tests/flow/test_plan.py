@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from drawn import few, manifests, written
-from harness import Server, execute, on
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
-from manifests import Routes, applied, desired, migrated, stored, wipe
+from support.harness import Server, execute, on
+from support.manifests import Routes, applied, desired, migrated, stored, wipe
+from support.strategies import few, manifests, written
 
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Author, TooManyDeletesError, apply_all
@@ -68,7 +68,7 @@ def test_the_plan_of_a_dump_is_empty_and_a_dump_makes_an_equal_registry(
 
 def test_what_is_drawn_is_written_as_it_is(tmp_path: Path) -> None:
     """The tests' own writer, whose faults would pass for the gateway's."""
-    from drawn import ODD  # noqa: PLC0415
+    from support.strategies import ODD  # noqa: PLC0415
 
     for number, text in enumerate(text for text in ODD if text):
         service = {"kind": "python", "deployed": True, "title": text}

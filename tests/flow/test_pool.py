@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from harness import execute, taken, until
+from support.harness import execute, taken, until
 
-from gateway.database import pool as pools
 from gateway.database.pool import Connection, Pool, UnavailableError, connect
 
 SIZE = 3
@@ -98,7 +97,7 @@ async def test_a_connection_is_kept_alive_where_it_is_a_network_s(
     async with taken(pool) as connection:
         is_local = await connection.fetchval("select inet_server_addr() is null")
         assert await connection.fetchval(show) == ("0" if is_local else "60")
-    monkeypatch.setattr(pools, "KEEP_ALIVE", "set application_name = 'told'")
+    monkeypatch.setattr("gateway.database.pool.KEEP_ALIVE", "set application_name = 'told'")
     assert (await execute(empty_database, "show application_name"))[0][0] == "told"
 
 
@@ -183,7 +182,7 @@ async def test_who_gives_up_while_a_connection_opens_leaves_the_place(
         raise AssertionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(pools, "connect", never)
+        patched.setattr("gateway.database.pool.connect", never)
         tasks = [asyncio.create_task(pid(pool)) for _ in range(SIZE)]
         await until(lambda: opening == SIZE)
         waiter = asyncio.create_task(pid(pool))
@@ -234,7 +233,7 @@ async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
         raise UnavailableError(message)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pools, "connect", refused)
+        patched.setattr("gateway.database.pool.connect", refused)
         tasks = [asyncio.create_task(pid(pool)) for _ in range(50)]
         await until(lambda: len(pool._waiters) == 50 - SIZE)
         refuse.set()

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import execute, on
-from keyboard import Gateway, typing_at
-from manifests import wipe
 from rich.console import Console
+from support.cli import Gateway, typing_at
+from support.harness import execute, on
+from support.manifests import wipe
 
 from gateway.cli.plans import show_applied, show_plan
 from gateway.database.pool import Connection

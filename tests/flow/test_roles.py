@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import orjson
 import pytest
 import yaml
-from harness import ROOT, Client, execute, on, serving
-from manifests import desired
+from support.harness import ROOT, Client, execute, on, serving
+from support.manifests import desired
 
 from gateway import Call, Reply
 from gateway.database.pool import Connection

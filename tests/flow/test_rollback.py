@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import few
-from harness import execute, on
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from manifests import Routes, applied, desired, wipe
+from support.harness import execute, on
+from support.manifests import Routes, applied, desired, wipe
+from support.strategies import few
 
 from gateway.database.pool import Connection
 from gateway.manifest.apply import Applied, Author, UnknownRevisionError, rollback

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from harness import ROOT, Client, execute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.harness import ROOT, Client, execute
 
 from services.statuses import slug_of
 

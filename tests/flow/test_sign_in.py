@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from harness import Client, execute, serving
+from support.harness import Client, execute, serving
 
 from gateway.dev.demo import PASSWORD
 from gateway.identity import tokens
@@ -287,7 +287,7 @@ async def test_a_log_in_that_is_overtaken_by_another_password_begins_no_session(
     client: Client, app: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = await app.signed_in()
-    passwords = client.worker.guard.passwords
+    passwords = client.worker.authenticator.passwords
     verify = passwords.verify
 
     async def overtaken(stored: str, password: str) -> bool:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from harness import Client, serving, until
-from probing import SECRET
+from support.harness import Client, serving, until
+from support.probe import SECRET
 
 from gateway import statuses
 from gateway.database.pool import connect

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import execute, on, until
-from manifests import Routes, applied, desired
-from posting import rows_are
+from support.harness import execute, on, until
+from support.mail import rows_are
+from support.manifests import Routes, applied, desired
 
 from gateway.database.pool import Connection
 from gateway.manifest.wait import LateError, wait_for_workers
@@ -123,7 +123,7 @@ async def test_a_worker_that_cannot_build_the_revision_is_named_with_its_trouble
     await fleet.start("fine")
     held = await fleet.start("held")
     bad.append(held.current)
-    monkeypatch.setattr(follow, "POLL_EVERY", 0.05)
+    monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
     monkeypatch.setattr(store, "catch_up", fails)
     await applied(fleet.url, desired(tmp_path, routes("2")))
     await rows_are(fleet.url, f"{WORKERS} where trouble is not null or revision = 2", 2)
@@ -132,7 +132,7 @@ async def test_a_worker_that_cannot_build_the_revision_is_named_with_its_trouble
     )
     bad.clear()
     await wait(fleet.url, 2)
-    assert held.troubles == ()
+    assert held.problems == ()
 
 
 async def test_all_that_are_late_are_named(fleet: Fleet, tmp_path: Path) -> None:
@@ -155,16 +155,16 @@ async def test_a_late_worker_that_follows_ends_the_wait(fleet: Fleet, tmp_path: 
 
 
 async def test_a_dead_worker_is_not_waited_for(fleet: Fleet) -> None:
-    await add_worker(fleet.url, "dead", 0, seen_ago=store.ALIVE_FOR + 1)
+    await add_worker(fleet.url, "dead", 0, seen_ago=store.WORKER_TIMEOUT + 1)
     async with asyncio.timeout(5):
         await wait(fleet.url, 1)
-    await add_worker(fleet.url, "alive", 0, seen_ago=store.ALIVE_FOR - 3)
+    await add_worker(fleet.url, "alive", 0, seen_ago=store.WORKER_TIMEOUT - 3)
     assert await late(fleet.url, 1) == "alive at revision 0"
 
 
 async def test_a_worker_that_stops_in_order_is_not_waited_for(fleet: Fleet) -> None:
     await fleet.start("one")
-    await until(lambda: not fleet.registries["one"].troubles)
+    await until(lambda: not fleet.registries["one"].problems)
     await fleet.stop("one")
     assert await execute(fleet.url, WORKERS) == []
     await wait(fleet.url, 7, 5)
@@ -173,7 +173,7 @@ async def test_a_worker_that_stops_in_order_is_not_waited_for(fleet: Fleet) -> N
 async def test_a_worker_says_what_it_serves_once_it_serves_it(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "POLL_EVERY", 0.05)
+    monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
     await fleet.start("one")
 
     first = await row_when(fleet.url, "revision = 1")

@@ -11,15 +11,14 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import Client, execute, on, serving, until
-from mandrills import Anything, on_a_socket
-from posting import lose, messages, notifications, retry, rows_are, sent
-from probing import actions, apply_probe
 from starlette.responses import RedirectResponse, Response
+from support.harness import Client, execute, on, serving, until
+from support.mail import lose, messages, notifications, retry, rows_are, sent
+from support.mandrill import Anything, on_a_socket
+from support.probe import actions, apply_probe
 
-from gateway.notifications import admin as desk
-from gateway.notifications import recorder as notices
-from gateway.outbox import dispatcher as outbox
+from gateway.notifications import admin, recorder
+from gateway.outbox import dispatcher
 
 KEY = b"24 bytes that nobody has"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -28,8 +27,8 @@ PATH = "/hooks/T0KEN"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "EVERY", 0.05)
-    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
+    monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +90,7 @@ async def test_what_is_raised_and_resolved_is_posted_signed(
     told: Client, receiver: Anything
 ) -> None:
     [row] = await notifications(told.database_url)
-    await on(told.database_url, lambda db: desk.resolve(db, [row["id"]], "ada"))
+    await on(told.database_url, lambda db: admin.resolve(db, [row["id"]], "ada"))
     await until(lambda: len(receiver.bodies) == 2)
     raised, resolved = verified(receiver, 0), verified(receiver, 1)
     assert (raised["type"], resolved["type"]) == ("notification.raised", "notification.resolved")
@@ -113,7 +112,7 @@ async def test_a_fault_that_is_met_again_is_not_told_again(told: Client) -> None
     await crash(told)
     await rows_are(told.database_url, "select from gateway.notifications where count = 2", 1)
     for _ in range(3):
-        await told.worker.notices._keep()
+        await told.worker.recorder._keep()
     assert len(await messages(told.database_url)) == 1
 
 
@@ -132,7 +131,7 @@ async def test_what_is_not_taken_is_tried_again_but_where_nobody_wants_it(
 ) -> None:
     url = told.database_url
     receiver.reply = reply
-    await on(url, lambda db: desk.resolve(db, [], "ada"))
+    await on(url, lambda db: admin.resolve(db, [], "ada"))
     await rows_are(url, f"select from gateway.outbox where last_error = '{name}'", 1)
     *_, row = await messages(url)
     assert (row["state"], row["attempts"]) == (state, 1)
@@ -175,7 +174,7 @@ async def test_any_text_may_be_the_secret_and_without_one_nothing_is_signed(
         assert verified(receiver, 0, b"plain text")["type"] == "notification.raised"
         await sent(client.database_url)
     async with telling(database, tokens, served[1], "") as client:
-        await on(database, lambda db: desk.resolve(db, [], "ada"))
+        await on(database, lambda db: admin.resolve(db, [], "ada"))
         await until(lambda: len(receiver.bodies) >= 2)
     assert "webhook-signature" not in receiver.heads[-1]
 
@@ -184,28 +183,28 @@ async def test_without_an_address_nothing_is_posted(probe: Client) -> None:
     await crash(probe)
     await rows_are(probe.database_url, "select from gateway.notifications", 1)
     for _ in range(3):
-        await probe.worker.notices._keep()
+        await probe.worker.recorder._keep()
     assert not await messages(probe.database_url)
 
 
 async def test_a_lost_database_is_told_past_the_outbox_and_once(
     told: Client, receiver: Anything, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notices, "PAGE_AFTER", 0.1)
-    monkeypatch.setattr(notices, "PAGE_AGAIN_AFTER", 0.1)
+    monkeypatch.setattr(recorder, "PAGE_DELAY", 0.1)
+    monkeypatch.setattr(recorder, "PAGE_INTERVAL", 0.1)
     posted, dsn = len(receiver.bodies), told.worker.watch._dsn
     receiver.reply = Response(status_code=503)
     await lose(told)
     await until(lambda: len(receiver.bodies) >= posted + 2)
     receiver.reply = Response()
-    await until(lambda: told.worker.notices._page_at == math.inf)
+    await until(lambda: told.worker.recorder._page_at == math.inf)
     paged = len(receiver.bodies)
     event = verified(receiver, -1)
     assert event["type"] == "notification.raised"
     assert (event["data"]["kind"], event["data"]["severity"]) == ("database-lost", "critical")
     assert receiver.heads[-1]["webhook-id"].startswith("database-lost-")
     for _ in range(3):
-        await told.worker.notices._keep()
+        await told.worker.recorder._keep()
     assert len(receiver.bodies) == paged
     told.worker.watch._dsn = dsn
     await rows_are(

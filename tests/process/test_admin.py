@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from commands import PATIENCE, Running, children_of, fails, running, wait_until
-from harness import ROOT, execute
-from manifests import locked
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+from support.command import PATIENCE, Running, children_of, fails, running, wait_until
+from support.harness import ROOT, execute
+from support.manifests import locked
 
 from gateway.serve import server
 from gateway.serve.server import ServeError

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from commands import environment
-from harness import ROOT
+from support.command import environment
+from support.harness import ROOT
 
 TITLES = (
     "A call that does nothing",

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 import pytest
 import typer
-from commands import environment, fails, run, succeeds
-from harness import ROOT, execute
+from support.command import environment, fails, run, succeeds
+from support.harness import ROOT, execute
 from typer.testing import CliRunner
 
 from gateway import statuses

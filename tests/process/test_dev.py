@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from commands import Running, fails, running, servers_of, wait_until
-from harness import ROOT, execute
+from support.command import Running, fails, running, servers_of, wait_until
+from support.harness import ROOT, execute
 
 INDEX = "  order_stages.index:\n    method: POST\n    deployed: false"
 TOKENS = {"application", "employee", "client", "liaison", "nobody", "expired"}

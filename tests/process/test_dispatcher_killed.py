@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from dying import Mortals
-from harness import execute, until
-from mandrills import on_a_socket
-from posting import messages, rows_are
+from support.harness import execute, until
+from support.mail import messages, rows_are
+from support.mandrill import on_a_socket
+from support.processes import Mortals
 
 from gateway.dev.mandrill import API, StandIn
 
@@ -25,7 +25,7 @@ LEASE = 3.0
 """Seconds; more than an attempt takes."""
 
 NEW = 3
-LONGEST = 0.15
+MAX_DELAY = 0.15
 SLOWEST = 0.06
 """Messages that are queued for each dispatcher, seconds that one may live, and an answer takes."""
 
@@ -105,7 +105,7 @@ async def dispatch(mortals: Mortals, deadly: Deadly, how: str, *begin: object) -
     deadly.kill = lambda: os.kill(number, 9)
     deadly.when = how
     if how == "any":
-        await asyncio.sleep(random.uniform(0, LONGEST))
+        await asyncio.sleep(random.uniform(0, MAX_DELAY))
     else:
         await until(lambda: not deadly.when)
     assert await mortals.end("kill") == 9

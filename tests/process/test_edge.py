@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
-from harness import settings
-from listening import listening
-from probing import actions, apply_probe
+from support.harness import settings
+from support.probe import actions, apply_probe
+from support.servers import listening
 
-from gateway.edge import protocol as edge
+from gateway.edge import protocol
 from gateway.serve import server
 from gateway.serve.worker import Worker
 
@@ -70,9 +70,9 @@ REFUSED = {
     "not ASCII": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
     "a space in the path": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
     "101 headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 100 + b"\r\n",
-    "a large head": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * edge.MAX_HEAD + b"\r\n\r\n",
-    "a large path": b"GET /" + b"b" * edge.MAX_HEAD + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    "an endless header": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 2 * edge.MAX_HEAD,
+    "a large head": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * protocol.MAX_HEAD + b"\r\n\r\n",
+    "a large path": b"GET /" + b"b" * protocol.MAX_HEAD + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an endless header": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 2 * protocol.MAX_HEAD,
     "a bad chunk": b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\n"
     b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
 }
@@ -132,15 +132,15 @@ async def test_a_strange_target_is_no_route(address: tuple[str, int], target: by
 async def test_a_connection_that_trickles_is_cut(
     address: tuple[str, int], sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "HEAD_WITHIN", 0.05)
-    monkeypatch.setattr(edge, "BODY_WINDOW", 0.05)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.05)
+    monkeypatch.setattr(protocol, "BODY_WINDOW", 0.05)
     assert await talk(address, sent) == b""
 
 
 async def test_a_slow_head_is_not_saved_by_one_more_byte(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.2)
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\na: ")
     sent = 0

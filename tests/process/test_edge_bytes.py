@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from harness import until
-from listening import listening, plain
+from support.harness import until
+from support.servers import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.edge import channel
@@ -336,7 +336,7 @@ async def test_while_requests_wait_no_more_are_read(monkeypatch: pytest.MonkeyPa
 
 async def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold its place among the requests in flight for good."""
-    monkeypatch.setattr(channel, "WRITE_WITHIN", 0.2)
+    monkeypatch.setattr(channel, "WRITE_TIMEOUT", 0.2)
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address, limit=1024)
         writer.write((b"GET /big" + HOST + b"\r\n") * 500)

@@ -5,20 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import bare
+import harness
 import orjson
 import pytest
-from listening import listening, plain
+from support.servers import listening, plain
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway import gate as app
+from gateway import gate
 from gateway.edge.protocol import Edge
 
 ID = b"Host: x\r\nX-Request-Id: r1\r\n"
 CLOSE = b"Connection: close\r\n"
-HEAD = b"POST " + bare.PATH.encode() + b" HTTP/1.1\r\n" + ID + b"Content-Type: application/json\r\n"
-BODY = bare.request_body()
-LARGE = orjson.dumps({"token": bare.TOKEN, **bare.BODY, "notes": "n" * 300_000})
+HEAD = (
+    b"POST " + harness.PATH.encode() + b" HTTP/1.1\r\n" + ID + b"Content-Type: application/json\r\n"
+)
+BODY = harness.request_body()
+LARGE = orjson.dumps({"token": harness.TOKEN, **harness.BODY, "notes": "n" * 300_000})
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 NOWHERE = b"GET /nowhere HTTP/1.1\r\n" + ID
 WHOLE = HEAD + LENGTH + b"\r\n" + BODY
@@ -61,7 +63,7 @@ async def connected(
     protocol: Any,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a gate under this protocol."""
-    made = plain(bare.worker().app, protocol, proxy_headers=False)
+    made = plain(harness.worker().app, protocol, proxy_headers=False)
     async with listening(made) as listener:
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         yield reader, writer
@@ -90,7 +92,7 @@ async def test_the_edge_hands_over_exchanges_and_no_scope(monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise AssertionError("this came through ASGI")
 
-    monkeypatch.setattr(app, "AsgiExchange", refuse)
+    monkeypatch.setattr(gate, "AsgiExchange", refuse)
     assert (await said(Edge, EXCHANGES["an action"])).startswith(b"HTTP/1.1 200 OK")
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import gateway
 from gateway.dev.postgres import Cluster, EmbeddedError, programs
-from gateway.dev.postgres import cluster as running
+from gateway.dev.postgres.cluster import _command_line
 
 FAST = {"fsync": "off"}
 
@@ -86,7 +86,7 @@ def killed_in_the_end(server: int, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if str(folder) in running._command_line(server):
+        if str(folder) in _command_line(server):
             os.kill(server, signal.SIGQUIT)
 
 
@@ -116,9 +116,9 @@ def server_of(folder: Path) -> int:
 def ends(pid: int, seconds: float = 10.0) -> bool:
     """Wait until a process has no command line any more: gone, or at most a zombie."""
     deadline = time.monotonic() + seconds
-    while running._command_line(pid) and time.monotonic() < deadline:
+    while _command_line(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not running._command_line(pid)
+    return not _command_line(pid)
 
 
 def mode(path: Path) -> int:
@@ -267,7 +267,7 @@ def test_an_orphan_is_taken_over_with_its_data(cluster: MakeCluster, folder: Pat
         child.kill()
         child.wait()
     with killed_in_the_end(orphan, folder):
-        assert running._command_line(orphan)
+        assert _command_line(orphan)
         heir = cluster(database="gateway")
         heir.start()
         assert ends(orphan, seconds=0.0)

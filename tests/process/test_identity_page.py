@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 import pytest
-from commands import environment
-from harness import ROOT, settings
-from listening import listening
+from support.command import environment
+from support.harness import ROOT, settings
+from support.servers import listening
 
 from gateway.serve import server
 from gateway.serve.worker import Worker
@@ -20,7 +20,7 @@ from gateway.settings import SETTINGS
 
 PAGE = (ROOT / "docs" / "identity.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"
-LEAST_EXAMPLES = 17
+MIN_EXAMPLES = 17
 
 _EXAMPLE = re.compile(r"```sh\n(.*?)```\n(?:\n```(?:json|text)\n(.*?)```)?", re.DOTALL)
 _TIME = re.compile(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
@@ -73,7 +73,7 @@ async def test_every_example_answers_as_the_page_says(database: str, tmp_path: P
         printed = await asyncio.to_thread(_printed, commands, tmp_path)
     for (command, answer), found in zip(examples, printed, strict=True):
         assert _blurred(found) == _blurred(answer), command
-    assert len(examples) >= LEAST_EXAMPLES
+    assert len(examples) >= MIN_EXAMPLES
 
 
 def test_every_curl_of_the_page_is_in_an_example() -> None:

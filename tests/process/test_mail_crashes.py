@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dying import POINTS, WHEN, Mortals
-from harness import Client, execute
-from mandrills import KEY, standing_in
-from posting import CREATE, STAGE, Post, create, messages, rows_are
+from support.harness import Client, execute
+from support.mail import CREATE, STAGE, Post, create, messages, rows_are
+from support.mandrill import KEY, standing_in
+from support.processes import POINTS, WHEN, Mortals
 
 from gateway.dev.mandrill import API
-from gateway.outbox import dispatcher as outbox
+from gateway.outbox import dispatcher
 
 BEFORE_COMMIT = [*POINTS][: [*POINTS].index("commit")]
 UNKNOWN = {("commit", "during")}
@@ -33,7 +33,7 @@ def mortals() -> Iterator[Mortals]:
 
 @pytest.fixture
 def post(database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
-    monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
     with standing_in() as (stand_in, address):
         yield Post(database, tokens, stand_in, address)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from commands import PATIENCE, Running, running, wait_until
-from mandrills import KEY, standing_in
-from outages import CREATE, Database, fill, stage
-from posting import EMAIL, recipients
+from support.command import PATIENCE, Running, running, wait_until
+from support.mail import EMAIL, recipients
+from support.mandrill import KEY, standing_in
+from support.outages import CREATE, Database, fill, stage
 
 from gateway.dev.mandrill import API, StandIn
 

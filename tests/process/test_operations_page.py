@@ -1,7 +1,7 @@
 """The page for operators shows what its commands really print."""
 
 import console
-from harness import ROOT
+from support.harness import ROOT
 
 
 def test_every_output_on_the_page_is_what_its_command_prints() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from commands import PATIENCE, Running, wait_until
-from harness import execute
-from manifests import applied, desired, locked
-from outages import (
-    ANSWER_WITHIN,
-    BACK_WITHIN,
+from support.command import PATIENCE, Running, wait_until
+from support.harness import execute
+from support.manifests import applied, desired, locked
+from support.outages import (
+    ANSWER_TIMEOUT,
     CREATE,
     NOTHING,
+    RECOVERY_TIMEOUT,
     TROUBLES,
     Database,
     alone,
@@ -114,7 +114,7 @@ def test_it_serves_on_without_the_database_and_comes_back_with_it(
         assert set(slugs(url, *[{"json": stage(known["employee"])}] * MANY)) == {
             "service-unavailable"
         }
-        within(ANSWER_WITHIN)(lambda: is_degraded(url, MANY))
+        within(ANSWER_TIMEOUT)(lambda: is_degraded(url, MANY))
         requests, expected = zip(*expected_without(known) * count, strict=True)
         for _ in range(3):
             assert slugs(url, *requests) == [*expected]
@@ -122,7 +122,7 @@ def test_it_serves_on_without_the_database_and_comes_back_with_it(
         assert lines <= count * (8 + 2 * (time.monotonic() - begun))
 
         server.give_back()
-        back = within(BACK_WITHIN)
+        back = within(RECOVERY_TIMEOUT)
         good = [{"json": stage(known["employee"])}] * MANY
         back(lambda: set(slugs(url, *good)) == {"action-successful"})
         back(lambda: is_well(url, MANY))
@@ -148,7 +148,7 @@ async def test_a_request_that_waits_for_a_frozen_server_is_answered(
             while not await execute(server.url, BLOCKED):
                 assert not request.done()
             server.take("frozen")
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 answer = await request
             assert (answer.status_code, answer.json()["status"]) == (503, "service-unavailable")
             server.give_back()
@@ -184,7 +184,7 @@ def test_what_was_missed_is_made_up_for(
         assert made.revision > old
         assert revisions(url, 1) == {old}
         server.give_back()
-        back = within(BACK_WITHIN)
+        back = within(RECOVERY_TIMEOUT)
         back(lambda: revisions(url, 1) == {made.revision})
         back(lambda: server.run(USED))
 
@@ -242,7 +242,7 @@ def put_snapshot(folder: Path, content: bytes) -> None:
 
 
 def comes_back(url: str, known: dict[str, str]) -> None:
-    back = within(BACK_WITHIN)
+    back = within(RECOVERY_TIMEOUT)
     back(lambda: slugs(url, {"json": stage(known["employee"])}) == ["action-successful"])
     back(lambda: is_well(url))
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from commands import wait_until
-from harness import execute
-from outages import is_well, serving, workers_of
+from support.command import wait_until
+from support.harness import execute
+from support.outages import is_well, serving, workers_of
 
 WORKERS = 4
 CALLERS = 8

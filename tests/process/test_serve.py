@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from commands import PATIENCE, children_of, fails, running, started, wait_until
-from harness import ROOT, execute
-from manifests import applied, locked, migrated
+from support.command import PATIENCE, children_of, fails, running, started, wait_until
+from support.harness import ROOT, execute
+from support.manifests import applied, locked, migrated
 
 from gateway.manifest.check import check
 

@@ -5,8 +5,8 @@ import os
 import re
 import subprocess
 
-from harness import ROOT, settings
-from listening import listening
+from support.harness import ROOT, settings
+from support.servers import listening
 
 from gateway.serve import server
 from gateway.serve.worker import Worker

@@ -7,15 +7,15 @@ from typing import Any, TypeAlias
 
 import orjson
 import pytest
-from commands import fails, succeeds
-from harness import Client, execute
+from support.command import fails, succeeds
+from support.harness import Client, execute
 
 from gateway.identity import tokens as made
 
 Gateway: TypeAlias = Callable[..., str]
 COUNT = "/services/statuses/count"
 HASHES = "select token_hash from application_tokens"
-HEARD_WITHIN = 2.0
+NOTIFY_TIMEOUT = 2.0
 """Seconds; less than those after which a worker asks for a token again without being told to."""
 
 
@@ -56,7 +56,7 @@ async def status(client: Client, token: str) -> int:
 
 async def becomes(client: Client, token: str, code: int) -> None:
     """Wait until a token is answered with a code; fail if workers take too long to hear of it."""
-    deadline = asyncio.get_running_loop().time() + HEARD_WITHIN
+    deadline = asyncio.get_running_loop().time() + NOTIFY_TIMEOUT
     while await status(client, token) != code:
         assert asyncio.get_running_loop().time() < deadline, "workers have not heard of it"
         await asyncio.sleep(0.02)

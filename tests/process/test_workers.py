@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from commands import Running, children_of, fails, succeeds, wait_until
-from harness import execute
-from manifests import applied, desired
-from outages import BACK_WITHIN, alone, is_well, revisions, serving, within, workers_of
+from support.command import Running, children_of, fails, succeeds, wait_until
+from support.harness import execute
+from support.manifests import applied, desired
+from support.outages import RECOVERY_TIMEOUT, alone, is_well, revisions, serving, within, workers_of
 
 from gateway.registry import store
 
@@ -91,7 +91,7 @@ def test_a_late_worker_is_named_and_catches_up(
         assert [worker for worker in workers if f":{worker} " in told] == [late]
     finally:
         os.kill(late, signal.SIGCONT)
-    within(BACK_WITHIN)(lambda: served(database) == dict.fromkeys(workers, new))
+    within(RECOVERY_TIMEOUT)(lambda: served(database) == dict.fromkeys(workers, new))
     with alone(late, workers):
         assert revisions(url, 1) == {new}
     assert workers_of(command, COUNT) == workers
@@ -128,7 +128,7 @@ def test_a_revision_that_nobody_was_told_of_is_found(
         made = asyncio.run(
             applied(database, desired(tmp_path, {"things.create": {"title": title}}))
         )
-        within(BACK_WITHIN)(lambda: served(database) == dict.fromkeys(workers, made.revision))
+        within(RECOVERY_TIMEOUT)(lambda: served(database) == dict.fromkeys(workers, made.revision))
         assert revisions(url, MANY) == {made.revision}
 
     asyncio.run(execute(database, KILL_OTHERS))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.addresses import Proxies, site
+from gateway.edge.addresses import Proxies, client_network
 
 TRUSTED = Proxies([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 PUBLIC = "203.0.113.9"
@@ -48,7 +48,11 @@ def test_whatever_is_written_there_the_caller_is_an_address(forwarded: bytes) ->
 
 
 def test_a_host_is_one_place_whatever_addresses_of_its_network_it_takes() -> None:
-    assert site(PUBLIC) == PUBLIC
-    assert site("2001:db8:1:2::1") == site("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
-    assert site("2001:db8:1:3::1") != site("2001:db8:1:2::1")
-    assert site("unknown") == "unknown"
+    assert client_network(PUBLIC) == PUBLIC
+    assert (
+        client_network("2001:db8:1:2::1")
+        == client_network("2001:db8:1:2:ffff::9")
+        == "2001:db8:1:2::/64"
+    )
+    assert client_network("2001:db8:1:3::1") != client_network("2001:db8:1:2::1")
+    assert client_network("unknown") == "unknown"

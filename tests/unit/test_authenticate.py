@@ -5,27 +5,37 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from making import COMMON, NOON, application, guard_of, match, params, request, route, session
+from support.builders import (
+    COMMON,
+    NOON,
+    application,
+    guard_of,
+    match,
+    params,
+    request,
+    route,
+    session,
+)
 
 from gateway.database.pool import Pool
-from gateway.identity.token_store import Holder, Lookup
+from gateway.identity.token_store import Principal, TokenStore
 from gateway.stages.authenticate import authenticate
-from gateway.values import ANONYMOUS, Caller, Params, Reject
+from gateway.values import ANONYMOUS, Caller, Params, Rejection
 
 SLUGS = {"planoauth", "planoorder", "planox2"}
 SCHEMA = params(**COMMON)
 DAY = timedelta(days=1)
 
 
-class Known(Lookup):
+class Known(TokenStore):
     """A look-up that asks no database; like PostgreSQL it cannot be asked for a NUL."""
 
-    def __init__(self, holders: Mapping[str, Holder]) -> None:
+    def __init__(self, holders: Mapping[str, Principal]) -> None:
         super().__init__(Pool("", 1), now=lambda: NOON)
         self.holders = holders
         self.asked: list[str] = []
 
-    async def find(self, token: str) -> Holder | None:
+    async def find(self, token: str) -> Principal | None:
         self.asked.append(token)
         return self.holders.get(token)
 
@@ -37,25 +47,25 @@ class Known(Lookup):
 
 
 async def caller(
-    holder: Holder | None = None,
+    principal: Principal | None = None,
     values: Mapping[str, Any] | None = None,
     *,
     bearer: str | None = None,
     **changes: Any,
 ) -> Caller:
-    """Who calls with the token `t`, which belongs to `holder`."""
+    """Who calls with the token `t`, which belongs to `principal`."""
     headers = {} if bearer is None else {"authorization": bearer}
     given = Params(dict({"token": "t"} if values is None else values), frozenset(), holds_nul=False)
-    known = Known({"t": holder} if holder else {})
+    known = Known({"t": principal} if principal else {})
     return await authenticate(
         request(**headers), given, match(route(schema=SCHEMA, **changes)), guard_of(known)
     )
 
 
-async def slug(holder: Holder | None = None, *args: Any, **options: Any) -> str:
+async def slug(principal: Principal | None = None, *args: Any, **options: Any) -> str:
     """What such a call is refused with."""
-    with pytest.raises(Reject) as caught:
-        await caller(holder, *args, **options)
+    with pytest.raises(Rejection) as caught:
+        await caller(principal, *args, **options)
     return caught.value.slug
 
 
@@ -97,7 +107,7 @@ async def test_a_token_is_taken_from_the_param_or_the_header(
 async def test_an_absent_token_is_missing_and_named_alone(
     values: dict[str, Any], bearer: str | None
 ) -> None:
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         await caller(session(), values, bearer=bearer)
     assert caught.value.slug == "missing-param"
     assert caught.value.errors == [{"attr": "token", "message": "missing"}]
@@ -156,15 +166,15 @@ async def test_a_token_of_a_kind_that_the_route_does_not_take_is_refused() -> No
 async def test_a_session_that_is_over_is_expired(
     changes: dict[str, Any], expected: str | None
 ) -> None:
-    holder = session(**changes)
+    principal = session(**changes)
     if expected:
-        assert await slug(holder) == expected
+        assert await slug(principal) == expected
     else:
-        assert (await caller(holder)).session == holder._replace(last_used_at=NOON)
+        assert (await caller(principal)).session == principal._replace(last_used_at=NOON)
 
 
 async def test_a_user_without_a_role_is_told_its_session() -> None:
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         await caller(session(roles=()), {"token": "t", "session_view": "unknown"})
     assert caught.value.slug == "client-required"
     shown = caught.value.extra["session"]
@@ -208,14 +218,14 @@ async def test_the_application_picks_the_role_of_a_user(
     values = {"token": "t"} if asked is None else {"token": "t", "application": asked}
     try:
         found = await caller(session(roles=roles), values, roles=of_route)
-    except Reject as reject:
-        assert reject.slug == expected
+    except Rejection as rejection:
+        assert rejection.slug == expected
     else:
         assert (found.application_slug, found.role) == expected
 
 
 async def test_an_unknown_application_is_named_alone() -> None:
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         await caller(session(), {"token": "t", "application": "unknown"})
     assert [error["attr"] for error in caught.value.errors] == ["application"]
 
@@ -245,9 +255,9 @@ async def test_an_application_s_token_names_its_routes_and_its_slug_must_be_list
     covers: tuple[str, ...], asked: str | None, of_route: Any, expected: str | None
 ) -> None:
     values = {"token": "t", **({"application": asked} if asked else {})}
-    holder = application(routes=covers)
+    principal = application(routes=covers)
     if expected:
-        assert await slug(holder, values, roles=of_route) == expected
+        assert await slug(principal, values, roles=of_route) == expected
     else:
-        found = await caller(holder, values, roles=of_route)
-        assert found == Caller("t", None, holder, "planoorder", None)
+        found = await caller(principal, values, roles=of_route)
+        assert found == Caller("t", None, principal, "planoorder", None)

@@ -11,12 +11,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, match, refusal, request, route
+from support.builders import examples, match, refusal, request, route
 
 from gateway.edge.exchange import AsgiExchange, read_body
 from gateway.registry.records import Route
 from gateway.stages.decode.decoder import decode
-from gateway.values import Params, Reject
+from gateway.values import Params, Rejection
 
 MIB = 1024 * 1024
 CHUNK = 64 * 1024
@@ -150,8 +150,8 @@ def test_any_bytes_at_all_are_read_or_refused_and_nothing_else(raw: bytes) -> No
     for body in (raw, base64.b64encode(raw)):
         try:
             found = secret(body).values
-        except Reject as reject:
-            assert reject.slug in {"invalid-encoded-params", "no-params-decoded"}
+        except Rejection as rejection:
+            assert rejection.slug in {"invalid-encoded-params", "no-params-decoded"}
         else:
             assert isinstance(found, dict)
 
@@ -208,6 +208,6 @@ async def test_ten_mebibytes_are_read_where_a_route_allows_them(*, announced: bo
 @pytest.mark.parametrize("allowed", [10 * MIB - 1, MIB, 200], ids=ascii)
 async def test_and_are_too_large_where_it_does_not(allowed: int, *, announced: bool) -> None:
     made = route(sensitive_params=True, max_body=allowed)
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         await sent(large()[0], made, announced=announced)
     assert caught.value.slug == "payload-too-large"

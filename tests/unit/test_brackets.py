@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, refusal
+from support.builders import examples, refusal
 
 from gateway.stages.decode import brackets
 

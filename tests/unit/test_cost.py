@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-import bare
-from harness import ROOT
+import harness
+from support.harness import ROOT
 
 CEILING = 155
 """Calls of a request that does nothing, from its bytes to its answer's, made by our own code."""
@@ -20,11 +20,11 @@ OURS = str(ROOT / "gateway")
 
 async def _calls(requests: int) -> Counter[str]:
     """The calls of functions in `gateway`, and those that they make of the libraries' C."""
-    worker = bare.worker()
-    edge, wire = bare.connection(worker.app)
-    asked = bare.request()
+    worker = harness.worker()
+    edge, wire = harness.connection(worker.app)
+    asked = harness.request()
     for _ in range(WARM):
-        assert (await bare.answer(edge, wire, asked)).startswith(b"HTTP/1.1 200 ")
+        assert (await harness.answer(edge, wire, asked)).startswith(b"HTTP/1.1 200 ")
     found: Counter[str] = Counter()
 
     def count(frame: Any, event: str, argument: Any) -> None:
@@ -35,7 +35,7 @@ async def _calls(requests: int) -> Counter[str]:
     sys.setprofile(count)
     try:
         for _ in range(requests):
-            await bare.answer(edge, wire, asked)
+            await harness.answer(edge, wire, asked)
     finally:
         sys.setprofile(None)
     return found
@@ -52,5 +52,6 @@ async def test_a_request_compiles_copies_and_times_nothing() -> None:
 
 
 async def test_an_answer_is_written_in_one_go() -> None:
-    found = await _calls(10)
-    assert found["Wire.write"] == 10
+    edge, wire = harness.connection(harness.worker().app)
+    await harness.answer(edge, wire, harness.request())
+    assert wire.writes == 1

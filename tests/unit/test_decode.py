@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from making import match, refusal, request
+from support.builders import match, refusal, request
 
 from gateway.stages.decode.decoder import decode
 from gateway.values import Params

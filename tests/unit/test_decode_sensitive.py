@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, match, refusal, request, route
+from support.builders import examples, match, refusal, request, route
 
 from gateway.stages.decode.decoder import decode
 from gateway.values import Params

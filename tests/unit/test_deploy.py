@@ -22,9 +22,9 @@ from gateway.cli.environment_file import environment_file
 from gateway.cli.main import app
 from gateway.database.pool import Pool
 from gateway.dev.postgres import programs
-from gateway.pages import health as site
+from gateway.pages import health
 from gateway.registry.follow import Registry
-from gateway.serve.server import FINISH_WITHIN
+from gateway.serve.server import FINISH_TIMEOUT
 from gateway.settings import SETTINGS, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -177,8 +177,8 @@ def test_the_health_check_asks_whether_the_gateway_lives(alive: bool) -> None:  
 
 def test_the_path_of_the_health_check_is_a_page_of_the_gateway() -> None:
     (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
-    health = site.Health(Registry(""), Pool("", 1))
-    pages = site.make(health, lambda _: pytest.fail("is not started"))
+    found = health.Health(Registry(""), Pool("", 1))
+    pages = health.make(found, lambda _: pytest.fail("is not started"))
     assert path in {route.path for route in pages.routes if isinstance(route, Route)}
 
 
@@ -222,7 +222,7 @@ def test_every_service_is_hardened(name: str) -> None:
 def test_compose_gives_the_gateway_the_time_to_stop() -> None:
     gateway = SERVICES["gateway"]
     delay = seconds(gateway["environment"]["GATEWAY_DRAIN_DELAY"])
-    assert seconds(gateway["stop_grace_period"]) >= delay + FINISH_WITHIN + SETTLE
+    assert seconds(gateway["stop_grace_period"]) >= delay + FINISH_TIMEOUT + SETTLE
 
 
 def test_postgres_is_pinned_and_of_the_version_that_the_tests_use() -> None:
@@ -250,7 +250,7 @@ def test_the_unit_signals_the_supervisor_alone_and_gives_it_time() -> None:
         r"GATEWAY_DRAIN_DELAY up to (\d+)\.", (DEPLOY / "gateway.service").read_text()
     )
     assert named
-    assert seconds(service["TimeoutStopSec"]) >= int(named[1]) + FINISH_WITHIN + SETTLE
+    assert seconds(service["TimeoutStopSec"]) >= int(named[1]) + FINISH_TIMEOUT + SETTLE
 
 
 def test_the_unit_is_hardened() -> None:

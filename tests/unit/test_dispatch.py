@@ -5,18 +5,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from making import guard_of, request, route
+from support.builders import guard_of, request, route
 
 from gateway import statuses
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.database.pool import Pool, UnavailableError
-from gateway.identity.token_store import Lookup
+from gateway.identity.token_store import TokenStore
 from gateway.outbox.dispatcher import Outbox
-from gateway.outbox.mailer import Outgoing
+from gateway.outbox.mailer import Mailer
 from gateway.stages.dispatch import UndocumentedError, dispatch
 from gateway.upstreams.batch import Batches
 from gateway.upstreams.call import Call
-from gateway.values import ANONYMOUS, Reject, Reply
+from gateway.values import ANONYMOUS, Rejection, Reply
 
 OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
 Action = Callable[[Call], Awaitable[Reply]]
@@ -27,13 +27,13 @@ def call(seconds: float = 60) -> Call:
     deadline = asyncio.get_running_loop().time() + seconds
     made = route(statuses={**statuses.COMMON, **OWN})
     pool = Pool("", 1)
-    guard = guard_of(Lookup(pool))
-    work, address = Work(pool, deadline), "127.0.0.1"
+    authenticator = guard_of(TokenStore(pool))
+    work, address = Database(pool, deadline), "127.0.0.1"
     params: dict[str, Any] = {}
     return Call(
         *("request-1", made, ANONYMOUS, params, work, deadline, address),
-        *(guard.passwords, guard.limits),
-        Outgoing(Outbox(pool, {}), made.name, "request-1", deadline),
+        *(authenticator.passwords, authenticator.limits),
+        Mailer(Outbox(pool, {}), made.name, "request-1", deadline),
     )
 
 
@@ -64,22 +64,22 @@ async def test_the_reply_of_the_action_is_the_answer() -> None:
 
 @pytest.mark.parametrize("slug", sorted({*statuses.COMMON, *OWN} - {"action-successful"}))
 async def test_a_documented_status_is_let_through(slug: str) -> None:
-    with pytest.raises(Reject) as caught:
-        await dispatched(call(), raising(Reject(slug)))
+    with pytest.raises(Rejection) as caught:
+        await dispatched(call(), raising(Rejection(slug)))
     assert caught.value.slug == slug
 
 
 @pytest.mark.parametrize("slug", ["email-already-registered", "", "Invalid-Param", "404"])
 async def test_an_undocumented_status_is_a_fault_of_the_service(slug: str) -> None:
     with pytest.raises(UndocumentedError, match=r"things\.create") as caught:
-        await dispatched(call(), raising(Reject(slug)))
-    assert not isinstance(caught.value, Reject)
+        await dispatched(call(), raising(Rejection(slug)))
+    assert not isinstance(caught.value, Rejection)
 
 
 async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
     other = call()._replace(route=route())
     with pytest.raises(UndocumentedError):
-        await dispatched(other, raising(Reject("email-not-found")))
+        await dispatched(other, raising(Rejection("email-not-found")))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_a_deadline_before_anything_was_sent_is_a_time_out(seconds: float)
             ended.append("cancelled")
         raise AssertionError
 
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         await dispatched(call(seconds), action)
     assert caught.value.slug == "service-timeout"
     assert ended == ["cancelled"]
@@ -132,9 +132,9 @@ async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
     async def action(given: Call) -> Reply:
         given.db.sent()
         await until_after(given.deadline)
-        raise Reject("invalid-param")
+        raise Rejection("invalid-param")
 
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         await dispatched(call(0.01), action)
     assert caught.value.slug == "invalid-param"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from making import route
+from support.builders import route
 
 from gateway.registry.explain import explain
 from gateway.registry.records import Route, Service

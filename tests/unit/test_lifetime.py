@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from making import NOON, session
+from support.builders import NOON, session
 
 from gateway.identity import lifetime
 

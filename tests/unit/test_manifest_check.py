@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
-from harness import ROOT
+from support.harness import ROOT
 
 from gateway.manifest.check import Desired, check, schema_folder, warnings, watched
-from gateway.manifest.read import Fault, ManifestError
+from gateway.manifest.read import Diagnostic, ManifestError
 
 START = """\
 version: 1
@@ -42,10 +42,10 @@ def schema(folder: Path, params: str, route: str = "things.create") -> dict[str,
     return document
 
 
-def told(folder: Path, text: str) -> list[Fault]:
+def told(folder: Path, text: str) -> list[Diagnostic]:
     with pytest.raises(ManifestError) as refused:
         check(written(folder, text))
-    return refused.value.faults
+    return refused.value.diagnostics
 
 
 def marked(text: str, mark: str = "# <--") -> int:
@@ -331,10 +331,10 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
 def test_a_fault_has_its_line_its_place_and_what_would_be_allowed(
     tmp_path: Path, routes: str, place: str, words: list[str]
 ) -> None:
-    [fault] = told(tmp_path, START + routes)
-    assert (fault.file, fault.line) == (f"{tmp_path}/routes.yaml", marked(START + routes))
-    assert fault.place == f"routes: {place}"
-    assert [word for word in words if word not in fault.message] == []
+    [diagnostic] = told(tmp_path, START + routes)
+    assert (diagnostic.file, diagnostic.line) == (f"{tmp_path}/routes.yaml", marked(START + routes))
+    assert diagnostic.place == f"routes: {place}"
+    assert [word for word in words if word not in diagnostic.message] == []
 
 
 # Each row: what is wrong, the file of the route's params, words of the message.
@@ -416,10 +416,13 @@ def test_a_fault_of_a_schema_names_the_route_and_the_file(
         file = written(tmp_path, "", "schemas/things/create.json")
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     routes = f"  parts.create: {{{USUAL}}}\n  things.create: {{{FROM_A_FILE}}}  # <--\n"
-    [fault] = told(tmp_path, START + routes)
-    assert (fault.line, fault.place) == (marked(START + routes), "routes: things.create: params")
-    assert fault.message.startswith(f"{tmp_path}/schemas/things/create.json: ")
-    assert [word for word in words if word not in fault.message] == []
+    [diagnostic] = told(tmp_path, START + routes)
+    assert (diagnostic.line, diagnostic.place) == (
+        marked(START + routes),
+        "routes: things.create: params",
+    )
+    assert diagnostic.message.startswith(f"{tmp_path}/schemas/things/create.json: ")
+    assert [word for word in words if word not in diagnostic.message] == []
 
 
 @pytest.mark.parametrize(
@@ -433,19 +436,19 @@ def test_a_fault_of_params_in_the_manifest_has_the_line_of_the_params(
     tmp_path: Path, params: str, words: list[str]
 ) -> None:
     routes = f"  things.create:\n    {{{FROM_A_FILE},\n     params: {params}}}  # <--\n"
-    [fault] = told(tmp_path, START + routes)
-    assert fault.line == marked(START + routes)
-    assert fault.place.startswith("routes: things.create: params")
-    assert [word for word in words if word not in str(fault)] == []
+    [diagnostic] = told(tmp_path, START + routes)
+    assert diagnostic.line == marked(START + routes)
+    assert diagnostic.place.startswith("routes: things.create: params")
+    assert [word for word in words if word not in str(diagnostic)] == []
 
 
 def test_a_param_of_the_path_that_the_schema_would_drop_is_a_fault(tmp_path: Path) -> None:
     routes = f"""  things.read: {{{FROM_A_FILE}, path: "/things/{{id:int}}/{{part}}",
     params: {{properties: {{part: {{type: string}}}}}}}}
 """
-    [fault] = told(tmp_path, START + routes)
-    assert fault.place == "routes: things.read: params"
-    assert fault.message == "the path's {id} is not among the properties and would be dropped"
+    [diagnostic] = told(tmp_path, START + routes)
+    assert diagnostic.place == "routes: things.read: params"
+    assert diagnostic.message == "the path's {id} is not among the properties and would be dropped"
 
 
 @pytest.mark.parametrize(
@@ -455,8 +458,8 @@ def test_common_params_that_are_no_schema_are_told_with_their_file(
     tmp_path: Path, text: str
 ) -> None:
     written(tmp_path, text, "schemas/common.json")
-    [fault] = told(tmp_path, f"{START}  things.create: {{{USUAL}}}\n")
-    assert f"{tmp_path}/schemas/common.json" in str(fault)
+    [diagnostic] = told(tmp_path, f"{START}  things.create: {{{USUAL}}}\n")
+    assert f"{tmp_path}/schemas/common.json" in str(diagnostic)
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
@@ -469,7 +472,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
   things.read: {{{FROM_A_FILE}, params: {{x-omit: [token], type: string}}}}
   things.show: {{{FROM_A_FILE}, path: /-/show, params: {{properties: {{n: {{type: object}}}}}}}}
 """
-    assert [fault.place for fault in told(tmp_path, START + routes)] == [
+    assert [diagnostic.place for diagnostic in told(tmp_path, START + routes)] == [
         "routes: nothings.create: handler",
         "routes: nothings.create: path",
         "routes: nothings.create: statuses: invalid-token",
@@ -483,12 +486,12 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_fault_of_the_path_does_not_hide_one_of_the_schema(tmp_path: Path) -> None:
     routes = f"  things.create: {{{FROM_A_FILE}, path: things, params: {{type: objekt}}}}\n"
-    places = [fault.place for fault in told(tmp_path, START + routes)]
+    places = [diagnostic.place for diagnostic in told(tmp_path, START + routes)]
     assert places == ["routes: things.create: path", "routes: things.create: params"]
 
 
 def test_all_faults_of_form_are_told_at_once(tmp_path: Path) -> None:
-    faults = told(
+    diagnostics = told(
         tmp_path,
         """\
 version: 2
@@ -500,7 +503,7 @@ routes:
 extra: 1
 """,
     )
-    assert sorted((fault.line, fault.place) for fault in faults) == [
+    assert sorted((diagnostic.line, diagnostic.place) for diagnostic in diagnostics) == [
         (1, ""),
         (1, "version"),
         (2, "namespace"),
@@ -516,7 +519,7 @@ def test_a_fault_of_form_does_not_hide_a_fault_of_another_route(tmp_path: Path) 
   things.create: {{{USUAL}, tittle: T}}
   nothings.create: {{{USUAL}}}
 """
-    places = [fault.place for fault in told(tmp_path, START + routes)]
+    places = [diagnostic.place for diagnostic in told(tmp_path, START + routes)]
     assert places == ["routes: things.create", "routes: nothings.create: handler"]
 
 
@@ -526,7 +529,7 @@ def test_a_fault_of_a_service_is_told_once_also_if_its_routes_are_elsewhere(tmp_
     written(tmp_path, f"{rest}  things.create: {{{USUAL}}}\n", "routes/b.yaml")
     with pytest.raises(ManifestError) as refused:
         check(tmp_path / "routes")
-    assert [fault.place for fault in refused.value.faults] == ["services: things: deployed"]
+    assert [d.place for d in refused.value.diagnostics] == ["services: things: deployed"]
 
 
 def test_a_status_s_code_is_stored_as_a_whole_number(tmp_path: Path) -> None:
@@ -541,7 +544,9 @@ def test_the_faults_of_all_files_of_a_folder_are_told_at_once(tmp_path: Path) ->
         written(tmp_path, START.replace("things:", f"{name}:") + route, f"routes/{name}.yaml")
     with pytest.raises(ManifestError) as refused:
         check(tmp_path / "routes")
-    assert [(Path(fault.file).name, fault.line) for fault in refused.value.faults] == [
+    assert [
+        (Path(diagnostic.file).name, diagnostic.line) for diagnostic in refused.value.diagnostics
+    ] == [
         ("a.yaml", 7),
         ("b.yaml", 5),  # both define the service parts
         ("b.yaml", 7),
@@ -599,8 +604,8 @@ def test_namespaces_share_names_and_paths_but_no_services(
     text = f"{START}  things.create: {{{USUAL}, path: /make}}\n{OTHER}  {route}: {{{USUAL}}}\n"
     if route == "others.create":
         text = text.replace(f"{route}: {{", f"{route}: {{path: /make, ")
-    faults = {fault.place: fault.message for fault in told(tmp_path, text)}
-    assert words.format(tmp_path) in faults[place]
+    diagnostics = {diagnostic.place: diagnostic.message for diagnostic in told(tmp_path, text)}
+    assert words.format(tmp_path) in diagnostics[place]
 
 
 def test_a_route_has_every_default_written_out(tmp_path: Path) -> None:
@@ -747,8 +752,8 @@ def test_params_are_in_the_file_of_the_handler(tmp_path: Path) -> None:
 
 def test_another_file_that_is_missing_is_named(tmp_path: Path) -> None:
     routes = f"  things.create: {{{FROM_A_FILE}, params: schemas/no.json}}\n"
-    [fault] = told(tmp_path, START + routes)
-    assert fault.message.startswith(f"{tmp_path}/schemas/no.json: cannot be read")
+    [diagnostic] = told(tmp_path, START + routes)
+    assert diagnostic.message.startswith(f"{tmp_path}/schemas/no.json: cannot be read")
 
 
 def test_the_schemas_are_beside_a_file_and_in_or_beside_a_folder(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def told(path: Path) -> list[str]:
     """What is said of a manifest that cannot be read, without the folder's name."""
     with pytest.raises(ManifestError) as refused:
         read(path)
-    assert str(refused.value) == "\n".join(map(str, refused.value.faults))
+    assert str(refused.value) == "\n".join(map(str, refused.value.diagnostics))
     folder = path if path.is_dir() else path.parent
-    return [str(fault).replace(f"{folder}/", "") for fault in refused.value.faults]
+    return [str(diagnostic).replace(f"{folder}/", "") for diagnostic in refused.value.diagnostics]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_every_place_has_its_line(tmp_path: Path) -> None:
 
 def test_a_fault_at_a_place_that_is_not_there_has_the_line_of_the_nearest(tmp_path: Path) -> None:
     document = only(tmp_path, "a:\n  b: 1\n")
-    fault = document.fault(("a", "b", "c"), "is missing")
-    assert str(fault) == f"{tmp_path}/routes.yaml:2: a: b: c: is missing"
+    diagnostic = document.diagnostic(("a", "b", "c"), "is missing")
+    assert str(diagnostic) == f"{tmp_path}/routes.yaml:2: a: b: c: is missing"
 
 
 FAULTS: list[tuple[str, str | bytes, list[str]]] = [
@@ -134,12 +134,14 @@ FAULTS: list[tuple[str, str | bytes, list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
+    ("text", "diagnostics"),
+    [diagnostic[1:] for diagnostic in FAULTS],
+    ids=[diagnostic[0] for diagnostic in FAULTS],
 )
 def test_what_cannot_be_read_is_told_with_its_line(
-    tmp_path: Path, text: str | bytes, faults: list[str]
+    tmp_path: Path, text: str | bytes, diagnostics: list[str]
 ) -> None:
-    assert told(written(tmp_path, text)) == faults
+    assert told(written(tmp_path, text)) == diagnostics
 
 
 @pytest.mark.parametrize(
@@ -155,9 +157,9 @@ def test_what_cannot_be_read_is_told_with_its_line(
 def test_a_value_that_yaml_cannot_make_is_a_fault_with_its_line(
     tmp_path: Path, text: str, line: int
 ) -> None:
-    [fault] = told(written(tmp_path, text))
-    assert fault.startswith(f"routes.yaml:{line}: ")
-    assert "\n" not in fault
+    [diagnostic] = told(written(tmp_path, text))
+    assert diagnostic.startswith(f"routes.yaml:{line}: ")
+    assert "\n" not in diagnostic
 
 
 def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def test_the_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     written(tmp_path, "a: 1\n", "3.yaml")
     written(tmp_path, b"\xff", "4.yaml")
     (tmp_path / "5.yaml").symlink_to("nowhere")
-    assert [fault.partition(" ")[0] for fault in told(tmp_path)] == [
+    assert [diagnostic.partition(" ")[0] for diagnostic in told(tmp_path)] == [
         "1.yaml:2:",
         "2.yaml:2:",
         "4.yaml:",
@@ -200,5 +202,8 @@ def test_the_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_the_faults_of_all_documents_of_a_file_are_told_at_once(tmp_path: Path) -> None:
-    faults = told(written(tmp_path, "a: 1\na: 2\n---\nb: 1\n---\nc: 1\nc: 2\n"))
-    assert [fault.partition(" ")[0] for fault in faults] == ["routes.yaml:2:", "routes.yaml:7:"]
+    diagnostics = told(written(tmp_path, "a: 1\na: 2\n---\nb: 1\n---\nc: 1\nc: 2\n"))
+    assert [text.partition(" ")[0] for text in diagnostics] == [
+        "routes.yaml:2:",
+        "routes.yaml:7:",
+    ]

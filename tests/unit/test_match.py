@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from making import match, refusal, request, route
+from support.builders import match, refusal, request, route
 
 from gateway.registry.records import Service
 from gateway.registry.table import Match, Table

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples
+from support.builders import examples
 
 from services.mountain_time import MountainTimeError, parse
 

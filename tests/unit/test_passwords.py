@@ -7,7 +7,7 @@ import pytest
 
 from gateway.identity import passwords
 from gateway.identity.passwords import Passwords
-from gateway.values import Reject
+from gateway.values import Rejection
 
 
 async def test_a_hash_is_of_its_password_alone() -> None:
@@ -32,11 +32,11 @@ async def test_a_hash_of_weaker_parameters_is_outdated_and_still_right() -> None
 
 
 async def test_more_than_can_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "MOST_WAITING", 2)
+    monkeypatch.setattr(passwords, "MAX_WAITING", 2)
     made = Passwords()
     waiting = [asyncio.create_task(made.hash("a")) for _ in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(Reject) as refused:
+    with pytest.raises(Rejection) as refused:
         await made.hash("b")
     assert refused.value.slug == "service-unavailable"
     await asyncio.gather(*waiting)

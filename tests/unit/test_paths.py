@@ -6,7 +6,7 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples
+from support.builders import examples
 
 from gateway.registry import paths
 from gateway.registry.paths import PathError, Segment

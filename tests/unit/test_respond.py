@@ -5,17 +5,17 @@ from urllib.parse import unquote
 
 import orjson
 import pytest
-from making import NOON, application, session
+from support.builders import NOON, application, session
 
 from gateway import statuses
 from gateway.identity import views
 from gateway.stages import respond
-from gateway.values import ANONYMOUS, Caller, Reject, Reply, Response, Valid
+from gateway.values import ANONYMOUS, Caller, Rejection, Reply, Response, Valid
 
 PLAIN = Valid({}, (), None, None)
 USER = Caller("plano_ses_x", session(), None, "planoorder", "client")
 MACHINE = Caller("plano_app_x", None, application(), "planoorder", None)
-MISSING = [Reject.error("stage", "missing"), Reject.error("order.due_date", "missing")]
+MISSING = [Rejection.error("stage", "missing"), Rejection.error("order.due_date", "missing")]
 
 
 def succeeded(
@@ -24,8 +24,8 @@ def succeeded(
     return respond.success(reply, valid, caller, envelope)
 
 
-def refused(reject: Reject, **options: Any) -> Response:
-    return respond.refusal(reject, statuses.COMMON[reject.slug], "request-1", **options)
+def refused(rejection: Rejection, **options: Any) -> Response:
+    return respond.refusal(rejection, statuses.COMMON[rejection.slug], "request-1", **options)
 
 
 def keys(response: Response) -> list[str]:
@@ -85,7 +85,7 @@ def test_the_headers_of_a_service_are_added() -> None:
 
 
 def test_a_plano_refusal_has_its_keys_in_the_contract_s_order() -> None:
-    response = refused(Reject("missing-param", "Something is absent.", errors=MISSING))
+    response = refused(Rejection("missing-param", "Something is absent.", errors=MISSING))
     assert response.http == 400
     assert response.body == (
         b'{"code":400,"status":"missing-param","message":"Something is absent.",'
@@ -95,23 +95,23 @@ def test_a_plano_refusal_has_its_keys_in_the_contract_s_order() -> None:
 
 
 def test_a_plano_refusal_has_errors_only_where_there_are_some() -> None:
-    assert keys(refused(Reject("invalid-token"))) == ["code", "status", "message", "request_id"]
+    assert keys(refused(Rejection("invalid-token"))) == ["code", "status", "message", "request_id"]
 
 
 def test_a_session_stands_before_the_request_id() -> None:
-    response = refused(Reject("client-required"), extra={"session": {"id": 1}})
+    response = refused(Rejection("client-required"), extra={"session": {"id": 1}})
     assert keys(response) == ["code", "status", "message", "session", "request_id"]
 
 
 @pytest.mark.parametrize("envelope", respond.ENVELOPES)
 def test_a_refusal_without_words_of_its_own_has_those_of_the_catalogue(envelope: str) -> None:
-    body = orjson.loads(refused(Reject("invalid-token"), envelope=envelope).body)
+    body = orjson.loads(refused(Rejection("invalid-token"), envelope=envelope).body)
     words = body["message"] if envelope == "plano" else body["error_msg"]
     assert words == statuses.COMMON["invalid-token"].meaning
 
 
 def test_a_shoplo_refusal_has_its_keys_in_the_contract_s_order() -> None:
-    response = refused(Reject("missing-param", "Absent.", errors=MISSING[:1]), envelope="shoplo")
+    response = refused(Rejection("missing-param", "Absent.", errors=MISSING[:1]), envelope="shoplo")
     assert response.body == (
         b'{"status":"err","error":"missing-param","error_msg":"Absent.","code":400,'
         b'"errors":[{"attr":"stage","message":"missing"}],"request_id":"request-1"}'
@@ -122,7 +122,7 @@ def test_a_shoplo_refusal_has_its_keys_in_the_contract_s_order() -> None:
 def test_a_shoplo_client_finds_the_two_codes_it_looks_for(slug: str) -> None:
     tokens = {"invalid-token", "client-required", "session-required", "permission-denied"}
     expected = "202" if slug in tokens else "251" if slug == "session-expired" else slug
-    body = orjson.loads(refused(Reject(slug), envelope="shoplo").body)
+    body = orjson.loads(refused(Rejection(slug), envelope="shoplo").body)
     assert (body["error"], body["code"]) == (expected, statuses.COMMON[slug].http)
     assert list(body) == ["status", "error", "error_msg", "code", "errors", "request_id"]
 
@@ -130,13 +130,13 @@ def test_a_shoplo_client_finds_the_two_codes_it_looks_for(slug: str) -> None:
 @pytest.mark.parametrize("slug", statuses.COMMON)
 @pytest.mark.parametrize("envelope", respond.ENVELOPES)
 def test_retry_after_stands_on_429_and_503_and_nowhere_else(slug: str, envelope: str) -> None:
-    response = refused(Reject(slug, retry_after=7), envelope=envelope)
+    response = refused(Rejection(slug, retry_after=7), envelope=envelope)
     expected = [(b"retry-after", b"7")] if response.http in {429, 503} else []
     assert response.headers == expected
 
 
 def test_retry_after_names_a_second_where_nobody_knows_better() -> None:
-    assert refused(Reject("service-unavailable")).headers == [(b"retry-after", b"1")]
+    assert refused(Rejection("service-unavailable")).headers == [(b"retry-after", b"1")]
 
 
 def ignored(*names: str, envelope: str = "plano") -> bytes | None:

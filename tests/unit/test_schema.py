@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from making import COMMON, faults, judged, judged_text, params
+from support.builders import COMMON, faults, judged, judged_text, params
 
 from gateway.registry.schema import ParamSchema, SchemaError, compile_schema, interned, subschemas
 

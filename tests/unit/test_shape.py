@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from making import judged, judged_text, params
+from support.builders import judged, judged_text, params
 
-from gateway.registry.schema.shape import settle, shape_of
+from gateway.registry.schema.shape import normalise, shape_of
 
 WHOLE = {"type": "integer"}
 POINT = params(x=WHOLE, y=WHOLE)
@@ -193,4 +193,4 @@ def test_text_is_turned_at_every_level(text: dict[str, Any], value: dict[str, An
 
 def test_a_number_that_some_branch_takes_as_it_is_is_not_cut() -> None:
     shape = shape_of({"anyOf": [{}, {"type": "integer"}]})
-    assert [settle(value, shape, []) for value in (2.5, 2.0)] == [2.5, 2]
+    assert [normalise(value, shape, []) for value in (2.5, 2.0)] == [2.5, 2]

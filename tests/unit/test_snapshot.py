@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, route
+from support.builders import examples, route
 
 from gateway import statuses
 from gateway.registry import snapshot

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, route
+from support.builders import examples, route
 
 from gateway.registry.records import Route, Service
 from gateway.registry.table import ClashError, Table

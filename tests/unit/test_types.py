@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from making import faults, judged, judged_text, match, params, refusal, route
+from support.builders import faults, judged, judged_text, match, params, refusal, route
 
 from gateway.stages.validate.validator import validate
 from gateway.values import Params

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from making import COMMON, faults, judged, judged_text, params
+from support.builders import COMMON, faults, judged, judged_text, params
 
 from gateway.values import Valid
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, faults, judged, params, refusal
+from support.builders import examples, faults, judged, params, refusal
 
 
 @pytest.mark.parametrize(

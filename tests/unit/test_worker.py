@@ -8,7 +8,7 @@ from gateway.serve import worker
 
 
 async def test_work_that_fails_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "BEGIN_ANEW_AFTER", 0)
+    monkeypatch.setattr(worker, "RESTART_DELAY", 0)
     times = 0
 
     async def work() -> None:
@@ -22,7 +22,7 @@ async def test_work_that_fails_begins_anew(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_work_whose_last_act_fails_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "BEGIN_ANEW_AFTER", 0)
+    monkeypatch.setattr(worker, "RESTART_DELAY", 0)
     begun = asyncio.Event()
 
     async def work() -> None:

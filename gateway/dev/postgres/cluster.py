@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.02
 _NOT_YET = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
 # The address of a Unix socket holds 107 bytes on Linux and 103 on macOS.
-_LONGEST_SOCKET = 103
+_MAX_SOCKET_PATH = 103
 _SOCKET = ".s.PGSQL.5432"
 
 
@@ -170,7 +170,7 @@ class Cluster:
         sockets = self._folder / "run"
         shutil.rmtree(sockets, ignore_errors=True)
         # Clients take a comma for the end of the host's name.
-        if len(os.fsencode(sockets / _SOCKET)) <= _LONGEST_SOCKET and "," not in str(sockets):
+        if len(os.fsencode(sockets / _SOCKET)) <= _MAX_SOCKET_PATH and "," not in str(sockets):
             sockets.mkdir(mode=0o700)
         else:
             sockets = Path(tempfile.mkdtemp(prefix="gateway-"))

@@ -9,7 +9,7 @@ import jsonschema_rs
 
 from gateway.registry.schema.shape import Shape
 
-MOST = 1000
+MAX_SHAPES = 1000
 """Shapes in one verdict; a schema whose branches share many parts would have more without end."""
 
 
@@ -21,9 +21,9 @@ class _TooManyError(Exception):
 
 
 def verdict(shape: Shape) -> jsonschema_rs.Draft4Validator | None:
-    """Says of a valid value whether `settle` would leave it as it is; None for a recursive shape.
+    """A validator of values that `normalise` would leave as they are; None for a recursive shape.
 
-    It may err to one side alone: what it calls settled has nothing that `settle` would change.
+    It may err to one side alone: what it calls settled has nothing that `normalise` would change.
     """
     try:
         return jsonschema_rs.Draft4Validator(_Writer().schema(shape))
@@ -35,7 +35,7 @@ class _Writer:
     """Writes shapes as schemas that refuse whatever would be changed."""
 
     def __init__(self) -> None:
-        self._left = MOST
+        self._left = MAX_SHAPES
         self._inside: set[int] = set()
 
     def schema(self, shape: Shape) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 import jsonschema_rs
 import orjson
 
-from gateway.registry.schema import normal as settled
-from gateway.registry.schema.shape import Shape, settle, shape_of, types_of
+from gateway.registry.schema import normal
+from gateway.registry.schema.shape import Shape, normalise, shape_of, types_of
 
 INT_MAX = 2**63 - 1
 
@@ -68,13 +68,13 @@ class ParamSchema:
     @cached_property
     def settled(self) -> jsonschema_rs.Draft4Validator | None:
         """Says whether valid params are what the service is to have, if that can be told so."""
-        return settled.verdict(self.shape)
+        return normal.verdict(self.shape)
 
-    def settle(self, values: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
-        """Valid params without unknown ones and with whole numbers as int: see `shape.settle`."""
+    def normalise(self, values: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
+        """Valid params without unknown keys, 12.0 as 12: see `shape.normalise`."""
         if self.settled and self.settled.is_valid(values):
             return values
-        walked: dict[str, Any] = settle(values, self.shape, ignored)
+        walked: dict[str, Any] = normalise(values, self.shape, ignored)
         return walked
 
     def compile(self) -> None:

@@ -18,7 +18,7 @@ _BRANCHES = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
 
 
-_UNSETTLED = frozenset((dict, list, float))
+_MAY_CHANGE = frozenset((dict, list, float))
 """What JSON has that may have to be changed; all else is taken as it is."""
 
 MAX_ITEMS = 1000
@@ -56,7 +56,7 @@ class Shape:
 
     @property
     def holds_something(self) -> bool:
-        """Whether there may be something inside for `settle` to change."""
+        """Whether there may be something inside for `normalise` to change."""
         return not self.open or bool(self.properties or self.rest or self.first or self.items)
 
 
@@ -206,7 +206,7 @@ def _numbered(value: dict[str, Any]) -> Any:  # noqa: ANN401
     return value
 
 
-def settle(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN401
+def normalise(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN401
     """A valid value without unknown params and with whole numbers as int.
 
     The names of what is dropped go to `ignored`, dotted. `value` is changed in place where it can
@@ -217,29 +217,29 @@ def settle(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN401
     if not shape.holds_something:
         return value
     if type(value) is dict:
-        return _settle_object(value, shape, ignored)
+        return _normalise_object(value, shape, ignored)
     if type(value) is list:
         return [
-            _settle_below(item, shape.of_item(place), place, ignored)
+            _normalise_below(item, shape.of_item(place), place, ignored)
             for place, item in enumerate(value)
         ]
     return value
 
 
-def _settle_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -> dict[str, Any]:
+def _normalise_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -> dict[str, Any]:
     known = shape.properties
     if not (shape.open or known.keys() >= value.keys()):
         ignored += [name for name in value if name not in known]
         value = {name: item for name, item in value.items() if name in known}
     for name, item in value.items():
-        if type(item) in _UNSETTLED:
-            value[name] = _settle_below(item, shape.of_key(name), name, ignored)
+        if type(item) in _MAY_CHANGE:
+            value[name] = _normalise_below(item, shape.of_key(name), name, ignored)
     return value
 
 
-def _settle_below(value: Any, shape: Shape, name: str | int, ignored: list[str]) -> Any:  # noqa: ANN401
+def _normalise_below(value: Any, shape: Shape, name: str | int, ignored: list[str]) -> Any:  # noqa: ANN401
     """What is inside under a name, which is written only before names that are dropped there."""
     inside: list[str] = []
-    settled = settle(value, shape, inside)
+    settled = normalise(value, shape, inside)
     ignored += [f"{name}.{each}" for each in inside] if inside else ()
     return settled

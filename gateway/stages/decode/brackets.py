@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from gateway.stages.decode.limits import MAX_LEVELS, MAX_PAIRS, undecodable
+from gateway.stages.decode.limits import MAX_DEPTH, MAX_PAIRS, undecodable
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _APPEND = ""
@@ -17,7 +17,7 @@ _PERCENT, _PLUS = b"%+"
 def parse(text: bytes) -> dict[str, Any]:
     """All values are str. Of a plain key given twice the last counts.
 
-    Raises Reject: invalid-encoded-params.
+    Raises Rejection: invalid-encoded-params.
     """
     pairs = [pair for pair in text.split(b"&") if pair]
     if len(pairs) > MAX_PAIRS:
@@ -45,8 +45,8 @@ def _steps(key: str) -> list[str]:
         raise undecodable("a key's brackets do not match")
     name, rest = found.groups()
     steps = [name, *rest[1:-1].split("][")] if rest else [name]
-    if len(steps) > MAX_LEVELS:
-        raise undecodable(f"nested deeper than {MAX_LEVELS} levels")
+    if len(steps) > MAX_DEPTH:
+        raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
     return steps
 
 

@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from gateway import statuses
 from gateway.registry.table import Match
 from gateway.stages.decode import brackets
-from gateway.stages.decode.limits import MAX_LEVELS, undecodable
-from gateway.values import Params, Reject, Request
+from gateway.stages.decode.limits import MAX_DEPTH, undecodable
+from gateway.values import Params, Rejection, Request
 
 Reader: TypeAlias = Callable[[bytes], dict[str, Any]]
 
@@ -29,14 +30,14 @@ _UTF8 = {"utf-8", "utf8", "us-ascii"}
 def decode(request: Request, match: Match, body: bytes) -> Params:
     """The merged params.
 
-    Raises Reject: invalid-content-type, invalid-encoded-params, no-params-decoded.
+    Raises Rejection: invalid-content-type, invalid-encoded-params, no-params-decoded.
     """
     if match.route.sensitive_params:
         return _sensitive(request, match, body)
     query = brackets.parse(request.query) if request.query else _EMPTY
     sent, from_text = _body(request, body)
     if body and not (sent or query or match.path_params or request.bearer):
-        raise Reject("no-params-decoded")
+        raise Rejection(statuses.NO_PARAMS_DECODED)
     holds_nul = _may_hold_nul(body)
     if not (query or match.path_params):
         return Params(sent, from_text, holds_nul)
@@ -47,11 +48,11 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
 
 def _sensitive(request: Request, match: Match, body: bytes) -> Params:
     if not body:
-        raise Reject("no-params-decoded")
+        raise Rejection(statuses.NO_PARAMS_DECODED)
     text = _from_base64(body)
     values = {**_json(text), **match.path_params}
     if not (values or request.bearer):
-        raise Reject("no-params-decoded")
+        raise Rejection(statuses.NO_PARAMS_DECODED)
     return Params(values, frozenset(match.path_params), _may_hold_nul(text))
 
 
@@ -73,7 +74,7 @@ def _body(request: Request, body: bytes) -> tuple[dict[str, Any], frozenset[str]
     if not body:
         return {}, _NONE
     if request.headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Reject("invalid-content-type")
+        raise Rejection(statuses.INVALID_CONTENT_TYPE)
     reader = _reader(request.headers.get(b"content-type", b""))
     values = reader(body)
     return values, frozenset(values) if reader is brackets.parse else _NONE
@@ -85,12 +86,12 @@ def _reader(content_type: bytes) -> Reader:
     kind, _, rest = content_type.decode("latin-1").lower().partition(";")
     kind = kind.strip()
     if not _is_utf8(rest):
-        raise Reject("invalid-content-type")
+        raise Rejection(statuses.INVALID_CONTENT_TYPE)
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return _json
     if kind == "application/x-www-form-urlencoded":
         return brackets.parse
-    raise Reject("invalid-content-type")
+    raise Rejection(statuses.INVALID_CONTENT_TYPE)
 
 
 def _is_utf8(parameters: str) -> bool:
@@ -109,10 +110,10 @@ def _json(text: bytes) -> dict[str, Any]:
         raise undecodable(f"not JSON: line {error.lineno}, column {error.colno}") from error
     # Counting is cheap and walking is not: only a body with many brackets can be too deep.
     lists = text.count(b"[") if _BRACKET in text else 0
-    if text.count(b"{") + lists > MAX_LEVELS and _depth(value) > MAX_LEVELS:
-        raise undecodable(f"nested deeper than {MAX_LEVELS} levels")
+    if text.count(b"{") + lists > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
     if not isinstance(value, dict):
-        raise Reject("no-params-decoded")
+        raise Rejection(statuses.NO_PARAMS_DECODED)
     return value
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import jsonschema_rs
 
+from gateway import statuses
 from gateway.identity import views
 from gateway.registry.schema import ParamSchema
 from gateway.registry.schema.shape import from_text
 from gateway.registry.table import Match
 from gateway.stages.validate import wording
-from gateway.values import Error, Params, Reject, Valid
+from gateway.values import Error, Params, Rejection, Valid
 
 LARGE = 10_000
 _VIEWS = frozenset(views.PARAMS)
@@ -19,7 +20,7 @@ _VIEWS = frozenset(views.PARAMS)
 def validate(params: Params, match: Match) -> Valid:
     """The params in the schema's types, without unknown and without common ones.
 
-    Raises Reject: missing-param if any param is missing, else invalid-param; `errors` has all.
+    Raises Rejection: missing-param if any param is missing, else invalid-param; `errors` has all.
     """
     schema = match.route.params
     values = _own_values(params, schema)
@@ -28,7 +29,7 @@ def validate(params: Params, match: Match) -> Valid:
     if not is_sound or not _VIEWS.isdisjoint(values):
         _refuse_faults(values, params, schema)
     ignored: list[str] = []
-    settled = schema.settle(values, ignored)
+    settled = schema.normalise(values, ignored)
     if schema.common.isdisjoint(settled):
         return Valid(settled, tuple(ignored), None, None)
     taken = {name: settled.pop(name, None) for name in schema.common}
@@ -36,15 +37,15 @@ def validate(params: Params, match: Match) -> Valid:
 
 
 def _refuse_faults(values: dict[str, Any], params: Params, schema: ParamSchema) -> None:
-    """Name all that is wrong, if anything is. Raises Reject."""
+    """Name all that is wrong, if anything is. Raises Rejection."""
     errors = wording.bounded(_faults(values, params, schema))
     if not errors:
         return
     ignored: list[str] = []
-    schema.settle(values, ignored)
+    schema.normalise(values, ignored)
     missing = any(error["message"] == wording.MISSING for error in errors)
-    slug = "missing-param" if missing else "invalid-param"
-    raise Reject(slug, errors=errors, ignored=tuple(ignored))
+    slug = statuses.MISSING_PARAM if missing else statuses.INVALID_PARAM
+    raise Rejection(slug, errors=errors, ignored=tuple(ignored))
 
 
 def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _children(value: Any) -> Iterable[Any]:  # noqa: ANN401 - an object or a lis
 def _nuls(value: object, at: tuple[str | int, ...]) -> Iterator[Error]:
     """PostgreSQL cannot hold a NUL in text."""
     if isinstance(value, str) and "\0" in value:
-        yield Reject.error(wording.dotted(at), "must not hold a NUL character")
+        yield Rejection.error(wording.dotted(at), "must not hold a NUL character")
     elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from _nuls(name, (*at, name.replace("\0", "")))
@@ -110,4 +111,4 @@ def _unknown_views(values: dict[str, Any], schema: ParamSchema) -> Iterator[Erro
     for name, known in views.PARAMS.items():
         view = values.get(name)
         if name in schema.common and isinstance(view, str) and view not in known:
-            yield Reject.error(name, f"must be one of {', '.join(known)}")
+            yield Rejection.error(name, f"must be one of {', '.join(known)}")

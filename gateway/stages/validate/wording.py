@@ -7,12 +7,12 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from gateway.values import Error, Reject
+from gateway.values import Error, Rejection
 
 MISSING = "missing"
-MOST_ERRORS = 100
-LONGEST_ATTR = 200
-AND_MORE: Error = {"attr": "", "message": f"and more: only the first {MOST_ERRORS} are listed"}
+MAX_ERRORS = 100
+MAX_ATTR_LENGTH = 200
+AND_MORE: Error = {"attr": "", "message": f"and more: only the first {MAX_ERRORS} are listed"}
 
 _TYPES = {
     "integer": "an integer between -(2^63-1) and 2^63-1",
@@ -64,23 +64,23 @@ def bounded(entries: Iterable[Error]) -> list[Error]:
 
     A body of 1 MiB can be wrong in a million places: the answer must not grow with it.
     """
-    found = list(islice(entries, MOST_ERRORS + 1))
-    return found if len(found) <= MOST_ERRORS else [*found[:MOST_ERRORS], AND_MORE]
+    found = list(islice(entries, MAX_ERRORS + 1))
+    return found if len(found) <= MAX_ERRORS else [*found[:MAX_ERRORS], AND_MORE]
 
 
 def _entries(error: jsonschema_rs.ValidationError) -> Iterator[Error]:
     kind: Any = error.kind
     at = error.instance_path
     if kind.name == "required":
-        yield Reject.error(dotted([*at, kind.property]), MISSING)
+        yield Rejection.error(dotted([*at, kind.property]), MISSING)
     elif kind.name in {"additionalProperties", "unevaluatedProperties"}:
         for name in kind.unexpected:
-            yield Reject.error(dotted([*at, name]), "unrecognized")
+            yield Rejection.error(dotted([*at, name]), "unrecognized")
     elif kind.name in {"anyOf", "oneOfNotValid", "oneOf"}:
         yield from _choices(kind, at)
     else:
         words = _WORDS.get(kind.name, lambda _: "is invalid")
-        yield Reject.error(dotted(at), words(kind))
+        yield Rejection.error(dotted(at), words(kind))
 
 
 def _choices(kind: Any, at: list[str | int]) -> Iterator[Error]:  # noqa: ANN401
@@ -88,14 +88,14 @@ def _choices(kind: Any, at: list[str | int]) -> Iterator[Error]:  # noqa: ANN401
     branches = getattr(kind, "context", [])
     faults = [error for branch in branches for error in branch]
     if not all(branches):
-        yield Reject.error(dotted(at), "fits more than one of the forms that exclude each other")
+        yield Rejection.error(dotted(at), "fits more than one of the forms that exclude each other")
     elif faults and all(error.kind.name == "required" for error in faults):
         yield from entries(faults)
     else:
-        yield Reject.error(dotted(at), "fits none of the forms that are allowed")
+        yield Rejection.error(dotted(at), "fits none of the forms that are allowed")
 
 
 def dotted(at: Iterable[str | int]) -> str:
     """A place in the params as callers write it: `order.due_date`, `items.0.sku`."""
-    text = ".".join(str(part)[: LONGEST_ATTR + 1] for part in at)
-    return text if len(text) <= LONGEST_ATTR else f"{text[:LONGEST_ATTR]}…"
+    text = ".".join(str(part)[: MAX_ATTR_LENGTH + 1] for part in at)
+    return text if len(text) <= MAX_ATTR_LENGTH else f"{text[:MAX_ATTR_LENGTH]}…"

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from harness import Client, execute, on, serving, until
-from mandrills import KEY
 
 from gateway.dev.mandrill import API, StandIn
-from gateway.outbox import admin as upkeep
-from gateway.outbox import dispatcher as outbox
+from gateway.outbox import admin, dispatcher
+from support.harness import Client, execute, on, serving, until
+from support.mandrill import KEY
 
 CREATE = "/api/v1/order_stages/create"
 STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled", "event_slug": "stage-changed"}
@@ -29,7 +28,7 @@ class Post(NamedTuple):
     @classmethod
     def hurried(cls, monkeypatch: pytest.MonkeyPatch, *of: Any) -> "Post":
         """Workers look into the outbox more often; how long they pause is left as it is."""
-        monkeypatch.setattr(outbox, "LOOK_EVERY", 0.05)
+        monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
         made = cls(*of)
         made.stand_in.received.clear()
         return made
@@ -71,9 +70,9 @@ async def notifications(url: str) -> list[dict[str, Any]]:
 
 async def retry(url: str) -> None:
     """Let all that is not sent be tried at once, as ops do."""
-    numbers = [row["id"] for row in await messages(url) if row["state"] in upkeep.OUTSTANDING]
+    numbers = [row["id"] for row in await messages(url) if row["state"] in admin.OUTSTANDING]
     assert numbers
-    await on(url, lambda db: upkeep.retry(db, numbers))
+    await on(url, lambda db: admin.retry(db, numbers))
 
 
 async def sent(url: str, seconds: float = 10) -> None:
@@ -100,4 +99,4 @@ async def lose(client: Client) -> None:
     client.worker.watch._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
     ended = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
     await execute(client.database_url, f"{ended} and datname = current_database()")
-    await until(lambda: client.worker.outbox_pool.trouble)
+    await until(lambda: client.worker.outbox_pool.problem)

@@ -51,8 +51,8 @@ def worker() -> Worker:
     made = Worker(Settings.load({}), Actions({"order_stages.create": echo}))
     made.access = made.app._access = AccessLog(io.StringIO())
     made.registry.current = _table()
-    lookup = made.guard.lookup
-    lookup._known[tokens.digest(TOKEN)] = _Known(_session(), time.monotonic() + YEARS)
+    token_store = made.authenticator.token_store
+    token_store._known[tokens.digest(TOKEN)] = _Known(_session(), time.monotonic() + YEARS)
     return made
 
 
@@ -84,9 +84,11 @@ class Wire:
 
     def __init__(self) -> None:
         self.said = b""
+        self.writes = 0
 
     def write(self, data: bytes) -> None:
         self.said += data
+        self.writes += 1
 
     def close(self) -> None:
         """There is no socket to close."""

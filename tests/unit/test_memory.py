@@ -6,14 +6,14 @@ import re
 import subprocess
 import sys
 
-from harness import ROOT
+from support.harness import ROOT
 
 # In a process of its own: what becomes of this one's memory is nobody's business.
 PROGRAM = """
 from pathlib import Path
-from gateway.runtime import memory as pages
+from gateway.runtime import memory
 kept = [bytes([n % 251]) * 65536 for n in range(1000)]
-done = pages.enlarge()
+done = memory.use_huge_pages()
 assert all(part == bytes([n % 251]) * 65536 for n, part in enumerate(kept))
 print(done, Path("/proc/self/smaps_rollup").read_text())
 """

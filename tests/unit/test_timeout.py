@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.runtime.timeout import Until
+from gateway.runtime.timeout import Timeout
 
 Limit = Callable[[float], Any]
 
@@ -30,7 +30,7 @@ class _Asyncio:
             return await work
 
 
-class _Ours(Until):
+class _Ours(Timeout):
     async def run(self, work: Awaitable[Any]) -> Any:
         with self:
             return await work
@@ -172,7 +172,7 @@ def test_it_needs_a_task() -> None:
 
     def enter() -> None:
         try:
-            Until(0).__enter__()
+            Timeout(0).__enter__()
         except RuntimeError as error:
             found.append(error)
         loop.stop()

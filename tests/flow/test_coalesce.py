@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
-from harness import Client, execute, taken, until
+from support.harness import Client, execute, taken, until
 
-from gateway.database.coalesce import SharedReads
-from gateway.database.handle import Work
+from gateway.database.coalesce import Coalescer
+from gateway.database.handle import Database
 from gateway.database.pool import Pool, UnavailableError
-from gateway.runtime.lazy_timeout import Deadline
+from gateway.runtime.lazy_timeout import LazyTimeout
 
 
 class Reader:
@@ -32,7 +32,7 @@ class Reader:
 
 
 async def test_who_asks_meanwhile_shares_the_next_query() -> None:
-    shared, reader, told = SharedReads(), Reader(), []
+    shared, reader, told = Coalescer(), Reader(), []
 
     async def ask(name: str) -> int:
         number: int = await shared.read("key", reader.make, lambda: told.append(name))
@@ -51,7 +51,7 @@ async def test_who_asks_meanwhile_shares_the_next_query() -> None:
 
 
 async def test_other_keys_do_not_wait() -> None:
-    shared, held, free = SharedReads(), Reader(), Reader()
+    shared, held, free = Coalescer(), Reader(), Reader()
     free.let_go.set()
     waiting = asyncio.create_task(shared.read("a", held.make, lambda: None))
     assert await shared.read("b", free.make, lambda: None) == 1
@@ -60,7 +60,7 @@ async def test_other_keys_do_not_wait() -> None:
 
 
 async def test_a_fault_is_told_to_all_that_share_it_and_to_nobody_after() -> None:
-    shared, reader = SharedReads(), Reader()
+    shared, reader = Coalescer(), Reader()
     reader.fault = UnavailableError("gone")
     calls = [asyncio.create_task(shared.read("k", reader.make, lambda: None)) for _ in range(3)]
     await until(lambda: reader.begun == 1)
@@ -72,7 +72,7 @@ async def test_a_fault_is_told_to_all_that_share_it_and_to_nobody_after() -> Non
 
 
 async def test_who_leaves_does_not_take_the_others_along() -> None:
-    shared, reader = SharedReads(), Reader()
+    shared, reader = Coalescer(), Reader()
     first = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
     second = asyncio.create_task(shared.read("k", reader.make, lambda: None))
@@ -88,13 +88,13 @@ async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str)
     """The read begins after one of those that share it has left at his deadline."""
     pool, now = Pool(database, 1), asyncio.get_running_loop().time()
 
-    async def make(db: Work) -> int:
+    async def make(db: Database) -> int:
         row = await db.fetchrow("select 1 as one")
         return int(row["one"]) if row else 0
 
     async def ask(seconds: float) -> int:
-        work = Work(pool, now + 10)
-        deadline = Deadline(work.shared(make, "k"), now + seconds)
+        work = Database(pool, now + 10)
+        deadline = LazyTimeout(work.shared(make, "k"), now + seconds)
         work.sent = deadline.lift
         return await deadline
 
@@ -111,7 +111,7 @@ async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str)
 
 async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None:
     """Neither one that waits for a connection nor the one after it; and the key goes on."""
-    pool, shared, made = Pool(database, 1), SharedReads(), list[str]()
+    pool, shared, made = Pool(database, 1), Coalescer(), list[str]()
 
     def named(name: str) -> Callable[[Callable[[], None]], Awaitable[str]]:
         async def make(tell: Callable[[], None]) -> str:
@@ -138,7 +138,7 @@ async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None
 
 
 async def test_who_comes_last_gives_the_round_its_time() -> None:
-    shared, reader = SharedReads(), Reader()
+    shared, reader = Coalescer(), Reader()
     first = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
 
@@ -155,7 +155,7 @@ async def test_who_comes_last_gives_the_round_its_time() -> None:
 
 
 async def test_a_read_that_is_cancelled_itself_leaves_its_key_alive() -> None:
-    shared, reader = SharedReads(), Reader()
+    shared, reader = Coalescer(), Reader()
     waiting = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
     task = shared._under_way["k"].task
@@ -171,12 +171,12 @@ async def test_a_read_that_gets_no_connection_ends_at_its_deadline(database: str
     """It has not begun by then, so that nothing is unknown of it."""
     pool, now = Pool(database, 1), asyncio.get_running_loop().time()
 
-    async def make(db: Work) -> int:
+    async def make(db: Database) -> int:
         row = await db.fetchrow("select 1 as one")
         return int(row["one"]) if row else 0
 
-    work = Work(pool, now + 10)
-    deadline = Deadline(work.shared(make, "k"), now + 0.05)
+    work = Database(pool, now + 10)
+    deadline = LazyTimeout(work.shared(make, "k"), now + 0.05)
     work.sent = deadline.lift
     async with taken(pool):
         async with asyncio.timeout(5):
@@ -193,12 +193,12 @@ async def test_scopes_do_not_share(database: str) -> None:
     deadline = asyncio.get_running_loop().time() + 10
     made = []
 
-    async def make(db: Work) -> int:
+    async def make(db: Database) -> int:
         made.append(db)
         await asyncio.sleep(0.01)
         return len(made)
 
-    one, other = Work(pool, deadline, "clients"), Work(pool, deadline, "employees")
+    one, other = Database(pool, deadline, "clients"), Database(pool, deadline, "employees")
     await asyncio.gather(one.shared(make, "k"), other.shared(make, "k"))
     assert len(made) == 2
     await pool.close()

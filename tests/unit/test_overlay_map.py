@@ -8,10 +8,10 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import examples, route
+from support.builders import examples, route
 
-from gateway.registry import overlay_map as layered
-from gateway.registry.overlay_map import Layered
+from gateway.registry import overlay_map
+from gateway.registry.overlay_map import OverlayMap
 from gateway.registry.records import Route, Service
 from gateway.registry.table import ClashError, Table
 
@@ -27,9 +27,9 @@ _changes = st.dictionaries(st.sampled_from("abcdef"), st.none() | st.integers(1,
 def test_a_changed_mapping_is_what_a_dictionary_would_be(
     base: dict[str, int], steps: list[dict[str, int | None]]
 ) -> None:
-    expected, found = dict(base), Layered(base)
-    seen: list[tuple[dict[str, int], Layered[str, int]]] = []
-    with patch.object(layered, "MOST_ON_TOP", 3):
+    expected, found = dict(base), OverlayMap(base)
+    seen: list[tuple[dict[str, int], OverlayMap[str, int]]] = []
+    with patch.object(overlay_map, "MAX_OVERLAY", 3):
         for step in steps:
             seen.append((expected, found))
             expected = {key: v for key, v in {**expected, **step}.items() if v is not None}
@@ -39,7 +39,7 @@ def test_a_changed_mapping_is_what_a_dictionary_would_be(
         holds(there, old)
 
 
-def holds(found: Layered[str, int], expected: dict[str, int]) -> None:
+def holds(found: OverlayMap[str, int], expected: dict[str, int]) -> None:
     assert dict(found) == expected
     assert sorted(found) == sorted(expected)
     assert len(found) == len(expected)
@@ -49,19 +49,19 @@ def holds(found: Layered[str, int], expected: dict[str, int]) -> None:
 
 
 def test_a_key_that_is_not_there_is_a_key_error() -> None:
-    found = Layered({"a": 1}).changed({"a": None})
+    found = OverlayMap({"a": 1}).changed({"a": None})
     for key in "ab":
         with pytest.raises(KeyError):
             found[key]
 
 
 def test_many_changes_become_a_part_of_the_bulk() -> None:
-    found: Layered[int, int] = Layered({})
-    for number in range(layered.MOST_ON_TOP):
+    found: OverlayMap[int, int] = OverlayMap({})
+    for number in range(overlay_map.MAX_OVERLAY):
         found = found.changed({number: number})
-    assert len(found._top) == layered.MOST_ON_TOP
+    assert len(found._top) == overlay_map.MAX_OVERLAY
     found = found.changed({-1: -1})
-    assert (len(found), len(found._top)) == (layered.MOST_ON_TOP + 1, 0)
+    assert (len(found), len(found._top)) == (overlay_map.MAX_OVERLAY + 1, 0)
 
 
 # A table
@@ -127,7 +127,7 @@ def test_a_table_made_by_changes_finds_what_one_made_from_the_start_finds(
 ) -> None:
     table, services, routes = Table(0), dict[str, Service](), dict[str, Route]()
     seen = [(table, services, routes)]
-    with patch.object(layered, "MOST_ON_TOP", 5):
+    with patch.object(overlay_map, "MAX_OVERLAY", 5):
         for revision, (of_services, of_routes) in enumerate(steps, 1):
             new_services = {name: service(name, given) for name, given in of_services.items()}
             new_routes = {name: made(name, given) for name, given in of_routes.items()}

@@ -1,14 +1,12 @@
 """The actions behind the routes of `probe/routes.yaml`."""
 
 import asyncio
-from pathlib import Path
 
-from harness import on
-
-from gateway import Call, Reject, Reply
+from gateway import Call, Rejection, Reply
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.upstreams.python import Actions
+from support.harness import ROOT, on
 
 SECRET = "a text that must reach no log"
 
@@ -32,11 +30,11 @@ async def crash(call: Call) -> Reply:
 
 
 async def own(_: Call) -> Reply:
-    raise Reject("probe-refused", "Not today.")
+    raise Rejection("probe-refused", "Not today.")
 
 
 async def stray(_: Call) -> Reply:
-    raise Reject("probe-refused")
+    raise Rejection("probe-refused")
 
 
 def actions() -> Actions:
@@ -47,5 +45,5 @@ def actions() -> Actions:
 
 
 async def apply_probe(database: str) -> None:
-    for desired in check(Path(__file__).parent / "probe" / "routes.yaml"):
+    for desired in check(ROOT / "tests" / "probe" / "routes.yaml"):
         await on(database, lambda db, d=desired: apply(db, d, Author("tests")))  # type: ignore[misc]

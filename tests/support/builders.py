@@ -10,17 +10,17 @@ from hypothesis import settings
 
 from gateway import statuses
 from gateway.database.pool import Pool
-from gateway.identity.authenticator import Guard
+from gateway.identity.authenticator import Authenticator
 from gateway.identity.counts import Counts
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
-from gateway.identity.token_store import Lookup
+from gateway.identity.token_store import TokenStore
 from gateway.registry import paths
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
 from gateway.registry.schema import ParamSchema
 from gateway.registry.table import Match
 from gateway.stages.validate.validator import validate
-from gateway.values import Application, Params, Reject, Request, Session, Valid
+from gateway.values import Application, Params, Rejection, Request, Session, Valid
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -106,9 +106,9 @@ def application(**changes: Any) -> Application:
     return made._replace(**changes)
 
 
-def refusal(work: Callable[[], object]) -> Reject:
+def refusal(work: Callable[[], object]) -> Rejection:
     """What some work refuses with; it is an error if it does not."""
-    with pytest.raises(Reject) as caught:
+    with pytest.raises(Rejection) as caught:
         work()
     return caught.value
 
@@ -129,7 +129,7 @@ def faults(schema: dict[str, Any], values: dict[str, Any], **more: bool) -> tupl
     return refused.slug, [f"{error['attr']}: {error['message']}" for error in refused.errors]
 
 
-def guard_of(lookup: Lookup, **most: int) -> Guard:
+def guard_of(token_store: TokenStore, **most: int) -> Authenticator:
     """What the pipeline judges callers with: this look-up, and limits that nobody reaches."""
     limits = {"account": 10_000, "address": 10_000, "tokens": 10_000, **most}
-    return Guard(lookup, Limits(Counts(Pool("", 1)), limits), Passwords())
+    return Authenticator(token_store, Limits(Counts(Pool("", 1)), limits), Passwords())

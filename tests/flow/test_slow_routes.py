@@ -2,8 +2,8 @@
 
 import asyncio
 
-from harness import Client, serving, until
-from probing import actions, apply_probe
+from support.harness import Client, serving, until
+from support.probe import actions, apply_probe
 
 from gateway import Call, Reply
 from gateway.upstreams.python import Actions

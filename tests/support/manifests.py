@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
-from harness import execute, on
 
 from gateway.database.migrate import find_all, migrate
 from gateway.database.pool import Connection, connect
 from gateway.manifest.apply import Applied, Author, apply
 from gateway.manifest.check import Desired, check
+from support.harness import execute, on
 
 Routes: TypeAlias = dict[str, dict[str, Any]]
 """Routes by name; each says how it differs from a usual one."""

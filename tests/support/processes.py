@@ -19,14 +19,14 @@ import asyncpg
 import httpx2
 import orjson
 import uvloop
-from harness import ROOT
 
 from gateway.database.pool import Pool
-from gateway.outbox import dispatcher as outbox
+from gateway.outbox import dispatcher
 from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.mandrill import Mandrill
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
+from support.harness import IMPORT_PATH
 
 if TYPE_CHECKING:
     _Base: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -53,10 +53,10 @@ class Mortals:
 
     def __init__(self) -> None:
         self._program = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "support.processes"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": IMPORT_PATH},
             text=True,
         )
 
@@ -135,9 +135,9 @@ async def call(settings: dict[str, str], point: str, when: str, request: dict[st
     asyncpg.connect = partial(real, connection_class=Mortal)  # type: ignore[assignment]
     worker = Worker(Settings.load(settings))
     if point == "mail":
-        carry = worker.outbox._carriers["mail"]
-        mortal = {"mail": lambda *args: _dying(when, lambda: carry(*args))}
-        worker.outbox._carriers = mortal
+        send = worker.outbox._transports["mail"]
+        mortal = {"mail": lambda *args: _dying(when, lambda: send(*args))}
+        worker.outbox._transports = mortal
     transport = httpx2.ASGITransport(worker.app)
     async with (
         worker.running(),
@@ -150,9 +150,9 @@ async def call(settings: dict[str, str], point: str, when: str, request: dict[st
 
 async def dispatch(url: str, mandrill: str, key: str, lease: float) -> None:
     """Send what is due, until killed."""
-    outbox.LEASE, outbox.LOOK_EVERY = lease, 0.02
-    carriers = {"mail": Mandrill(key, mandrill, threads=outbox.AGAIN_AT_ONCE).carry}
-    await Outbox(Pool(url, 2), carriers).run()
+    dispatcher.LEASE, dispatcher.POLL_INTERVAL = lease, 0.02
+    transports = {"mail": Mandrill(key, mandrill, threads=dispatcher.MAX_RETRIES_IN_FLIGHT).send}
+    await Outbox(Pool(url, 2), transports).run()
 
 
 _WORKS: dict[str, Callable[..., Any]] = {"call": call, "dispatch": dispatch}

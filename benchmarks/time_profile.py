@@ -16,11 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
-import bare
+import harness
 import uvloop
 
-from gateway import gate as app
-from gateway import pipeline
+from gateway import gate, pipeline
 from gateway.runtime.log import AccessLog
 from gateway.stages import respond
 
@@ -29,7 +28,7 @@ REQUESTS = 1000
 WARM = 200
 
 PARTS: dict[str, tuple[Any, str]] = {
-    "request: headers, id, address": (app.Gate, "_request"),
+    "request: headers, id, address": (gate.Gate, "_request"),
     "match": (pipeline, "match"),
     "read body": (pipeline, "read_body"),
     "decode": (pipeline, "decode"),
@@ -39,14 +38,14 @@ PARTS: dict[str, tuple[Any, str]] = {
     "call": (pipeline.Pipeline, "_call"),
     "dispatch": (pipeline, "dispatch"),
     "respond": (respond, "success"),
-    "headers": (app.Gate, "_headers"),
-    "count and log": (app.Gate, "_log"),
-    "all of the gate": (app.Gate, "serve"),
+    "headers": (gate.Gate, "_headers"),
+    "count and log": (gate.Gate, "_log"),
+    "all of the gate": (gate.Gate, "serve"),
 }
 """The functions that are left out, by where they are looked up."""
 
 
-async def _answer(_: app.Gate, exchange: Any) -> None:
+async def _answer(_: gate.Gate, exchange: Any) -> None:
     """A gate that does nothing: what is left is the edge, a task and a turn of the loop."""
     exchange.whole_body()
     await exchange.answer(200, [(b"content-length", b"2")], b"{}")
@@ -85,15 +84,15 @@ def left_out(place: Any, name: str) -> Iterator[None]:
 
 async def _round(nowhere: TextIO) -> float:
     """Microseconds of a request."""
-    worker = bare.worker()
+    worker = harness.worker()
     worker.access = worker.app._access = AccessLog(nowhere)
-    edge, wire = bare.connection(worker.app)
-    asked = bare.request()
+    edge, wire = harness.connection(worker.app)
+    asked = harness.request()
     for _ in range(WARM):
-        await bare.answer(edge, wire, asked)
+        await harness.answer(edge, wire, asked)
     began = time.process_time()
     for _ in range(REQUESTS):
-        await bare.answer(edge, wire, asked)
+        await harness.answer(edge, wire, asked)
     took = time.process_time() - began
     edge.connection_lost(None)
     return took / REQUESTS * 1e6

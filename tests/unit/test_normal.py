@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.registry.schema import ParamSchema
-from gateway.registry.schema import normal as settled
-from gateway.registry.schema.shape import settle, shape_of
+from gateway.registry.schema import ParamSchema, normal
+from gateway.registry.schema.shape import normalise, shape_of
 
 NAMES = ["a", "b", "c"]
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["x", 1.0, 2.5, -0.0])
@@ -69,9 +68,9 @@ def _same(one: Any, other: Any) -> bool:
 @given(schemas, values)
 def test_what_is_settled_would_not_be_changed(document: dict[str, Any], value: Any) -> None:
     shape = shape_of(document)
-    verdict = settled.verdict(shape)
+    verdict = normal.verdict(shape)
     ignored: list[str] = []
-    after = settle(copy.deepcopy(value), shape, ignored)
+    after = normalise(copy.deepcopy(value), shape, ignored)
     changed = ignored or not _same(after, value)
     assert verdict is not None
     assert not (changed and verdict.is_valid(value))
@@ -88,7 +87,7 @@ def test_and_what_was_settled_is_settled_if_it_was_valid(
     """
     schema = ParamSchema(json.dumps(document))
     if schema.validator.is_valid(value) and "2.5" not in repr(value):
-        once = settle(value, schema.shape, [])
+        once = normalise(value, schema.shape, [])
         assert schema.settled
         assert schema.settled.is_valid(once)
 
@@ -115,7 +114,7 @@ ORDER = {
     ],
 )
 def test_an_ordinary_schema(value: dict[str, Any], *, is_settled: bool) -> None:
-    verdict = settled.verdict(shape_of(ORDER))
+    verdict = normal.verdict(shape_of(ORDER))
     assert verdict
     assert verdict.is_valid(value) is is_settled
 
@@ -128,5 +127,5 @@ def test_a_recursive_schema_has_no_verdict_and_is_settled_by_walking() -> None:
     schema = ParamSchema(json.dumps(document))
     assert schema.settled is None
     ignored: list[str] = []
-    assert schema.settle({"inner": {"n": 2.0, "x": 1}}, ignored) == {"inner": {"n": 2}}
+    assert schema.normalise({"inner": {"n": 2.0, "x": 1}}, ignored) == {"inner": {"n": 2}}
     assert ignored == ["inner.x"]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from harness import ROOT
+
+from support.harness import ROOT
 
 PATIENCE = 120.0
 """Seconds after which a test stops waiting; far more than anything takes."""

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from harness import Client, execute, on, until
+from support.harness import Client, execute, on, until
 
-from gateway import Rendered, Work
-from gateway.database import render_cache as rendered
+from gateway import Database, RenderCache
+from gateway.database import render_cache
 from gateway.database.pool import Connection, Pool
 from services import statuses
 
@@ -59,7 +59,7 @@ class Reads:
         self.change: str | None = None
         self._read = statuses._read
 
-    async def read(self, db: Work, pages: Collection[statuses._Page], *, whole: bool) -> Any:
+    async def read(self, db: Database, pages: Collection[statuses._Page], *, whole: bool) -> Any:
         if pages:
             self.made.append((len(pages), whole))
         await self.go.wait()
@@ -72,7 +72,7 @@ class Reads:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     made = Reads()
-    monkeypatch.setattr(statuses, "_RENDERED", Rendered())
+    monkeypatch.setattr(statuses, "_CACHE", RenderCache())
     monkeypatch.setattr(statuses, "_read", made.read)
     return made
 
@@ -110,9 +110,9 @@ async def test_fields_are_taken_from_what_is_known(client: Client, reads: Reads)
 
 
 @pytest.fixture
-async def work(database: str) -> AsyncIterator[Work]:
+async def work(database: str) -> AsyncIterator[Database]:
     pool = Pool(database, 1)
-    yield Work(pool, asyncio.get_running_loop().time() + 10)
+    yield Database(pool, asyncio.get_running_loop().time() + 10)
     await pool.close()
 
 
@@ -120,14 +120,14 @@ ALL = statuses._Page(None, None, None, None, None, None, None, 50, 0)
 ALIKE = [ALL._replace(created_at_min=datetime(2001, 1, day, tzinfo=UTC)) for day in range(1, 9)]
 
 
-async def test_of_pages_with_the_same_rows_one_is_fetched(work: Work, reads: Reads) -> None:
+async def test_of_pages_with_the_same_rows_one_is_fetched(work: Database, reads: Reads) -> None:
     shown = await statuses._pages(work, [*ALIKE, ALL._replace(limit=1)])
     assert reads.made == [(9, False), (2, True)]
     assert sorted(len(json.loads(page)) for page in shown.values()) == [1, *[5] * 8]
 
 
 async def test_rows_that_change_while_they_are_fetched_are_shown_as_they_are(
-    work: Work, reads: Reads
+    work: Database, reads: Reads
 ) -> None:
     reads.change = "update statuses set name = 'new' where id = 1"
     shown = await statuses._pages(work, ALIKE)
@@ -182,8 +182,8 @@ async def test_a_name_is_shown_as_it_is(client: Client, name: str) -> None:
 
 
 def test_no_more_is_remembered_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendered, "EACH", 1)
-    known = Rendered(most=13)
+    monkeypatch.setattr(render_cache, "ENTRY_BYTES", 1)
+    known = RenderCache(most=13)
     for key, text in (("a", b"1234"), ("b", b"1234"), ("a", b"12"), ("c", b"1234")):
         known.keep(key, text)
     assert [known.find(key) for key in "abc"] == [b"12", b"1234", b"1234"]
@@ -196,4 +196,4 @@ def test_no_more_is_remembered_than_may_be(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_memory_has_hashes_of_its_own() -> None:
-    assert Rendered().seed != Rendered().seed
+    assert RenderCache().seed != RenderCache().seed

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from commands import Running, children_of, running, wait_until
-from harness import ROOT, execute, on
-from manifests import applied, migrated
 
 from gateway.dev import demo
 from gateway.dev.postgres import Cluster
 from gateway.manifest.check import check
+from support.command import Running, children_of, running, wait_until
+from support.harness import ROOT, execute, on
+from support.manifests import applied, migrated
 
 CREATE = "/api/v1/order_stages/create"
 NOTHING = "/api/v1/nothing"
 
-ANSWER_WITHIN = 6.0
-BACK_WITHIN = 20.0
+ANSWER_TIMEOUT = 6.0
+RECOVERY_TIMEOUT = 20.0
 """Seconds until a caller has an answer, and until all is well again.
 
 Some times what the contract says, for slow machines; and less than a call's own deadline.
@@ -137,7 +137,7 @@ def stage(token: str | None, **params: Any) -> dict[str, Any]:
 
 async def _ask_all(url: str, requests: Sequence[dict[str, Any]]) -> list[httpx2.Response]:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-    async with httpx2.AsyncClient(base_url=url, timeout=ANSWER_WITHIN, limits=limits) as http:
+    async with httpx2.AsyncClient(base_url=url, timeout=ANSWER_TIMEOUT, limits=limits) as http:
         return await asyncio.gather(
             *(http.request(**{"method": "POST", "url": CREATE, **request}) for request in requests)
         )

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from gateway.database.bulkhead import Shares
+from gateway.database.bulkhead import Bulkhead
 
 
 async def _turns() -> None:
@@ -14,7 +14,7 @@ async def _turns() -> None:
 
 
 async def test_one_owner_waits_for_its_own_and_others_do_not() -> None:
-    shares = Shares(2)
+    shares = Bulkhead(2)
     for _ in range(2):
         await shares.take("slow")
     third = asyncio.create_task(shares.take("slow"))
@@ -30,7 +30,7 @@ async def test_one_owner_waits_for_its_own_and_others_do_not() -> None:
 
 
 async def test_who_waits_goes_in_the_order_of_asking() -> None:
-    shares, went = Shares(1), []
+    shares, went = Bulkhead(1), []
     await shares.take("a")
 
     async def go(number: int) -> None:
@@ -49,7 +49,7 @@ async def test_who_waits_goes_in_the_order_of_asking() -> None:
 
 @pytest.mark.parametrize("handed_over", [False, True])
 async def test_a_place_is_not_lost_with_one_who_leaves(*, handed_over: bool) -> None:
-    shares = Shares(1)
+    shares = Bulkhead(1)
     await shares.take("a")
     leaver = asyncio.create_task(shares.take("a"))
     await _turns()
@@ -65,7 +65,7 @@ async def test_a_place_is_not_lost_with_one_who_leaves(*, handed_over: bool) -> 
 
 
 async def test_whatever_comes_and_goes_all_places_are_free_in_the_end() -> None:
-    chance, shares, most = random.Random(1), Shares(3), 0
+    chance, shares, most = random.Random(1), Bulkhead(3), 0
     holding = dict.fromkeys("ab", 0)
 
     async def use(owner: str) -> None:
@@ -90,7 +90,7 @@ async def test_whatever_comes_and_goes_all_places_are_free_in_the_end() -> None:
 
 
 async def test_who_waits_in_vain_hears_of_it_and_holds_nothing() -> None:
-    shares = Shares(1)
+    shares = Bulkhead(1)
     await shares.take("a")
     waiting = [asyncio.create_task(shares.take("a")) for _ in range(3)]
     await _turns()

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from harness import execute
+from support.harness import execute
 
-from gateway.database.handle import Work
+from gateway.database.handle import Database
 from gateway.database.pool import Connection, Pool, UnavailableError
 
 
@@ -18,8 +18,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
     await made.close()
 
 
-def work(pool: Pool, seconds: float = 10) -> Work:
-    return Work(pool, asyncio.get_running_loop().time() + seconds)
+def work(pool: Pool, seconds: float = 10) -> Database:
+    return Database(pool, asyncio.get_running_loop().time() + seconds)
 
 
 async def test_a_deadlock_that_the_database_breaks_is_tried_again(

@@ -1,7 +1,8 @@
 """An apply that ends at a statement of its own choice.
 
-As a program it kills itself: `cutting.py ADDRESS MANIFEST` reads `before N` or `during N` from
-standard input, and answers each line when a process of its own has died at the N-th statement.
+As a program it kills itself: `python -m support.faults ADDRESS MANIFEST` reads `before N` or
+`during N` from standard input, and answers each line when a process of its own has died at the
+N-th statement.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +20,10 @@ from gateway.serve.worker import Worker
 from gateway.settings import Settings
 from gateway.upstreams.python import Actions
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+IMPORT_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+"""`PYTHONPATH` of a program that a test starts: the gateway and this support."""
+
 ENVELOPE = orjson.loads((ROOT / "gateway" / "schemas" / "envelope.json").read_bytes())
 
 
@@ -135,5 +139,5 @@ async def _well(worker: Worker) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
             # What is confirmed in the moment that listening begins is not remembered.
-            while worker.health.troubles or worker.guard.lookup._listening_since < 0:  # noqa: ASYNC110
+            while worker.health.problems or worker.authenticator.token_store._listening_since < 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

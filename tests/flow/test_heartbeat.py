@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from harness import execute, taken, until
+from support.harness import execute, taken, until
 
-from gateway.database.handle import Work
-from gateway.database.heartbeat import Watch
+from gateway.database.handle import Database
+from gateway.database.heartbeat import Heartbeat
 from gateway.database.pool import Pool, UnavailableError
-from gateway.identity.token_store import FRESH, GRACE, Lookup
+from gateway.identity.token_store import FRESH, GRACE, TokenStore
 
 PATIENCE = 10.0
 
@@ -19,7 +19,7 @@ PATIENCE = 10.0
 async def pool(database: str) -> AsyncIterator[Pool]:
     """A pool that is watched over."""
     made = Pool(database, 2)
-    watching = asyncio.create_task(Watch(database, made).run())
+    watching = asyncio.create_task(Heartbeat(database, made).run())
     yield made
     watching.cancel()
     await made.close()
@@ -45,7 +45,7 @@ async def test_a_lost_connection_alone_is_no_outage(pool: Pool, database: str) -
         async with asyncio.timeout(10):
             while not await watchers(own, watcher):
                 assert await connection.fetchval("select 1") == 1
-    assert pool.trouble is None
+    assert pool.problem is None
 
 
 async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_lost(
@@ -68,7 +68,7 @@ async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_l
     assert not [error for error in failed if error is None]
     with pytest.raises(UnavailableError, match="it is frozen"):
         await wait()
-    pool.find_well()
+    pool.mark_up()
     async with asyncio.timeout(PATIENCE), taken(pool) as one, taken(pool) as other:
         assert (await one.fetchval("select 1"), await other.fetchval("select 2")) == (1, 2)
     await pool.close()
@@ -90,7 +90,7 @@ async def test_what_could_not_be_served_is_told_once_a_second_and_counted(
 async def test_a_statement_past_its_deadline_does_not_go_on_in_the_server(
     pool: Pool, database: str
 ) -> None:
-    work = Work(pool, asyncio.get_running_loop().time() + 0.2)
+    work = Database(pool, asyncio.get_running_loop().time() + 0.2)
     with pytest.raises(UnavailableError):
         await work.fetchrow("select pg_sleep(600)")
     async with asyncio.timeout(PATIENCE):
@@ -107,7 +107,7 @@ async def test_between_the_last_words_of_the_server_and_the_end_of_the_connectio
     async with taken(pool) as connection:
         protocol: Any = connection._protocol  # type: ignore[attr-defined]
     protocol.data_received(b"E" + (len(LAST_WORDS) + 4).to_bytes(4, "big") + LAST_WORDS)
-    work = Work(pool, asyncio.get_running_loop().time() + PATIENCE)
+    work = Database(pool, asyncio.get_running_loop().time() + PATIENCE)
     with pytest.raises(UnavailableError):
         await work.fetchrow("select 1")
     assert await work.fetchrow("select 1")
@@ -124,21 +124,21 @@ async def test_for_60_seconds_the_last_word_of_the_database_counts_however_often
     pool: Pool, tokens: dict[str, str]
 ) -> None:
     clock = Clock()
-    lookup = Lookup(pool, clock=clock)
-    holder = await lookup.find(tokens["employee"])
-    assert await lookup.is_application("planox2")
+    token_store = TokenStore(pool, clock=clock)
+    principal = await token_store.find(tokens["employee"])
+    assert await token_store.is_application("planox2")
     pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
     pool.give_up("the test says so")
     for seconds in (FRESH + 1, GRACE / 2, GRACE - 1):
         clock.seconds = 1000 + seconds
-        assert await lookup.find(tokens["employee"]) == holder
-        assert await lookup.is_application("planox2")
+        assert await token_store.find(tokens["employee"]) == principal
+        assert await token_store.is_application("planox2")
     clock.seconds = 1000 + GRACE
     for question in (
-        lookup.find(tokens["employee"]),
-        lookup.find(tokens["liaison"]),
-        lookup.is_application("planox2"),
-        lookup.is_application("planoauth"),
+        token_store.find(tokens["employee"]),
+        token_store.find(tokens["liaison"]),
+        token_store.is_application("planox2"),
+        token_store.is_application("planoauth"),
     ):
         with pytest.raises(UnavailableError):
             await question
