@@ -14,7 +14,10 @@ from gateway import statuses
 from gateway.settings import SETTINGS
 
 README = (ROOT / "README.md").read_text()
-PROSE = [*tables.pages(), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PROSE = [
+    *tables.pages(),
+    *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")),
+]
 
 
 def test_no_table_is_stale() -> None:
