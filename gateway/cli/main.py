@@ -6,7 +6,7 @@ import sys
 import asyncpg
 import typer
 
-from gateway.cli import manifest, notifications, outbox, revisions, routes, server, tokens
+from gateway.cli import manifest, notifications, outbox, revisions, routes, server, tokens, version
 from gateway.cli.manifest import Changes, OutputError
 from gateway.cli.output import echo_error
 from gateway.database.migrate import MigrationError
@@ -37,6 +37,7 @@ routes.add_to(app)
 tokens.add_to(app)
 outbox.add_to(app)
 notifications.add_to(app)
+version.add_to(app)
 
 KNOWN = (
     EmbeddedError,

@@ -5,6 +5,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ def test_the_command_alone_lists_its_verbs(tmp_path: Path) -> None:
     done = run(cwd=tmp_path)
     listed = done.stdout + done.stderr
     assert [words[0] for words in VERBS if words[0] not in listed] == []
+
+
+def test_the_version_is_that_of_the_project(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert succeeds("--version", cwd=tmp_path) == f"{project['name']} {project['version']}\n"
 
 
 @pytest.mark.parametrize("words", [["aply"], ["plan", "--aply"], ["plan", "a", "b"]])
