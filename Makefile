@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-versions check bench docs format lint lock clean
+.PHONY: help run test test-all test-versions check bench docs format lint words lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: $(STAMP) ## Style, types, container files.
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+
+words: $(STAMP) ## Words that the project's sentences do without, and what to write instead.
+	$(BIN)/python tools/words.py
 
 bench: $(STAMP) $(BENCH_STAMP) ## The gateway beside its peers: docs/benchmarks.md, in about a quarter of an hour.
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
