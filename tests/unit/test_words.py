@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import words
-from harness import ROOT
+from support.harness import ROOT
 
 
 def found(text: str) -> list[tuple[int, str]]:
