@@ -22,7 +22,7 @@ import uvloop
 from noop import start
 from routes import create, fill, requests, serve_gateway
 
-from gateway.database.pool import connect
+from gateway.database.connect import connect
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check

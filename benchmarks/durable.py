@@ -25,7 +25,7 @@ from harness import PATH
 from noop import prepare
 from propagation import gateway, started
 
-from gateway.database.pool import Connection, connect
+from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster, EmbeddedError
 
 CALLERS = 64

@@ -8,7 +8,7 @@ import io
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import uvicorn
@@ -17,12 +17,12 @@ from uvicorn.server import ServerState
 from gateway import Call, Reply
 from gateway.edge.protocol import Edge
 from gateway.identity import tokens
-from gateway.identity.token_store import _Known
 from gateway.manifest.check import check
 from gateway.registry.records import route_from, service_from
 from gateway.registry.schema import interned
 from gateway.registry.table import Table
 from gateway.runtime.log import AccessLog
+from gateway.serve.request_log import RequestLog
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
 from gateway.upstreams.python import Actions
@@ -49,11 +49,17 @@ async def echo(call: Call) -> Reply:
 def worker() -> Worker:
     """A worker that is never run: it serves from a table and a token in memory."""
     made = Worker(Settings.load({}), Actions({"order_stages.create": echo}))
-    made.access = made.app._access = AccessLog(io.StringIO())
+    log_to(made, io.StringIO())
     made.registry.current = _table()
-    token_store = made.authenticator.token_store
-    token_store._known[tokens.digest(TOKEN)] = _Known(_session(), time.monotonic() + YEARS)
+    cache = made.identity.store.cache
+    cache.store(tokens.digest(TOKEN), _session(), time.monotonic() + YEARS)
     return made
+
+
+def log_to(worker: Worker, out: TextIO) -> None:
+    """Write the access lines of a worker there."""
+    worker.access = AccessLog(out)
+    worker.app._observer = RequestLog(worker.access, worker.metrics)
 
 
 def _table() -> Table:

@@ -24,7 +24,7 @@ from changes import RATE, Load, percentile
 from noop import prepare
 from propagation import gateway, started
 
-from gateway.database.pool import connect
+from gateway.database.connect import connect
 from gateway.dev.demo import APPLICATION, PASSWORD
 from gateway.dev.postgres import Cluster
 

@@ -24,7 +24,7 @@ from changes import percentile
 from harness import PATH
 from noop import prepare, serve_asgi
 
-from gateway.database.pool import Connection, connect
+from gateway.database.connect import Connection, connect
 from gateway.dev.mandrill import API, StandIn
 from gateway.dev.postgres import Cluster
 from gateway.runtime import log

@@ -30,8 +30,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.database.connect import connect
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import connect
 from gateway.dev import demo
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply

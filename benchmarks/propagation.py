@@ -25,7 +25,7 @@ import memory
 from changes import ONE
 from routes import create, fill
 
-from gateway.database.pool import Connection, connect
+from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check

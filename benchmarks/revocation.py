@@ -17,7 +17,7 @@ import httpx2
 from noop import prepare
 from propagation import PATIENCE, WORKERS, bare, gateway, report, started, wired
 
-from gateway.database.pool import Connection, connect
+from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster
 from gateway.identity import issue, tokens
 

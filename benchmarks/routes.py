@@ -41,8 +41,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import Call, Reply
+from gateway.database.connect import Connection, connect
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, connect
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check

@@ -20,8 +20,9 @@ import harness
 import uvloop
 
 from gateway import gate, pipeline
-from gateway.runtime.log import AccessLog
+from gateway.serve.request_log import RequestLog
 from gateway.stages import respond
+from gateway.upstreams.call import CallFactory
 
 ROUNDS = 15
 REQUESTS = 1000
@@ -35,11 +36,11 @@ PARTS: dict[str, tuple[Any, str]] = {
     "resolve": (pipeline, "resolve"),
     "authenticate": (pipeline, "authenticate"),
     "validate": (pipeline, "validate"),
-    "call": (pipeline.Pipeline, "_call"),
+    "call": (CallFactory, "create"),
     "dispatch": (pipeline, "dispatch"),
     "respond": (respond, "success"),
     "headers": (gate.Gate, "_headers"),
-    "count and log": (gate.Gate, "_log"),
+    "count and log": (RequestLog, "record"),
     "all of the gate": (gate.Gate, "serve"),
 }
 """The functions that are left out, by where they are looked up."""
@@ -85,7 +86,7 @@ def left_out(place: Any, name: str) -> Iterator[None]:
 async def _round(nowhere: TextIO) -> float:
     """Microseconds of a request."""
     worker = harness.worker()
-    worker.access = worker.app._access = AccessLog(nowhere)
+    harness.log_to(worker, nowhere)
     edge, wire = harness.connection(worker.app)
     asked = harness.request()
     for _ in range(WARM):

@@ -1,14 +1,15 @@
 """The Plano gateway. What a service may use is exported here, and nothing else is."""
 
 from gateway import statuses
+from gateway.database.connect import Connection
+from gateway.database.errors import DatabaseError, ForeignKeyViolation, UniqueViolation
 from gateway.database.handle import Database
-from gateway.database.pool import Connection
 from gateway.database.render_cache import RenderCache
 from gateway.database.sql import load_queries
 from gateway.identity import lifetime, tokens, views
 from gateway.outbox.transport import Message
+from gateway.upstreams.action import RETRY_SINGLY, Outcome, batched
 from gateway.upstreams.call import Call
-from gateway.upstreams.python import RETRY_SINGLY, Outcome, batched
 from gateway.values import Caller, QueuedMail, Rejection, Reply, Session
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Caller",
     "Connection",
     "Database",
+    "DatabaseError",
+    "ForeignKeyViolation",
     "Message",
     "Outcome",
     "QueuedMail",
@@ -24,6 +27,7 @@ __all__ = [
     "RenderCache",
     "Reply",
     "Session",
+    "UniqueViolation",
     "batched",
     "lifetime",
     "load_queries",

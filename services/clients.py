@@ -25,7 +25,7 @@ async def register(call: Call) -> Reply:
     if faults:
         raise Rejection("client-validation-failed", errors=faults)
     application_id = await _application(call, client["email"])
-    hashed = await call.passwords.hash(client["password"])
+    hashed = await call.identity.passwords.hash(client["password"])
     row = await call.db.fetchrow(_SQL["register"], client["email"], hashed, *of_client(call))
     if row is None:
         raise Rejection("email-already-registered")

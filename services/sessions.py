@@ -20,7 +20,7 @@ async def create(call: Call) -> Reply:
     user without any role gets a session too, beside `client-required`.
     """
     sign_in = SignIn(call)
-    with call.limits.guessing(call.address, call.params["email"]):
+    with call.identity.limits.guessing(call.address, call.params["email"]):
         user = await _user(call)
     if user["roles"] and not user["may_enter"]:
         raise Rejection("user-requires-role")
@@ -42,7 +42,7 @@ async def _user(call: Call) -> Record:
         raise Rejection("email-not-found")
     if found["password_hash"] is None:
         raise Rejection("user-has-no-password")
-    if not await call.passwords.verify(found["password_hash"], password):
+    if not await call.identity.passwords.verify(found["password_hash"], password):
         raise Rejection("invalid-password")
     return found
 
@@ -50,8 +50,8 @@ async def _user(call: Call) -> Record:
 async def _renew(call: Call, user: Record) -> None:
     """Store the password with the parameters of today, if it is not."""
     stored = user["password_hash"]
-    if call.passwords.is_outdated(stored):
-        hashed = await call.passwords.hash(call.params["password"])
+    if call.identity.passwords.is_outdated(stored):
+        hashed = await call.identity.passwords.hash(call.params["password"])
         await call.db.fetchrow(_SQL["rehash"], user["id"], hashed, stored)
 
 

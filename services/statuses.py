@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from asyncpg import ForeignKeyViolationError, Record, UniqueViolationError
+from asyncpg import Record
 
 from gateway import (
     RETRY_SINGLY,
     Call,
     Database,
+    ForeignKeyViolation,
     Outcome,
     Rejection,
     RenderCache,
     Reply,
+    UniqueViolation,
     batched,
     load_queries,
     statuses,
@@ -150,7 +152,7 @@ async def update(call: Call) -> Reply:
     changes = [given[name] for name in _FIELDS]
     try:
         row = await call.db.fetchrow(_SQL["update"], call.params["id"], *changes)
-    except UniqueViolationError as error:
+    except UniqueViolation as error:
         raise _url_taken() from error
     if row is None:
         raise _unknown()
@@ -161,7 +163,7 @@ async def delete(call: Call) -> Reply:
     """Delete a status that no order has."""
     try:
         row = await call.db.fetchrow(_SQL["delete"], call.params["id"])
-    except ForeignKeyViolationError as error:
+    except ForeignKeyViolation as error:
         in_use = Rejection.error("id", "orders have this status")
         raise Rejection("status-in-use", errors=[in_use]) from error
     if row is None:

@@ -28,9 +28,9 @@ async def update_password(call: Call) -> Reply:
     session = call.caller.session
     if session is None:
         raise Rejection(statuses.SESSION_REQUIRED)
-    with call.limits.guessing(call.address, session.email):
+    with call.identity.limits.guessing(call.address, session.email):
         stored = await _verified(call, session.user_id)
-    hashed = await call.passwords.hash(call.params["new_password"])
+    hashed = await call.identity.passwords.hash(call.params["new_password"])
     args = session.user_id, hashed, stored, session.id
 
     async def work(db: Connection) -> Record | None:
@@ -50,6 +50,6 @@ async def _verified(call: Call, user_id: int) -> str:
     if user is None or user["password_hash"] is None:
         raise Rejection("user-has-no-password")
     stored: str = user["password_hash"]
-    if not await call.passwords.verify(stored, call.params["password"]):
+    if not await call.identity.passwords.verify(stored, call.params["password"]):
         raise Rejection("invalid-password")
     return stored

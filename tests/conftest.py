@@ -11,8 +11,8 @@ from support.harness import ROOT, Client, Server, execute, on, serving, settings
 from support.manifests import migrated, wipe
 from support.probe import actions, apply_probe
 
+from gateway.database.connect import Connection
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection
 from gateway.dev import demo
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply

@@ -15,7 +15,7 @@ import uvloop
 from bench.calls import BODY
 from bench.database import ORDERS, REQUEST_OF_ORDER
 from bench.targets import BASELINES
-from gateway.database.pool import connect
+from gateway.database.connect import connect
 from gateway.database.sql import load_queries
 from services import order_stages
 

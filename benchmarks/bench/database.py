@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine import on_the_last_core
+from gateway.database.connect import Connection, connect
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, connect
 from gateway.database.sql import load_queries
 from gateway.dev import demo
 from gateway.dev.postgres import Cluster

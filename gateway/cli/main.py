@@ -3,14 +3,13 @@
 import os
 import sys
 
-import asyncpg
 import typer
 
 from gateway.cli import manifest, notifications, outbox, revisions, routes, server, tokens, version
 from gateway.cli.manifest import Changes, OutputError
 from gateway.cli.output import echo_error
+from gateway.database.errors import UNDEFINED_TABLE, DatabaseError, DatabaseUnavailable
 from gateway.database.migrate import MigrationError
-from gateway.database.pool import UnavailableError
 from gateway.dev.postgres import EmbeddedError
 from gateway.identity.issue import IssueError
 from gateway.manifest.apply import TooManyDeletesError, UnknownRevisionError
@@ -52,7 +51,7 @@ KNOWN = (
     ServeError,
     SettingError,
     TooManyDeletesError,
-    UnavailableError,
+    DatabaseUnavailable,
     UnknownRevisionError,
 )
 """Faults whose text is meant for the person at the keyboard."""
@@ -72,11 +71,11 @@ def main() -> None:
     except KNOWN as error:
         echo_error(str(error))
         sys.exit(1)
-    except asyncpg.UndefinedTableError:
-        echo_error("the database has no such table yet: run `gateway migrate`")
-        sys.exit(1)
-    except asyncpg.PostgresError as error:
-        echo_error(f"the database refused ({error.sqlstate}): {error}")
+    except DatabaseError as error:
+        if error.sqlstate == UNDEFINED_TABLE:
+            echo_error("the database has no such table yet: run `gateway migrate`")
+        else:
+            echo_error(f"the database refused ({error.sqlstate}): {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from gateway.cli.output import console, echo_error, json, say
 from gateway.cli.plans import show_plan, tell_applied
 from gateway.cli.server import Json, person, with_database
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
 from gateway.manifest.dump import dump

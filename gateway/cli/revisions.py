@@ -8,7 +8,7 @@ from gateway.cli.manifest import Actor, Message, Timeout, Wait
 from gateway.cli.output import console, json, rows
 from gateway.cli.plans import show_plan, tell_applied
 from gateway.cli.server import Json, person, with_database
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest import history
 from gateway.manifest.apply import Applied, Author, rollback
 from gateway.manifest.plan import Plan

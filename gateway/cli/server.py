@@ -13,11 +13,13 @@ from gateway import statuses
 from gateway.cli.environment_file import environment_file
 from gateway.cli.output import echo_error, say, table
 from gateway.database import capacity
+from gateway.database.connect import Connection, connect
+from gateway.database.errors import DatabaseUnavailable, translate_errors
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, UnavailableError, connect, translate_errors
 from gateway.runtime import log
 from gateway.serve import server
-from gateway.serve.worker import connections
+from gateway.serve.supervisor import Supervisor
+from gateway.serve.worker import max_connections
 from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -92,13 +94,13 @@ def serve(
     if loaded.workers == 1:
         server.run(loaded, listener, admin)
     else:
-        server.Supervisor(listener, admin, loaded.workers).run()
+        Supervisor(listener, admin, loaded.workers).run()
 
 
 def _warn_of_connections(loaded: Settings) -> None:
     """Warn if the workers may open more connections than the server takes; a pooler takes more."""
-    wanted = loaded.workers * connections(loaded)
-    allowed = asyncio.run(capacity.exceeded(loaded.database_url, wanted))
+    wanted = loaded.workers * max_connections(loaded)
+    allowed = asyncio.run(capacity.exceeded_limit(loaded.database_url, wanted))
     if allowed is not None:
         workers = loaded.workers
         who = "one worker opens" if workers == 1 else f"{workers} workers open"
@@ -173,5 +175,5 @@ def with_database(work: Any) -> Any:  # noqa: ANN401 - whatever the work answers
 
     try:
         return asyncio.run(run())
-    except UnavailableError as error:
-        raise UnavailableError(f"the database cannot be used: {error}") from error
+    except DatabaseUnavailable as error:
+        raise DatabaseUnavailable(f"the database cannot be used: {error}") from error

@@ -6,7 +6,7 @@ import typer
 
 from gateway.cli.output import rows, say
 from gateway.cli.server import Json, with_database
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.identity import issue
 from gateway.settings import SettingError
 

@@ -1,4 +1,4 @@
-"""How many of some places one owner may have, so that others find some too."""
+"""A bulkhead: how many places one owner may hold, so that it cannot take those of the others."""
 
 from collections import defaultdict
 from collections.abc import Hashable
@@ -7,33 +7,33 @@ from gateway.database.wait_queue import WaitQueue
 
 
 class Bulkhead:
-    """Counts the places of each owner: at most `most`; whoever wants more waits in order."""
+    """Counts the places of each owner, at most `limit`; an owner that wants more waits in order."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._held: dict[Hashable, int] = {}
-        self._waiting: defaultdict[Hashable, WaitQueue[None]] = defaultdict(WaitQueue)
+        self._waiters: defaultdict[Hashable, WaitQueue[None]] = defaultdict(WaitQueue)
 
-    async def take(self, owner: Hashable) -> None:
-        """One place more, now or when the owner gives one back. Raises what `fail` was told."""
+    async def acquire(self, owner: Hashable) -> None:
+        """Take a place, now or when the owner releases one. Raises the error of `fail_waiters`."""
         held = self._held.get(owner, 0)
-        if held < self._most:
+        if held < self._limit:
             self._held[owner] = held + 1
         else:
-            await self._waiting[owner].wait(lambda _: self.give(owner))
+            await self._waiters[owner].wait(lambda _: self.release(owner))
 
-    def give(self, owner: Hashable) -> None:
-        """One place less, which goes straight to the first who waits."""
-        if owner in self._waiting:
-            if self._waiting[owner].give(None):
+    def release(self, owner: Hashable) -> None:
+        """Release a place; the owner's first waiter gets it."""
+        if owner in self._waiters:
+            if self._waiters[owner].hand_over(None):
                 return
-            del self._waiting[owner]
+            del self._waiters[owner]
         self._held[owner] -= 1
         if not self._held[owner]:
             del self._held[owner]
 
-    def fail(self, error: Exception) -> None:
-        """Tell all who wait that it is in vain."""
-        for waiting in self._waiting.values():
-            waiting.fail(error)
-        self._waiting.clear()
+    def fail_waiters(self, error: Exception) -> None:
+        """Raise an error in every waiter."""
+        for waiters in self._waiters.values():
+            waiters.fail_all(error)
+        self._waiters.clear()

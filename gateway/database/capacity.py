@@ -1,27 +1,31 @@
-"""How many connections a server takes."""
+"""How many connections the server accepts."""
 
 from pathlib import Path
 
-from gateway.database.pool import CONNECT_TIMEOUT, FAULTS, UnavailableError, connect
+from gateway.database.connect import CONNECT_TIMEOUT, connect
+from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
 from gateway.database.sql import load_queries
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-async def allowed(dsn: str) -> int | None:
-    """The most connections that the server takes from ordinary users; None where it is away."""
+async def max_connections(dsn: str) -> int | None:
+    """The most connections that ordinary users may open; None if the server does not answer."""
     try:
         connection = await connect(dsn, CONNECT_TIMEOUT)
-        try:
-            most: int = await connection.fetchval(_SQL["connections_allowed"])
-        finally:
-            connection.terminate()
-    except (UnavailableError, *FAULTS):
+    except DatabaseUnavailable:
         return None
-    return most
+    try:
+        with translate_errors(connection):
+            limit: int = await connection.fetchval(_SQL["max_connections"])
+    except DatabaseError:
+        return None
+    finally:
+        connection.terminate()
+    return limit
 
 
-async def exceeded(dsn: str, wanted: int) -> int | None:
-    """The server's limit, if so many connections are more than that; None if not, or unknown."""
-    most = await allowed(dsn)
-    return most if most is not None and wanted > most else None
+async def exceeded_limit(dsn: str, wanted: int) -> int | None:
+    """The server's limit if `wanted` connections exceed it; None if they do not, or unknown."""
+    limit = await max_connections(dsn)
+    return limit if limit is not None and wanted > limit else None

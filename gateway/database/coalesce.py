@@ -1,99 +1,99 @@
-"""Reads that are the same share one query, if it begins after they arrived."""
+"""Equal reads share one query (singleflight), if it begins after all of them have asked."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeAlias
 
-Tell: TypeAlias = Callable[[], None]
-Make: TypeAlias = Callable[[Tell], Awaitable[Any]]
+OnSent: TypeAlias = Callable[[], None]
+Query: TypeAlias = Callable[[OnSent], Awaitable[Any]]
 
 
-class _Round:
-    """One query, and those that wait for it."""
+class _Flight:
+    """One query and the callers that wait for its result."""
 
-    def __init__(self, make: Make) -> None:
-        self.make = make
-        self.begun = False
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.sent = False
         self.task: asyncio.Task[None] | None = None
-        self.following: _Round | None = None
-        self._tell: list[Tell] = []
-        self._waiting: list[asyncio.Future[Any]] = []
+        self.next: _Flight | None = None
+        self._on_sent: list[OnSent] = []
+        self._waiters: list[asyncio.Future[Any]] = []
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anybody has stayed."""
-        return any(not each.done() for each in self._waiting)
+        """Whether any caller still waits."""
+        return any(not waiter.done() for waiter in self._waiters)
 
-    def join(self, make: Make, tell: Tell) -> asyncio.Future[Any]:
-        """A place in it; who comes last has the longest time, and it is theirs that is made."""
-        mine: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.make = make
-        self._tell.append(tell)
-        self._waiting.append(mine)
-        return mine
+    def join(self, query: Query, on_sent: OnSent) -> asyncio.Future[Any]:
+        """Join before it is sent. The last caller has the longest deadline: its query is used."""
+        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.query = query
+        self._on_sent.append(on_sent)
+        self._waiters.append(waiter)
+        return waiter
 
-    def begin(self) -> None:
-        """The query is on its way."""
-        self.begun = True
-        waiting, self._tell = self._tell, []
-        for tell in waiting:
-            tell()
+    def mark_sent(self) -> None:
+        """The query is on its way to the server."""
+        self.sent = True
+        callbacks, self._on_sent = self._on_sent, []
+        for on_sent in callbacks:
+            on_sent()
 
-    def normalise(self, result: object, error: BaseException | None = None) -> None:
-        """The query is over: tell those who have stayed."""
-        for each in self._waiting:
-            if each.done():
+    def finish(self, result: object, error: BaseException | None = None) -> None:
+        """Pass the result, or the error, to the callers that still wait."""
+        for waiter in self._waiters:
+            if waiter.done():
                 continue
             if error:
-                each.set_exception(error)
+                waiter.set_exception(error)
             else:
-                each.set_result(result)
+                waiter.set_result(result)
 
-    def leave(self) -> None:
-        """Somebody left: what has not begun is not done for nobody."""
-        if self.task and not (self.begun or self.is_wanted):
+    def cancel_if_unwanted(self) -> None:
+        """Cancel a query that was not sent yet and that no caller waits for."""
+        if self.task and not (self.sent or self.is_wanted):
             self.task.cancel()
 
 
 class Coalescer:
-    """For each key one query under way, and one that will begin after it.
+    """For each key at most one query in flight, and one that starts after it.
 
-    Who asks while one is under way waits for the next: a result is never older than the question.
+    A caller that asks while a query is in flight waits for the next one: no caller sees stale data.
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, _Round] = {}
+        self._in_flight: dict[Hashable, _Flight] = {}
 
-    async def read(self, key: Hashable, make: Make, begun: Tell) -> Any:  # noqa: ANN401 - as made
-        """What `make` makes, whoever began it; who leaves does not end it for the others.
+    async def read(self, key: Hashable, query: Query, on_sent: OnSent) -> Any:  # noqa: ANN401 - as read
+        """The result of `query`, or of an equal one that starts after this call.
 
-        `make` is given what to call when its query is on its way; `begun` is called then. Raises
-        what `make` raises.
+        `query` is given a function to call when it is sent; `on_sent` is called then. A caller that
+        leaves does not end the query for the others. Raises what the query raises.
         """
-        if current := self._under_way.get(key):
-            round_ = current.following = current.following or _Round(make)
+        if current := self._in_flight.get(key):
+            flight = current.next = current.next or _Flight(query)
         else:
-            round_ = self._start(key, _Round(make))
+            flight = self._start(key, _Flight(query))
         try:
-            return await round_.join(make, begun)
+            return await flight.join(query, on_sent)
         except asyncio.CancelledError:
-            round_.leave()
+            flight.cancel_if_unwanted()
             raise
 
-    def _start(self, key: Hashable, round_: _Round) -> _Round:
-        self._under_way[key] = round_
-        round_.task = asyncio.create_task(self._run(key, round_))
-        return round_
+    def _start(self, key: Hashable, flight: _Flight) -> _Flight:
+        self._in_flight[key] = flight
+        flight.task = asyncio.create_task(self._run(key, flight))
+        return flight
 
-    async def _run(self, key: Hashable, round_: _Round) -> None:
+    async def _run(self, key: Hashable, flight: _Flight) -> None:
         try:
-            round_.normalise(await round_.make(round_.begin))
+            flight.finish(await flight.query(flight.mark_sent))
         except BaseException as error:
-            # Also where this is cancelled: whoever waits must hear of it.
-            round_.normalise(None, error)
+            # Also when the task is cancelled: its waiters must not wait for ever.
+            flight.finish(None, error)
             if not isinstance(error, Exception):
                 raise
         finally:
-            del self._under_way[key]
-            if round_.following and round_.following.is_wanted:
-                self._start(key, round_.following)
+            del self._in_flight[key]
+            if flight.next and flight.next.is_wanted:
+                self._start(key, flight.next)

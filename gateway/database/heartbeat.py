@@ -1,49 +1,38 @@
-"""Asks the server for a sign of life: one that is frozen never says that it is gone."""
+"""Pings the server: a frozen one never says that it is gone."""
 
 import asyncio
-import logging
 
-import asyncpg
-
-from gateway.database.pool import (
-    CONNECT_TIMEOUT,
-    LOST,
-    PING,
-    Connection,
-    Pool,
-    UnavailableError,
-    connect,
-    patient_timeout,
-)
+from gateway.database.connect import CONNECT_TIMEOUT, PING, Connection, connect, patient_timeout
+from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
+from gateway.database.pool import Pool
+from gateway.runtime import events
 
 PING_INTERVAL = 0.5
 PING_TIMEOUT = 1.0
-"""Seconds. Together they bound how long a statement waits for a server that is frozen: 1.5 s."""
-
-_log = logging.getLogger(__name__)
+"""Seconds. Together they bound how long a statement waits for a frozen server: 1.5 s."""
 
 
 class Heartbeat:
-    """Watches over a server from a connection of its own, for the pools that use this server."""
+    """Pings a server over a connection of its own, for the pools that use this server."""
 
     def __init__(self, dsn: str, *pools: Pool) -> None:
         self._dsn = dsn
         self._pools = pools
-        self._is_well = True
+        self._is_up = True
 
     async def run(self) -> None:
-        """Ask over and over, until cancelled; while there is no answer, the pools refuse."""
+        """Ping until cancelled; while the server does not answer, the pools refuse."""
         while True:
             try:
-                await self._over(await connect(self._dsn, CONNECT_TIMEOUT))
-            except UnavailableError as error:
+                await self._ping(await connect(self._dsn, CONNECT_TIMEOUT))
+            except DatabaseUnavailable as error:
                 self._mark_down(f"the database does not answer: {error}")
                 await asyncio.sleep(PING_INTERVAL)
 
-    async def _over(self, connection: Connection) -> None:
-        """Return when a connection that had answered is lost, which a server may well outlive.
+    async def _ping(self, connection: Connection) -> None:
+        """Return when a connection that had answered is lost: the server may well outlive it.
 
-        Raises UnavailableError if it never answered, or does not any more.
+        Raises DatabaseUnavailable if the server never answered, or stops answering.
         """
         answered = False
         try:
@@ -54,35 +43,36 @@ class Heartbeat:
         finally:
             connection.terminate()
         if not answered:
-            raise UnavailableError("it closes connections that are new")
+            raise DatabaseUnavailable("it closes new connections")
 
     def _mark_down(self, why: str) -> None:
-        if self._is_well:
-            _log.error("%s", why)
-        self._is_well = False
+        if self._is_up:
+            events.emit(events.DATABASE_DOWN, reason=why)
+        self._is_up = False
         for pool in self._pools:
-            pool.give_up(why)
+            pool.mark_down(why)
 
     def _mark_up(self) -> None:
-        if not self._is_well:
-            _log.info("the database answers again")
-        self._is_well = True
+        if not self._is_up:
+            events.emit(events.DATABASE_UP)
+        self._is_up = True
         for pool in self._pools:
             pool.mark_up()
 
 
 async def _answers(connection: Connection) -> bool:
-    """Whether the server gives a sign of life before the connection is lost.
+    """Whether the server answers before the connection is lost.
 
-    Raises UnavailableError if it stays silent.
+    Raises DatabaseUnavailable if it stays silent.
     """
     try:
-        await patient_timeout(connection.execute(PING), PING_TIMEOUT)
+        with translate_errors(connection):
+            await patient_timeout(connection.execute(PING), PING_TIMEOUT)
     except TimeoutError as error:
-        raise UnavailableError(f"no sign of life for {PING_TIMEOUT:g} s") from error
-    except (*LOST, asyncpg.InterfaceError):
+        raise DatabaseUnavailable(f"no answer to a ping for {PING_TIMEOUT:g} s") from error
+    except DatabaseUnavailable:
         return False
-    except asyncpg.PostgresError:
-        # A refusal is an answer too.
-        return True
+    except DatabaseError as error:
+        # A refusal by the server is an answer too; an error of the driver is not.
+        return error.sqlstate is not None
     return True

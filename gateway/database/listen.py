@@ -1,70 +1,79 @@
-"""Notices of PostgreSQL, heard over lost connections."""
+"""One LISTEN connection for all topics of a worker, opened again whenever it is lost."""
 
 import asyncio
-import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
-from gateway.database.pool import (
-    CONNECT_TIMEOUT,
-    FAULTS,
-    PING,
-    Connection,
-    UnavailableError,
-    connect,
-    hard_timeout,
-    translate_errors,
-)
+from gateway.database.connect import CONNECT_TIMEOUT, PING, Connection, connect, hard_timeout
+from gateway.database.errors import DatabaseError, translate_errors
+from gateway.runtime import events
 
 PING_INTERVAL = 1.0
-"""Seconds from one sign of life to the next, and that a server has to give one."""
-
-_log = logging.getLogger(__name__)
+"""Seconds between two pings, and in which the server must answer one."""
 
 
-async def listen(
-    dsn: str, channel: str, on_notice: Callable[[str], None], on_begin: Callable[[], None]
-) -> None:
-    """Hear each notice of a channel, until cancelled.
+class _Topic(NamedTuple):
+    """Who wants the notices of a channel."""
 
-    `on_begin` is called whenever listening begins: what was said before it is lost.
-    """
-    well = True
-    while True:
+    on_notice: Callable[[str], None]
+    on_connect: Callable[[], None]
+
+
+class Notifier:
+    """Passes on the notices of PostgreSQL's channels. Subscribe first, then run."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._topics: dict[str, _Topic] = {}
+
+    def subscribe(
+        self, channel: str, on_notice: Callable[[str], None], on_connect: Callable[[], None]
+    ) -> None:
+        """Call `on_notice` with each notice's payload.
+
+        `on_connect` is called whenever listening begins: notices from before it are lost.
+        """
+        self._topics[channel] = _Topic(on_notice, on_connect)
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        connected = True
+        while True:
+            try:
+                await self._listen(await connect(self._dsn, CONNECT_TIMEOUT))
+            except DatabaseError as error:
+                if connected:
+                    channels = [*self._topics]
+                    events.emit(events.DATABASE_NOTICES_LOST, channels=channels, reason=str(error))
+                connected = False
+            else:
+                connected = True
+            await asyncio.sleep(PING_INTERVAL / 2)
+
+    async def _listen(self, connection: Connection) -> None:
+        """Listen on one connection; return when it is lost after it had worked."""
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
         try:
-            await _listen(await connect(dsn, CONNECT_TIMEOUT), channel, on_notice, on_begin)
-        except (UnavailableError, *FAULTS) as error:
-            if well:
-                _log.warning("no notices on %s: %s", channel, error)
-            well = False
-        else:
-            well = True
-        await asyncio.sleep(PING_INTERVAL / 2)
-
-
-async def _listen(
-    connection: Connection,
-    channel: str,
-    on_notice: Callable[[str], None],
-    on_begin: Callable[[], None],
-) -> None:
-    """Listen on one connection; return when it is lost after it had worked."""
-    lost = asyncio.Event()
-    connection.add_termination_listener(lambda _: lost.set())
-    try:
-        with translate_errors(connection):
-            with hard_timeout(connection, PING_INTERVAL):
-                await connection.add_listener(channel, lambda *said: on_notice(str(said[-1])))
-            on_begin()
-            while not lost.is_set():
+            with translate_errors(connection):
                 with hard_timeout(connection, PING_INTERVAL):
-                    await connection.execute(PING)
-                await _pause(lost)
-    finally:
-        connection.terminate()
+                    for channel in self._topics:
+                        await connection.add_listener(channel, self._receive)
+                for topic in self._topics.values():
+                    topic.on_connect()
+                while not lost.is_set():
+                    with hard_timeout(connection, PING_INTERVAL):
+                        await connection.execute(PING)
+                    await _wait_for_loss(lost)
+        finally:
+            connection.terminate()
+
+    def _receive(self, _: object, __: int, channel: str, payload: object) -> None:
+        self._topics[channel].on_notice(str(payload))
 
 
-async def _pause(lost: asyncio.Event) -> None:
-    """Until the next sign of life is due, or the connection is lost."""
+async def _wait_for_loss(lost: asyncio.Event) -> None:
+    """Wait until the next ping is due, or the connection is lost."""
     try:
         async with asyncio.timeout(PING_INTERVAL):
             await lost.wait()

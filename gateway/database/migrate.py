@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))

@@ -23,7 +23,7 @@ select name, checksum from gateway.migrations order by applied_at, name;
 -- Remember one file as applied.
 insert into gateway.migrations (name, checksum) values ($1, $2);
 
--- name: connections_allowed
--- How many connections the server takes, without those it keeps for superusers.
+-- name: max_connections
+-- How many connections the server accepts, without those that it keeps for superusers.
 select current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int;

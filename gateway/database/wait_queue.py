@@ -1,4 +1,4 @@
-"""Those who wait for something of which there is too little, in the order of asking."""
+"""A first-in, first-out queue of tasks that wait for a scarce thing."""
 
 import asyncio
 from collections import deque
@@ -9,43 +9,43 @@ T = TypeVar("T")
 
 
 class WaitQueue(Generic[T]):
-    """A queue in which nobody is passed over, and nothing is lost with one who leaves."""
+    """Serves waiters in order; what was handed to a waiter that left is not lost."""
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[T]] = deque()
+        self._waiters: deque[asyncio.Future[T]] = deque()
 
     def __len__(self) -> int:
         """How many wait."""
-        return len(self._waiting)
+        return len(self._waiters)
 
     async def wait(self, pass_on: Callable[[T], None]) -> T:
-        """What the one who waits is given. Raises what `fail` was told.
+        """Wait for what `hand_over` hands out. Raises the error of `fail_all`.
 
-        `pass_on` takes what was given just before the one who waited for it left.
+        `pass_on` takes what was handed over to a waiter that was cancelled in that moment.
         """
-        turn: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            return await turn
+            return await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and not turn.exception():
-                pass_on(turn.result())
+            if waiter.done() and not waiter.cancelled() and not waiter.exception():
+                pass_on(waiter.result())
             raise
 
-    def give(self, given: T) -> bool:
-        """Give it to the first who still waits; whether there was one."""
-        if turn := self._next():
-            turn.set_result(given)
-        return turn is not None
+    def hand_over(self, item: T) -> bool:
+        """Hand an item to the first waiter; return whether there was one."""
+        if waiter := self._next():
+            waiter.set_result(item)
+        return waiter is not None
 
-    def fail(self, error: Exception) -> None:
-        """Tell all who wait that it is in vain."""
-        while turn := self._next():
-            turn.set_exception(error)
+    def fail_all(self, error: Exception) -> None:
+        """Raise an error in every waiter."""
+        while waiter := self._next():
+            waiter.set_exception(error)
 
     def _next(self) -> asyncio.Future[T] | None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                return turn
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                return waiter
         return None

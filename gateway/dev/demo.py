@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from gateway.database.connect import Connection
 from gateway.database.migrate import package_folder
-from gateway.database.pool import Connection
 from gateway.database.sql import load_queries
 from gateway.identity import tokens
 from gateway.identity.passwords import Passwords

@@ -14,8 +14,8 @@ import orjson
 import uvloop
 import watchfiles
 
+from gateway.database.connect import Connection, connect
 from gateway.database.migrate import find_all, migrate, package_folder
-from gateway.database.pool import Connection, connect
 from gateway.dev import demo, mandrill
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Applied, Author, apply_all
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:
     """Serve until interrupted, on an embedded PostgreSQL unless the settings name a database.
 
-    Raises EmbeddedError, ServeError, ManifestError, MigrationError, UnavailableError.
+    Raises EmbeddedError, ServeError, ManifestError, MigrationError, DatabaseUnavailable.
     """
     folder = Path(settings.data_dir)
     # Until uvicorn listens to them both signals are Ctrl-C and stop the database on their way out,
@@ -146,8 +146,8 @@ class _Dev:
 
     async def _reload(self, worker: Worker) -> None:
         try:
-            python.forget()
-            worker.pipeline.actions = Actions.load()
+            python.reload()
+            worker.use(Actions.load())
             connection = await connect(self._settings.database_url)
             try:
                 await self._apply(connection)

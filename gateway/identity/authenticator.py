@@ -1,15 +1,74 @@
-"""What the pipeline judges callers with."""
+"""What the authenticate stage asks of identity: whose a token is, whether its session is over."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 
+from gateway import statuses
+from gateway.identity import lifetime
+from gateway.identity.last_use import LastUse
 from gateway.identity.limits import Limits
-from gateway.identity.passwords import Passwords
+from gateway.identity.token_cache import Principal
 from gateway.identity.token_store import TokenStore
+from gateway.values import Rejection, Session
+
+_now = partial(datetime.now, UTC)
 
 
-class Authenticator(NamedTuple):
-    """The worker's memory of tokens, its limits, and its threads for passwords."""
+class Authenticator:
+    """Identity as the pipeline sees it. `now` gives the time that sessions are measured by."""
 
-    token_store: TokenStore
-    limits: Limits
-    passwords: Passwords
+    def __init__(
+        self,
+        store: TokenStore,
+        last_use: LastUse,
+        limits: Limits,
+        *,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self.store = store
+        self.last_use = last_use
+        self.limits = limits
+        self.now = now
+
+    async def principal(self, token: str, address: str) -> Principal:
+        """The session or application of a token.
+
+        Raises Rejection (invalid-token; rate-limit-exceeded for an address that sends too many
+        unknown tokens) and DatabaseUnavailable.
+        """
+        return self.store.remembered(token) or await self._look_up(token, address)
+
+    async def _look_up(self, token: str, address: str) -> Principal:
+        is_guess = self.store.is_guess(token)
+        if is_guess:
+            self.limits.refuse_guesser(address)
+        principal = await self.store.find(token)
+        if principal is None:
+            if is_guess:
+                self.limits.count_unknown_token(address)
+            raise Rejection(statuses.INVALID_TOKEN)
+        return principal
+
+    def is_expired(self, session: Session) -> bool:
+        """Whether the session is over, its uses in this worker considered."""
+        now = self.now()
+        return lifetime.is_over(session, now) and lifetime.is_over(
+            self.last_use.with_last_use(session), now
+        )
+
+    def touch(self, session: Session) -> Session:
+        """The session as it is after this use, which is written behind."""
+        now = self.now()
+        self.last_use.touch(session, now)
+        return session.used_at(now)
+
+    async def reload(self, session: Session, token: str) -> Session:
+        """The session with the roles that its user has now.
+
+        Raises Rejection (invalid-token) and DatabaseUnavailable.
+        """
+        principal = await self.store.find(token)
+        if not isinstance(principal, Session):
+            raise Rejection(statuses.INVALID_TOKEN)
+        return principal.used_at(session.last_used_at)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asyncpg import Record
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.identity import tokens
 

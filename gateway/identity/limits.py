@@ -1,6 +1,6 @@
 """What is limited: calls of a route, guesses of passwords and of tokens."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway import statuses
@@ -17,16 +17,18 @@ WRONG = frozenset(("email-not-found", "invalid-password"))
 class Limits:
     """The limits of one worker; the numbers are settings.
 
-    What is refused is not counted, so that whoever waits as long as `Retry-After` says gets in.
+    A refused call is not counted, so a client that waits as long as `Retry-After` says gets in.
     """
 
-    def __init__(self, counts: Counts, most: Mapping[str, int]) -> None:
+    def __init__(
+        self, counts: Counts, *, account_guesses: int, address_guesses: int, unknown_tokens: int
+    ) -> None:
         self.counts = counts
-        self._account = Rate(most["account"], QUARTER)
-        self._address = Rate(most["address"], QUARTER)
-        self._tokens = Rate(most["tokens"], MINUTE)
+        self._account = Rate(account_guesses, QUARTER)
+        self._address = Rate(address_guesses, QUARTER)
+        self._tokens = Rate(unknown_tokens, MINUTE)
 
-    def call(self, route: Route, caller: Caller, address: str) -> None:
+    def count_call(self, route: Route, caller: Caller, address: str) -> None:
         """Count a call of a route that has a limit. Raises Rejection: rate-limit-exceeded."""
         if route.rate_limit:
             key = f"route:{route.name}:{_who(caller, address)}"
@@ -34,35 +36,35 @@ class Limits:
 
     @contextmanager
     def guessing(self, address: str, account: str) -> Iterator[None]:
-        """Around the check of a password: what it refuses with a status of `WRONG` was a guess.
+        """Wrap the check of a password; a Rejection with a status of `WRONG` was a guess.
 
-        It counts before it is checked, so that many at once get no further than one by one.
-        Raises Rejection: rate-limit-exceeded.
+        The guess is counted before it is checked, so that many at once get no further than one by
+        one. Raises Rejection: rate-limit-exceeded.
         """
         taken = []
-        wrong = False
+        was_wrong = False
         try:
             for key, rate in (
                 (f"account:{account.lower()}", self._account),
-                (_of_address("password", address), self._address),
+                (_address_key("password", address), self._address),
             ):
                 _refuse(self.counts.take(key, rate))
                 taken.append((key, rate))
             yield
         except Rejection as rejection:
-            wrong = rejection.slug in WRONG
+            was_wrong = rejection.slug in WRONG
             raise
         finally:
-            for key, rate in () if wrong else taken:
+            for key, rate in () if was_wrong else taken:
                 self.counts.give_back(key, rate)
 
-    def before_look_up(self, address: str) -> None:
+    def refuse_guesser(self, address: str) -> None:
         """Refuse an address that sent too many unknown tokens. Raises Rejection."""
-        _refuse(self.counts.is_reached(_of_address("token", address), self._tokens))
+        _refuse(self.counts.is_reached(_address_key("token", address), self._tokens))
 
-    def was_unknown(self, address: str) -> None:
-        """Count a token that nobody has."""
-        self.counts.take(_of_address("token", address), self._tokens)
+    def count_unknown_token(self, address: str) -> None:
+        """Count a token that does not exist."""
+        self.counts.take(_address_key("token", address), self._tokens)
 
 
 def _refuse(seconds: int) -> None:
@@ -70,7 +72,7 @@ def _refuse(seconds: int) -> None:
         raise Rejection(statuses.RATE_LIMIT_EXCEEDED, retry_after=seconds)
 
 
-def _of_address(what: str, address: str) -> str:
+def _address_key(what: str, address: str) -> str:
     return f"{what}:{addresses.client_network(address)}"
 
 
@@ -80,4 +82,4 @@ def _who(caller: Caller, address: str) -> str:
         return f"session:{caller.session.id}"
     if caller.application:
         return f"token:{caller.application.token_id}"
-    return f"address:{addresses.client_network(address)}"
+    return _address_key("address", address)

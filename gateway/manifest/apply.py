@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.bulk import batches, without_collection
 from gateway.manifest.change import Change, Key, Kind, Record

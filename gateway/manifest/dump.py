@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import yaml
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.change import Record, Records
 from gateway.manifest.check import PERIODS

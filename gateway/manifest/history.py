@@ -4,7 +4,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.apply import UnknownRevisionError
 from gateway.manifest.change import Change

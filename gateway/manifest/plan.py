@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.breaking import breaks
 from gateway.manifest.bulk import without_collection

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.manifest.change import Change, Key, Record, Records
 from gateway.registry import paths

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.registry import store
 
 POLL_INTERVAL = 0.02

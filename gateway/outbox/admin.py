@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asyncpg import Record
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 
 STATES = ("waiting", "parked", "sent", "discarded")

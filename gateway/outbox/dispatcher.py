@@ -1,36 +1,36 @@
-"""The outbox: what was committed to be sent is sent, at once and, if need be, again and again.
+"""The outbox: committed messages are sent, at once and, if need be, again.
 
-Whoever writes a message sends it first and may wait for the outcome. What is not sent then, or
-whose sender died, a loop in each worker takes up. A message is sent at least once: twice only if
-its sender dies, or the database is away for longer than a lease, between the receiver's answer and
-the commit that notes it, or if the answer is never heard.
+The call that writes a message sends it first and may wait for the outcome. A message that was not
+sent then, or whose sender died, is taken up by a loop in each worker. A message is sent at least
+once: twice only if its sender dies, or the database is away for longer than a lease, between the
+receiver's answer and the commit that records it, or if the answer is never received.
 """
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncpg
 from asyncpg import Record
 
+from gateway.database.errors import DatabaseError
 from gateway.database.handle import Database
-from gateway.database.pool import FAULTS, Pool, UnavailableError
+from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
 from gateway.outbox.transport import SendError, Transport
+from gateway.runtime import events
 
 MAX_FIRST_ATTEMPTS = 16
 MAX_RETRIES_IN_FLIGHT = 4
 MAX_WEBHOOKS_IN_FLIGHT = 2
-"""Attempts under way in one worker: at mails for which calls wait, at others, at webhooks."""
+"""Attempts in flight in one worker: at mails for which calls wait, at other mails, at webhooks."""
 
 SEND_TIMEOUT = 20.0
 LEASE = 30.0
-"""Seconds after which others may send a message: more than an attempt takes."""
+"""Seconds after which another worker may send a message: more than an attempt takes."""
 
 MIN_BACKOFF = 5.0
 MAX_PAUSE = 3600.0
@@ -41,172 +41,177 @@ POLL_INTERVAL = 1.0
 RETRY_DELAY = 0.5
 DATABASE_TIMEOUT = 5.0
 FINISH_TIMEOUT = 12.0
-"""Seconds that a worker which stops gives its attempts: as long as Mandrill may be silent."""
+"""Seconds that a stopping worker gives its attempts: as long as Mandrill may be silent."""
 
 COUNT_INTERVAL = 5.0
-SWEEP_INTERVAL = 600.0
 
 T = TypeVar("T")
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
-_log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Sends what stands in the outbox; `transports` are by kind of message."""
+    """Sends the messages of the outbox; `transports` are by kind of message."""
 
     def __init__(self, pool: Pool, transports: Mapping[str, Transport]) -> None:
         self._pool = pool
         self._transports = transports
-        self._first = asyncio.Semaphore(MAX_FIRST_ATTEMPTS)
-        self._again: dict[str, set[asyncio.Task[Any]]] = {"mail": set(), "webhook": set()}
-        self._sending: set[asyncio.Task[Any]] = set()
-        self._counted = self._swept = -SWEEP_INTERVAL
+        self._first_attempts = asyncio.Semaphore(MAX_FIRST_ATTEMPTS)
+        self._retries: dict[str, set[asyncio.Task[Any]]] = {"mail": set(), "webhook": set()}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._counted_at = -COUNT_INTERVAL
         self.outstanding = {"waiting": 0, "parked": 0}
 
-    async def deliver(self, message: int, deadline: float) -> datetime | None:
-        """Send a message that was just committed; answer when it was sent.
+    async def deliver(self, message_id: int, deadline: float) -> datetime | None:
+        """Send a message that was just committed; return when it was sent.
 
-        None if it was not, or not before the deadline: it stays, what is under way goes on, and a
-        notification is raised.
+        None if it was not sent, or not before the deadline: it stays in the outbox, an attempt in
+        flight goes on, and a notification is raised.
         """
         try:
             async with asyncio.timeout_at(deadline):
-                await self._first.acquire()
-                sending = self._begin(self._send_first(message))
-                sending.add_done_callback(lambda _: self._first.release())
+                await self._first_attempts.acquire()
+                sending = self._start(self._send_first(message_id))
+                sending.add_done_callback(lambda _: self._first_attempts.release())
                 sent_at = await asyncio.shield(sending)
         except TimeoutError:
             sent_at = None
         if sent_at is None:
-            self._begin(self._note_late(message))
+            self._start(self._record_late(message_id))
         return sent_at
 
     async def run(self) -> None:
-        """Take up what others left, until cancelled."""
+        """Take up the messages that are due, until cancelled."""
         while True:
             try:
-                found = await self._take_up()
-                await self._look_after(asyncio.get_running_loop().time())
-            except (UnavailableError, *FAULTS) as error:
-                # A lost database is told of once, by the watch.
-                _log.debug("the outbox waits: %s", type(error).__name__)
-                found = 0
-            if not found:
-                await self._pause(POLL_INTERVAL * random.uniform(0.8, 1.2))  # noqa: S311 - spread
+                started = await self._take_up_due()
+                await self._count_outstanding(asyncio.get_running_loop().time())
+            except DatabaseError as error:
+                events.emit(events.OUTBOX_DELAYED, reason=error.cause)
+                started = 0
+            if not started:
+                jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads the workers
+                await self._pause(POLL_INTERVAL * jitter)
 
     async def finish(self) -> None:
-        """Wait a little for what is under way, which others would have to send again."""
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=FINISH_TIMEOUT)
-        for task in self._sending:
+        """Wait a little for the attempts in flight, which would have to be repeated otherwise."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FINISH_TIMEOUT)
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take_up(self) -> int:
-        """Begin attempts at what is due, as many as there is room for; answer how many."""
-        begun = 0
-        for kind, most in (("mail", MAX_RETRIES_IN_FLIGHT), ("webhook", MAX_WEBHOOKS_IN_FLIGHT)):
-            under_way = self._again[kind]
-            if len(under_way) < most:
-                due = await self._ask("claim_due", kind, most - len(under_way), LEASE)
+    async def _take_up_due(self) -> int:
+        """Start attempts at due messages, as many as there is room for; return how many."""
+        started = 0
+        for kind, limit in (("mail", MAX_RETRIES_IN_FLIGHT), ("webhook", MAX_WEBHOOKS_IN_FLIGHT)):
+            in_flight = self._retries[kind]
+            if len(in_flight) < limit:
+                due = await self._fetch("claim_due", kind, limit - len(in_flight), LEASE)
                 for row in due:
-                    task = self._begin(self._attempt(row))
-                    under_way.add(task)
-                    task.add_done_callback(under_way.discard)
-                begun += len(due)
-        return begun
+                    task = self._start(self._attempt(row))
+                    in_flight.add(task)
+                    task.add_done_callback(in_flight.discard)
+                started += len(due)
+        return started
 
     async def _pause(self, seconds: float) -> None:
-        """Until it is time to look again, or there is room for another attempt."""
-        under_way = set().union(*self._again.values())
-        if under_way:
-            await asyncio.wait(under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        """Wait until it is time to look again, or there is room for another attempt."""
+        in_flight = set().union(*self._retries.values())
+        if in_flight:
+            await asyncio.wait(in_flight, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         else:
             await asyncio.sleep(seconds)
 
-    async def _look_after(self, now: float) -> None:
-        """Count what is outstanding, for the metrics, and forget what is long done."""
-        if now - self._counted > COUNT_INTERVAL:
-            self.outstanding = dict((await self._ask("outstanding"))[0])
-            self._counted = now
-        if now - self._swept > SWEEP_INTERVAL:
-            await self._ask("sweep")
-            self._swept = now
+    async def _count_outstanding(self, now: float) -> None:
+        """Count the messages that are not sent, for the metrics."""
+        if now - self._counted_at > COUNT_INTERVAL:
+            self.outstanding = dict((await self._fetch("outstanding"))[0])
+            self._counted_at = now
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Some work that nobody's leaving ends."""
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start work that goes on even if the caller leaves."""
         task = asyncio.create_task(work)
-        self._sending.add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._end)
         return task
 
     def _end(self, task: asyncio.Task[Any]) -> None:
-        self._sending.discard(task)
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            _log.error("a message could not be handled: %s", type(error).__name__, exc_info=error)
+            events.emit(events.OUTBOX_TASK_CRASHED, trace=error, error=type(error).__name__)
 
-    async def _send_first(self, message: int) -> datetime | None:
+    async def _send_first(self, message_id: int) -> datetime | None:
         try:
-            rows = await self._ask("claim", message, LEASE)
-        except (UnavailableError, *FAULTS) as error:
-            _log.warning("message %d waits: %s", message, type(error).__name__)
+            rows = await self._fetch("claim", message_id, LEASE)
+        except DatabaseError as error:
+            events.emit(events.OUTBOX_CLAIM_FAILED, message_id=message_id, reason=error.cause)
             return None
         return await self._attempt(rows[0]) if rows else None
 
     async def _attempt(self, row: Record) -> datetime | None:
-        """Send a message that is claimed, and note what became of it."""
+        """Send a claimed message and record the outcome."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                send = self._transports[row["kind"]]
-                receipt = await send(f"outbox-{row['id']}", row["payload"])
+                transport = self._transports[row["kind"]]
+                receipt = await transport.send(f"outbox-{row['id']}", row["payload"])
         except SendError as error:
-            await self._note_failure(row, error)
+            await self._record_failure(row, error)
         except TimeoutError:
             text = f"There was no answer within {SEND_TIMEOUT:g} s."
-            await self._note_failure(row, SendError("timeout", text, transient=True))
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not try for ever
-            _log.exception("message %d cannot be sent", row["id"])
-            text = f"The gateway failed over it: {type(error).__name__}."
-            await self._note_failure(row, SendError("fault", text, transient=False))
+            await self._record_failure(row, SendError("timeout", text, transient=True))
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not be retried for ever
+            name = type(error).__name__
+            events.emit(events.OUTBOX_SEND_CRASHED, trace=error, message_id=row["id"], error=name)
+            text = f"The gateway failed to send it: {name}."
+            await self._record_failure(row, SendError("fault", text, transient=False))
         else:
-            noted = await self._note("sent", row["id"], row["attempts"], receipt)
-            return noted[0]["sent_at"] if noted else None
+            recorded = await self._record("sent", row["id"], row["attempts"], receipt)
+            return recorded[0]["sent_at"] if recorded else None
         return None
 
-    async def _note_late(self, message: int) -> None:
-        """The call is told that its mail failed: so are others, unless an attempt told them."""
-        await self._note("late", message)
+    async def _record_late(self, message_id: int) -> None:
+        """Raise a notification that the mail of a call is late, unless an attempt has done so."""
+        await self._record("late", message_id)
 
-    async def _note_failure(self, row: Record, error: SendError) -> None:
+    async def _record_failure(self, row: Record, error: SendError) -> None:
         pause = min(MIN_BACKOFF * 2 ** min(row["attempts"] - 1, 20), MAX_PAUSE)
-        pause *= random.uniform(0.5, 1)  # noqa: S311 - to spread them
-        given = error.name, not error.transient, pause, MAX_RETRY_AGE, str(error)
-        for noted in await self._note("failed", row["id"], row["attempts"], *given):
-            _log.warning(
-                "%s: %s %d, attempt %d, %s: %s",
-                *(noted["request_id"], noted["kind"], row["id"], row["attempts"]),
-                *(noted["state"], error),
+        pause *= random.uniform(0.5, 1)  # noqa: S311 - spreads the attempts
+        args = error.name, not error.transient, pause, MAX_RETRY_AGE, str(error)
+        for recorded in await self._record("failed", row["id"], row["attempts"], *args):
+            events.emit(
+                events.OUTBOX_ATTEMPT_FAILED,
+                request_id=recorded["request_id"],
+                kind=recorded["kind"],
+                message_id=row["id"],
+                attempt=row["attempts"],
+                state=recorded["state"],
+                error=str(error),
             )
 
-    async def _note(self, query: str, message: int, *args: object) -> list[Record]:
-        """Note what became of a message, however long the database is away."""
+    async def _record(self, query: str, message_id: int, *args: object) -> list[Record]:
+        """Record the outcome of an attempt, however long the database is away."""
         while True:
             try:
-                return await self._ask(query, message, *args)
-            except (UnavailableError, *FAULTS) as error:
-                # A lost database is told of by the watch; a trigger that fails is not.
-                refused = isinstance(error, asyncpg.PostgresError)
-                level = logging.WARNING if refused else logging.DEBUG
-                _log.log(level, "message %d is not noted yet: %r", message, error)
-                await self._hold(message)
+                return await self._fetch(query, message_id, *args)
+            except DatabaseError as error:
+                # The server refused it: a trigger fails, for example. That needs an operator.
+                is_refused = error.sqlstate is not None
+                event = events.OUTBOX_RECORD_REFUSED if is_refused else events.OUTBOX_RECORD_DELAYED
+                events.emit(event, message_id=message_id, error=repr(error.__cause__ or error))
+                await self._hold(message_id)
                 await asyncio.sleep(RETRY_DELAY)
 
-    async def _hold(self, message: int) -> None:
-        """Keep others from sending again what was sent and only cannot be noted."""
-        with contextlib.suppress(UnavailableError, *FAULTS):
-            await self._ask("hold", message, LEASE)
+    async def _hold(self, message_id: int) -> None:
+        """Keep other workers from sending again what was sent and only cannot be recorded."""
+        with contextlib.suppress(DatabaseError):
+            await self._fetch("hold", message_id, LEASE)
 
-    async def _ask(self, query: str, *args: object) -> list[Record]:
+    async def _fetch(self, query: str, *args: object) -> list[Record]:
         deadline = asyncio.get_running_loop().time() + DATABASE_TIMEOUT
         return await Database(self._pool, deadline).fetch(_SQL[query], *args)
+
+
+async def sweep(database: Database) -> None:
+    """Delete the messages that were written more than 30 days ago, and then sent or discarded."""
+    await database.fetch(_SQL["sweep"])

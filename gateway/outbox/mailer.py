@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import statuses
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.transport import Message
 from gateway.values import QueuedMail, Rejection, Reply
-
-FAILED = statuses.MANDRILL_EMAIL_FAILED
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -41,7 +39,7 @@ class Mailer(NamedTuple):
         """The reply, once its mail was sent. Raises Rejection: mandrill-email-failed."""
         sent_at = await self.outbox.deliver(mail.id, self.deadline)
         if sent_at is None:
-            raise Rejection(FAILED)
+            raise Rejection(statuses.MANDRILL_EMAIL_FAILED)
         return reply._replace(data=with_time(reply.data, mail.path, sent_at))
 
 

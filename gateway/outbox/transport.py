@@ -1,7 +1,7 @@
-"""What sending means, whoever carries the message: a receipt, or a fault with its meaning."""
+"""What sending means for every transport: a receipt, or an error that says whether to try again."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 
 class Message(NamedTuple):
@@ -16,8 +16,8 @@ class Message(NamedTuple):
 class SendError(Exception):
     """A message that was not sent; the text is for people and holds no secret.
 
-    `name` is short and stays the same for the same fault; `transient` is whether the same message
-    may fare better later.
+    `name` is short and the same for the same error; `transient` is whether the same message may be
+    sent later.
     """
 
     def __init__(self, name: str, text: str, *, transient: bool) -> None:
@@ -26,5 +26,8 @@ class SendError(Exception):
         self.transient = transient
 
 
-Transport: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[str]]
-"""Sends a payload of the outbox under an id of its own; answers a receipt, raises SendError."""
+class Transport(Protocol):
+    """Sends the payloads of the outbox: mail through Mandrill, notifications to a webhook."""
+
+    async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
+        """Send a payload under an id of its own; return a receipt. Raises SendError."""

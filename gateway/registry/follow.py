@@ -1,8 +1,7 @@
-"""The worker's registry: one reference to the newest table, kept new by NOTIFY and by poll."""
+"""The worker's registry: one reference to the newest table, kept up to date by NOTIFY and polls."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import uuid
@@ -10,20 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import asyncpg
-
-from gateway.database.pool import (
-    CONNECT_TIMEOUT,
-    LOST,
-    Connection,
-    UnavailableError,
-    connect,
-    hard_timeout,
+from gateway.database.connect import CONNECT_TIMEOUT, Connection, connect, hard_timeout
+from gateway.database.errors import (
+    UNDEFINED_TABLE,
+    DatabaseError,
+    DatabaseUnavailable,
     translate_errors,
 )
 from gateway.registry import snapshot, store
 from gateway.registry.table import Table
-from gateway.runtime import memory
+from gateway.runtime import events, memory
 
 POLL_INTERVAL = 1.0
 ANSWER_TIMEOUT = 1.0
@@ -39,14 +34,12 @@ REVISION_TIMEOUT = 2.0
 Waited = Literal["served", "late", "unknown"]
 _Part = Literal["start", "revision", "database"]
 
-_log = logging.getLogger(__name__)
-
 
 class Registry:
     """Holds `current`, the table that requests read once each; None until one was loaded.
 
-    A revision that cannot be built leaves the last one in place: a worker serves a revision
-    whole, or stays on the one before and says so in `problem`.
+    A worker serves a revision as a whole. One that cannot be built leaves the revision before in
+    place, and `problems` says so.
     """
 
     def __init__(self, dsn: str, snapshot_path: Path | None = None) -> None:
@@ -62,25 +55,25 @@ class Registry:
         self._hint = asyncio.Event()
         self._changed = asyncio.Condition()
         self._saved: Table | None = None
-        self._settling: asyncio.Task[None] | None = None
+        self._cleanup: asyncio.Task[None] | None = None
         self._newest = 0
-        self._looks_begun = 0
-        self._looks_done = 0
+        self._polls_begun = 0
+        self._polls_done = 0
         self._waiting = 0
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """All that ails it; empty if it serves the newest revision and follows."""
+        """What keeps it from serving the newest revision; empty if nothing does."""
         return tuple(self._problems.values())
 
     async def start(self, seconds: float) -> None:
-        """Wait for the first table, at most so long.
+        """Wait at most `seconds` for the first table.
 
         If the database is away or late, serve the last good registry from disk until it answers.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         await self._wait(lambda: self._from_database or "database" in self._problems, seconds)
-        # A database that is there without a registry is no outage: another one's is not its own.
+        # A database without a registry is not an outage: the snapshot is not of this database.
         if self._has_tables:
             self.start_from_snapshot()
             if not self.current:
@@ -93,48 +86,48 @@ class Registry:
         try:
             self.current = snapshot.load(self._snapshot)
         except snapshot.SnapshotError as error:
-            self._complain("start", f"the snapshot is refused: {error}")
+            self._set_problem("start", f"the snapshot is refused: {error}")
             return
         if self.current:
             revision = self.current.revision
-            self._complain("start", f"serving revision {revision} from the snapshot on disk")
+            self._set_problem("start", f"serving revision {revision} from the snapshot on disk")
 
     async def wait_loaded(self, seconds: float) -> bool:
-        """Wait until a table was read from the database, at most so long."""
+        """Wait at most `seconds` until a table was read from the database."""
         return await self._wait(lambda: self._from_database, seconds)
 
     async def wait_for(self, revision: int) -> Waited:
         """Wait until a revision is served, at most `REVISION_TIMEOUT` seconds.
 
-        A revision that a look at the database since did not find is `unknown`. At most
-        `MAX_WAITING` requests wait; a further one is `late` at once.
+        It is `unknown` if a poll since this call did not find it in the database. At most
+        `MAX_WAITING` requests wait; one more is `late` at once.
         """
         if self._serves(revision):
             return "served"
         if self._waiting >= MAX_WAITING:
             return "late"
-        look = self._looks_begun + 1
+        poll = self._polls_begun + 1
         self._waiting += 1
-        self.look()
+        self.poll_now()
         try:
             await self._wait(
-                lambda: self._serves(revision) or self._lacks(revision, look), REVISION_TIMEOUT
+                lambda: self._serves(revision) or self._lacks(revision, poll), REVISION_TIMEOUT
             )
         finally:
             self._waiting -= 1
         if self._serves(revision):
             return "served"
-        return "unknown" if self._lacks(revision, look) else "late"
+        return "unknown" if self._lacks(revision, poll) else "late"
 
     async def follow(self) -> None:
-        """Keep `current` new, over lost connections, until cancelled."""
+        """Keep `current` up to date until cancelled, over lost connections too."""
         while True:
             try:
                 await self._follow(await connect(self._dsn, CONNECT_TIMEOUT))
-            except Exception as error:  # noqa: BLE001 - a worker that gives up is stale for good
+            except Exception as error:  # noqa: BLE001 - a loop that ends leaves a stale worker
                 why = str(error) or "it does not answer"
-                self._complain("database", f"the database cannot be used: {why}")
-            await self._tell_waiting()
+                self._set_problem("database", f"the database cannot be used: {why}")
+            await self._wake_waiters()
             await asyncio.sleep(self._pause)
             self._pause = min(self._pause * 2, MAX_PAUSE)
 
@@ -147,20 +140,20 @@ class Registry:
             await asyncio.sleep(SNAPSHOT_DELAY)
             table = self.current
             # The first time in any case: the file may be of another database.
-            other = table and snapshot.saved_revision(self._snapshot) != table.revision
-            if table and (other or not self._saved):
+            differs = table and snapshot.saved_revision(self._snapshot) != table.revision
+            if table and (differs or not self._saved):
                 await snapshot.save(self._snapshot, table)
             self._saved = table
 
-    def look(self) -> None:
-        """Look for a new revision now."""
+    def poll_now(self) -> None:
+        """Poll for a new revision now and not at the end of the interval."""
         self._hint.set()
 
     def _serves(self, revision: int) -> bool:
         return self.current is not None and self.current.revision >= revision
 
-    def _lacks(self, revision: int, look: int) -> bool:
-        return self._looks_done >= look and self._newest < revision
+    def _lacks(self, revision: int, poll: int) -> bool:
+        return self._polls_done >= poll and self._newest < revision
 
     async def _wait(self, holds: Callable[[], bool], seconds: float | None) -> bool:
         async with self._changed:
@@ -171,21 +164,21 @@ class Registry:
                 return False
 
     async def _follow(self, connection: Connection) -> None:
-        """Follow over one connection until it is lost; notices lost before it are made up for."""
+        """Poll over one connection until it is lost."""
         try:
             with translate_errors(connection):
-                connection.add_termination_listener(lambda _: self.look())
-                with hard_timeout(connection, ANSWER_TIMEOUT):
-                    await connection.add_listener(store.CHANNEL, lambda *_: self.look())
-                # Before it looks, so that an apply waits for a worker that only begins.
+                connection.add_termination_listener(lambda _: self.poll_now())
+                # Before the first poll, so that an apply waits for a worker that is starting.
                 await self._heartbeat(connection)
                 while True:
                     await self._refresh(connection)
                     self._pause = MIN_PAUSE
                     await self._wait_for_hint()
-        except asyncpg.UndefinedTableError as error:
+        except DatabaseError as error:
+            if error.sqlstate != UNDEFINED_TABLE:
+                raise
             self._has_tables = False
-            raise UnavailableError("it has no registry: run `gateway migrate`") from error
+            raise DatabaseUnavailable("it has no registry: run `gateway migrate`") from error
         except asyncio.CancelledError:
             await self._deregister(connection)
             raise
@@ -194,13 +187,13 @@ class Registry:
 
     async def _refresh(self, connection: Connection) -> None:
         self._hint.clear()
-        self._looks_begun += 1
+        self._polls_begun += 1
         with hard_timeout(connection, ANSWER_TIMEOUT):
             self._newest = await store.newest(connection)
         with hard_timeout(connection, LOAD_TIMEOUT):
             await self._load_if_new(connection, self._newest)
-        self._looks_done = self._looks_begun
-        await self._tell_waiting()
+        self._polls_done = self._polls_begun
+        await self._wake_waiters()
         await self._heartbeat(connection)
         self._problems.pop("database", None)
 
@@ -211,12 +204,12 @@ class Registry:
             await store.heartbeat(connection, self._id, self.name, revision, behind)
 
     async def _deregister(self, connection: Connection) -> None:
-        """Nobody needs to wait for a worker that stops in order."""
+        """Delete the worker's row, so that no apply waits for a worker that has stopped."""
         try:
             with hard_timeout(connection, ANSWER_TIMEOUT):
                 await store.deregister(connection, self._id)
-        except (*LOST, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            _log.info("the worker's row stays until it is swept up: the database is away")
+        except (DatabaseError, OSError):
+            events.emit(events.REGISTRY_DEREGISTER_FAILED)
 
     async def _wait_for_hint(self) -> None:
         # Not asyncio.wait_for, which in Python 3.11 may swallow a cancellation and never stop.
@@ -230,38 +223,41 @@ class Registry:
             self._problems.pop("revision", None)
             return
         try:
-            changed = store.catch_up(connection, table) if table else store.load(connection)
-            loaded = await changed
-        except LOST:
+            with translate_errors(connection):
+                if table:
+                    loaded = await store.catch_up(connection, table)
+                else:
+                    loaded = await store.load(connection)
+        except (DatabaseUnavailable, OSError):
             raise
         except Exception as error:
             if connection.is_closed():
                 raise
-            self._complain("revision", f"revision {newest} cannot be built: {error!r}")
+            self._set_problem("revision", f"revision {newest} cannot be built: {error!r}")
             return
         await self._swap(loaded)
 
     async def _swap(self, loaded: Table) -> None:
         old, self.current = self.current, loaded
         if not (old and loaded.routes.shares(old.routes)):
-            self._settling = asyncio.create_task(_settle(old, loaded))
+            self._cleanup = asyncio.create_task(_clean_up(old, loaded))
         self._problems.clear()
         self._from_database = True
-        _log.info("serving revision %d: %d routes", loaded.revision, len(loaded.routes))
-        await self._tell_waiting()
+        events.emit(events.REGISTRY_SERVED, revision=loaded.revision, routes=len(loaded.routes))
+        await self._wake_waiters()
 
-    async def _tell_waiting(self) -> None:
+    async def _wake_waiters(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
-    def _complain(self, part: _Part, problem: str) -> None:
+    def _set_problem(self, part: _Part, problem: str) -> None:
         if problem != self._problems.get(part):
-            _log.error("%s", problem)
+            events.emit(events.REGISTRY_PROBLEM, part=part, problem=problem)
         self._problems[part] = problem
 
 
-async def _settle(old: Table | None, loaded: Table) -> None:
-    """What a table that was read whole leaves to do, beside the requests."""
+async def _clean_up(old: Table | None, loaded: Table) -> None:
+    """Release the old table and compact memory, beside the requests, after a full load."""
     if old:
         await store.release(old)
     if len(loaded.routes) >= memory.MIN_ROUTES:

@@ -1,6 +1,6 @@
-"""The deadline of a call: it ends what waits, until something was sent to the database.
+"""A time-out that arms its timer only when the work first waits.
 
-An action that never waits, or has sent its work before it first does, pays for no timer.
+Most calls never wait, or have sent their SQL before they first do: they pay for no timer.
 """
 
 from collections.abc import Awaitable, Generator
@@ -12,68 +12,77 @@ T = TypeVar("T")
 
 
 class LazyTimeout(Generic[T]):
-    """Awaits some work. Raises TimeoutError, with `expired` true, once the deadline has passed."""
+    """Awaits some work until a time of the loop's clock, unless it is lifted before.
 
-    __slots__ = ("_at", "_timer", "_work", "sent")
+    Raises TimeoutError, with `expired` true, once that time has passed.
+    """
+
+    __slots__ = ("_at", "_timer", "_work", "lifted")
 
     def __init__(self, work: Awaitable[T], at: float) -> None:
         self._work = work
         self._at = at
         self._timer: Timeout | None = None
-        self.sent = False
+        self.lifted = False
 
     def lift(self) -> None:
-        """From here on the deadline ends nothing."""
-        self.sent = True
+        """Let the work take as long as it needs from here on."""
+        self.lifted = True
         if self._timer:
             self._timer.lift()
 
     @property
     def expired(self) -> bool:
-        """Whether it was this deadline that ended the work."""
+        """Whether this time-out ended the work."""
         return self._timer is not None and self._timer.expired
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Run the work up to where it first waits, and only then look at the clock."""
+        """Run the work up to its first wait, and only then arm the timer."""
         steps = self._work.__await__()
         try:
-            waits_for = next(steps)
+            # By hand, not with `yield from`: this is the one moment between "has run so far" and
+            # "waits", in which it is known whether a timer is needed at all.
+            first_wait = next(steps)
         except StopIteration as done:
             result: T = done.value
             return result
-        rest = _Remainder(steps, waits_for)
-        if self.sent:
-            return (yield from rest.__await__())
-        return (yield from self._in_time(rest).__await__())
+        remainder = _Remainder(steps, first_wait)
+        if self.lifted:
+            return (yield from remainder.__await__())
+        return (yield from self._in_time(remainder).__await__())
 
-    async def _in_time(self, rest: "_Remainder[T]") -> T:
+    async def _in_time(self, remainder: "_Remainder[T]") -> T:
         with Timeout(self._at) as self._timer:
-            return await rest
+            return await remainder
 
 
 class _Remainder(Generic[T]):
-    """What is left of some work that waits for something."""
+    """What remains of work that has reached its first wait.
 
-    __slots__ = ("_steps", "_waits_for")
+    A generator that has begun cannot be given to `yield from` without losing what it yielded last,
+    so this repeats that value first and then passes everything through (PEP 380 has the rules).
+    """
 
-    def __init__(self, steps: Generator[Any, Any, T], waits_for: object) -> None:
+    __slots__ = ("_first_wait", "_steps")
+
+    def __init__(self, steps: Generator[Any, Any, T], first_wait: object) -> None:
         self._steps = steps
-        self._waits_for = waits_for
+        self._first_wait = first_wait
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Pass on what comes and goes, as `yield from` does for work that has not begun."""
-        waits_for = self._waits_for
+        """Pass values and exceptions in both directions, as `yield from` does."""
+        waits_for = self._first_wait
         try:
             while True:
                 try:
-                    given = yield waits_for
+                    sent = yield waits_for
                 except GeneratorExit:
                     self._steps.close()
                     raise
-                except BaseException as error:  # noqa: BLE001 - the work's own affair
+                except BaseException as error:  # noqa: BLE001 - for the work to handle
                     waits_for = self._steps.throw(error)
                 else:
-                    waits_for = self._steps.send(given)
+                    waits_for = self._steps.send(sent)
         except StopIteration as done:
             result: T = done.value
             return result

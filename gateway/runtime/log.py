@@ -1,4 +1,4 @@
-"""Logging: one JSON line each, on standard error; of every request exactly one access line."""
+"""Logging: one JSON line for each event, on standard error; one access line for each request."""
 
 import asyncio
 import logging
@@ -14,22 +14,26 @@ MAX_WAITING = 1000
 
 
 class _JsonLines(logging.Formatter):
-    """A record as one line of JSON."""
+    """A record as one line of JSON: an event with its fields, or the text of another library."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            "logger": record.name,
         }
+        fields = getattr(record, "fields", None)
+        if fields is None:
+            message = record.getMessage()
+            line |= {"event": "log", "logger": record.name, "message": message}
+        else:
+            line |= {"event": vars(record)["event"], **fields}
         if record.exc_info and record.exc_info[0]:
             line["trace"] = _frames(record.exc_info)
         return orjson.dumps(line, default=str).decode()
 
 
 def _frames(exc_info: Any) -> list[str]:  # noqa: ANN401 - what logging holds
-    """Where a fault came from, without source lines or texts, which could quote a value."""
+    """Where an error came from, without source lines or messages, which could quote a value."""
     kind, error, trace = exc_info
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
     causes = [kind.__name__]
@@ -42,7 +46,7 @@ def configure(level: str) -> None:
     """Send all logging of the process to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
-    # After a line that cannot be written logging would print the fault itself, values and all.
+    # Or logging would print an error of its own, with all values, when a line cannot be written.
     logging.raiseExceptions = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("asyncio", "uvicorn.error", "watchfiles"):
@@ -50,7 +54,7 @@ def configure(level: str) -> None:
 
 
 class AccessLog:
-    """Writes access lines behind the requests, a few times a second."""
+    """Collects access lines and writes them a few times a second."""
 
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self._out = out
@@ -59,24 +63,24 @@ class AccessLog:
 
     def write(self, line: dict[str, Any]) -> None:
         """Take one line; it is written at the next flush."""
-        # Made now and not then: what it is made of is still in the processor's caches.
+        # Rendered now and not at the flush: its values are still in the processor's caches.
         self._waiting.append(orjson.dumps(line, default=str))
         if len(self._waiting) >= MAX_WAITING:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits now."""
+        """Write the collected lines now."""
         if self._waiting:
             lines, self._waiting = self._waiting, []
             try:
                 self._out.write(b"\n".join([*lines, b""]).decode())
                 self._out.flush()
             except OSError:
-                # Nobody reads any more, and there is nowhere to say so: the requests go on.
+                # The reader of the log is gone, and there is nowhere to say so: requests go on.
                 self._lost += len(lines)
 
-    async def write_behind(self) -> None:
-        """Flush until cancelled; then once more."""
+    async def run(self) -> None:
+        """Flush until cancelled, then once more."""
         try:
             while True:
                 await asyncio.sleep(FLUSH_INTERVAL)

@@ -1,8 +1,8 @@
 """What is counted, for Prometheus. Names follow OpenTelemetry's conventions for HTTP servers.
 
 Workers of one `gateway serve` count in files of one folder, each in a set of its own, and whoever
-is asked reads them all. A file is named after its worker's place and not after its process, so
-that whoever takes the place of a dead worker counts on from where it stopped.
+is asked reads them all. A file is named after its worker's index and not after its process, so
+that whoever replaces a dead worker counts on from where it stopped.
 """
 
 import collections
@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from gateway.runtime.events import Event, Fields
 from gateway.statuses import COMMON, Fault
 
 
@@ -55,7 +56,12 @@ OUTBOX = Metric(
     "Messages that are not sent yet: waiting for the next attempt, or parked.",
     ("state",),
 )
-METRICS = (DURATIONS, ANSWERS, ACTIVE, REVISION, DEGRADED, UNAVAILABLE, OUTBOX)
+EVENTS = Metric(
+    "gateway_events_total",
+    "Events of the catalogue, by name and level; requests are counted apart.",
+    ("event", "level"),
+)
+METRICS = (DURATIONS, ANSWERS, ACTIVE, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS)
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 METHODS = frozenset(
@@ -102,13 +108,13 @@ class _Set(NamedTuple):
 
 
 class Metrics:
-    """The counts of a worker; `place` is its number among several, None if it is alone.
+    """The counts of a worker; `worker_index` is its number among several, None if it is alone.
 
     A request only notes how long it took; `flush` does the rest, for many at once.
     """
 
-    def __init__(self, place: int | None = None) -> None:
-        _choose_numbers(place)
+    def __init__(self, worker_index: int | None = None) -> None:
+        _choose_numbers(worker_index)
         self._registry = registry = CollectorRegistry()
         self._durations = Histogram(*DURATIONS, buckets=BUCKETS, registry=registry)
         self._answers = Counter(*ANSWERS, registry=registry)
@@ -118,8 +124,10 @@ class Metrics:
         self._unavailable = Gauge(*UNAVAILABLE, registry=registry, multiprocess_mode="livesum")
         # All workers count the same rows: whoever counted last is right.
         self._outbox = Gauge(*OUTBOX, registry=registry, multiprocess_mode="livemostrecent")
+        self._events = Counter(*EVENTS, registry=registry)
+        self._new_events: collections.Counter[Event] = collections.Counter()
         self._sets: dict[_Labels, _Set] = {}
-        self._shown = self._of_one() if place is None else self._of_all()
+        self._shown = self._of_one() if worker_index is None else self._of_all()
 
     def _of_one(self) -> CollectorRegistry:
         ProcessCollector(registry=self._registry)
@@ -138,6 +146,10 @@ class Metrics:
         labels = (route, method if method in METHODS else OTHER_METHOD, code, status)
         found = self._sets.get(labels) or self._set_of(labels, fault)
         found.waiting.append(seconds)
+
+    def read(self, event: Event, _: Fields) -> None:
+        """A reader of events: count one more."""
+        self._new_events[event] += 1
 
     def _set_of(self, labels: _Labels, fault: Fault) -> _Set:
         if len(self._sets) >= MAX_LABEL_SETS:
@@ -161,6 +173,9 @@ class Metrics:
         for each in self._sets.values():
             if each.waiting:
                 each.flush()
+        for event, count in self._new_events.items():
+            self._events.labels(event.name, event.level).inc(count)
+        self._new_events.clear()
         self._active.set(in_flight)
         self._revision.set(revision)
         self._degraded.set(degraded)
@@ -174,20 +189,22 @@ class Metrics:
         return encode(self._shown), content_type
 
 
-def forget(place: int, folder: str) -> None:
+def drop_worker(worker_index: int, folder: str) -> None:
     """Drop the gauges of a worker that died; what it counted stays."""
-    _library.multiprocess.mark_process_dead(place, folder)
+    _library.multiprocess.mark_process_dead(worker_index, folder)
 
 
-def _choose_numbers(place: int | None) -> None:
-    """In memory, or in the files of a place.
+def _choose_numbers(worker_index: int | None) -> None:
+    """Count in memory, or in the files of one worker among several.
 
-    By itself the library goes by `FOLDER` alone, which may be set for another program, and names
-    files by process: then each worker that dies would leave some behind.
+    The library alone would go by `FOLDER`, which may be set for another program, and would name
+    files by process: each worker that dies would leave some behind.
     """
     values = _library.values
     values.ValueClass = (
-        values.MutexValue if place is None else values.MultiProcessValue(lambda: str(place))
+        values.MutexValue
+        if worker_index is None
+        else values.MultiProcessValue(lambda: str(worker_index))
     )
 
 

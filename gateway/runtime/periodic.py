@@ -1,14 +1,14 @@
-"""Writing behind: what requests leave in memory goes to the database a little later."""
+"""Work that is done again and again beside the requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def write_behind(flush: Callable[[], Awaitable[None]], every: float) -> None:
-    """Flush every so many seconds, until cancelled; then once more."""
+async def flush_periodically(flush: Callable[[], Awaitable[None]], interval: float) -> None:
+    """Flush every `interval` seconds until cancelled, then once more."""
     try:
         while True:
-            await asyncio.sleep(every)
+            await asyncio.sleep(interval)
             await flush()
     except asyncio.CancelledError:
         await flush()

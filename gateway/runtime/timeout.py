@@ -1,4 +1,4 @@
-"""A time limit around something that waits."""
+"""A time-out around a block that waits."""
 
 import asyncio
 from types import TracebackType
@@ -8,8 +8,8 @@ from typing import Self
 class Timeout:
     """Ends the block at a time of the loop's clock, with TimeoutError and `expired` true.
 
-    What `asyncio.timeout_at` does, at less than half of its price: it is no coroutine and makes its
-    timer once. Requests enter two of these, and hardly any of them ever ends something.
+    It does what `asyncio.timeout_at` does at less than half the cost: it is not a coroutine and
+    creates its timer once. A request enters two of these, and hardly any of them ever expires.
     """
 
     __slots__ = ("_at", "_cancelling", "_task", "_timer", "expired")
@@ -19,30 +19,31 @@ class Timeout:
         self.expired = False
 
     def __enter__(self) -> Self:
-        """Start the clock. Raises RuntimeError outside of a task."""
+        """Start the timer. Raises RuntimeError outside of a task."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
-            raise RuntimeError("only a task can be ended in time")
+            raise RuntimeError("a time-out needs a task that it can cancel")
         self._task = task
         self._cancelling = task.cancelling()
-        self._timer = loop.call_at(self._at, self._end)
+        self._timer = loop.call_at(self._at, self._expire)
         return self
 
     def lift(self) -> None:
-        """From here on nothing is ended."""
+        """Stop the timer; the block may take as long as it needs."""
         self._timer.cancel()
 
-    def _end(self) -> None:
+    def _expire(self) -> None:
         self.expired = True
         self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        """Stop the clock. Raises TimeoutError if it was the clock alone that ended the block."""
+        """Stop the timer. Raises TimeoutError if the timer alone ended the block."""
         self._timer.cancel()
         if self.expired:
+            # Another cancellation that came meanwhile wins, as in `asyncio.Timeout.__aexit__`.
             alone = self._task.uncancel() <= self._cancelling
             if alone and kind is asyncio.CancelledError:
                 raise TimeoutError

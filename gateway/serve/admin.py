@@ -11,6 +11,7 @@ from starlette.routing import Route
 from gateway.gate import Gate
 from gateway.outbox.dispatcher import Outbox
 from gateway.pages.health import Health
+from gateway.runtime import events
 from gateway.runtime.metrics import Metrics
 
 FLUSH_INTERVAL = 1.0
@@ -33,13 +34,15 @@ class Admin:
             ]
         )
 
-    async def write_behind(self) -> None:
-        """Keep this worker's metrics new, whoever is asked, until cancelled; then once more."""
+    async def run(self) -> None:
+        """Write this worker's metrics for the others to read until cancelled, then once more."""
+        unsubscribe = events.subscribe(self._metrics.read)
         try:
             while True:
                 self._flush()
                 await asyncio.sleep(FLUSH_INTERVAL)
         finally:
+            unsubscribe()
             self._flush()
 
     def _flush(self) -> None:

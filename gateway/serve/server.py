@@ -1,24 +1,16 @@
-"""Serve with uvicorn: one worker in this process, or a supervisor over several."""
+"""Serve a worker in this process with uvicorn: the public port, and the admin port beside it."""
 
 import asyncio
 import contextlib
-import logging
-import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import time
 import types
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
 
 from gateway.edge.protocol import Edge
-from gateway.runtime import metrics
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
 
@@ -27,9 +19,6 @@ FINISH_TIMEOUT = 30
 """Seconds that requests in flight get to finish after the listening socket is closed."""
 
 ADMIN_FINISH_TIMEOUT = 2
-RESTART_INTERVAL = 0.2
-
-_log = logging.getLogger(__name__)
 
 
 class ServeError(Exception):
@@ -147,17 +136,20 @@ def _config(app: Any, finish_within: int, **more: Any) -> uvicorn.Config:  # noq
 
 
 def run(
-    settings: Settings, listener: socket.socket, admin: socket.socket, place: int | None = None
+    settings: Settings,
+    listener: socket.socket,
+    admin: socket.socket,
+    worker_index: int | None = None,
 ) -> None:
-    """Serve one worker in this process; `place` is its number among several."""
+    """Serve one worker in this process; `worker_index` is its number among several."""
     with asyncio.Runner(loop_factory=_uvloop) as runner:
-        runner.run(_run(settings, listener, admin, place))
+        runner.run(_run(settings, listener, admin, worker_index))
 
 
 async def _run(
-    settings: Settings, listener: socket.socket, admin: socket.socket, place: int | None
+    settings: Settings, listener: socket.socket, admin: socket.socket, worker_index: int | None
 ) -> None:
-    await serve(Worker(settings, place=place), settings, listener, admin)
+    await serve(Worker(settings, worker_index=worker_index), settings, listener, admin)
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:
@@ -165,74 +157,3 @@ def _uvloop() -> asyncio.AbstractEventLoop:
     import uvloop  # noqa: PLC0415
 
     return uvloop.new_event_loop()
-
-
-class Supervisor:
-    """Starts `count` worker processes on the same two sockets, and starts anew those that die."""
-
-    def __init__(self, listener: socket.socket, admin: socket.socket, count: int) -> None:
-        self._listeners = (listener, admin)
-        self._sockets = (listener.fileno(), admin.fileno())
-        self._count = count
-        self._folder = ""
-        self._workers: list[subprocess.Popen[bytes]] = []
-        self._stopping = False
-
-    def run(self) -> None:
-        """Until SIGTERM or SIGINT; then stop the workers and wait for them."""
-        for sig in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sig, self._stop)
-        with _shared_folder() as self._folder:
-            for place in range(self._count):
-                self._workers.append(self._start(place))
-            while not self._stopping:
-                time.sleep(RESTART_INTERVAL)
-                self._restart_dead()
-            self._tell_all(signal.SIGTERM)
-            # The workers have sockets of their own; ours would keep callers waiting in a queue.
-            for listener in self._listeners:
-                listener.close()
-            for worker in self._workers:
-                worker.wait()
-
-    def _start(self, place: int) -> subprocess.Popen[bytes]:
-        inherited = map(str, (place, *self._sockets))
-        return subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--worker", *inherited],
-            pass_fds=self._sockets,
-            env={**os.environ, metrics.FOLDER: self._folder},
-            # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
-            start_new_session=True,
-        )
-
-    def _restart_dead(self) -> None:
-        for place, worker in enumerate(self._workers):
-            if worker.poll() is not None and not self._stopping:
-                _log.error("worker %d ended with %s, starting another", worker.pid, worker.poll())
-                metrics.forget(place, self._folder)
-                self._workers[place] = self._start(place)
-
-    def _stop(self, sig: int, _: types.FrameType | None) -> None:
-        """The first signal ends the loop, which stops every worker; a later one is passed on."""
-        if self._stopping:
-            self._tell_all(sig)
-        self._stopping = True
-
-    def _tell_all(self, sig: int) -> None:
-        for worker in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                worker.send_signal(sig)
-
-
-@contextlib.contextmanager
-def _shared_folder() -> Iterator[str]:
-    """Where workers count together, for the length of the block. Raises ServeError."""
-    try:
-        folder = tempfile.mkdtemp(prefix="gateway-")
-    except OSError as error:
-        message = f"several workers count in a temporary folder: {error}; TMPDIR names a place"
-        raise ServeError(message) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

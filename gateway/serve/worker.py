@@ -2,31 +2,42 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from gateway.database.heartbeat import Heartbeat
-from gateway.database.listen import listen
+from gateway.database.listen import Notifier
 from gateway.database.pool import Pool
 from gateway.gate import Gate
+from gateway.identity import counts
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.counts import Counts
+from gateway.identity.credentials import Credentials
+from gateway.identity.last_use import LastUse
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
 from gateway.identity.token_store import CHANNEL, TokenStore
+from gateway.notifications import late_workers
+from gateway.notifications.late_workers import LateWorkers
 from gateway.notifications.recorder import Recorder
+from gateway.outbox import dispatcher
 from gateway.outbox.dispatcher import MAX_FIRST_ATTEMPTS, MAX_RETRIES_IN_FLIGHT, Outbox
 from gateway.outbox.mandrill import Mandrill
+from gateway.outbox.transport import Transport
 from gateway.outbox.webhook import Webhook
 from gateway.pages import health
 from gateway.pipeline import Pipeline
+from gateway.registry import store
 from gateway.registry.follow import Registry
+from gateway.runtime import events
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
 from gateway.serve.admin import Admin
+from gateway.serve.maintenance import Job, Maintenance
+from gateway.serve.request_log import RequestLog
 from gateway.settings import Settings
 from gateway.upstreams import idempotency
+from gateway.upstreams.call import CallFactory
 from gateway.upstreams.python import Actions
 
 FIRST_TABLE_TIMEOUT = 3.0
@@ -34,14 +45,12 @@ RESTART_DELAY = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
 OWN_CONNECTIONS = 3
-"""Of the registry's notices, of identity's, and of the watch."""
+"""The registry's, the notifier's and the heartbeat's."""
 
 SNAPSHOT = "registry.snapshot"
 
-_log = logging.getLogger(__name__)
 
-
-def connections(settings: Settings) -> int:
+def max_connections(settings: Settings) -> int:
     """How many connections to the database a worker opens at most."""
     return settings.database_connections + LOOKUP_CONNECTIONS + OUTBOX_CONNECTIONS + OWN_CONNECTIONS
 
@@ -49,72 +58,84 @@ def connections(settings: Settings) -> int:
 class Worker:
     """Everything that one process serves with; `app` is the ASGI application.
 
-    `place` is its number among several workers, None if it is alone.
+    `worker_index` is its number among several workers, None if it is alone.
     """
 
     def __init__(
-        self, settings: Settings, actions: Actions | None = None, *, place: int | None = None
+        self, settings: Settings, actions: Actions | None = None, *, worker_index: int | None = None
     ) -> None:
-        snapshot = Path(settings.data_dir) / SNAPSHOT
-        self._listen_to = settings.listen_database_url
-        self.registry = Registry(settings.listen_database_url, snapshot)
         self.pool = Pool(settings.database_url, settings.database_connections)
-        # Of its own: a service that holds every connection must not keep callers from signing in.
+        # A pool of its own: a service that holds every connection must not stop signing in.
         self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
-        # And what was committed to be sent must not wait for it either.
+        # And neither may committed messages wait for a connection of the services.
         self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS)
-        pools = self.pool, self.lookup_pool, self.outbox_pool
-        self.watch = Heartbeat(settings.database_url, *pools)
-        self.authenticator = _authenticator(settings, self.lookup_pool)
+        self._pools = self.pool, self.lookup_pool, self.outbox_pool
+        self.heartbeat = Heartbeat(settings.database_url, *self._pools)
+        self.notifier = Notifier(settings.listen_database_url)
+        snapshot = Path(settings.data_dir) / SNAPSHOT
+        self.registry = Registry(settings.listen_database_url, snapshot)
         self.access = AccessLog()
-        self.metrics = Metrics(place)
+        self.metrics = Metrics(worker_index)
         self.health = health.Health(self.registry, self.pool)
-        at_once = MAX_FIRST_ATTEMPTS + MAX_RETRIES_IN_FLIGHT
-        key, url = settings.mandrill_api_key, settings.mandrill_url
-        self.mandrill = Mandrill(key, url, threads=at_once)
+        self.mandrill = Mandrill(
+            settings.mandrill_api_key,
+            settings.mandrill_url,
+            threads=MAX_FIRST_ATTEMPTS + MAX_RETRIES_IN_FLIGHT,
+        )
         self.webhook = Webhook(settings.webhook_url, settings.webhook_secret)
-        transports = {"mail": self.mandrill.send, "webhook": self.webhook.send}
+        transports: dict[str, Transport] = {"mail": self.mandrill, "webhook": self.webhook}
         self.outbox = Outbox(self.outbox_pool, transports)
-        # One worker of several is enough to tell.
-        tells = settings.webhook_url and not place
-        self.recorder = Recorder(self.outbox_pool, self.webhook.send if tells else None)
+        # One worker of several is enough to call the webhook.
+        calls_webhook = settings.webhook_url and not worker_index
+        self.recorder = Recorder(self.outbox_pool, self.webhook if calls_webhook else None)
+        self.passwords = Passwords()
+        self.identity = _authenticator(settings, self.lookup_pool)
+        credentials = Credentials(self.passwords, self.identity.limits)
         self.pipeline = Pipeline(
-            self.registry,
-            actions or Actions.load(),
-            self.pool,
-            self.authenticator,
-            self.outbox,
-            self.recorder,
+            registry=self.registry,
+            actions={},
+            identity=self.identity,
+            calls=CallFactory(self.pool, self.outbox, credentials),
+            recorder=self.recorder,
         )
-        self.app = Gate(
-            self.pipeline,
-            health.make(self.health, lambda _: self.running()),
-            self.access,
-            self.metrics,
-            settings,
-        )
+        self.use(actions or Actions.load())
+        pages = health.make(self.health, lambda _: self.running())
+        request_log = RequestLog(self.access, self.metrics)
+        self.app = Gate(self.pipeline, pages, request_log, settings)
         self.admin = Admin(self.app, self.health, self.metrics, self.outbox)
+        self.maintenance = Maintenance(self.lookup_pool, _jobs())
+        self._subscribe()
+
+    def use(self, actions: Actions) -> None:
+        """Let new calls run these actions; calls in progress finish with the ones before."""
+        self.pipeline.actions = actions.bind(self.pool)
+
+    def _subscribe(self) -> None:
+        poll_now = self.registry.poll_now
+        self.notifier.subscribe(store.CHANNEL, lambda _: poll_now(), poll_now)
+        cache = self.identity.store.cache
+        self.notifier.subscribe(CHANNEL, cache.invalidate, cache.invalidate_all)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the registry and write behind, for the length of the block.
+        """Run the background tasks for the length of the block.
 
         A worker starts without a database too: it is then not ready, and says so.
         """
-        works = (
+        loops = (
             self.registry.follow,
             self.registry.keep_snapshot,
-            self._listen_for_identity,
-            self.authenticator.token_store.write_behind,
-            self.authenticator.limits.counts.write_behind,
-            self._sweep,
+            self.notifier.run,
+            self.identity.last_use.run,
+            self.identity.limits.counts.run,
+            self.maintenance.run,
             self.outbox.run,
             self.recorder.run,
-            self.access.write_behind,
-            self.admin.write_behind,
+            self.access.run,
+            self.admin.run,
         )
-        tasks = [asyncio.create_task(_for_good(work)) for work in works]
-        watching = asyncio.create_task(_for_good(self.watch.run))
+        tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
+        heartbeat = asyncio.create_task(_keep_running(self.heartbeat.run))
         try:
             await self.registry.start(FIRST_TABLE_TIMEOUT)
             yield
@@ -122,39 +143,43 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, self.outbox.finish(), return_exceptions=True)
-            # The last: what they still write must not wait for a server that is frozen.
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-            pools = self.pool, self.lookup_pool, self.outbox_pool
-            await asyncio.gather(*(pool.close() for pool in pools))
-            for threads in (self.authenticator.passwords, self.mandrill, self.webhook):
+            # Last: what the tasks still write must not wait for a frozen server.
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
+            await asyncio.gather(*(pool.close() for pool in self._pools))
+            for threads in (self.passwords, self.mandrill, self.webhook):
                 threads.close()
-
-    async def _sweep(self) -> None:
-        await idempotency.sweep(self.lookup_pool)
-
-    async def _listen_for_identity(self) -> None:
-        token_store = self.authenticator.token_store
-        await listen(self._listen_to, CHANNEL, token_store.invalidate, token_store.invalidate_all)
 
 
 def _authenticator(settings: Settings, pool: Pool) -> Authenticator:
-    most = {
-        "account": settings.account_guesses,
-        "address": settings.address_guesses,
-        "tokens": settings.unknown_callers,
-    }
-    return Authenticator(TokenStore(pool), Limits(Counts(pool), most), Passwords())
+    limits = Limits(
+        Counts(pool),
+        account_guesses=settings.account_guesses,
+        address_guesses=settings.address_guesses,
+        unknown_tokens=settings.unknown_callers,
+    )
+    return Authenticator(TokenStore(pool), LastUse(pool), limits)
 
 
-async def _for_good(work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work until it is cancelled; a fault, which nobody awaits, is told and outlived."""
+def _jobs() -> list[Job]:
+    """What one worker does for all, and every how many seconds."""
+    return [
+        Job(LateWorkers().check, interval=late_workers.CHECK_INTERVAL),
+        Job(counts.sweep, interval=60.0),
+        Job(idempotency.sweep, interval=600.0),
+        Job(dispatcher.sweep, interval=600.0),
+        Job(late_workers.sweep, interval=600.0),
+    ]
+
+
+async def _keep_running(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop until it is cancelled; after an error, which nothing awaits, start it again."""
     task = asyncio.current_task()
-    # A fault of its last act, when it is cancelled already, is no reason to begin anew.
+    # An error of its last act, when it is cancelled already, is not a reason to start again.
     while task and not task.cancelling():
         try:
-            await work()
+            await loop()
             break
-        except Exception:  # noqa: BLE001 - a worker whose task has died is stale for good
-            _log.exception("%s has failed and begins anew", work.__qualname__)
+        except Exception as error:  # noqa: BLE001 - a worker whose loop has ended stays stale
+            events.emit(events.WORKER_TASK_CRASHED, trace=error, task=loop.__qualname__)
         await asyncio.sleep(RESTART_DELAY)

@@ -1,11 +1,8 @@
 """Authenticate: token to caller, then role and permission, in the order of the catalogue."""
 
-from typing import Any
-
 from gateway import statuses
-from gateway.identity import lifetime, views
+from gateway.identity import views
 from gateway.identity.authenticator import Authenticator
-from gateway.identity.token_store import Principal, TokenStore
 from gateway.registry.records import Route
 from gateway.registry.table import Match
 from gateway.values import ANONYMOUS, Application, Caller, Params, Rejection, Request, Session
@@ -14,7 +11,7 @@ from gateway.values import ANONYMOUS, Application, Caller, Params, Rejection, Re
 async def authenticate(
     request: Request, params: Params, match: Match, identity: Authenticator
 ) -> Caller:
-    """Who calls, as whom.
+    """The caller, with the application and the role that it acts in.
 
     Raises Rejection: missing-param (the token alone), invalid-token, session-expired,
     client-required, session-required, invalid-param (the application alone), permission-denied,
@@ -25,55 +22,39 @@ async def authenticate(
         caller = ANONYMOUS._replace(token=request.bearer)
     else:
         token = _token(request, params)
-        principal = identity.token_store.remembered(token) or await _look_up(
-            token, request, identity
-        )
+        principal = await identity.principal(token, request.address)
         if isinstance(principal, Application):
-            caller = await _application(token, principal, route, params, identity.token_store)
+            caller = await _application(token, principal, route, params, identity)
         else:
-            caller = await _session(token, principal, route, params, identity.token_store)
-    identity.limits.call(route, caller, request.address)
+            caller = await _session(token, principal, route, params, identity)
+    identity.limits.count_call(route, caller, request.address)
     return caller
 
 
-async def _look_up(token: str, request: Request, identity: Authenticator) -> Principal:
-    """The holder of a token, for an address that does not guess. Raises Rejection."""
-    is_guess = identity.token_store.is_guess(token)
-    if is_guess:
-        identity.limits.before_look_up(request.address)
-    principal = await identity.token_store.find(token)
-    if principal is None and is_guess:
-        identity.limits.was_unknown(request.address)
-    if principal is None:
-        raise Rejection(statuses.INVALID_TOKEN)
-    return principal
-
-
 def _token(request: Request, params: Params) -> str:
-    """The token, from the param or the header; both are fine if they are the same."""
-    given = params.values.get("token")
+    """The token, from the param or the header; both may be given if they are the same."""
+    token = params.values.get("token")
     bearer = request.bearer
-    if given in (None, ""):
-        given = bearer
-    if given is None:
-        raise Rejection(statuses.MISSING_PARAM, errors=[Rejection.error("token", "missing")])
-    if not isinstance(given, str) or bearer not in (None, given):
+    if token in (None, ""):
+        token = bearer
+    if token is None:
+        missing = Rejection.error("token", "missing")
+        raise Rejection(statuses.MISSING_PARAM, errors=[missing])
+    if not isinstance(token, str) or bearer not in (None, token):
         raise Rejection(statuses.INVALID_TOKEN)
-    return given
+    return token
 
 
 async def _application(
-    token: str, principal: Application, route: Route, params: Params, token_store: TokenStore
+    token: str, application: Application, route: Route, params: Params, identity: Authenticator
 ) -> Caller:
     if "application" not in route.auth:
         raise Rejection(statuses.SESSION_REQUIRED)
-    slug = _named_slug(principal.slug, route, params)
-    if slug != principal.slug:
-        await _refuse_unknown(slug, token_store)
-    may_call = slug == principal.slug and any(_covers(name, route) for name in principal.routes)
+    slug = await _effective_slug(application.slug, route, params, identity)
+    may_call = slug == application.slug and any(_covers(name, route) for name in application.routes)
     if not may_call or (route.roles is not None and slug not in route.roles):
         raise Rejection(statuses.PERMISSION_DENIED)
-    return Caller(token, None, principal, slug, None)
+    return Caller(token, None, application, slug, None)
 
 
 def _covers(name: str, route: Route) -> bool:
@@ -82,64 +63,46 @@ def _covers(name: str, route: Route) -> bool:
 
 
 async def _session(
-    token: str, principal: Session, route: Route, params: Params, token_store: TokenStore
+    token: str, session: Session, route: Route, params: Params, identity: Authenticator
 ) -> Caller:
     if "session" not in route.auth:
         raise Rejection(statuses.INVALID_TOKEN)
-    now = token_store.now()
-    if lifetime.is_over(principal, now) and lifetime.is_over(
-        token_store.with_last_use(principal), now
-    ):
+    if identity.is_expired(session):
         raise Rejection(statuses.SESSION_EXPIRED)
-    token_store.touch(principal, now)
-    principal = principal.used_at(now)
-    if route.client_required and not principal.roles:
-        # Who has just registered must not be refused from memory while the database can be asked.
-        principal = await _look_up_again(token, principal, token_store)
-        if not principal.roles:
-            raise Rejection(
-                statuses.CLIENT_REQUIRED, extra={"session": _shown(principal, token, params)}
-            )
-    slug = _named_slug(principal.application, route, params)
-    if slug != principal.application:
-        await _refuse_unknown(slug, token_store)
-    return Caller(token, principal, None, slug, _role(principal, slug, route))
+    session = identity.touch(session)
+    if route.client_required and not session.roles:
+        # A user who has just registered must not be refused because of what is remembered.
+        session = await identity.reload(session, token)
+        if not session.roles:
+            view = _session_view(params)
+            shown = {"session": views.session(session, token, view)}
+            raise Rejection(statuses.CLIENT_REQUIRED, extra=shown)
+    slug = await _effective_slug(session.application, route, params, identity)
+    return Caller(token, session, None, slug, _role(session, slug, route))
 
 
-async def _look_up_again(token: str, known: Session, token_store: TokenStore) -> Session:
-    """The session with the roles that its user has now. Raises Rejection: invalid-token."""
-    principal = await token_store.find(token)
-    if not isinstance(principal, Session):
-        raise Rejection(statuses.INVALID_TOKEN)
-    return principal._replace(last_used_at=known.last_used_at)
-
-
-def _shown(session: Session, token: str, params: Params) -> dict[str, Any]:
-    """The session in the view that was asked for; an unknown view is not judged this early."""
+def _session_view(params: Params) -> str:
+    """The requested view; an unknown one is not refused this early."""
     view = params.values.get("session_view")
-    if not isinstance(view, str) or view not in views.SESSION_VIEWS:
-        view = "default"
-    return views.session(session, token, view)
+    return view if isinstance(view, str) and view in views.SESSION_VIEWS else "default"
 
 
-def _named_slug(own: str, route: Route, params: Params) -> Any:  # noqa: ANN401 - not judged yet
-    """What the param `application` names, or the slug that the token was made for."""
+async def _effective_slug(own: str, route: Route, params: Params, identity: Authenticator) -> str:
+    """The application that the param names, or the one that the token was made for.
+
+    An unknown one is refused here and not at validate, since it decides which role calls.
+    """
     slug = params.values.get("application")
-    if slug is None or "application" not in route.params.shape.properties:
+    if slug is None or slug == own or "application" not in route.params.shape.properties:
         return own
-    return slug
-
-
-async def _refuse_unknown(slug: object, token_store: TokenStore) -> None:
-    """Judged here and not at validate, since without it nobody can say which role would call."""
-    if not isinstance(slug, str) or "\0" in slug or not await token_store.is_application(slug):
-        raise Rejection(
-            statuses.INVALID_PARAM, errors=[Rejection.error("application", "unknown application")]
-        )
+    if isinstance(slug, str) and "\0" not in slug and await identity.store.is_application(slug):
+        return slug
+    unknown = Rejection.error("application", "unknown application")
+    raise Rejection(statuses.INVALID_PARAM, errors=[unknown])
 
 
 def _role(session: Session, slug: str, route: Route) -> str | None:
-    """The first role of the route's list that the user holds; without a list, the user's first."""
+    """The first role of the route's list that the user has; without a list, the user's first."""
     if route.roles is None:
         return session.roles[0] if session.roles else None
     for role in route.roles.get(slug, ()):

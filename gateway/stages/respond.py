@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -9,8 +10,9 @@ import orjson
 
 from gateway import statuses
 from gateway.identity import views
+from gateway.registry.table import Match, Table
 from gateway.statuses import Status
-from gateway.values import Caller, Rejection, Reply, Response, Valid
+from gateway.values import Caller, Rejection, Reply, Request, Response, Valid
 
 RETRY_AFTER = 1
 """Seconds that `Retry-After` names where nobody knows better."""
@@ -37,6 +39,16 @@ _SHOPLO_CODES = {
 """What Shoplo clients look for: 202, get a new token; 251, the session is over."""
 
 
+@dataclass(slots=True)
+class Trace:
+    """How far a request came: what a refusal's envelope and the access line need to know."""
+
+    table: Table | None = None
+    match: Match | None = None
+    caller: Caller | None = None
+    valid: Valid | None = None
+
+
 class Refusal(NamedTuple):
     """What an envelope of a refusal is made of."""
 
@@ -57,20 +69,24 @@ def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Respon
     return Response(200, _DONE, headers, orjson.dumps(body))
 
 
-def refusal(
-    rejection: Rejection,
-    status: Status,
-    request_id: str,
-    *,
-    envelope: str = "plano",
-    extra: Mapping[str, Any] | None = None,
-) -> Response:
-    """The answer to a request that was refused or that failed."""
-    body = _REFUSAL[envelope](Refusal(status, rejection, request_id, extra or {}))
+def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) -> Response:
+    """The answer to a request that was refused or that failed, wherever it ended."""
+    route = trace.match.route if trace and trace.match else None
+    status = (route.statuses if route else statuses.COMMON)[rejection.slug]
+    refused = Refusal(status, rejection, request.id, _extra(rejection, trace))
+    body = _REFUSAL[route.envelope if route else "plano"](refused)
     headers = _ignored(rejection.ignored)
     if status.http in {429, 503}:
         headers.append((b"retry-after", str(rejection.retry_after or RETRY_AFTER).encode()))
     return Response(status.http, status.slug, headers, orjson.dumps(body))
+
+
+def _extra(rejection: Rejection, trace: Trace | None) -> Mapping[str, Any]:
+    """The rejection's own extra; otherwise the views that the caller requested, once valid."""
+    if rejection.extra or not (trace and trace.caller and trace.valid):
+        return rejection.extra
+    valid = trace.valid
+    return views.shown(trace.caller, valid.session_view, valid.application_view)
 
 
 def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -1,20 +1,26 @@
-"""What a service's action is given: the request's values, and what it may use to do its work."""
+"""What an action is given: the request's values, and what it may use to do its work."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gateway.database.handle import Database
-from gateway.identity.limits import Limits
-from gateway.identity.passwords import Passwords
+from gateway.database.pool import Pool
+from gateway.identity.credentials import Credentials
+from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.mailer import Mailer
 from gateway.registry.records import Route
-from gateway.values import Caller
+from gateway.upstreams import claims
+from gateway.upstreams.claims import Claim
+from gateway.values import Caller, Request
 
 
 class Call(NamedTuple):
-    """What a service's action is given.
+    """One call of an action.
 
-    `deadline` is until when the answer must be ready, in seconds of the event loop's clock;
-    `address` is the caller's.
+    `deadline` is when the answer must be ready, in seconds of the event loop's clock. `address` is
+    the caller's. `db` is the database and `mail` the outbox, both bounded by the deadline;
+    `identity` is for services that sign people in. `claim` is what an idempotency key claims.
     """
 
     request_id: str
@@ -22,8 +28,45 @@ class Call(NamedTuple):
     caller: Caller
     params: dict[str, Any]
     db: Database
+    mail: Mailer
+    identity: Credentials
     deadline: float
     address: str
-    passwords: Passwords
-    limits: Limits
-    mail: Mailer
+    claim: Claim | None
+
+
+class CallFactory:
+    """Makes calls with what all calls of a worker share."""
+
+    def __init__(self, pool: Pool, outbox: Outbox, credentials: Credentials) -> None:
+        self._pool = pool
+        self._outbox = outbox
+        self._credentials = credentials
+
+    def create(
+        self,
+        request: Request,
+        route: Route,
+        caller: Caller,
+        params: dict[str, Any],
+        has_left: Callable[[], bool],
+    ) -> Call:
+        """The call of a route's action. Raises Rejection: missing-param, invalid-param.
+
+        `has_left` says whether the client has disconnected. The two refusals name the header
+        `Idempotency-Key`.
+        """
+        deadline = asyncio.get_running_loop().time() + route.timeout
+        scope = route.name, caller.application_slug, caller.role
+        return Call(
+            request_id=request.id,
+            route=route,
+            caller=caller,
+            params=params,
+            db=Database(self._pool, deadline, scope, route.name, has_left),
+            mail=Mailer(self._outbox, route.name, request.id, deadline),
+            identity=self._credentials,
+            deadline=deadline,
+            address=request.address,
+            claim=claims.claim(request, route, caller, params),
+        )

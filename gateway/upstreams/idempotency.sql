@@ -10,7 +10,7 @@ select i.key, i.fingerprint, i.answer, i.mail_path, o.sent_at,
 from gateway.idempotency i left join gateway.outbox o on o.id = i.mail
 where i.key = any ($1) and i.created_at > now() - interval '24 hours';
 
--- name: keep
+-- name: store
 -- Keep answers; one that is older than a day makes place.
 insert into gateway.idempotency (key, fingerprint, answer, mail, mail_path)
 select * from unnest($1::bytea[], $2::bytea[], $3::text[], $4::bigint[], $5::text[])

@@ -1,4 +1,4 @@
-"""The actions that this worker has code for, by `service.action`.
+"""Actions that are Python functions of this process.
 
 A registry row names an action and never a module: only the modules of `services/`, and packages
 that announce themselves under the entry-point group `gateway.services`, are ever imported.
@@ -8,95 +8,89 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from types import ModuleType
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import TypeAlias
 
-from gateway.database.handle import Database
+from gateway import statuses
+from gateway.database.pool import Pool
+from gateway.runtime.lazy_timeout import LazyTimeout
+from gateway.upstreams import idempotency
+from gateway.upstreams.action import Action, Batch, Function
+from gateway.upstreams.batch import BatchedAction
 from gateway.upstreams.call import Call
 from gateway.values import Rejection, Reply
-
-
-class RetrySingly:
-    """What an action says of a call that has to be done without the others of its batch."""
-
-
-RETRY_SINGLY: Final = RetrySingly()
-
-Outcome: TypeAlias = Reply | Rejection | RetrySingly
-"""Of one call of a batch: a reply, a refusal, or that nothing was done and it has to go alone."""
-
-
-class BatchFunction(Protocol):
-    """What a batched action is: see `batched`."""
-
-    __module__: str
-
-    async def __call__(
-        self, calls: Sequence[Call], db: Database, *, singly: bool
-    ) -> Sequence[Outcome]:
-        """An outcome for each call; only one that is `singly` may wait for what others hold."""
-
-
-class BatchedAction(NamedTuple):
-    """An action that is given the calls that wait for it together: see `batched`."""
-
-    perform: BatchFunction
-    partition_key: Callable[[Call], Hashable] | None
-
-
-def batched(
-    partition_key: Callable[[Call], Hashable] | None = None,
-) -> Callable[[BatchFunction], BatchedAction]:
-    """Declare an action that is given the calls that wait for it together, and commits once.
-
-    It returns one outcome for each call, in their order, and writes in one statement or one
-    transaction, so that an error undoes all of it. It skips what other transactions have locked,
-    with the outcome RETRY_SINGLY: it is then called again with that call alone (`singly`), and may
-    wait. Calls with the same `partition_key` never run at the same time, and run in the order of
-    their arrival.
-    """
-    return lambda perform: BatchedAction(perform, partition_key)
-
-
-Single: TypeAlias = Callable[[Call], Awaitable[Reply]]
-Action: TypeAlias = Single | BatchedAction
 
 PACKAGE = "services"
 ENTRY_POINTS = "gateway.services"
 
+Declared: TypeAlias = Function | Batch
+"""What a module of a service declares as an action."""
+
+
+class PythonAction:
+    """An action that is one async function."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    async def perform(self, call: Call) -> Reply:
+        """See `Action.perform`."""
+        function, claim = self._function, call.claim
+        work = idempotency.run_once(call, claim, function) if claim else function(call)
+        timeout = LazyTimeout(work, call.deadline)
+        # Once SQL is sent the outcome counts, however late it comes.
+        call.db.on_sent = timeout.lift
+        try:
+            return await timeout
+        except TimeoutError as error:
+            if not timeout.expired:
+                raise
+            raise Rejection(statuses.SERVICE_TIMEOUT) from error
+
 
 class Actions:
-    """A dictionary of actions, made by importing the services."""
+    """The actions that the installed services declare, by `service.action`."""
 
-    def __init__(self, found: Mapping[str, Action]) -> None:
-        self._found = found
+    def __init__(self, declared: Mapping[str, Declared]) -> None:
+        self._declared = declared
 
     @classmethod
     def load(cls) -> "Actions":
         """Import all services. Raises what importing them raises, and ValueError on a clash."""
-        found: dict[str, Action] = {}
-        for name, module in _modules():
+        declared: dict[str, Declared] = {}
+        for service, module in _modules():
             for action, function in _actions(module):
-                key = f"{name}.{action}"
-                if key in found:
-                    message = f"two services offer the action {key}"
+                name = f"{service}.{action}"
+                if name in declared:
+                    message = f"two services offer the action {name}"
                     raise ValueError(message)
-                found[key] = function
-        return cls(found)
+                declared[name] = function
+        return cls(declared)
 
-    def find(self, handler: str) -> Action | None:
-        """The action of this name, or None where this worker has no such code."""
-        return self._found.get(handler)
+    def find(self, name: str) -> Declared | None:
+        """The function of an action, None if no service here declares it."""
+        return self._declared.get(name)
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        return sorted(self._found)
+        return sorted(self._declared)
+
+    def bind(self, pool: Pool) -> Mapping[str, Action]:
+        """The actions as a worker performs them; batches use the pool's connections."""
+        return {
+            name: BatchedAction(declared, pool)
+            if isinstance(declared, Batch)
+            else PythonAction(declared)
+            for name, declared in self._declared.items()
+        }
 
 
-def forget() -> None:
-    """Let the next load import the modules of `services/` anew, as `gateway dev` does on save."""
+def reload() -> None:
+    """Let the next load import the modules of `services/` again, as `gateway dev` does on save."""
     importlib.invalidate_caches()
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
@@ -110,8 +104,8 @@ def _modules() -> list[tuple[str, ModuleType]]:
     return own + others
 
 
-def _actions(module: ModuleType) -> list[tuple[str, Action]]:
-    """The public async functions that the module itself defines, and its batched actions."""
+def _actions(module: ModuleType) -> list[tuple[str, Declared]]:
+    """The public async functions that the module itself defines, and its batches."""
     return [
         (name, value)
         for name, value in inspect.getmembers(module, _is_action)
@@ -120,8 +114,8 @@ def _actions(module: ModuleType) -> list[tuple[str, Action]]:
 
 
 def _is_action(value: object) -> bool:
-    return isinstance(value, BatchedAction) or inspect.iscoroutinefunction(value)
+    return isinstance(value, Batch) or inspect.iscoroutinefunction(value)
 
 
-def _source(action: Action) -> Callable[..., object]:
-    return action.perform if isinstance(action, BatchedAction) else action
+def _source(declared: Declared) -> Callable[..., object]:
+    return declared.function if isinstance(declared, Batch) else declared

@@ -10,7 +10,7 @@ from support.harness import Client, execute, on, serving
 from support.probe import apply_probe
 
 from gateway import Call, Rejection, Reply
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.upstreams.python import Actions
 
 ECHO = "/api/v1/probe/echo"

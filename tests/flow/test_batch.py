@@ -10,13 +10,14 @@ from typing import Any
 import asyncpg
 import httpx2
 import pytest
-from support.harness import Client, execute, serving, taken, until
+from support.harness import Client, batched_action, execute, serving, taken, until
 from support.manifests import applied, desired
 
 from gateway import RETRY_SINGLY, Call, Database, Outcome, Rejection, Reply
-from gateway.database.pool import connect
+from gateway.database.connect import connect
 from gateway.upstreams import batch
-from gateway.upstreams.python import Actions, BatchedAction
+from gateway.upstreams.action import Batch
+from gateway.upstreams.python import Actions
 
 PARAMS = {"properties": {name: {"type": "string"} for name in ("what", "line")}}
 ROUTE = {"auth": ["session"], "idempotency": "optional", "params": PARAMS, "timeout": "60s"}
@@ -32,7 +33,7 @@ class Kept:
         self.hold = asyncio.Event()
         self.hold.set()
         self.at_once = self.most_at_once = 0
-        self.action = BatchedAction(self.create, lambda call: call.params.get("line"))
+        self.action = Batch(self.create, lambda call: call.params.get("line"))
 
     async def create(self, calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
         self.batches.append([call.params["what"] for call in calls])
@@ -118,7 +119,7 @@ async def gathered(caller: Caller, work: Kept, *whats: str) -> list[asyncio.Task
     first.append(asyncio.create_task(caller.call("second")))
     await until(lambda: work.at_once == 2)
     rest = [asyncio.create_task(caller.call(what)) for what in whats]
-    [line] = caller.client.worker.pipeline.batches._lines.values()
+    line = batched_action(caller.client, "kept.create")
     await until(lambda: len(line._waiting) == len(whats))
     return [*first, *rest]
 
@@ -253,7 +254,7 @@ async def test_many_calls_of_one_line_keep_no_other_call_waiting(
         first = await gathered(caller, work)
         crowd = [asyncio.create_task(caller.call(f"x{n}", line="x")) for n in range(300)]
         other = asyncio.create_task(caller.call("other"))
-        [line] = caller.client.worker.pipeline.batches._lines.values()
+        line = batched_action(caller.client, "kept.create")
         await until(lambda: len(line._waiting) == 301)
         work.hold.set()
         assert await statuses_of([*first, other]) == [DONE] * 3
@@ -366,7 +367,7 @@ async def test_a_lost_database_is_an_outage_for_all_of_a_batch(
         calls = await gathered(caller, work, "a", "b")
         for connection in [*caller.client.worker.pool._idle]:
             connection.terminate()
-        caller.client.worker.pool.give_up("gone")
+        caller.client.worker.pool.mark_down("gone")
         work.hold.set()
         assert await statuses_of(calls) == ["service-unavailable"] * 4
         assert not await caller.companies()
@@ -427,7 +428,7 @@ async def test_the_server_is_asked_again_after_it_rolled_back(
             self, calls: Sequence[Call], db: Database, *, singly: bool
         ) -> list[Outcome]:
             if len(self.batches) == 1:
-                raise asyncpg.DeadlockDetectedError
+                raise asyncpg.DeadlockDetectedError("deadlock detected")
             return await super()._write(calls, db, singly=singly)
 
     work = Deadlocked()

@@ -20,7 +20,8 @@ from gateway.dev.demo import PASSWORD
 from gateway.identity.tokens import SESSION_PREFIX, digest
 from gateway.manifest.apply import Author, apply
 from gateway.runtime.log import _JsonLines
-from gateway.upstreams.python import Action, Actions
+from gateway.upstreams.action import Function
+from gateway.upstreams.python import Actions
 
 CANARY = "cAnArY4tWeEt"
 TOKEN = SESSION_PREFIX + CANARY.ljust(43, "x")
@@ -125,8 +126,8 @@ class Written:
             return (await http.get("/-/metrics")).text
 
     async def all(self) -> dict[str, str]:
-        await self._client.worker.authenticator.token_store.flush()
-        await self._client.worker.authenticator.limits.counts.flush()
+        await self._client.worker.identity.last_use.flush()
+        await self._client.worker.identity.limits.counts.flush()
         await until(self.snapshot.exists)
         files = {file.name: file.read_bytes().decode("latin-1") for file in self._folder.iterdir()}
         metrics = await self.metrics()
@@ -150,7 +151,7 @@ async def serve(
 
     @asynccontextmanager
     async def serving_with(
-        action: Action | None = None, **settings: str
+        action: Function | None = None, **settings: str
     ) -> AsyncIterator[tuple[Client, Written]]:
         loaded = Actions.load()
         real = {name: loaded.find(name) for name in loaded.names()}
@@ -296,7 +297,7 @@ async def _slow(call: Call) -> Reply:
     raise AssertionError(call.params)
 
 
-def _asks(query: str) -> Action:
+def _asks(query: str) -> Function:
     async def ask(call: Call) -> Reply:
         await call.db.fetchrow(query, str(call.params))
         raise AssertionError
@@ -311,7 +312,7 @@ TWICE = (
 TIMEOUTS = {"service-timeout": 0.15, "service-unavailable": 1, "application-crash": 10}
 """Seconds that a route has, by what its calls end with."""
 
-FAULTS: dict[str, tuple[Action, str]] = {
+FAULTS: dict[str, tuple[Function, str]] = {
     "a crash": (_crash, "application-crash"),
     "a status that is none of its": (_stray, "application-crash"),
     "an answer that is no JSON": (_unsayable, "application-crash"),
@@ -331,7 +332,7 @@ TIMED = "update gateway.routes set record = record || jsonb_build_object('timeou
 
 @pytest.mark.parametrize(("action", "slug"), FAULTS.values(), ids=FAULTS)
 async def test_nothing_is_written_of_what_fails_in_the_service(
-    serve: Serve, database: str, action: Action, slug: str
+    serve: Serve, database: str, action: Function, slug: str
 ) -> None:
     await execute(database, TIMED, TIMEOUTS[slug])
     async with serve(action) as (client, written):
@@ -344,11 +345,11 @@ async def test_nothing_is_written_while_the_database_is_away(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as (client, written):
-        monkeypatch.setattr(client.worker.watch, "_mark_up", lambda: None)
+        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
         pools = client.worker.pool, client.worker.lookup_pool
         for pool in pools:
             pool.problem = "no answer"
-        client.worker.watch._is_well = False
+        client.worker.heartbeat._is_well = False
         for target in TARGETS.values():
             met = await send(client, target, body(target, target.params))
             assert met == "service-unavailable"

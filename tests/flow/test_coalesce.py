@@ -8,8 +8,9 @@ import pytest
 from support.harness import Client, execute, taken, until
 
 from gateway.database.coalesce import Coalescer
+from gateway.database.errors import DatabaseUnavailable
 from gateway.database.handle import Database
-from gateway.database.pool import Pool, UnavailableError
+from gateway.database.pool import Pool
 from gateway.runtime.lazy_timeout import LazyTimeout
 
 
@@ -47,7 +48,7 @@ async def test_who_asks_meanwhile_shares_the_next_query() -> None:
     assert await first == 1
     assert await asyncio.gather(*later) == [2] * 50
     assert (reader.begun, len(told)) == (2, 51)
-    assert not shared._under_way
+    assert not shared._in_flight
 
 
 async def test_other_keys_do_not_wait() -> None:
@@ -61,12 +62,12 @@ async def test_other_keys_do_not_wait() -> None:
 
 async def test_a_fault_is_told_to_all_that_share_it_and_to_nobody_after() -> None:
     shared, reader = Coalescer(), Reader()
-    reader.fault = UnavailableError("gone")
+    reader.fault = DatabaseUnavailable("gone")
     calls = [asyncio.create_task(shared.read("k", reader.make, lambda: None)) for _ in range(3)]
     await until(lambda: reader.begun == 1)
     reader.let_go.set()
     results = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(result) for result in results] == [UnavailableError] * 3
+    assert [type(result) for result in results] == [DatabaseUnavailable] * 3
     reader.fault = None
     assert await shared.read("k", reader.make, lambda: None) == 3
 
@@ -95,7 +96,7 @@ async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str)
     async def ask(seconds: float) -> int:
         work = Database(pool, now + 10)
         deadline = LazyTimeout(work.shared(make, "k"), now + seconds)
-        work.sent = deadline.lift
+        work.on_sent = deadline.lift
         return await deadline
 
     async with taken(pool):
@@ -128,7 +129,7 @@ async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await until(lambda: not shared._under_way)
+        await until(lambda: not shared._in_flight)
         stays = asyncio.create_task(shared.read("k", named("d"), lambda: None))
         await asyncio.sleep(0)
     async with asyncio.timeout(5):
@@ -158,7 +159,7 @@ async def test_a_read_that_is_cancelled_itself_leaves_its_key_alive() -> None:
     shared, reader = Coalescer(), Reader()
     waiting = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
-    task = shared._under_way["k"].task
+    task = shared._in_flight["k"].task
     assert task
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -177,7 +178,7 @@ async def test_a_read_that_gets_no_connection_ends_at_its_deadline(database: str
 
     work = Database(pool, now + 10)
     deadline = LazyTimeout(work.shared(make, "k"), now + 0.05)
-    work.sent = deadline.lift
+    work.on_sent = deadline.lift
     async with taken(pool):
         async with asyncio.timeout(5):
             with pytest.raises(TimeoutError):

@@ -5,15 +5,20 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import asyncpg
 import pytest
 from support.harness import Client, execute, serving, until
 from support.manifests import locked
 
-from gateway.database.pool import Pool, UnavailableError
+from gateway.database.connect import connect
+from gateway.database.errors import DatabaseUnavailable
+from gateway.database.pool import Pool
 from gateway.identity import tokens
-from gateway.identity.token_store import FRESH, GRACE, TokenStore
+from gateway.identity.last_use import LastUse
+from gateway.identity.token_cache import FRESH, GRACE
+from gateway.identity.token_store import TokenStore
 
 ECHO = "/api/v1/probe/echo"
 FAULTS = [
@@ -21,7 +26,7 @@ FAULTS = [
     ConnectionResetError("reset by peer"),
     ConnectionRefusedError("refused"),
     TimeoutError("late"),
-    UnavailableError("the pool gave up"),
+    DatabaseUnavailable("the pool gave up"),
     asyncpg.UndefinedTableError('relation "sessions" does not exist'),
     asyncpg.UndefinedColumnError('column "token_hash" does not exist'),
     asyncpg.InsufficientPrivilegeError("permission denied for view live_sessions"),
@@ -47,12 +52,13 @@ class Broken(Pool):
         self._fault = fault
         self._place = place
 
-    async def take(self, _: Any = None) -> Any:
+    async def acquire(self, _: Any = None) -> Any:
         if self._place == "connecting":
-            raise self._fault
+            with patch.object(asyncpg, "connect", AsyncMock(side_effect=self._fault)):
+                return await connect("postgresql://gateway@127.0.0.1/gateway")
         return self
 
-    def give(self, connection: Any, _: Any = None) -> None:
+    def release(self, connection: Any, _: Any = None) -> None:
         """Nothing is kept."""
 
     async def fetchrow(self, *_: object) -> None:
@@ -92,13 +98,13 @@ def times() -> Times:
 @pytest.fixture
 async def token_store(probe: Client, times: Times) -> AsyncIterator[TokenStore]:
     """The look-up of the worker, on this clock; its pool is well again in the end."""
-    found = probe.worker.authenticator.token_store
-    pool = found._pool
+    found = probe.worker.identity.store
+    pool = found.pool
     # What is confirmed while the notices begin is not remembered.
-    await until(lambda: found._listening_since > 0)
-    found._clock, found.now = times, times.now
+    await until(lambda: found.cache.listening_since > 0)
+    found.cache.clock, probe.worker.identity.now = times, times.now
     yield found
-    found._pool = pool
+    found.pool = pool
 
 
 async def status(client: Client, token: str, **params: Any) -> tuple[int, str]:
@@ -128,7 +134,7 @@ async def test_whatever_goes_wrong_an_unconfirmed_token_is_neither_good_nor_bad(
 ) -> None:
     asked = [*strangers(probe), probe.tokens["nobody"], probe.tokens["expired"]]
     for place in PLACES:
-        token_store._pool = Broken(fault, place)
+        token_store.pool = Broken(fault, place)
         for token in asked:
             assert await status(probe, token) == UNAVAILABLE, place
 
@@ -141,7 +147,7 @@ async def test_whatever_goes_wrong_an_unconfirmed_application_is_neither_known_n
     for token in callers:
         assert await status(probe, token) == WELCOME
     for place in PLACES:
-        token_store._pool = Broken(fault, place)
+        token_store.pool = Broken(fault, place)
         for token in callers:
             for slug in ("planox2", "planox9"):
                 assert await status(probe, token, application=slug) == UNAVAILABLE, place
@@ -157,9 +163,9 @@ async def test_no_error_that_a_server_can_send_is_an_answer(tokens: dict[str, st
     assert len(kinds) > 200
     for kind in kinds:
         token_store = TokenStore(broken(kind("no")))
-        with pytest.raises(UnavailableError):
+        with pytest.raises(DatabaseUnavailable):
             await token_store.find(tokens["employee"])
-        with pytest.raises(UnavailableError):
+        with pytest.raises(DatabaseUnavailable):
             await token_store.is_application("planox2")
 
 
@@ -172,10 +178,10 @@ async def test_a_look_up_that_takes_too_long_is_no_answer(
 
 
 async def test_faults_are_not_counted_as_guesses(probe: Client, token_store: TokenStore) -> None:
-    pool, token_store._pool = token_store._pool, broken()
+    pool, token_store.pool = token_store.pool, broken()
     for _ in range(120):
         assert await status(probe, tokens.make(tokens.SESSION_PREFIX)) == UNAVAILABLE
-    token_store._pool = pool
+    token_store.pool = pool
     unknown = tokens.make(tokens.SESSION_PREFIX)
     assert await status(probe, unknown) == (401, "invalid-token")
 
@@ -193,7 +199,7 @@ async def test_a_token_is_taken_for_60_seconds_after_the_database_confirmed_it(
     expected: tuple[int, str],
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
-    token_store._pool = broken()
+    token_store.pool = broken()
     times.seconds += seconds
     assert await status(probe, probe.tokens[caller]) == expected
 
@@ -203,13 +209,13 @@ async def test_using_a_token_does_not_extend_its_60_seconds(
     probe: Client, token_store: TokenStore, times: Times, caller: str
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
-    pool, token_store._pool = token_store._pool, broken()
+    pool, token_store.pool = token_store.pool, broken()
     for _ in range(59):
         times.seconds += 1
         assert await status(probe, probe.tokens[caller]) == WELCOME
     times.seconds += 1.1
     assert await status(probe, probe.tokens[caller]) == UNAVAILABLE
-    token_store._pool = pool
+    token_store.pool = pool
     assert await status(probe, probe.tokens[caller]) == WELCOME
 
 
@@ -218,16 +224,16 @@ async def test_the_slug_of_an_application_is_taken_as_long(
     database: str, times: Times, after: float
 ) -> None:
     pool = Pool(database, 1)
-    token_store = TokenStore(pool, now=times.now, clock=times)
+    token_store = TokenStore(pool, clock=times)
     assert await token_store.is_application("planox2")
     assert not await token_store.is_application("planox9")
     await pool.close()
-    token_store._pool = broken()
+    token_store.pool = broken()
     times.seconds += after / 2
     assert await token_store.is_application("planox2")
     times.seconds += after / 2
     for slug in ["planox9", *(["planox2"] if after > GRACE else [])]:
-        with pytest.raises(UnavailableError):
+        with pytest.raises(DatabaseUnavailable):
             await token_store.is_application(slug)
     assert after > GRACE or await token_store.is_application("planox2")
 
@@ -238,10 +244,10 @@ async def test_a_token_whose_end_was_heard_is_not_taken_from_memory(
     token = probe.tokens["employee"]
     session = await token_store.find(token)
     assert session
-    token_store._pool = broken()
+    token_store.pool = broken()
     times.seconds += FRESH + 1
     assert await status(probe, token) == WELCOME
-    token_store.invalidate(f"session:{session.id}")
+    token_store.cache.invalidate(f"session:{session.id}")
     assert await status(probe, token) == UNAVAILABLE
 
 
@@ -256,10 +262,10 @@ async def test_nor_one_whose_end_is_heard_while_the_database_is_asked(
     class Ends(Broken):
         async def fetchrow(self, *_: object) -> None:
             assert session
-            token_store.invalidate(f"session:{session.id}")
+            token_store.cache.invalidate(f"session:{session.id}")
             raise ConnectionResetError
 
-    token_store._pool = Ends(ConnectionResetError(), "asking")
+    token_store.pool = Ends(ConnectionResetError(), "asking")
     assert await status(probe, token) == UNAVAILABLE
 
 
@@ -273,8 +279,8 @@ async def test_a_session_in_use_does_not_pass_for_unused_while_the_database_is_a
     assert await status(probe, token) == WELCOME
     # The use is written, and seconds go by with nothing to write.
     for _ in range(10):
-        await token_store.flush()
-    token_store._pool = broken()
+        await probe.worker.identity.last_use.flush()
+    token_store.pool = broken()
     times.seconds += 20
     assert await status(probe, token) == WELCOME
 
@@ -284,14 +290,15 @@ async def test_uses_that_cannot_be_written_are_kept_for_the_next_time(
     database: str, tokens: dict[str, str], times: Times, fault: Exception
 ) -> None:
     pool = Pool(database, 1)
-    token_store = TokenStore(pool, now=times.now, clock=times)
+    token_store = TokenStore(pool, clock=times)
     session: Any = await token_store.find(tokens["employee"])
     times.seconds += 100
-    token_store.touch(session)
-    token_store._pool = Broken(fault, "asking")
-    await token_store.flush()
-    token_store._pool = pool
-    await token_store.flush()
+    last_use = LastUse(pool)
+    last_use.touch(session, times.now())
+    last_use.pool = Broken(fault, "asking")
+    await last_use.flush()
+    last_use.pool = pool
+    await last_use.flush()
     await pool.close()
     [row] = await execute(database, "select last_used_at from sessions where id = $1", session.id)
     assert row["last_used_at"] > session.last_used_at + timedelta(seconds=90)
@@ -304,4 +311,4 @@ async def test_a_worker_stops_though_its_last_uses_cannot_be_written(
     async with asyncio.timeout(8):
         async with serving(database, tokens) as client:
             assert (await client.create_stage(order_id=7)).status_code == 200
-            client.worker.authenticator.token_store._pool = Broken(fault, "asking")
+            client.worker.identity.store.pool = Broken(fault, "asking")

@@ -15,7 +15,7 @@ from support.faults import Hook, Watched, watched
 from support.harness import IMPORT_PATH, on
 from support.manifests import Routes, applied, desired
 
-from gateway.database.pool import LOST, Connection, connect
+from gateway.database.connect import Connection, connect
 from gateway.manifest.apply import Author, apply, rollback
 from gateway.manifest.check import Desired
 from gateway.manifest.dump import dump
@@ -27,7 +27,7 @@ NEW: Routes = {
     "others.a": {},
 }
 Database: TypeAlias = Callable[[Any], Awaitable[Any]]
-CUT = (*LOST, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+CUT = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.harness import Client, on, serving
 from support.manifests import Routes, applied, desired
 
 from gateway import Call, Reply
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import Desired
 from gateway.registry import overlay_map

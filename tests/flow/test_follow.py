@@ -12,7 +12,8 @@ from support.harness import ROOT, Client, Server, execute, on, serving, until
 from support.manifests import Routes, applied, desired, locked, migrated
 
 from gateway import Call, Reply
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
+from gateway.database.listen import Notifier
 from gateway.manifest.check import Desired, check
 from gateway.registry import follow, store
 from gateway.registry.follow import Registry
@@ -34,14 +35,16 @@ async def url(empty_database: str, tmp_path: Path) -> str:
 
 @asynccontextmanager
 async def following(url: str) -> AsyncIterator[Registry]:
-    registry = Registry(url)
-    task = asyncio.create_task(registry.follow())
+    registry, notifier = Registry(url), Notifier(url)
+    notifier.subscribe(store.CHANNEL, lambda _: registry.poll_now(), registry.poll_now)
+    tasks = [asyncio.create_task(run()) for run in (registry.follow, notifier.run)]
     try:
         yield registry
-        assert not task.done(), "the follower has given up"
+        assert not any(task.done() for task in tasks), "the follower has given up"
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def at(registry: Registry, revision: int) -> None:
@@ -231,7 +234,8 @@ async def test_a_trouble_that_lasts_is_logged_once(
         await execute(url, NEXT_REVISION)
         await until(lambda: looks >= 5)
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [record.getMessage() for record in errors] == [*registry.problems]
+    problems = [vars(record)["fields"]["problem"] for record in errors]
+    assert problems == [*registry.problems]
 
 
 async def ready(client: Client) -> tuple[int, dict[str, Any]]:

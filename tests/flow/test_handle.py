@@ -7,8 +7,10 @@ import asyncpg
 import pytest
 from support.harness import execute
 
+from gateway.database.connect import Connection
+from gateway.database.errors import DatabaseError, DatabaseUnavailable
 from gateway.database.handle import Database
-from gateway.database.pool import Connection, Pool, UnavailableError
+from gateway.database.pool import Pool
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ async def test_a_deadlock_that_the_database_breaks_is_tried_again(
 async def test_a_connection_that_breaks_under_a_statement_is_an_unavailable_database(
     pool: Pool,
 ) -> None:
-    with pytest.raises(UnavailableError):
+    with pytest.raises(DatabaseUnavailable):
         await work(pool).fetchrow("select pg_terminate_backend(pg_backend_pid())")
     row = await work(pool).fetchrow("select 1 as one")
     assert row is not None
@@ -61,12 +63,16 @@ async def test_a_connection_that_breaks_under_a_statement_is_an_unavailable_data
 async def test_a_statement_that_outlasts_the_deadline_is_an_unavailable_database(
     pool: Pool,
 ) -> None:
-    with pytest.raises(UnavailableError):
+    with pytest.raises(DatabaseUnavailable):
         await work(pool, 0.05).fetchrow("select pg_sleep(30)")
 
 
 async def test_a_mistake_of_ours_is_no_outage(pool: Pool) -> None:
-    with pytest.raises(asyncpg.PostgresSyntaxError):
-        await work(pool).fetchrow("selekt 1")
-    with pytest.raises(asyncpg.InterfaceError):
-        await work(pool).fetchrow("select $1::int", 1, 2)
+    for query, args, cause in (
+        ("selekt 1", (), asyncpg.PostgresSyntaxError),
+        ("select $1::int", (1, 2), asyncpg.InterfaceError),
+    ):
+        with pytest.raises(DatabaseError) as refused:
+            await work(pool).fetchrow(query, *args)
+        assert not isinstance(refused.value, DatabaseUnavailable)
+        assert isinstance(refused.value.__cause__, cause)

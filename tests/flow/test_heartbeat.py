@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.harness import execute, taken, until
+from support.harness import execute, logged, taken, until
 
+from gateway.database.errors import DatabaseUnavailable
 from gateway.database.handle import Database
 from gateway.database.heartbeat import Heartbeat
-from gateway.database.pool import Pool, UnavailableError
-from gateway.identity.token_store import FRESH, GRACE, TokenStore
+from gateway.database.pool import Pool
+from gateway.identity.token_cache import FRESH, GRACE
+from gateway.identity.token_store import TokenStore
+from gateway.notifications.recorder import Recorder
+from gateway.runtime import events
 
 PATIENCE = 10.0
 
@@ -58,15 +62,15 @@ async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_l
             await connection.execute("select pg_sleep(600)")
 
     waiting = [asyncio.create_task(wait()) for _ in range(5)]
-    await until(lambda: len(pool._out) == 2 and len(pool._waiters) == 3)
-    pool.give_up("it is frozen")
+    await until(lambda: len(pool._in_use) == 2 and len(pool._waiters) == 3)
+    pool.mark_down("it is frozen")
     async with asyncio.timeout(PATIENCE):
         failed = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {str(error) for error in failed if isinstance(error, UnavailableError)} == {
+    assert {str(error) for error in failed if isinstance(error, DatabaseUnavailable)} == {
         "it is frozen"
     }
     assert not [error for error in failed if error is None]
-    with pytest.raises(UnavailableError, match="it is frozen"):
+    with pytest.raises(DatabaseUnavailable, match="it is frozen"):
         await wait()
     pool.mark_up()
     async with asyncio.timeout(PATIENCE), taken(pool) as one, taken(pool) as other:
@@ -77,13 +81,14 @@ async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_l
 async def test_what_could_not_be_served_is_told_once_a_second_and_counted(
     pool: Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    recorder = Recorder(pool)
     for number in range(5):
-        pool.tell(f"request-{number}", UnavailableError("it is away"))
-    pool._told -= 1
-    pool.tell("request-5", UnavailableError("it is away"))
-    assert [record.getMessage() for record in caplog.records] == [
-        "request-0: service-unavailable: it is away",
-        "request-5: service-unavailable: it is away (and 4 more)",
+        recorder.log_unavailable(f"request-{number}", DatabaseUnavailable("it is away"))
+    recorder._logged_at -= 1
+    recorder.log_unavailable("request-5", DatabaseUnavailable("it is away"))
+    assert logged(caplog, events.REQUEST_UNAVAILABLE) == [
+        {"request_id": "request-0", "reason": "it is away", "more": 0},
+        {"request_id": "request-5", "reason": "it is away", "more": 4},
     ]
 
 
@@ -91,7 +96,7 @@ async def test_a_statement_past_its_deadline_does_not_go_on_in_the_server(
     pool: Pool, database: str
 ) -> None:
     work = Database(pool, asyncio.get_running_loop().time() + 0.2)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(DatabaseUnavailable):
         await work.fetchrow("select pg_sleep(600)")
     async with asyncio.timeout(PATIENCE):
         while await execute(database, f"{OTHERS} and query like '%sleep%' and state = 'active'"):
@@ -108,7 +113,7 @@ async def test_between_the_last_words_of_the_server_and_the_end_of_the_connectio
         protocol: Any = connection._protocol  # type: ignore[attr-defined]
     protocol.data_received(b"E" + (len(LAST_WORDS) + 4).to_bytes(4, "big") + LAST_WORDS)
     work = Database(pool, asyncio.get_running_loop().time() + PATIENCE)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(DatabaseUnavailable):
         await work.fetchrow("select 1")
     assert await work.fetchrow("select 1")
 
@@ -128,7 +133,7 @@ async def test_for_60_seconds_the_last_word_of_the_database_counts_however_often
     principal = await token_store.find(tokens["employee"])
     assert await token_store.is_application("planox2")
     pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
-    pool.give_up("the test says so")
+    pool.mark_down("the test says so")
     for seconds in (FRESH + 1, GRACE / 2, GRACE - 1):
         clock.seconds = 1000 + seconds
         assert await token_store.find(tokens["employee"]) == principal
@@ -140,5 +145,5 @@ async def test_for_60_seconds_the_last_word_of_the_database_counts_however_often
         token_store.is_application("planox2"),
         token_store.is_application("planoauth"),
     ):
-        with pytest.raises(UnavailableError):
+        with pytest.raises(DatabaseUnavailable):
             await question

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from support.harness import Client, execute, on
 
-from gateway.database.pool import Pool, UnavailableError
+from gateway.database.errors import DatabaseUnavailable
+from gateway.database.pool import Pool
 from gateway.identity import issue, tokens
-from gateway.identity.token_store import FRESH, GRACE, TokenStore
+from gateway.identity.last_use import LastUse
+from gateway.identity.token_cache import FRESH, GRACE
+from gateway.identity.token_store import TokenStore
+from gateway.values import Session
 
 CREATE = "/api/v1/order_stages/create"
 
@@ -140,17 +144,17 @@ async def test_last_use_is_written_behind_and_once(client: Client) -> None:
     query = "select last_used_at from sessions where user_id = 1 order by id"
     [before, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - before["last_used_at"] > MINUTE - SECOND
-    await client.worker.authenticator.token_store.flush()
+    await client.worker.identity.last_use.flush()
     [after, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - after["last_used_at"] < MINUTE
 
 
 async def test_a_known_token_costs_no_query(client: Client) -> None:
     assert await slug(client) == "action-successful"
-    asked = client.worker.authenticator.token_store._ask
-    client.worker.authenticator.token_store._ask = None  # type: ignore[method-assign,assignment]
+    asked = client.worker.identity.store._look_up
+    client.worker.identity.store._look_up = None  # type: ignore[method-assign,assignment]
     assert await slug(client) == "action-successful"
-    client.worker.authenticator.token_store._ask = asked  # type: ignore[method-assign]
+    client.worker.identity.store._look_up = asked  # type: ignore[method-assign]
 
 
 class Times:
@@ -180,7 +184,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def token_store(pool: Pool, times: Times) -> TokenStore:
-    return TokenStore(pool, now=times.now, clock=times)
+    return TokenStore(pool, clock=times)
 
 
 async def test_a_revocation_is_seen_once_the_memory_is_stale(
@@ -200,10 +204,10 @@ async def test_without_the_database_a_known_token_is_taken_for_60_seconds(
     pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
     times.seconds += FRESH + 0.1
     assert await token_store.find(tokens["employee"])
-    with pytest.raises(UnavailableError):
+    with pytest.raises(DatabaseUnavailable):
         await token_store.find(tokens["liaison"])
     times.seconds += GRACE
-    with pytest.raises(UnavailableError):
+    with pytest.raises(DatabaseUnavailable):
         await token_store.find(tokens["employee"])
 
 
@@ -211,26 +215,27 @@ async def test_callers_of_one_token_share_one_question(
     token_store: TokenStore, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
-    ask = token_store._ask
+    ask = token_store._look_up
 
     async def counted(token: str, digest: bytes) -> Any:
         nonlocal asked
         asked += 1
         return await ask(token, digest)
 
-    monkeypatch.setattr(token_store, "_ask", counted)
+    monkeypatch.setattr(token_store, "_look_up", counted)
     found = await asyncio.gather(*(token_store.find(tokens["employee"]) for _ in range(20)))
     assert asked == 1
     assert len(set(found)) == 1
 
 
 async def test_a_use_that_is_not_written_yet_keeps_a_session_alive(
-    token_store: TokenStore, tokens: dict[str, str]
+    token_store: TokenStore, pool: Pool, tokens: dict[str, str]
 ) -> None:
     session = await token_store.find(tokens["employee"])
-    assert session is not None
-    stale = session._replace(last_used_at=datetime.now(UTC) - IDLE)  # type: ignore[call-arg]
-    token_store.touch(stale)  # type: ignore[arg-type]
+    assert isinstance(session, Session)
+    stale = session._replace(last_used_at=datetime.now(UTC) - IDLE)
+    last_use = LastUse(pool)
+    last_use.touch(stale, datetime.now(UTC))
     for _ in range(3):
-        assert token_store.with_last_use(stale).last_used_at > datetime.now(UTC) - MINUTE  # type: ignore[arg-type]
-        await token_store.flush()
+        assert last_use.with_last_use(stale).last_used_at > datetime.now(UTC) - MINUTE
+        await last_use.flush()

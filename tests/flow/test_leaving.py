@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from support.harness import Client, execute, serving, taken, until
+from support.harness import Client, batched_action, execute, serving, taken, until
 from support.servers import listening, plain
 
 from gateway.edge.protocol import Edge
@@ -81,13 +81,11 @@ async def test_a_batch_that_nobody_waits_for_does_not_begin(door: Door) -> None:
 async def test_who_leaves_the_line_does_not_travel(door: Door) -> None:
     create = door.client.create_stage
     async with taken(door.pool):
-        lines = door.client.worker.pipeline.batches._lines
+        line = batched_action(door.client, "order_stages.create")
         under_way = [asyncio.create_task(create(order_id=1))]
-        await until(lambda: lines)
-        [line] = lines.values()
-        await until(lambda: len(line._under_way) == 1)
+        await until(lambda: len(line._batches) == 1)
         under_way.append(asyncio.create_task(create(order_id=2)))
-        await until(lambda: len(line._under_way) == 2)
+        await until(lambda: len(line._batches) == 2)
         await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: line._waiting)
         stays = asyncio.create_task(create(order_id=3))
         await until(lambda: len(line._waiting) == 2)
@@ -103,7 +101,7 @@ async def test_what_has_begun_is_finished(door: Door) -> None:
     lock = "lock table order_requests in access exclusive mode"
     async with taken(door.client.worker.outbox_pool) as principal, principal.transaction():
         await principal.execute(lock)
-        await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: door.pool._out)
+        await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: door.pool._in_use)
     await until(lambda: door.lines)
     assert [line["status"] for line in door.lines] == ["action-successful"]
     assert len(await execute(url, STAGES)) == 1

@@ -23,10 +23,10 @@ class Clock:
 
     def __init__(self, client: Client) -> None:
         self.at = BEGAN
-        self.token_store: TokenStore = client.worker.authenticator.token_store
-        self.token_store.now = lambda: self.at
-        self._monotonic = self.token_store._clock
-        self.token_store._clock = self.forgetful
+        self.token_store: TokenStore = client.worker.identity.store
+        client.worker.identity.now = lambda: self.at
+        self._monotonic = self.token_store.cache.clock
+        self.token_store.cache.clock = self.forgetful
         self._later = 0.0
 
     def forgetful(self) -> float:
@@ -37,17 +37,17 @@ class Clock:
     def stand_still(self) -> None:
         """From now on what is remembered stays fresh."""
         at = self._monotonic() + self._later + 3600
-        self.token_store._clock = lambda: at
+        self.token_store.cache.clock = lambda: at
 
     def ask_nobody(self) -> None:
         """Whatever asks the database from now on fails."""
-        self.token_store._ask = None  # type: ignore[method-assign,assignment]
+        self.token_store._look_up = None  # type: ignore[method-assign,assignment]
 
 
 @pytest.fixture
 async def clock(client: Client) -> Clock:
     # What is confirmed while the notices begin is not remembered.
-    await until(lambda: client.worker.authenticator.token_store._listening_since > 0)
+    await until(lambda: client.worker.identity.store.cache.listening_since > 0)
     return Clock(client)
 
 
@@ -140,7 +140,7 @@ async def test_a_call_that_is_refused_is_no_use(
     for seconds in (1, 2, 3600):
         clock.at = BEGAN + IDLE + seconds * SECOND
         assert await status(client) == OVER
-        await clock.token_store.flush()
+        await client.worker.identity.last_use.flush()
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])

@@ -23,7 +23,8 @@ from support.mail import (
 )
 from support.mandrill import KEY, standing_in
 
-from gateway.database.pool import Pool, connect
+from gateway.database.connect import connect
+from gateway.database.pool import Pool
 from gateway.dev import mandrill
 from gateway.dev.mandrill import StandIn
 from gateway.outbox import dispatcher
@@ -312,16 +313,17 @@ async def test_what_fails_for_days_is_parked_and_can_still_be_retried(post: Post
 async def test_a_fault_of_our_own_parks_a_message_and_is_told_of(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def send(*_: object) -> str:
-        raise KeyError
+    class Crashes:
+        async def send(self, *_: object) -> str:
+            raise KeyError
 
     async with post.serving() as client:
-        monkeypatch.setitem(client.worker.outbox._transports, "mail", send)
+        monkeypatch.setitem(client.worker.outbox._transports, "mail", Crashes())
         assert (await create(client)).json()["status"] == "mandrill-email-failed"
     [row] = await messages(post.database)
     assert (row["state"], row["last_error"]) == ("parked", "fault")
     [told] = await notifications(post.database)
-    assert told["message"].endswith("The gateway failed over it: KeyError.")
+    assert told["message"].endswith("The gateway failed to send it: KeyError.")
 
 
 QUEUE = """
@@ -353,21 +355,23 @@ async def test_a_mail_that_was_sent_is_not_sent_again_while_that_cannot_be_noted
 
 
 async def test_a_webhook_that_hangs_keeps_no_mail_waiting(post: Post) -> None:
-    async def hang(*_: object) -> str:
-        await asyncio.Event().wait()
-        raise AssertionError
+    class Hangs:
+        async def send(self, *_: object) -> str:
+            await asyncio.Event().wait()
+            raise AssertionError
 
-    async def send(*_: object) -> str:
-        return "sent"
+    class Sends:
+        async def send(self, *_: object) -> str:
+            return "sent"
 
     many = "select 'webhook', '{}' from generate_series(1, 9)"
     await execute(post.database, f"insert into gateway.outbox (kind, payload) {many}")
     await execute(post.database, QUEUE)
     pool = Pool(post.database, 2)
-    made = dispatcher.Outbox(pool, {"mail": send, "webhook": hang})
+    made = dispatcher.Outbox(pool, {"mail": Sends(), "webhook": Hangs()})
     running = asyncio.create_task(made.run())
     await rows_are(post.database, "select from gateway.outbox where state = 'sent'", 1)
-    tasks = [running, *made._sending]
+    tasks = [running, *made._tasks]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -22,7 +22,6 @@ from support.mail import (
 )
 from support.mandrill import standing_in
 
-from gateway import pipeline
 from gateway.dev import mandrill
 from gateway.dev.mandrill import StandIn
 from gateway.outbox import dispatcher
@@ -130,7 +129,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         soon = asyncio.get_running_loop().time() + HURRIED
         return Mailer(outbox, route, request_id, min(soon, deadline))
 
-    monkeypatch.setattr(pipeline, "Mailer", hurried)
+    monkeypatch.setattr("gateway.upstreams.call.Mailer", hurried)
 
 
 @pytest.mark.usefixtures("_hurried")

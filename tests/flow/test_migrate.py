@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from support.harness import execute, on
 
+from gateway.database.connect import Connection
 from gateway.database.migrate import (
     Migration,
     MigrationError,
@@ -15,7 +16,6 @@ from gateway.database.migrate import (
     migrate,
     package_folder,
 )
-from gateway.database.pool import Connection
 
 
 async def run(url: str, migrations: list[Migration]) -> list[str]:

@@ -11,7 +11,7 @@ from support.harness import Client, execute, serving, until
 from support.manifests import Routes, applied, desired
 
 from gateway import Call, Reply
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.registry import follow, store
 from gateway.registry.table import Table
 from gateway.upstreams.python import Actions
@@ -120,7 +120,7 @@ async def test_a_later_revision_than_asked_for_is_as_good(
 def refused(answer: httpx2.Response) -> None:
     body = answer.json()
     assert (answer.status_code, body["status"]) == (400, "invalid-param")
-    assert body["errors"] == [{"attr": HEADER, "message": "is no revision there is"}]
+    assert body["errors"] == [{"attr": HEADER, "message": "unknown revision"}]
 
 
 @pytest.mark.parametrize("revision", [2, 10**6, 10**18 - 1])

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from support.harness import Client, execute, on, until
 
-from gateway.database.listen import listen
-from gateway.database.pool import Connection, Pool
+from gateway.database.connect import Connection
+from gateway.database.listen import Notifier
+from gateway.database.pool import Pool
 from gateway.identity import token_store
 from gateway.identity.token_store import CHANNEL, TokenStore
 
@@ -50,7 +51,9 @@ class Ear:
 @pytest.fixture
 async def ear(database: str) -> AsyncIterator[Ear]:
     made = Ear()
-    task = asyncio.create_task(listen(database, CHANNEL, made.heard.add, made.begin))
+    notifier = Notifier(database)
+    notifier.subscribe(CHANNEL, made.heard.add, made.begin)
+    task = asyncio.create_task(notifier.run())
     await until(lambda: made.begun)
     yield made
     task.cancel()
@@ -174,10 +177,10 @@ def held(token_store: TokenStore, arrived: asyncio.Event, go: asyncio.Event) -> 
 
 
 NOTICES: dict[str, Callable[[TokenStore], None]] = {
-    "of the session": lambda token_store: token_store.invalidate("session:1"),
-    "of its user": lambda token_store: token_store.invalidate("user:1"),
-    "of all": lambda token_store: token_store.invalidate("all:1"),
-    "missed": TokenStore.invalidate_all,
+    "of the session": lambda token_store: token_store.cache.invalidate("session:1"),
+    "of its user": lambda token_store: token_store.cache.invalidate("user:1"),
+    "of all": lambda token_store: token_store.cache.invalidate("all:1"),
+    "missed": lambda token_store: token_store.cache.invalidate_all(),
 }
 
 
@@ -203,7 +206,7 @@ async def test_a_notice_of_somebody_else_costs_nothing(pool: Pool, tokens: dict[
     asking = asyncio.create_task(token_store.find(tokens["employee"]))
     await arrived.wait()
     for notice in ("session:2", "user:2", "token:1"):
-        token_store.invalidate(notice)
+        token_store.cache.invalidate(notice)
     go.set()
     await asking
     assert token_store.remembered(tokens["employee"])
@@ -230,6 +233,6 @@ async def test_nothing_is_kept_of_a_holder_that_is_forgotten(
     for name in ("employee", "liaison", "application", "expired"):
         await token_store.find(tokens[name])
     for notice in ("user:1", "session:3", "token:1"):
-        token_store.invalidate(notice)
-    assert not token_store._known
-    assert not token_store._digests
+        token_store.cache.invalidate(notice)
+    assert not token_store.cache._known
+    assert not token_store.cache._digests

@@ -1,6 +1,7 @@
 """Notifications: what raises them, what folds into one, and what resolves them."""
 
 import asyncio
+import contextlib
 import logging
 
 import httpx2
@@ -9,9 +10,11 @@ from support.harness import Client, execute, on, serving
 from support.mail import lose, notifications, rows_are
 from support.probe import SECRET, actions
 
-from gateway.database.pool import connect
-from gateway.notifications import recorder
+from gateway.database.connect import connect
+from gateway.database.errors import DatabaseError
+from gateway.notifications import late_workers, recorder
 from gateway.outbox import admin
+from gateway.serve import maintenance
 
 OPEN = "select from gateway.notifications where resolved_at is null"
 ALL = "select from gateway.notifications"
@@ -21,8 +24,9 @@ ALL = "select from gateway.notifications"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers write down and judge more often."""
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
-    monkeypatch.setattr(recorder, "JUDGE_INTERVAL", 0.1)
-    monkeypatch.setattr(recorder, "HEALED_DELAY", 0.3)
+    monkeypatch.setattr(late_workers, "CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(maintenance, "TICK", 0.05)
+    monkeypatch.setattr(late_workers, "HEALED_DELAY", 0.3)
 
 
 async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
@@ -32,10 +36,12 @@ async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
 
 async def rests(client: Client, times: int = 5) -> None:
     """Let the worker judge so many times more."""
-    kept = client.worker.recorder._keep
     for _ in range(times):
-        client.worker.recorder._judged = -recorder.JUDGE_INTERVAL
-        await kept()
+        for job in client.worker.maintenance._jobs:
+            job.due = 0.0
+        with contextlib.suppress(DatabaseError):
+            await client.worker.maintenance._run_due_jobs()
+        await client.worker.recorder._flush()
 
 
 async def test_a_fault_is_one_notification_however_often_it_is_met(probe: Client) -> None:
@@ -131,15 +137,15 @@ async def test_a_worker_has_time_to_follow_and_one_that_is_gone_is_not_late(clie
 async def test_a_lost_database_is_written_down_when_it_is_back_and_resolved_when_it_stays(
     probe: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url, dsn = probe.database_url, probe.worker.watch._dsn
+    url, dsn = probe.database_url, probe.worker.heartbeat._dsn
     await crash(probe)
     await rows_are(url, OPEN, 1)
     await lose(probe)
     with caplog.at_level(logging.CRITICAL):
-        probe.worker.recorder.crashed(fault(), "while away", None, None)
+        probe.worker.recorder.record_crash(fault(), "while away", None, None)
         await rests(probe)
     assert len(await notifications(url)) == 1
-    probe.worker.watch._dsn = dsn
+    probe.worker.heartbeat._dsn = dsn
     await rows_are(url, f"{ALL} where request_id = 'while away'", 1)
     await rows_are(url, f"{ALL} where kind = 'database-lost'", 1)
     await rows_are(url, f"{ALL} where kind = 'database-lost' and resolved_by = 'gateway'", 1)
@@ -167,7 +173,7 @@ async def test_what_is_noticed_last_is_written_down_when_the_worker_ends(
 ) -> None:
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 3600.0)
     async with serving(database, tokens, actions=actions()) as client:
-        client.worker.recorder.crashed(fault(), "the last one", None, None)
+        client.worker.recorder.record_crash(fault(), "the last one", None, None)
         assert not await notifications(database)
     [row] = await notifications(database)
     assert row["request_id"] == "the last one"

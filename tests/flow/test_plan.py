@@ -13,7 +13,7 @@ from support.harness import Server, execute, on
 from support.manifests import Routes, applied, desired, migrated, stored, wipe
 from support.strategies import few, manifests, written
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest.apply import Author, TooManyDeletesError, apply_all
 from gateway.manifest.change import Change
 from gateway.manifest.check import Desired, check

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from support.harness import execute, taken, until
 
-from gateway.database.pool import Connection, Pool, UnavailableError, connect
+from gateway.database.connect import Connection, connect
+from gateway.database.errors import DatabaseUnavailable
+from gateway.database.pool import Pool
 
 SIZE = 3
 
@@ -97,7 +99,7 @@ async def test_a_connection_is_kept_alive_where_it_is_a_network_s(
     async with taken(pool) as connection:
         is_local = await connection.fetchval("select inet_server_addr() is null")
         assert await connection.fetchval(show) == ("0" if is_local else "60")
-    monkeypatch.setattr("gateway.database.pool.KEEP_ALIVE", "set application_name = 'told'")
+    monkeypatch.setattr("gateway.database.connect.KEEP_ALIVE", "set application_name = 'told'")
     assert (await execute(empty_database, "show application_name"))[0][0] == "told"
 
 
@@ -230,7 +232,7 @@ async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
         attempts += 1
         await refuse.wait()
         message = "the database system is shutting down"
-        raise UnavailableError(message)
+        raise DatabaseUnavailable(message)
 
     with monkeypatch.context() as patched:
         patched.setattr("gateway.database.pool.connect", refused)
@@ -240,7 +242,7 @@ async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
         async with asyncio.timeout(10):
             results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {(type(result), str(result)) for result in results} == {
-        (UnavailableError, "the database system is shutting down")
+        (DatabaseUnavailable, "the database system is shutting down")
     }
     assert attempts == SIZE
     assert await is_whole(pool)
@@ -258,7 +260,7 @@ async def test_a_database_that_cannot_be_had_is_unavailable(
     pool = Pool(url, SIZE)
     async with asyncio.timeout(10):
         results = await asyncio.gather(*(pid(pool) for _ in range(20)), return_exceptions=True)
-    assert {type(result) for result in results} == {UnavailableError}
+    assert {type(result) for result in results} == {DatabaseUnavailable}
     assert words in str(results[0])
     await pool.close()
 
@@ -310,40 +312,40 @@ async def test_json_goes_both_ways(empty_database: str) -> None:
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (16, 12)])
 async def test_one_owner_gets_three_quarters(empty_database: str, size: int, share: int) -> None:
     pool = Pool(empty_database, size)
-    held = [await pool.take("route") for _ in range(share)]
-    more = asyncio.create_task(pool.take("route"))
+    held = [await pool.acquire("route") for _ in range(share)]
+    more = asyncio.create_task(pool.acquire("route"))
     await asyncio.sleep(0.05)
     assert not more.done()
-    pool.give(held.pop(), "route")
+    pool.release(held.pop(), "route")
     held.append(await more)
     for connection in held:
-        pool.give(connection, "route")
+        pool.release(connection, "route")
     await pool.close()
 
 
 @pytest.mark.parametrize("end", ["close", "give_up"])
 async def test_who_waits_for_his_share_is_told_with_the_others(pool: Pool, end: str) -> None:
-    held = [await pool.take("route") for _ in range(2)]
-    waiting = [asyncio.create_task(pool.take("route")) for _ in range(2)]
+    held = [await pool.acquire("route") for _ in range(2)]
+    waiting = [asyncio.create_task(pool.acquire("route")) for _ in range(2)]
     await asyncio.sleep(0)
-    await pool.close() if end == "close" else pool.give_up("frozen")
+    await pool.close() if end == "close" else pool.mark_down("frozen")
     for task in waiting:
-        with pytest.raises(UnavailableError):
+        with pytest.raises(DatabaseUnavailable):
             await task
-    with pytest.raises(UnavailableError):
-        await pool.take("route")
+    with pytest.raises(DatabaseUnavailable):
+        await pool.acquire("route")
     for connection in held:
-        pool.give(connection, "route")
+        pool.release(connection, "route")
 
 
 async def test_who_leaves_while_he_waits_for_his_share_takes_no_place_along(pool: Pool) -> None:
-    held = [await pool.take("route") for _ in range(2)]
-    leaver = asyncio.create_task(pool.take("route"))
+    held = [await pool.acquire("route") for _ in range(2)]
+    leaver = asyncio.create_task(pool.acquire("route"))
     await asyncio.sleep(0)
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaver
     for connection in held:
-        pool.give(connection, "route")
+        pool.release(connection, "route")
     assert await is_whole(pool)
-    assert not pool._shares._held
+    assert not pool._bulkhead._held

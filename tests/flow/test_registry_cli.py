@@ -13,7 +13,7 @@ from support.harness import execute, on
 from support.manifests import wipe
 
 from gateway.cli.plans import show_applied, show_plan
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan

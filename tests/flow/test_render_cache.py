@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.harness import Client, execute, on, until
+from support.harness import Client, batched_action, execute, on, until
 
 from gateway import Database, RenderCache
 from gateway.database import render_cache
-from gateway.database.pool import Connection, Pool
+from gateway.database.connect import Connection
+from gateway.database.pool import Pool
 from services import statuses
 
 PATH = "/services/statuses"
@@ -160,7 +161,7 @@ async def test_lists_that_wait_together_are_one_statement(client: Client, reads:
     others = [asyncio.create_task(listed(client, limit=2, page=page)) for page in (2, 3)]
     bad = asyncio.create_task(refused(client))
     long = asyncio.create_task(listed(client, sku="no such"))
-    [line] = client.worker.pipeline.batches._lines.values()
+    line = batched_action(client, "statuses.index")
     await until(lambda: len(line._waiting) == 14)
     reads.go.set()
     ids = [[int(row["id"]) for row in await page] for page in (*alike, *others)]

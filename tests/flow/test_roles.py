@@ -13,7 +13,7 @@ from support.harness import ROOT, Client, execute, on, serving
 from support.manifests import desired
 
 from gateway import Call, Reply
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.dev.demo import PASSWORD
 from gateway.identity import issue
 from gateway.manifest.apply import Author, apply

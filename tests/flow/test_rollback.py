@@ -12,7 +12,7 @@ from support.harness import execute, on
 from support.manifests import Routes, applied, desired, wipe
 from support.strategies import few
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied, Author, UnknownRevisionError, rollback
 from gateway.manifest.apply import apply as apply_one
 from gateway.manifest.dump import dump

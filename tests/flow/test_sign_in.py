@@ -287,7 +287,7 @@ async def test_a_log_in_that_is_overtaken_by_another_password_begins_no_session(
     client: Client, app: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = await app.signed_in()
-    passwords = client.worker.authenticator.passwords
+    passwords = client.worker.passwords
     verify = passwords.verify
 
     async def overtaken(stored: str, password: str) -> bool:

@@ -10,7 +10,7 @@ from support.harness import Client, serving, until
 from support.probe import SECRET
 
 from gateway import statuses
-from gateway.database.pool import connect
+from gateway.database.connect import connect
 
 CREATE = "/api/v1/order_stages/create"
 
@@ -191,7 +191,7 @@ async def test_a_key_that_is_in_use_or_was_used_otherwise_is_refused(client: Cli
     async with connection.transaction():
         await connection.execute("select from order_requests where id = 1007 for update")
         first = asyncio.create_task(create("scheduled"))
-        await until(lambda: client.worker.pool._out)
+        await until(lambda: client.worker.pool._in_use)
         await asyncio.sleep(0.1)
         assert await create("scheduled") == (409, "idempotency-conflict")
     assert await first == (200, "action-successful")

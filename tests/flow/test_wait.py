@@ -12,7 +12,7 @@ from support.harness import execute, on, until
 from support.mail import rows_are
 from support.manifests import Routes, applied, desired
 
-from gateway.database.pool import Connection
+from gateway.database.connect import Connection
 from gateway.manifest.wait import LateError, wait_for_workers
 from gateway.registry import follow, store
 from gateway.registry.follow import Registry

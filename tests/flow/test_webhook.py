@@ -112,7 +112,7 @@ async def test_a_fault_that_is_met_again_is_not_told_again(told: Client) -> None
     await crash(told)
     await rows_are(told.database_url, "select from gateway.notifications where count = 2", 1)
     for _ in range(3):
-        await told.worker.recorder._keep()
+        await told.worker.recorder._flush()
     assert len(await messages(told.database_url)) == 1
 
 
@@ -183,7 +183,7 @@ async def test_without_an_address_nothing_is_posted(probe: Client) -> None:
     await crash(probe)
     await rows_are(probe.database_url, "select from gateway.notifications", 1)
     for _ in range(3):
-        await probe.worker.recorder._keep()
+        await probe.worker.recorder._flush()
     assert not await messages(probe.database_url)
 
 
@@ -192,21 +192,21 @@ async def test_a_lost_database_is_told_past_the_outbox_and_once(
 ) -> None:
     monkeypatch.setattr(recorder, "PAGE_DELAY", 0.1)
     monkeypatch.setattr(recorder, "PAGE_INTERVAL", 0.1)
-    posted, dsn = len(receiver.bodies), told.worker.watch._dsn
+    posted, dsn = len(receiver.bodies), told.worker.heartbeat._dsn
     receiver.reply = Response(status_code=503)
     await lose(told)
     await until(lambda: len(receiver.bodies) >= posted + 2)
     receiver.reply = Response()
-    await until(lambda: told.worker.recorder._page_at == math.inf)
+    await until(lambda: told.worker.recorder._next_page == math.inf)
     paged = len(receiver.bodies)
     event = verified(receiver, -1)
     assert event["type"] == "notification.raised"
     assert (event["data"]["kind"], event["data"]["severity"]) == ("database-lost", "critical")
     assert receiver.heads[-1]["webhook-id"].startswith("database-lost-")
     for _ in range(3):
-        await told.worker.recorder._keep()
+        await told.worker.recorder._flush()
     assert len(receiver.bodies) == paged
-    told.worker.watch._dsn = dsn
+    told.worker.heartbeat._dsn = dsn
     await rows_are(
         told.database_url, "select from gateway.notifications where kind = 'database-lost'", 1
     )

@@ -18,6 +18,7 @@ from support.manifests import locked
 
 from gateway.serve import server
 from gateway.serve.server import ServeError
+from gateway.serve.supervisor import Supervisor
 
 COUNT = "http_server_request_duration_seconds_count"
 CREATE = "/api/v1/order_stages/create"
@@ -224,7 +225,7 @@ def test_several_workers_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("gateway.serve.server.tempfile.mkdtemp", refuse)
     with server.listen("127.0.0.1", 0) as listener, server.listen("127.0.0.1", 0) as admin:
-        supervisor = server.Supervisor(listener, admin, 2)
+        supervisor = Supervisor(listener, admin, 2)
         before = [signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)]
         try:
             with pytest.raises(ServeError, match="TMPDIR names a place"):

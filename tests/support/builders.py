@@ -12,8 +12,8 @@ from gateway import statuses
 from gateway.database.pool import Pool
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.counts import Counts
+from gateway.identity.last_use import LastUse
 from gateway.identity.limits import Limits
-from gateway.identity.passwords import Passwords
 from gateway.identity.token_store import TokenStore
 from gateway.registry import paths
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
@@ -129,7 +129,13 @@ def faults(schema: dict[str, Any], values: dict[str, Any], **more: bool) -> tupl
     return refused.slug, [f"{error['attr']}: {error['message']}" for error in refused.errors]
 
 
-def guard_of(token_store: TokenStore, **most: int) -> Authenticator:
-    """What the pipeline judges callers with: this look-up, and limits that nobody reaches."""
-    limits = {"account": 10_000, "address": 10_000, "tokens": 10_000, **most}
-    return Authenticator(token_store, Limits(Counts(Pool("", 1)), limits), Passwords())
+def limits() -> Limits:
+    """Limits that no test reaches."""
+    return Limits(
+        Counts(Pool("", 1)), account_guesses=10_000, address_guesses=10_000, unknown_tokens=10_000
+    )
+
+
+def authenticator(store: TokenStore) -> Authenticator:
+    """Identity with this store, at noon."""
+    return Authenticator(store, LastUse(Pool("", 1)), limits(), now=lambda: NOON)

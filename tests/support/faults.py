@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import asyncpg
 
-from gateway.database.pool import connect
+from gateway.database.connect import connect
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import Desired, check
 

@@ -14,10 +14,14 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import jsonschema
 import orjson
+import pytest
 
-from gateway.database.pool import Connection, Pool, connect
+from gateway.database.connect import Connection, connect
+from gateway.database.pool import Pool
+from gateway.runtime.events import Event
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
+from gateway.upstreams.batch import BatchedAction
 from gateway.upstreams.python import Actions
 
 ROOT = Path(__file__).parents[2]
@@ -44,11 +48,27 @@ async def execute(url: str, sql: str, *args: object) -> Any:
 @asynccontextmanager
 async def taken(pool: Pool) -> AsyncIterator[Connection]:
     """A connection of a pool for the length of the block."""
-    connection = await pool.take()
+    connection = await pool.acquire()
     try:
         yield connection
     finally:
-        pool.give(connection)
+        pool.release(connection)
+
+
+def batched_action(client: "Client", name: str) -> BatchedAction:
+    """A batched action of the client's worker, with its queue."""
+    action = client.worker.pipeline.actions[name]
+    assert isinstance(action, BatchedAction)
+    return action
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: Event) -> list[dict[str, Any]]:
+    """The fields of each occurrence of an event in the log."""
+    return [
+        vars(record)["fields"]
+        for record in caplog.records
+        if vars(record).get("event") == event.name
+    ]
 
 
 async def until(holds: Callable[[], Any], seconds: float = 10) -> None:
@@ -139,5 +159,5 @@ async def _well(worker: Worker) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
             # What is confirmed in the moment that listening begins is not remembered.
-            while worker.health.problems or worker.authenticator.token_store._listening_since < 0:  # noqa: ASYNC110
+            while worker.health.problems or worker.identity.store.cache.listening_since < 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

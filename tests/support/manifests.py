@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from gateway.database.connect import Connection, connect
 from gateway.database.migrate import find_all, migrate
-from gateway.database.pool import Connection, connect
 from gateway.manifest.apply import Applied, Author, apply
 from gateway.manifest.check import Desired, check
 from support.harness import execute, on

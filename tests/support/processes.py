@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -129,15 +129,25 @@ class Mortal(_Base):
         return await self._through("fetchval", args, options)
 
 
+class _MortalTransport:
+    """A transport whose process dies when it sends."""
+
+    def __init__(self, mandrill: Mandrill, when: str) -> None:
+        self._mandrill = mandrill
+        self._when = when
+
+    async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
+        sent: str = await _dying(self._when, lambda: self._mandrill.send(message_id, payload))
+        return sent
+
+
 async def call(settings: dict[str, str], point: str, when: str, request: dict[str, Any]) -> None:
     """Serve one request, and die at a point of it."""
     real = asyncpg.connect
     asyncpg.connect = partial(real, connection_class=Mortal)  # type: ignore[assignment]
     worker = Worker(Settings.load(settings))
     if point == "mail":
-        send = worker.outbox._transports["mail"]
-        mortal = {"mail": lambda *args: _dying(when, lambda: send(*args))}
-        worker.outbox._transports = mortal
+        worker.outbox._transports = {"mail": _MortalTransport(worker.mandrill, when)}
     transport = httpx2.ASGITransport(worker.app)
     async with (
         worker.running(),
@@ -151,7 +161,7 @@ async def call(settings: dict[str, str], point: str, when: str, request: dict[st
 async def dispatch(url: str, mandrill: str, key: str, lease: float) -> None:
     """Send what is due, until killed."""
     dispatcher.LEASE, dispatcher.POLL_INTERVAL = lease, 0.02
-    transports = {"mail": Mandrill(key, mandrill, threads=dispatcher.MAX_RETRIES_IN_FLIGHT).send}
+    transports = {"mail": Mandrill(key, mandrill, threads=dispatcher.MAX_RETRIES_IN_FLIGHT)}
     await Outbox(Pool(url, 2), transports).run()
 
 

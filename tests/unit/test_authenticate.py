@@ -9,7 +9,7 @@ from support.builders import (
     COMMON,
     NOON,
     application,
-    guard_of,
+    authenticator,
     match,
     params,
     request,
@@ -18,7 +18,8 @@ from support.builders import (
 )
 
 from gateway.database.pool import Pool
-from gateway.identity.token_store import Principal, TokenStore
+from gateway.identity.token_cache import Principal
+from gateway.identity.token_store import TokenStore
 from gateway.stages.authenticate import authenticate
 from gateway.values import ANONYMOUS, Caller, Params, Rejection
 
@@ -31,7 +32,7 @@ class Known(TokenStore):
     """A look-up that asks no database; like PostgreSQL it cannot be asked for a NUL."""
 
     def __init__(self, holders: Mapping[str, Principal]) -> None:
-        super().__init__(Pool("", 1), now=lambda: NOON)
+        super().__init__(Pool("", 1))
         self.holders = holders
         self.asked: list[str] = []
 
@@ -58,7 +59,7 @@ async def caller(
     given = Params(dict({"token": "t"} if values is None else values), frozenset(), holds_nul=False)
     known = Known({"t": principal} if principal else {})
     return await authenticate(
-        request(**headers), given, match(route(schema=SCHEMA, **changes)), guard_of(known)
+        request(**headers), given, match(route(schema=SCHEMA, **changes)), authenticator(known)
     )
 
 
@@ -140,9 +141,9 @@ async def test_a_public_route_asks_for_nothing() -> None:
     known = Known({})
     found = match(route(schema=SCHEMA, auth=frozenset()))
     given = Params({"token": "t"}, frozenset(), holds_nul=False)
-    assert await authenticate(request(), given, found, guard_of(known)) == ANONYMOUS
+    assert await authenticate(request(), given, found, authenticator(known)) == ANONYMOUS
     bearer = request(authorization="Bearer t")
-    assert (await authenticate(bearer, given, found, guard_of(known))).token == "t"
+    assert (await authenticate(bearer, given, found, authenticator(known))).token == "t"
     assert known.asked == []
 
 

@@ -16,52 +16,52 @@ async def _turns() -> None:
 async def test_one_owner_waits_for_its_own_and_others_do_not() -> None:
     shares = Bulkhead(2)
     for _ in range(2):
-        await shares.take("slow")
-    third = asyncio.create_task(shares.take("slow"))
+        await shares.acquire("slow")
+    third = asyncio.create_task(shares.acquire("slow"))
     await _turns()
     assert not third.done()
-    await shares.take("other")
-    shares.give("other")
+    await shares.acquire("other")
+    shares.release("other")
     await _turns()
     assert not third.done()
-    shares.give("slow")
+    shares.release("slow")
     await _turns()
     assert third.done()
 
 
 async def test_who_waits_goes_in_the_order_of_asking() -> None:
     shares, went = Bulkhead(1), []
-    await shares.take("a")
+    await shares.acquire("a")
 
     async def go(number: int) -> None:
-        await shares.take("a")
+        await shares.acquire("a")
         went.append(number)
-        shares.give("a")
+        shares.release("a")
 
     tasks = [asyncio.create_task(go(number)) for number in range(5)]
     await _turns()
-    shares.give("a")
+    shares.release("a")
     await asyncio.gather(*tasks)
     assert went == [0, 1, 2, 3, 4]
     assert not shares._held
-    assert not shares._waiting
+    assert not shares._waiters
 
 
 @pytest.mark.parametrize("handed_over", [False, True])
 async def test_a_place_is_not_lost_with_one_who_leaves(*, handed_over: bool) -> None:
     shares = Bulkhead(1)
-    await shares.take("a")
-    leaver = asyncio.create_task(shares.take("a"))
+    await shares.acquire("a")
+    leaver = asyncio.create_task(shares.acquire("a"))
     await _turns()
     if handed_over:
-        shares.give("a")
+        shares.release("a")
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaver
     if not handed_over:
-        shares.give("a")
+        shares.release("a")
     async with asyncio.timeout(1):
-        await shares.take("a")
+        await shares.acquire("a")
 
 
 async def test_whatever_comes_and_goes_all_places_are_free_in_the_end() -> None:
@@ -70,14 +70,14 @@ async def test_whatever_comes_and_goes_all_places_are_free_in_the_end() -> None:
 
     async def use(owner: str) -> None:
         nonlocal most
-        await shares.take(owner)
+        await shares.acquire(owner)
         holding[owner] += 1
         most = max(most, holding[owner])
         try:
             await asyncio.sleep(chance.random() / 500)
         finally:
             holding[owner] -= 1
-            shares.give(owner)
+            shares.release(owner)
 
     tasks = [asyncio.create_task(use(chance.choice("ab"))) for _ in range(300)]
     for task in chance.sample(tasks, 100):
@@ -86,18 +86,18 @@ async def test_whatever_comes_and_goes_all_places_are_free_in_the_end() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert most == 3
     assert not shares._held
-    assert not shares._waiting
+    assert not shares._waiters
 
 
 async def test_who_waits_in_vain_hears_of_it_and_holds_nothing() -> None:
     shares = Bulkhead(1)
-    await shares.take("a")
-    waiting = [asyncio.create_task(shares.take("a")) for _ in range(3)]
+    await shares.acquire("a")
+    waiting = [asyncio.create_task(shares.acquire("a")) for _ in range(3)]
     await _turns()
-    shares.fail(ConnectionError("gone"))
+    shares.fail_waiters(ConnectionError("gone"))
     for task in waiting:
         with pytest.raises(ConnectionError):
             await task
-    shares.give("a")
+    shares.release("a")
     assert not shares._held
-    await shares.take("a")
+    await shares.acquire("a")

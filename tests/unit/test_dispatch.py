@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
-from support.builders import guard_of, request, route
+from support.builders import limits, route
 
 from gateway import statuses
+from gateway.database.errors import DatabaseUnavailable
 from gateway.database.handle import Database
-from gateway.database.pool import Pool, UnavailableError
-from gateway.identity.token_store import TokenStore
+from gateway.database.pool import Pool
+from gateway.identity.credentials import Credentials
+from gateway.identity.passwords import Passwords
 from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.mailer import Mailer
 from gateway.stages.dispatch import UndocumentedError, dispatch
-from gateway.upstreams.batch import Batches
 from gateway.upstreams.call import Call
+from gateway.upstreams.python import PythonAction
 from gateway.values import ANONYMOUS, Rejection, Reply
 
 OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
@@ -27,18 +28,22 @@ def call(seconds: float = 60) -> Call:
     deadline = asyncio.get_running_loop().time() + seconds
     made = route(statuses={**statuses.COMMON, **OWN})
     pool = Pool("", 1)
-    authenticator = guard_of(TokenStore(pool))
-    work, address = Database(pool, deadline), "127.0.0.1"
-    params: dict[str, Any] = {}
     return Call(
-        *("request-1", made, ANONYMOUS, params, work, deadline, address),
-        *(authenticator.passwords, authenticator.limits),
-        Mailer(Outbox(pool, {}), made.name, "request-1", deadline),
+        request_id="request-1",
+        route=made,
+        caller=ANONYMOUS,
+        params={},
+        db=Database(pool, deadline),
+        mail=Mailer(Outbox(pool, {}), made.name, "request-1", deadline),
+        identity=Credentials(Passwords(), limits()),
+        deadline=deadline,
+        address="127.0.0.1",
+        claim=None,
     )
 
 
 async def dispatched(given: Call, action: Action) -> Reply:
-    return await dispatch(request(), given, action, Batches(Pool("", 1)))
+    return await dispatch(given, PythonAction(action))
 
 
 def raising(error: BaseException) -> Action:
@@ -83,7 +88,7 @@ async def test_an_own_status_of_another_route_is_undocumented_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), UnavailableError("gone"), OSError("x"), AssertionError()], ids=repr
+    "error", [KeyError("x"), DatabaseUnavailable("gone"), OSError("x"), AssertionError()], ids=repr
 )
 async def test_what_else_an_action_raises_is_passed_on(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
@@ -110,7 +115,7 @@ async def test_a_deadline_before_anything_was_sent_is_a_time_out(seconds: float)
 
 async def test_after_something_was_sent_the_deadline_no_longer_cancels() -> None:
     async def action(given: Call) -> Reply:
-        given.db.sent()
+        given.db.on_sent()
         await until_after(given.deadline)
         return Reply("late")
 
@@ -119,9 +124,9 @@ async def test_after_something_was_sent_the_deadline_no_longer_cancels() -> None
 
 async def test_sending_again_changes_nothing() -> None:
     async def action(given: Call) -> Reply:
-        given.db.sent()
+        given.db.on_sent()
         await until_after(given.deadline)
-        given.db.sent()
+        given.db.on_sent()
         await asyncio.sleep(0)
         return Reply("late")
 
@@ -130,7 +135,7 @@ async def test_sending_again_changes_nothing() -> None:
 
 async def test_a_refusal_after_a_late_answer_is_still_that_refusal() -> None:
     async def action(given: Call) -> Reply:
-        given.db.sent()
+        given.db.on_sent()
         await until_after(given.deadline)
         raise Rejection("invalid-param")
 
@@ -148,7 +153,7 @@ async def test_a_time_out_of_the_service_s_own_is_not_the_deadline() -> None:
 
 async def test_a_time_out_of_the_service_s_own_after_sending_is_not_the_deadline() -> None:
     async def action(given: Call) -> Reply:
-        given.db.sent()
+        given.db.on_sent()
         await until_after(given.deadline)
         async with asyncio.timeout(0):
             await asyncio.Event().wait()
@@ -189,7 +194,7 @@ async def test_an_action_that_has_sent_its_work_before_it_waits_has_no_timer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def sends(given: Call) -> Reply:
-        given.db.sent()
+        given.db.on_sent()
         await asyncio.sleep(0)
         return Reply("sent")
 

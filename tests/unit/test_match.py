@@ -9,8 +9,9 @@ from gateway.registry.records import Service
 from gateway.registry.table import Match, Table
 from gateway.stages import match as stage
 from gateway.stages.resolve import resolve
+from gateway.upstreams.action import Function
 from gateway.upstreams.call import Call
-from gateway.upstreams.python import Action, Actions
+from gateway.upstreams.python import PythonAction
 from gateway.values import Reply
 
 SERVICE = Service("things", "python", deployed=True, title="Things")
@@ -51,7 +52,7 @@ def test_head_is_no_other_method() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "services", "actions", "expected"),
+    ("changes", "services", "functions", "expected"),
     [
         ({}, [SERVICE], {"things.create": create}, create),
         ({"name": "shop.add"}, [SERVICE], {"things.create": create}, create),
@@ -70,12 +71,16 @@ def test_head_is_no_other_method() -> None:
     ],
 )
 def test_route_then_service_then_code_must_be_there(
-    changes: dict[str, Any], services: list[Service], actions: dict[str, Action], expected: object
+    changes: dict[str, Any],
+    services: list[Service],
+    functions: dict[str, Function],
+    expected: object,
 ) -> None:
     made = route(**changes)
     table = Table(1, services, [made])
+    actions = {name: PythonAction(function) for name, function in functions.items()}
     if isinstance(expected, str):
-        refused = refusal(lambda: resolve(match(made), table, Actions(actions)))
+        refused = refusal(lambda: resolve(match(made), table, actions))
         assert refused.slug == expected
     else:
-        assert resolve(match(made), table, Actions(actions)) is expected
+        assert resolve(match(made), table, actions) is actions["things.create"]

@@ -1,15 +1,16 @@
 """Replies and refusals to bytes: envelopes, key order, headers that nothing can break."""
 
-from typing import Any
 from urllib.parse import unquote
 
 import orjson
 import pytest
-from support.builders import NOON, application, session
+from support.builders import NOON, application, request, route, session
 
 from gateway import statuses
 from gateway.identity import views
+from gateway.registry.table import Match
 from gateway.stages import respond
+from gateway.stages.respond import Trace
 from gateway.values import ANONYMOUS, Caller, Rejection, Reply, Response, Valid
 
 PLAIN = Valid({}, (), None, None)
@@ -24,8 +25,16 @@ def succeeded(
     return respond.success(reply, valid, caller, envelope)
 
 
-def refused(rejection: Rejection, **options: Any) -> Response:
-    return respond.refusal(rejection, statuses.COMMON[rejection.slug], "request-1", **options)
+def refused(
+    rejection: Rejection,
+    *,
+    envelope: str = "plano",
+    caller: Caller | None = None,
+    valid: Valid | None = None,
+) -> Response:
+    reached = Match(route(envelope=envelope), {})
+    trace = Trace(match=reached, caller=caller, valid=valid)
+    return respond.refusal(rejection, request(), trace)
 
 
 def keys(response: Response) -> list[str]:
@@ -99,7 +108,7 @@ def test_a_plano_refusal_has_errors_only_where_there_are_some() -> None:
 
 
 def test_a_session_stands_before_the_request_id() -> None:
-    response = refused(Rejection("client-required"), extra={"session": {"id": 1}})
+    response = refused(Rejection("client-required", extra={"session": {"id": 1}}))
     assert keys(response) == ["code", "status", "message", "session", "request_id"]
 
 

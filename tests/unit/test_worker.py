@@ -17,7 +17,7 @@ async def test_work_that_fails_begins_anew(monkeypatch: pytest.MonkeyPatch) -> N
         if times < 3:
             raise ValueError
 
-    await worker._for_good(work)
+    await worker._keep_running(work)
     assert times == 3
 
 
@@ -32,7 +32,7 @@ async def test_work_whose_last_act_fails_ends_all_the_same(monkeypatch: pytest.M
         finally:
             raise ValueError
 
-    task = asyncio.create_task(worker._for_good(work))
+    task = asyncio.create_task(worker._keep_running(work))
     await begun.wait()
     task.cancel()
     async with asyncio.timeout(10):

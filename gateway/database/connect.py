@@ -1,0 +1,132 @@
+"""One connection to PostgreSQL: how it opens, how long one may take, and when it is given up."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import asyncpg
+import orjson
+
+from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
+
+COMMAND_TIMEOUT = 10.0
+"""Seconds for opening a connection for a command: no caller waits for it."""
+
+CONNECT_TIMEOUT = 2.0
+"""Seconds for opening one for a request: few, since a frozen server refuses nothing."""
+
+CLOSE_TIMEOUT = 1.0
+PING = "select 1"
+STEPS = 4
+
+KEEP_ALIVE = """
+set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3
+"""
+"""Keeps routers from forgetting an idle connection, and the server from keeping a dead worker's.
+
+A statement and not a start-up setting, which poolers refuse.
+"""
+
+_CANNOT_CONNECT = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+
+async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # noqa: ASYNC109 - see below
+    """Open a connection within `timeout` seconds. Raises DatabaseUnavailable."""
+    # Not asyncio.timeout: after a pause of this process it would blame the server.
+    opening = asyncio.create_task(_open(dsn))
+    try:
+        return await patient_timeout(opening, timeout)
+    except ValueError as error:
+        # Its text may quote the address, and so the password.
+        raise DatabaseUnavailable("the address of the database cannot be read") from error
+    except _CANNOT_CONNECT as error:
+        raise DatabaseUnavailable(str(error) or f"no answer within {timeout:g} s") from error
+    except asyncio.CancelledError:
+        opening.add_done_callback(_discard)
+        raise
+
+
+async def _open(dsn: str) -> Connection:
+    # The server writes times as JSON itself: in UTC, like those that the gateway writes.
+    connection: Connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
+    try:
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+        )
+        await connection.execute(KEEP_ALIVE)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _discard(opening: asyncio.Task[Connection]) -> None:
+    """Close a connection that opened after its caller had left."""
+    if not opening.cancelled() and not opening.exception():
+        opening.result().terminate()
+
+
+async def patient_timeout(work: Awaitable[T], seconds: float) -> T:
+    """The result of some work. Raises TimeoutError if it takes longer.
+
+    It waits in steps, so that a pause of this process, after which all time is up at once, is not
+    mistaken for a silent server.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        for _ in range(STEPS):
+            await asyncio.wait({task}, timeout=seconds / STEPS)
+            if task.done():
+                return task.result()
+    finally:
+        task.cancel()
+    raise TimeoutError
+
+
+# jsonb on the wire is its version, 1, and JSON text.
+def _to_jsonb(value: object) -> bytes:
+    return b"\x01" + orjson.dumps(value)
+
+
+def _from_jsonb(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
+    return orjson.loads(data[1:])
+
+
+@contextmanager
+def hard_timeout(connection: Connection, seconds: float) -> Iterator[None]:
+    """Terminate a connection on which the block takes longer. Raises DatabaseError.
+
+    A time-out alone would only cancel the work, and the rollback would then wait for the server
+    without end.
+    """
+    expired = False
+
+    def terminate() -> None:
+        nonlocal expired
+        expired = True
+        connection.terminate()
+
+    timer = asyncio.get_running_loop().call_later(seconds, terminate)
+    try:
+        with translate_errors(connection):
+            yield
+    except DatabaseError as error:
+        if expired:
+            raise DatabaseUnavailable(f"no answer within {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()

@@ -1,0 +1,118 @@
+"""What a worker remembers of tokens, for a few seconds and until a notice says otherwise."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.values import Application, Session
+
+FRESH = 4.0
+"""Seconds for which an answer of the database is used without asking again."""
+
+GRACE = 60.0
+"""Seconds for which it is used while the database cannot be asked."""
+
+MAX_KNOWN = 100_000
+MAX_UNKNOWN = 10_000
+ALL = "all"
+"""The notice that concerns every token."""
+
+Principal = Session | Application
+
+
+class _Entry(NamedTuple):
+    """A token's principal, as the database confirmed it at `confirmed` (monotonic seconds)."""
+
+    principal: Principal
+    confirmed: float
+
+
+class TokenCache:
+    """Principals by the digest of their token, and digests that no token has.
+
+    `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._known: dict[bytes, _Entry] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._digests: dict[str, set[bytes]] = {}
+        self._loading: dict[bytes, set[str]] = {}
+        self.listening_since = -GRACE
+
+    def fresh(self, digest: bytes) -> Principal | None:
+        """The principal of a token that was confirmed within `FRESH` seconds."""
+        entry = self._known.get(digest)
+        return entry.principal if entry and self.is_fresh(entry.confirmed) else None
+
+    def within_grace(self, digest: bytes) -> Principal | None:
+        """The principal of a token that was confirmed within `GRACE` seconds."""
+        entry = self._known.get(digest)
+        return entry.principal if entry and self.clock() - entry.confirmed < GRACE else None
+
+    def is_unknown(self, digest: bytes) -> bool:
+        """Whether the database said within `FRESH` seconds that this token does not exist."""
+        return self.is_fresh(self._unknown.get(digest, -GRACE))
+
+    def has_seen(self, digest: bytes) -> bool:
+        """Whether anything is remembered of this token, however old."""
+        return digest in self._known or digest in self._unknown
+
+    def is_fresh(self, confirmed: float) -> bool:
+        """Whether an answer of that time still counts: no notice can have been missed since."""
+        return self.clock() - confirmed < FRESH and confirmed > self.listening_since
+
+    def begin_load(self, digest: bytes) -> None:
+        """Note the notices that arrive while a token is loaded: the answer may be older."""
+        self._loading[digest] = set()
+
+    def end_load(self, digest: bytes) -> set[str]:
+        """The notices since `begin_load`."""
+        return self._loading.pop(digest)
+
+    def store(self, digest: bytes, principal: Principal, confirmed: float) -> None:
+        """Remember a principal; the oldest entry goes when there are too many."""
+        self._known[digest] = _Entry(principal, confirmed)
+        for key in notice_keys(principal):
+            self._digests.setdefault(key, set()).add(digest)
+        if len(self._known) > MAX_KNOWN:
+            self.forget(next(iter(self._known)))
+
+    def store_unknown(self, digest: bytes, confirmed: float) -> None:
+        """Remember that no token has this digest; the oldest entry goes when there are too many."""
+        self._unknown.pop(digest, None)
+        self._unknown[digest] = confirmed
+        if len(self._unknown) > MAX_UNKNOWN:
+            del self._unknown[next(iter(self._unknown))]
+
+    def forget(self, digest: bytes) -> None:
+        """Remember nothing of a token."""
+        self._unknown.pop(digest, None)
+        entry = self._known.pop(digest, None)
+        for key in notice_keys(entry.principal) if entry else ():
+            self._digests[key].discard(digest)
+            if not self._digests[key]:
+                del self._digests[key]
+
+    def invalidate(self, notice: str) -> None:
+        """Forget the tokens that a notice concerns, also those that are being loaded."""
+        for notices in self._loading.values():
+            notices.add(notice)
+        if notice.startswith(ALL):
+            self.invalidate_all()
+        for digest in [*self._digests.get(notice, ())]:
+            self.forget(digest)
+
+    def invalidate_all(self) -> None:
+        """Notices may have been missed: ask the database again for every token."""
+        self.listening_since = self.clock()
+        for notices in self._loading.values():
+            notices.add(ALL)
+
+
+def notice_keys(principal: Principal) -> tuple[str, ...]:
+    """The notices that concern a principal: what the database's triggers send as payload."""
+    if isinstance(principal, Session):
+        return f"session:{principal.id}", f"user:{principal.user_id}"
+    return (f"token:{principal.token_id}",)

@@ -1,0 +1,37 @@
+"""Notifications that concern all workers: which are late, and that the database is back."""
+
+from pathlib import Path
+
+from gateway.database.handle import Database
+from gateway.database.sql import load_queries
+from gateway.registry.store import WORKER_TIMEOUT
+
+CHECK_INTERVAL = 5.0
+LATE_DELAY = 10.0
+HEALED_DELAY = 3.0
+"""Seconds between two checks; that a worker has to serve a revision; without a lost database."""
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+
+
+class LateWorkers:
+    """Looks for live workers that do not serve the newest revision."""
+
+    def __init__(self) -> None:
+        self._were_late = False
+
+    async def check(self, database: Database) -> None:
+        """Raise a notification if workers are late, and resolve it once none is."""
+        [row] = await database.fetch(_SQL["late_workers"], WORKER_TIMEOUT, LATE_DELAY)
+        # A worker that has just started or come back is late for a moment, which is not a problem.
+        if row["message"] and self._were_late:
+            await database.fetch(_SQL["raise_late_workers"], row["message"])
+        elif not row["message"]:
+            await database.fetch(_SQL["heal_workers"])
+        self._were_late = row["message"] is not None
+        await database.fetch(_SQL["heal_database"], HEALED_DELAY)
+
+
+async def sweep(database: Database) -> None:
+    """Delete the notifications that were resolved more than 90 days ago."""
+    await database.fetch(_SQL["sweep"])

@@ -1,0 +1,36 @@
+"""Which table a request reads: the current one, or one that is new enough for the client."""
+
+from gateway import statuses
+from gateway.registry.follow import Registry
+from gateway.registry.table import Table
+from gateway.values import Rejection, Request
+
+MIN_REVISION = b"x-min-registry-revision"
+
+
+def served_table(registry: Registry) -> Table:
+    """The current table, read once so that no request sees half an old and half a new one.
+
+    Raises Rejection: identify-request-error while no registry could be loaded.
+    """
+    table = registry.current
+    if table is None:
+        raise Rejection(statuses.IDENTIFY_REQUEST_ERROR)
+    return table
+
+
+async def wait_for_min_revision(request: Request, registry: Registry) -> None:
+    """Wait until the revision that the request's header names is served.
+
+    A client that has just applied a revision must not meet an older one. Raises Rejection:
+    invalid-param if there is no such revision, service-unavailable if it is not served in time.
+    """
+    text = request.headers[MIN_REVISION]
+    is_bigint = text.isdigit() and len(text) < 19  # noqa: PLR2004
+    outcome = await registry.wait_for(int(text)) if is_bigint else "unknown"
+    if outcome == "unknown":
+        unknown = Rejection.error(MIN_REVISION.decode(), "unknown revision")
+        raise Rejection(statuses.INVALID_PARAM, errors=[unknown])
+    if outcome == "late":
+        late = "The requested revision is not served here yet."
+        raise Rejection(statuses.SERVICE_UNAVAILABLE, late)

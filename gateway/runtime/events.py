@@ -1,0 +1,226 @@
+"""What happens in the gateway: one catalogue of events. Log, metrics and notifications read it.
+
+An event is emitted once, by its name and with fields; values never stand inside a sentence, so
+that a log can be filtered by `request_id`, `message_id` or `attempt`. The model is PostgREST's
+`Observation` and Oban's `Telemetry`. The table in the documentation is made from `CATALOGUE`, and
+a test holds every `emit` against the fields named here.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+class Event(NamedTuple):
+    """One row of the catalogue: `fields` are the names of what an occurrence carries."""
+
+    name: str
+    level: Level
+    fields: tuple[str, ...]
+    sentence: str
+
+
+REQUEST = Event(
+    "request",
+    "info",
+    (
+        *("request_id", "method", "path", "route", "caller", "address", "status", "code"),
+        *("revision", "ms"),
+    ),
+    "A request ended: the access line. Its level is `error` if the gateway or a dependency is at "
+    "fault.",
+)
+REQUEST_CRASHED = Event(
+    "request.crashed",
+    "error",
+    ("request_id", "route", "error", "place"),
+    "A request met an unexpected error; `trace` has its frames. Raises a notification.",
+)
+REQUEST_UNAVAILABLE = Event(
+    "request.unavailable",
+    "warning",
+    ("request_id", "reason", "more"),
+    "A request was refused because the database cannot be used. At most one line a second; `more` "
+    "counts the requests since the last one.",
+)
+EDGE_CONNECTION_CUT = Event(
+    "edge.connection-cut",
+    "info",
+    ("reason",),
+    "A connection was closed because its head or body took too long.",
+)
+EDGE_REQUEST_REFUSED = Event(
+    "edge.request-refused",
+    "info",
+    ("request_id", "reason"),
+    "The edge refused a malformed HTTP request.",
+)
+EDGE_ANSWER_FAILED = Event(
+    "edge.answer-failed",
+    "error",
+    ("reason",),
+    "The application ended without a complete answer; the client got a 500 or a closed connection.",
+)
+DATABASE_DOWN = Event(
+    "database.down",
+    "error",
+    ("reason",),
+    "The database does not answer; calls that need it are refused until it does.",
+)
+DATABASE_UP = Event("database.up", "info", (), "The database answers again.")
+DATABASE_RETRIED = Event(
+    "database.retried",
+    "info",
+    ("reason",),
+    "The server rolled a transaction back, after a deadlock for example; it is tried again.",
+)
+DATABASE_NOTICES_LOST = Event(
+    "database.notices-lost",
+    "warning",
+    ("channels", "reason"),
+    "The LISTEN connection is lost; changes are found by polling until it is back.",
+)
+REGISTRY_SERVED = Event(
+    "registry.served",
+    "info",
+    ("revision", "routes"),
+    "The worker serves a revision.",
+)
+REGISTRY_PROBLEM = Event(
+    "registry.problem",
+    "error",
+    ("part", "problem"),
+    "The worker cannot follow the registry, and serves what it has.",
+)
+REGISTRY_DEREGISTER_FAILED = Event(
+    "registry.deregister-failed",
+    "info",
+    (),
+    "A stopping worker could not delete its row in `gateway.workers`; it is swept within an hour.",
+)
+REGISTRY_SNAPSHOT_FAILED = Event(
+    "registry.snapshot-failed",
+    "warning",
+    ("path", "reason"),
+    "The snapshot of the registry cannot be written; without it a worker needs the database to "
+    "start.",
+)
+IDENTITY_LAST_USE_DELAYED = Event(
+    "identity.last-use-delayed",
+    "warning",
+    ("reason",),
+    "The last uses of sessions cannot be written yet; they are kept and tried again.",
+)
+IDENTITY_COUNTS_DELAYED = Event(
+    "identity.counts-delayed",
+    "warning",
+    ("reason",),
+    "Rate limits cannot be shared through the database; each worker counts for itself meanwhile.",
+)
+OUTBOX_DELAYED = Event(
+    "outbox.delayed",
+    "debug",
+    ("reason",),
+    "The outbox cannot be read; it is tried again.",
+)
+OUTBOX_CLAIM_FAILED = Event(
+    "outbox.claim-failed",
+    "warning",
+    ("message_id", "reason"),
+    "A message that was just written cannot be claimed; it stays in the outbox.",
+)
+OUTBOX_ATTEMPT_FAILED = Event(
+    "outbox.attempt-failed",
+    "warning",
+    ("request_id", "kind", "message_id", "attempt", "state", "error"),
+    "A message was not sent; `state` says whether it is tried again or parked. Raises a "
+    "notification.",
+)
+OUTBOX_SEND_CRASHED = Event(
+    "outbox.send-crashed",
+    "error",
+    ("message_id", "error"),
+    "Sending a message met an unexpected error; the message is parked.",
+)
+OUTBOX_TASK_CRASHED = Event(
+    "outbox.task-crashed",
+    "error",
+    ("error",),
+    "The handling of a message met an unexpected error; the message is taken up again.",
+)
+OUTBOX_RECORD_DELAYED = Event(
+    "outbox.record-delayed",
+    "debug",
+    ("message_id", "error"),
+    "The outcome of an attempt cannot be written because the database is away; it is tried again.",
+)
+OUTBOX_RECORD_REFUSED = Event(
+    "outbox.record-refused",
+    "warning",
+    ("message_id", "error"),
+    "The database refused the outcome of an attempt; it is tried again.",
+)
+NOTIFICATIONS_DELAYED = Event(
+    "notifications.delayed",
+    "debug",
+    ("reason",),
+    "Notifications cannot be written; they are kept and tried again.",
+)
+NOTIFICATIONS_PAGE_FAILED = Event(
+    "notifications.page-failed",
+    "warning",
+    ("error",),
+    "The webhook could not be told of the lost database; it is tried again.",
+)
+MAINTENANCE_FAILED = Event(
+    "maintenance.failed",
+    "warning",
+    ("reason",),
+    "The maintenance loop could not finish a round; it is tried again.",
+)
+WORKER_TASK_CRASHED = Event(
+    "worker.task-crashed",
+    "error",
+    ("task",),
+    "A background task of a worker met an unexpected error and was started again.",
+)
+WORKER_ENDED = Event(
+    "worker.ended",
+    "error",
+    ("pid", "exit_code"),
+    "A worker process ended by itself; the supervisor starts another.",
+)
+
+CATALOGUE: tuple[Event, ...] = tuple(
+    event for name, event in sorted(globals().items()) if isinstance(event, Event)
+)
+"""All events, in the order of their names."""
+
+Fields: TypeAlias = Mapping[str, Any]
+Reader: TypeAlias = Callable[[Event, Fields], None]
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_log = logging.getLogger("gateway")
+_readers: list[Reader] = []
+
+
+def emit(event: Event, *, trace: BaseException | None = None, **fields: Any) -> None:  # noqa: ANN401
+    """Log an event and pass it to the readers. `trace` is an error whose frames are logged."""
+    # As text for any handler; ours writes `event` and `fields` as one JSON line.
+    extra = {"event": event.name, "fields": fields}
+    _log.log(_LEVELS[event.level], "%s %s", event.name, fields, exc_info=trace, extra=extra)
+    for reader in _readers:
+        reader(event, fields)
+
+
+def subscribe(reader: Reader) -> Callable[[], None]:
+    """Pass every event to a reader from now on; return a function that ends it."""
+    _readers.append(reader)
+    return lambda: _readers.remove(reader)

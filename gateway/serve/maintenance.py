@@ -1,0 +1,81 @@
+"""Work that one worker does for all: sweeping old rows, looking for late workers.
+
+The worker that holds a lease in the database does it. When that worker stops it releases the
+lease; when it dies another worker takes the lease once it has expired.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.database.errors import DatabaseError
+from gateway.database.handle import Database
+from gateway.database.pool import Pool
+from gateway.database.sql import load_queries
+from gateway.runtime import events
+
+TICK = 5.0
+LEASE = 15.0
+"""Seconds from one round to the next, and after which another worker may take over."""
+
+JOB_TIMEOUT = 30.0
+RELEASE_TIMEOUT = 1.0
+LEASE_NAME = "maintenance"
+
+_SQL = load_queries(__file__)
+
+
+@dataclass(slots=True)
+class Job:
+    """Something to do every `interval` seconds; `due` is when next, by the loop's clock."""
+
+    run: Callable[[Database], Awaitable[None]]
+    interval: float
+    due: float = 0.0
+
+
+class Maintenance:
+    """The jobs of all workers, done by this one while it holds the lease."""
+
+    def __init__(self, pool: Pool, jobs: Sequence[Job]) -> None:
+        self._pool = pool
+        self._jobs = jobs
+        self._holder = uuid.uuid4()
+
+    async def run(self) -> None:
+        """Take or renew the lease and do what is due, until cancelled; then release the lease."""
+        try:
+            while True:
+                try:
+                    if await self._holds_lease():
+                        await self._run_due_jobs()
+                except DatabaseError as error:
+                    events.emit(events.MAINTENANCE_FAILED, reason=error.cause)
+                await asyncio.sleep(TICK)
+        finally:
+            await self._release_lease()
+
+    async def _holds_lease(self) -> bool:
+        row = await self._database(JOB_TIMEOUT).fetchrow(
+            _SQL["take_lease"], LEASE_NAME, self._holder, LEASE
+        )
+        return row is not None
+
+    async def _run_due_jobs(self) -> None:
+        for job in self._jobs:
+            now = asyncio.get_running_loop().time()
+            if now >= job.due:
+                await job.run(self._database(JOB_TIMEOUT))
+                job.due = now + job.interval
+
+    async def _release_lease(self) -> None:
+        try:
+            await self._database(RELEASE_TIMEOUT).fetch(
+                _SQL["release_lease"], LEASE_NAME, self._holder
+            )
+        except DatabaseError as error:
+            events.emit(events.MAINTENANCE_FAILED, reason=error.cause)
+
+    def _database(self, timeout: float) -> Database:
+        return Database(self._pool, asyncio.get_running_loop().time() + timeout)
