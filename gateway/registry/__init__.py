@@ -1,1 +1,1 @@
-"""The registry as workers hold it: records, the table, and how it is kept new."""
+"""The registry in memory: records, the table of routes, and how a worker keeps it current."""

@@ -1,4 +1,4 @@
-"""Why a request would be matched, refused or not found, by the table alone."""
+"""Why a request would be matched, refused or not found, from the table alone."""
 
 from collections.abc import Collection
 from typing import Any
@@ -10,14 +10,14 @@ from gateway.registry.records import METHODS, Route
 from gateway.registry.table import Table
 from gateway.registry.trie import Node
 
-MAX_SHOWN = 20
-"""Segments that are listed as what may come next."""
+MAX_SEGMENTS_LISTED = 20
+"""Segments that an answer lists as possible next ones."""
 
 
 def route_state(table: Table, route: Route, actions: Collection[str] | None) -> str:
-    """`served`, or the status that every call of the route gets and why.
+    """`served`, or the status that every call of the route gets, and why.
 
-    `actions` are the names of the actions that this process has code for, None if unknown.
+    `actions` names the actions that this process has code for; None skips that check.
     """
     service = table.services.get(route.service)
     if not route.deployed:
@@ -25,27 +25,27 @@ def route_state(table: Table, route: Route, actions: Collection[str] | None) -> 
     if not (service and service.deployed):
         return f"service-not-found: the service {route.service} is not deployed"
     if actions is not None and route.handler not in actions:
-        return f"service-not-found: no code here for {route.handler}"
+        return f"service-not-found: no code is installed for the action {route.handler}"
     return "served"
 
 
 def explain(
     table: Table, method: str, path: str, actions: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """The answer to a request at the stages match and resolve, and the reason for it.
+    """The outcome of the stages match and resolve for a request, and the reason for it.
 
-    `path` is a request's path, percent-encoded or not, without its query.
+    `path` is the path without a query, percent-encoded or not.
     """
     raw = quote(path, safe="/%:@!$&'()*+,;=~-._", errors="surrogateescape").encode()
-    found = table.find("GET" if method == "HEAD" else method, raw)
-    start = {"revision": table.revision, "request": f"{method} {path}"}
-    if method == "OPTIONS" and (others := table.methods(raw)):
-        return {**start, "answer": "the methods of this path", "methods": sorted(others)}
-    if not found:
-        return {**start, "answer": statuses.ROUTE_NON_EXISTENT, **_why_not(table, method, raw)}
-    route, values = found
+    match = table.find("GET" if method == "HEAD" else method, raw)
+    request = {"revision": table.revision, "request": f"{method} {path}"}
+    if method == "OPTIONS" and (methods := table.methods(raw)):
+        return {**request, "answer": "the methods of this path", "methods": sorted(methods)}
+    if not match:
+        return {**request, "answer": statuses.ROUTE_NON_EXISTENT, **_why_not(table, method, raw)}
+    route, values = match
     return {
-        **start,
+        **request,
         "answer": route_state(table, route, actions),
         "route": route.name,
         "pattern": route.path,
@@ -58,57 +58,56 @@ def explain(
 
 def _why_not(table: Table, method: str, raw: bytes) -> dict[str, Any]:
     if paths.is_reserved(raw.decode()):
-        return {"why": f"all below {', '.join(paths.RESERVED)} belongs to the gateway itself"}
+        reserved = ", ".join(paths.RESERVED)
+        return {"why": f"reserved: the gateway itself serves {reserved} and every path below"}
     if method not in (*METHODS, "HEAD"):
         return {"why": f"no route can have the method {method}"}
-    others = table.methods(raw)
-    if others:
-        return {"why": "this path has other methods", "methods": sorted(others)}
+    methods = table.methods(raw)
+    if methods:
+        return {"why": "this path has only other methods", "methods": sorted(methods)}
     segments = paths.split(raw)
     if segments is None:
         return {
-            "why": "such a path matches nothing: it does not start with /, or has an empty "
+            "why": "no route can have this path: it does not start with /, or has an empty "
             "segment, . or .., a NUL, text that is not UTF-8, or more than "
             f"{paths.MAX_SEGMENTS} segments"
         }
-    return _where_it_ends(table, segments)
+    return _longest_match(table, segments)
 
 
-def _where_it_ends(table: Table, segments: list[str]) -> dict[str, Any]:
-    """How far the path is known, in the tries of all methods, and what would come next."""
+def _longest_match(table: Table, segments: list[str]) -> dict[str, Any]:
+    """How many segments match in the tries of all methods, and the possible next segments."""
     roots = [root for method in METHODS if (root := table.root(method))]
-    ends = [_deepest(root, segments, 0) for root in roots]
-    depth = max((depth for depth, _ in ends), default=0)
-    known = "/" + "/".join(segments[:depth])
-    ended = depth == len(segments)
-    nodes = [node for found, there in ends if found == depth for node in there]
-    following = sorted({name for node in nodes for name in _below(node)})
-    return {
-        "why": f"no path ends at {known}" if ended else f"nothing fits the rest after {known}",
-        "known": following[:MAX_SHOWN],
-    }
+    deepest = [_deepest(root, segments, 0) for root in roots]
+    depth = max((depth for depth, _ in deepest), default=0)
+    prefix = "/" + "/".join(segments[:depth])
+    is_complete = depth == len(segments)
+    nodes = [node for end_depth, ends in deepest if end_depth == depth for node in ends]
+    following = sorted({name for node in nodes for name in _child_names(node)})
+    why = "no route ends at" if is_complete else "no route matches the segments after"
+    return {"why": f"{why} {prefix}", "known": following[:MAX_SEGMENTS_LISTED]}
 
 
 def _deepest(node: Node, segments: list[str], depth: int) -> tuple[int, list[Node]]:
-    """How many segments fit, and the places where they lead."""
+    """The number of segments that match, and the nodes they lead to."""
     best: tuple[int, list[Node]] = (depth, [node])
     if depth == len(segments):
         return best
-    for child in _fitting(node, segments[depth]):
-        found = _deepest(child, segments, depth + 1)
-        if found[0] > best[0]:
-            best = found
-        elif found[0] == best[0] and found[0] > depth:
-            best = (best[0], [*best[1], *found[1]])
+    for child in _matching_children(node, segments[depth]):
+        child_depth, nodes = _deepest(child, segments, depth + 1)
+        if child_depth > best[0]:
+            best = (child_depth, nodes)
+        elif child_depth == best[0] and child_depth > depth:
+            best = (child_depth, [*best[1], *nodes])
     return best
 
 
-def _fitting(node: Node, text: str) -> list[Node]:
+def _matching_children(node: Node, text: str) -> list[Node]:
     typed = [child for kind, child in node.typed.items() if paths.KINDS[kind](text) is not None]
     children = [node.literals.get(text), *typed, node.plain]
     return [child for child in children if child]
 
 
-def _below(node: Node) -> list[str]:
+def _child_names(node: Node) -> list[str]:
     typed = [f"{{…:{kind}}}" for kind in node.typed]
     return [*node.literals, *typed, *(["{…}"] if node.plain else [])]

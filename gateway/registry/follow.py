@@ -239,7 +239,7 @@ class Registry:
 
     async def _swap(self, loaded: Table) -> None:
         old, self.current = self.current, loaded
-        if not (old and loaded.routes.shares(old.routes)):
+        if not (old and loaded.routes.shares_base(old.routes)):
             self._cleanup = asyncio.create_task(_clean_up(old, loaded))
         self._problems.clear()
         self._from_database = True

@@ -1,4 +1,4 @@
-"""Path patterns: how `/orders/{id:int}` is read, and how a request's path is split."""
+"""Path patterns such as `/orders/{id:int}`, and splitting a request's path into segments."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 MAX_SEGMENTS = 32
 RESERVED = ("/-", "/documentation", "/openapi.json")
-"""Paths of the gateway itself, with all that is below them; no route may have one."""
+"""The gateway's own paths; no route may use them or a path below them."""
 
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -20,7 +20,7 @@ _PLAIN_LITERAL = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 
 class PathError(ValueError):
-    """A pattern that cannot be read; the text says what would be allowed."""
+    """An invalid pattern; the text says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Segment:
 
     @property
     def shape(self) -> tuple[str | None, str | None]:
-        """What a segment fits: two patterns clash when all their segments have equal shapes."""
+        """What a segment matches; two patterns clash if all their segments have equal shapes."""
         return (self.literal, self.kind)
 
 
@@ -46,27 +46,27 @@ def _read_uuid(text: str) -> str | None:
 
 
 KINDS: dict[str, Callable[[str], Any]] = {"int": _read_int, "uuid": _read_uuid}
-"""Typed segments: each reads a segment's text, or answers None where it does not fit."""
+"""Typed segments: each converts a segment's text, or returns None if it does not match."""
 
 
 def parse(pattern: str) -> tuple[Segment, ...]:
     """The segments of a pattern. Raises PathError."""
     if not pattern.startswith("/"):
-        message = "a path starts with /"
+        message = "a path must start with /"
         raise PathError(message)
     segments = tuple(map(_segment, pattern[1:].split("/")))
     if len(segments) > MAX_SEGMENTS:
-        message = f"a path has at most {MAX_SEGMENTS} segments"
+        message = f"a path may have at most {MAX_SEGMENTS} segments"
         raise PathError(message)
-    found = names(pattern)
-    if len(found) != len(set(found)):
-        message = "two segments have the same name"
+    params = names(pattern)
+    if len(params) != len(set(params)):
+        message = "two params have the same name"
         raise PathError(message)
     return segments
 
 
 def shape(pattern: str) -> str:
-    """What a pattern fits, as text: the pattern without the names of its params."""
+    """The pattern without the names of its params: patterns clash if their shapes are equal."""
     return _PARAM_NAME.sub("{", pattern)
 
 
@@ -76,7 +76,7 @@ def names(pattern: str) -> list[str]:
 
 
 def is_reserved(path: str) -> bool:
-    """Whether a path belongs to the gateway itself."""
+    """Whether a path is one of the gateway's own or below one."""
     return path.startswith(RESERVED) and any(
         path == own or path.startswith(f"{own}/") for own in RESERVED
     )
@@ -84,32 +84,33 @@ def is_reserved(path: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _segment(text: str) -> Segment:
-    """One segment of a pattern; equal ones are one object, of which many routes have many."""
+    """One segment of a pattern. Equal segments are one object, since routes share many."""
     if "{" not in text and "}" not in text:
         return Segment(literal=_literal(text))
-    found = _PARAM.fullmatch(text)
-    if not found:
-        message = f"{text!r} is neither a literal nor {{name}}, {{name:int}} or {{name:uuid}}"
+    param = _PARAM.fullmatch(text)
+    if not param:
+        allowed = "{name}, {name:int}, {name:uuid} or a literal"
+        message = f"{text!r} is not a valid segment; allowed: {allowed}"
         raise PathError(message)
-    name, kind = found.groups()
+    name, kind = param.groups()
     if kind and kind not in KINDS:
-        message = f"{{{name}:{kind}}}: the kinds are {', '.join(KINDS)}"
+        message = f"{{{name}:{kind}}} has an unknown type; allowed: {', '.join(KINDS)}"
         raise PathError(message)
     return Segment(name=name, kind=kind)
 
 
 def _literal(text: str) -> str:
     if text in {"", ".", ".."}:
-        message = "empty segments, . and .. match nothing"
+        message = "empty segments, . and .. are not allowed"
         raise PathError(message)
     if not _PLAIN_LITERAL.fullmatch(text):
-        message = f"{text!r}: a literal segment is made of letters, digits and . _ ~ -"
+        message = f"{text!r} is not a valid literal; allowed: letters, digits and . _ ~ -"
         raise PathError(message)
     return text
 
 
 def split(path: bytes) -> list[str] | None:
-    """A request's raw path as decoded segments, or None where it can match nothing.
+    """A request's raw path as decoded segments, or None if it cannot match any pattern.
 
     Split first, then percent-decode each segment once, so that `%2F` is never a separator.
     """
@@ -118,7 +119,7 @@ def split(path: bytes) -> list[str] | None:
     if b"\0" in path or b"%00" in path:
         return None
     try:
-        # Most paths have nothing to decode, and to look for it segment by segment takes longest.
+        # Most paths have nothing to decode; checking segment by segment would take the most time.
         segments = _decoded(path) if b"%" in path else path[1:].decode().split("/")
     except UnicodeDecodeError:
         return None

@@ -3,15 +3,15 @@
 select coalesce(max(id), 0) as revision from gateway.revisions;
 
 -- name: services
--- All services that are registered.
+-- All services.
 select name, record from gateway.services;
 
 -- name: routes
--- All routes that are registered, each with the hash of its schema.
+-- All routes, each with the hash of its schema.
 select name, record, params from gateway.routes;
 
 -- name: changes_since
--- What differs from an earlier revision: of each record only its newest state.
+-- The newest state of every record that has changed since a revision.
 select distinct on (c.kind, c.name) c.kind, c.name, c.after, s.text as params
 from gateway.changes c
 left join gateway.schemas s on s.hash = decode(c.after ->> 'params', 'hex')
@@ -20,13 +20,13 @@ order by c.kind, c.name, c.revision desc
 limit $2;
 
 -- name: heartbeat
--- Note which revision a worker serves; it says so about once a second.
+-- Record which revision a worker serves; called about once a second.
 insert into gateway.workers (id, name, revision, trouble) values ($1, $2, $3, $4)
 on conflict (id) do update
 set seen_at = now(), revision = excluded.revision, trouble = excluded.trouble;
 
 -- name: deregister
--- A worker stops in order; those that died are swept up with it.
+-- Delete the row of a worker that stops, and the rows of workers that died.
 delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour';
 
 -- name: late_workers
@@ -36,6 +36,6 @@ where revision < $1 and seen_at > now() - make_interval(secs => $2)
 order by name;
 
 -- name: schemas
--- All schemas that routes have, each once; history keeps more.
+-- The schemas in use; the history keeps more.
 select hash, text from gateway.schemas s
 where exists (select from gateway.routes r where r.params = s.hash);

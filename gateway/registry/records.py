@@ -21,7 +21,7 @@ DEFAULT_MAX_BODY = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: the unit that is deployed, of which a route's handler names one action."""
+    """A service: the unit of deployment. A route's handler names one of its actions."""
 
     name: str
     kind: str
@@ -31,13 +31,13 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route, made ready when the table is built so that a request only reads.
+    """A route, prepared when the table is built so that requests only read it.
 
     `handler` is the action that does the work, as `service.action`. `path_params` names the params
-    of the path in its order. `timeout` is in seconds, `max_body` in bytes. `auth` is empty on a
-    public route. `rate_limit` is of each token, on a public route of each address. `roles` maps an
-    application's slug to the roles it takes, None where any will do. `statuses` are all that the
-    route may answer, common and own.
+    of the path in their order. `timeout` is in seconds, `max_body` in bytes. `auth` is empty on a
+    public route. `rate_limit` applies to each token, on a public route to each address. `roles`
+    maps an application's slug to the roles it accepts; None accepts any role. `statuses` holds
+    every status that the route may answer, common and own.
     """
 
     name: str
@@ -61,24 +61,26 @@ class Route:
 
     @property
     def service(self) -> str:
-        """The service of the action that does the work."""
+        """The name of the service that does the work."""
         return self.handler.partition(".")[0]
 
     @property
     def segments(self) -> tuple[paths.Segment, ...]:
-        """The segments of the path; made each time, since a table of many routes is large."""
+        """The segments of the path; parsed on each access, to keep a table of many routes small."""
         return paths.parse(self.path)
 
 
 def service_from(name: str, record: Mapping[str, Any]) -> Service:
     """A service from its stored record."""
-    return Service(name, record["kind"], record["deployed"], record["title"])
+    return Service(
+        name=name, kind=record["kind"], deployed=record["deployed"], title=record["title"]
+    )
 
 
 def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Route:
     """A route from its stored record, in which every default is written out.
 
-    Equal values are one object: of a hundred thousand routes they are a third of the memory.
+    Equal values become one object, which saves a third of the memory of 100,000 routes.
     """
     own = {slug: (status["http"], status["meaning"]) for slug, status in record["statuses"].items()}
     return Route(
@@ -96,15 +98,15 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         envelope=sys.intern(record["envelope"]),
         idempotency=sys.intern(record.get("idempotency", "off")),
         rate_limit=_rate(*limit) if (limit := record.get("rate_limit")) else None,
-        timeout=_same(record["timeout"]),
-        max_body=_same(record["max_body"]),
+        timeout=_interned(record["timeout"]),
+        max_body=_interned(record["max_body"]),
         statuses={**statuses.COMMON, **statuses.own(own)} if own else statuses.COMMON,
         params=params,
     )
 
 
 def record_of(route: Route) -> dict[str, Any]:
-    """The stored record of a route: what `route_from` was made of."""
+    """The stored record of a route: the inverse of `route_from`."""
     own = {slug: s for slug, s in route.statuses.items() if slug not in statuses.COMMON}
     return {
         "handler": route.handler,
@@ -143,7 +145,7 @@ def _auth(kinds: tuple[str, ...]) -> frozenset[str]:
 
 
 @lru_cache(typed=True)
-def _same(value: N) -> N:
+def _interned(value: N) -> N:
     return value
 
 

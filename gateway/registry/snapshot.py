@@ -1,7 +1,7 @@
-"""The last good registry on disk, from which a worker starts while the database is away.
+"""The last good registry on disk; a worker starts from it while the database is unavailable.
 
-A file of JSON lines: a head with format, revision and the SHA-256 of all else, then services,
-schemas, routes.
+A file of JSON lines: a header with format, revision and the SHA-256 of the other lines, then
+services, schemas, routes.
 """
 
 import asyncio
@@ -17,38 +17,42 @@ from typing import Any
 
 import orjson
 
-from gateway.registry.records import record_of, route_from, service_from
+from gateway.registry.records import Route, record_of, route_from, service_from
 from gateway.registry.schema import ParamSchema, interned
 from gateway.registry.table import Table
 
 FORMAT = 1
 SLICE = 25
 SLICE_PAUSE = 0.002
-"""Seconds between two slices of writing, which belong to the requests."""
+"""Seconds between two slices, in which the worker answers requests."""
 
 ABANDONED_AGE = 600.0
+"""Seconds after which a temporary file belongs to a writer that was killed."""
 
 _log = logging.getLogger(__name__)
 
 
 class SnapshotError(Exception):
-    """The snapshot cannot be used; the text says why."""
+    """The snapshot is unusable; the text says why."""
 
 
 def load(path: Path) -> Table | None:
-    """The table of a snapshot, or None where there is none. Raises SnapshotError."""
+    """The table of a snapshot, None if the file does not exist. Raises SnapshotError."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SnapshotError(f"{path} cannot be read: {error.strerror}") from error
-    head, _, body = raw.partition(b"\n")
+    first_line, _, body = raw.partition(b"\n")
     try:
-        known = orjson.loads(head)
-        if known["format"] != FORMAT or known["sha256"] != _checksum(known["revision"], [body]):
-            raise SnapshotError(f"{path} is damaged or of another version: its checksum differs")
-        return _table(known["revision"], body)
+        header = orjson.loads(first_line)
+        checksum = _checksum(header["revision"], [body])
+        if header["format"] != FORMAT or header["sha256"] != checksum:
+            raise SnapshotError(
+                f"{path} is damaged or was written by another version: format or checksum differs"
+            )
+        return _table(header["revision"], body)
     except (ValueError, KeyError, TypeError) as error:
         raise SnapshotError(f"{path} is damaged: {type(error).__name__}") from error
 
@@ -65,19 +69,19 @@ def _table(revision: int, body: bytes) -> Table:
 
 
 async def save(path: Path, table: Table) -> None:
-    """Write a table beside the old snapshot and put it in its place, a little at a time."""
+    """Replace the snapshot by a table, in small slices so that requests do not wait."""
     lines: list[bytes] = []
-    for line in _lines(table, await _places(table)):
+    for line in _lines(table, await _schema_indexes(table)):
         lines.append(line)
         await asyncio.sleep(SLICE_PAUSE)
     try:
         await asyncio.to_thread(_write, path, table.revision, lines)
     except OSError as error:
-        _log.warning("no snapshot of the registry could be written to %s: %s", path, error)
+        _log.warning("the registry snapshot cannot be written to %s: %s", path, error)
 
 
 def saved_revision(path: Path) -> int:
-    """The revision of the snapshot that is there, -1 for none that can be read."""
+    """The revision of the snapshot, -1 if it does not exist or cannot be read."""
     try:
         with path.open("rb") as file:
             revision: int = orjson.loads(file.readline())["revision"]
@@ -86,61 +90,61 @@ def saved_revision(path: Path) -> int:
     return revision
 
 
-async def _places(table: Table) -> dict[ParamSchema, int]:
-    """The place of each schema in the line of all."""
-    places: dict[ParamSchema, int] = {}
+async def _schema_indexes(table: Table) -> dict[ParamSchema, int]:
+    """The index of each schema in the snapshot's list of schemas."""
+    indexes: dict[ParamSchema, int] = {}
     routes = iter(table.routes.values())
-    while some := [route.params for route in islice(routes, 10 * SLICE)]:
-        for schema in some:
-            places.setdefault(schema, len(places))
+    while schemas := [route.params for route in islice(routes, 10 * SLICE)]:
+        for schema in schemas:
+            indexes.setdefault(schema, len(indexes))
         await asyncio.sleep(0)
-    return places
+    return indexes
 
 
-def _lines(table: Table, places: dict[ParamSchema, int]) -> Iterator[bytes]:
+def _lines(table: Table, schema_indexes: dict[ParamSchema, int]) -> Iterator[bytes]:
     services = table.services.values()
     yield orjson.dumps(
         {s.name: {"kind": s.kind, "deployed": s.deployed, "title": s.title} for s in services}
     )
-    yield orjson.dumps([schema.text for schema in places])
+    yield orjson.dumps([schema.text for schema in schema_indexes])
     routes = iter(table.routes.values())
-    while rows := [_row(route, places) for route in islice(routes, SLICE)]:
+    while rows := [_row(route, schema_indexes) for route in islice(routes, SLICE)]:
         yield orjson.dumps(rows)
 
 
-def _row(route: Any, places: dict[ParamSchema, int]) -> list[Any]:  # noqa: ANN401
-    return [route.name, record_of(route), places[route.params]]
+def _row(route: Route, schema_indexes: dict[ParamSchema, int]) -> list[Any]:
+    return [route.name, record_of(route), schema_indexes[route.params]]
 
 
 def _write(path: Path, revision: int, lines: list[bytes]) -> None:
-    # Line by line: whoever copies thirty megabytes in one go holds up the requests meanwhile.
+    # Line by line: one copy of thirty megabytes would block the requests meanwhile.
     lines = [line + b"\n" for line in lines]
-    head = {"format": FORMAT, "revision": revision, "sha256": _checksum(revision, lines)}
+    header = {"format": FORMAT, "revision": revision, "sha256": _checksum(revision, lines)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_halves(path)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    _remove_abandoned(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
-            file.write(orjson.dumps(head) + b"\n")
+        with temporary.open("wb") as file:
+            file.write(orjson.dumps(header) + b"\n")
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _checksum(revision: int, parts: Iterable[bytes]) -> str:
-    """Of the revision too: a table under another number would pass for what it is not."""
-    found = hashlib.sha256(b"%d\n" % revision)
+    """The SHA-256 of revision and content, so that neither can change without the other."""
+    checksum = hashlib.sha256(b"%d\n" % revision)
     for part in parts:
-        found.update(part)
-    return found.hexdigest()
+        checksum.update(part)
+    return checksum.hexdigest()
 
 
-def _remove_halves(path: Path) -> None:
-    """Remove what writers left that were killed at it; nobody takes this long."""
-    for half in path.parent.glob(f"{path.name}.*"):
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of killed writers."""
+    for temporary in path.parent.glob(f"{path.name}.*"):
         with contextlib.suppress(OSError):
-            if time.time() - half.stat().st_mtime > ABANDONED_AGE:
-                half.unlink()
+            if time.time() - temporary.stat().st_mtime > ABANDONED_AGE:
+                temporary.unlink()

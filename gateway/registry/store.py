@@ -1,4 +1,4 @@
-"""Read the registry from PostgreSQL into a table: whole, or what changed since."""
+"""Read the registry from PostgreSQL into a table: completely, or only the changes."""
 
 import asyncio
 import gc
@@ -17,29 +17,29 @@ from gateway.registry.table import Table
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 CHANNEL = "gateway_registry"
-"""NOTIFY on this channel is a hint that there is a new revision; its number is the truth."""
+"""NOTIFY on this channel is a hint to look for a new revision; the database has its number."""
 
 SLICE = 100
-"""Routes that are made between two turns of the event loop: one or two milliseconds."""
+"""Routes built between two turns of the event loop: one or two milliseconds of work."""
 
 RELEASE_INTERVAL = 1.0
-"""Seconds between two looks whether somebody still holds an old table."""
+"""Seconds between two checks whether an old table is still in use."""
 
 WORKER_TIMEOUT = 10.0
-"""Seconds for which a worker counts as alive after it last said so."""
+"""Seconds for which a worker counts as alive after its last heartbeat."""
 
 MAX_CHANGES = 500
-"""Changes that are copied into a table in one go; more of them are a build from the start."""
+"""Changes that one catch-up copies into a table; with more it loads the whole registry."""
 
 
 async def newest(connection: Connection) -> int:
-    """The number of the newest revision; 0 before the first."""
+    """The number of the newest revision, 0 before the first."""
     revision: int = await connection.fetchval(_SQL["newest"])
     return revision
 
 
 async def load(connection: Connection) -> Table:
-    """The newest revision, whole: one snapshot, however many applies are under way."""
+    """The complete newest revision, from one state of the database."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         table = Table(await newest(connection), await services(connection))
         schemas = {}
@@ -49,39 +49,39 @@ async def load(connection: Connection) -> Table:
         while rows := await routes.fetch(SLICE):
             for row in rows:
                 table.add(route_from(row["name"], row["record"], schemas[row["params"]]))
-            _keep()
+            _freeze_gc()
     return table
 
 
-def _keep() -> None:
-    """Let the garbage collector never look again at what was just made.
+def _freeze_gc() -> None:
+    """Exempt the objects just created from garbage collection.
 
-    It lives long, and looking at a hundred thousand routes takes a third of a second, in which no
-    request is served. Young garbage is collected before, or it would be kept too.
+    They live long, and scanning 100,000 routes takes a third of a second, in which no request is
+    served. Young garbage is collected first; otherwise it would be exempt too.
     """
     gc.collect(1)
     gc.freeze()
 
 
 async def release(table: Table) -> None:
-    """Let go of a table that is served no more, outermost parts first, a few at a time.
+    """Free a table that is no longer served, a few parts at a time and children last.
 
-    To let it fall apart all at once takes a tenth of a second.
+    Freeing it all at once takes a tenth of a second.
     """
     parts = table.parts()
-    held = []
-    while some := list(islice(parts, SLICE)):
-        held.append(some)
-        _keep()
+    slices = []
+    while part_slice := list(islice(parts, SLICE)):
+        slices.append(part_slice)
+        _freeze_gc()
         await asyncio.sleep(0)
-    gone = weakref.ref(table)
+    reference = weakref.ref(table)
     del table
-    # Requests and the writing of snapshots may hold it still.
-    while gone():  # noqa: ASYNC110 - nobody tells
+    # Requests, or a snapshot being written, may still use it.
+    while reference():  # noqa: ASYNC110 - no event says so
         await asyncio.sleep(RELEASE_INTERVAL)
-    held.reverse()
-    while held:
-        held.pop()
+    slices.reverse()
+    while slices:
+        slices.pop()
         await asyncio.sleep(0)
 
 
@@ -92,16 +92,16 @@ async def services(connection: Connection) -> list[Service]:
 
 
 async def catch_up(connection: Connection, table: Table) -> Table:
-    """The newest revision, made of an older table and of what changed since."""
+    """The newest revision, built from an older table and the changes since."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         revision = await newest(connection)
         rows = await connection.fetch(_SQL["changes_since"], table.revision, MAX_CHANGES + 1)
-    # A database that was set back has another history, of which the old table is no part.
+    # A restored database has another history, to which the old table does not belong.
     if revision < table.revision or len(rows) > MAX_CHANGES:
         return await load(connection)
     changed_services = {row["name"]: _service(row) for row in rows if row["kind"] == "service"}
     changed_routes = {row["name"]: _route(row) for row in rows if row["kind"] == "route"}
-    return table.changed(revision, changed_services, changed_routes)
+    return table.with_changes(revision, changed_services, changed_routes)
 
 
 def _service(row: Any) -> Service | None:  # noqa: ANN401 - an asyncpg record
@@ -116,17 +116,17 @@ def _route(row: Any) -> Route | None:  # noqa: ANN401
 async def heartbeat(
     connection: Connection, worker: UUID, name: str, revision: int, problem: str | None
 ) -> None:
-    """Note that a worker lives, and which revision it serves."""
+    """Record that a worker is alive, and which revision it serves."""
     await connection.execute(_SQL["heartbeat"], worker, name, revision, problem)
 
 
 async def deregister(connection: Connection, worker: UUID) -> None:
-    """Note that a worker has stopped."""
+    """Record that a worker has stopped."""
     await connection.execute(_SQL["deregister"], worker)
 
 
 async def late_workers(connection: Connection, revision: int) -> list[str]:
-    """The live workers that do not serve a revision yet, with what ails them."""
+    """The live workers that do not serve a revision yet, each with its problem."""
     rows = await connection.fetch(_SQL["late_workers"], revision, WORKER_TIMEOUT)
     return [
         f"{row['name']} at revision {row['revision']}"

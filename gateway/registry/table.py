@@ -1,6 +1,6 @@
 """The immutable table of routes: for each method a dictionary and a trie.
 
-The table after a change shares with the old one all that did not change.
+A change creates a new table that shares everything unchanged with the old one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,14 +15,14 @@ __all__ = ["ClashError", "Match", "Table"]
 
 
 class Match(NamedTuple):
-    """A route, and the values of its path's `{segments}`."""
+    """A route, and the values of its path's params by name."""
 
     route: Route
     path_params: Mapping[str, Any]
 
 
 class _Index:
-    """The routes of one method: those without params by path, and all of them in a trie."""
+    """The routes of one method: those without path params by path, and all of them in a trie."""
 
     __slots__ = ("literal", "root")
 
@@ -30,17 +30,17 @@ class _Index:
         self.literal = literal
         self.root = root
 
-    def changed(self, gone: Iterable[Route], come: Iterable[Route]) -> "_Index":
-        """The same without some routes and with others. Raises ClashError."""
+    def with_changes(self, removed: Iterable[Route], added: Iterable[Route]) -> "_Index":
+        """A copy without some routes and with others. Raises ClashError."""
         root: Node | None = self.root
         literal: dict[bytes, Route | None] = {}
-        for route in gone:
-            root = trie.changed(root, route.segments, 0, None)
+        for route in removed:
+            root = trie.with_route(root, route.segments, 0, None)
             literal[route.path.encode()] = None
-        for route in come:
-            root = trie.changed(root, route.segments, 0, route)
+        for route in added:
+            root = trie.with_route(root, route.segments, 0, route)
             literal[route.path.encode()] = route if _is_literal(route) else None
-        return _Index(self.literal.changed(literal), root or Node())
+        return _Index(self.literal.with_changes(literal), root or Node())
 
 
 def _is_literal(route: Route) -> bool:
@@ -48,7 +48,7 @@ def _is_literal(route: Route) -> bool:
 
 
 class Table:
-    """All routes and services of one revision. Nobody changes it once a request may read it."""
+    """All routes and services of one revision; immutable as soon as requests read it."""
 
     def __init__(
         self, revision: int, services: Iterable[Service] = (), routes: Iterable[Route] = ()
@@ -74,30 +74,30 @@ class Table:
         if _is_literal(route):
             self._literal[route.method][route.path.encode()] = route
 
-    def changed(
+    def with_changes(
         self,
         revision: int,
         services: Mapping[str, Service | None],
         routes: Mapping[str, Route | None],
     ) -> "Table":
-        """The table of a later revision; None stands for what is gone. Raises ClashError."""
+        """The table of a later revision; None deletes a record. Raises ClashError."""
         table = Table(revision)
         merged = {**self.services, **services}
         table.services = {name: service for name, service in merged.items() if service}
-        table.routes = self.routes.changed(routes)
-        gone = [there for name in routes if (there := self.routes.get(name))]
-        come = [route for route in routes.values() if route]
+        table.routes = self.routes.with_changes(routes)
+        removed = [route for name in routes if (route := self.routes.get(name))]
+        added = [route for route in routes.values() if route]
         table._indexes = {**self._indexes}
-        for method in {route.method for route in (*gone, *come)}:
+        for method in {route.method for route in (*removed, *added)}:
             index = self._indexes.get(method) or _Index(OverlayMap({}), Node())
-            table._indexes[method] = index.changed(
-                [route for route in gone if route.method == method],
-                [route for route in come if route.method == method],
+            table._indexes[method] = index.with_changes(
+                [route for route in removed if route.method == method],
+                [route for route in added if route.method == method],
             )
         return table
 
     def find(self, method: str, path: bytes) -> Match | None:
-        """The route of this method and raw path, with the values of the path's params."""
+        """The route for a method and a raw path, with the values of the path's params."""
         index = self._indexes.get(method)
         if index is None:
             return None
@@ -115,19 +115,19 @@ class Table:
         return Match(route, dict(zip(route.path_params, values, strict=True)))
 
     def methods(self, path: bytes) -> list[str]:
-        """The methods that some route takes on this raw path."""
+        """The methods that have a route for a raw path."""
         return [method for method in self._indexes if self.find(method, path)]
 
     def parts(self) -> Iterator[Route | Node]:
-        """All that a table is made of; what is inside something comes after it."""
-        waiting = [index.root for index in self._indexes.values()]
-        while waiting:
-            node = waiting.pop()
-            waiting += node.children()
+        """The routes and trie nodes of the table; parents come before their children."""
+        nodes = [index.root for index in self._indexes.values()]
+        while nodes:
+            node = nodes.pop()
+            nodes += node.children()
             yield node
         yield from self.routes.values()
 
     def root(self, method: str) -> Node | None:
-        """The trie of a method, for explaining why a path is not found."""
+        """The trie of a method; `explain` reads it to say why a path is not found."""
         index = self._indexes.get(method)
         return index.root if index else None

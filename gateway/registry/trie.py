@@ -1,4 +1,4 @@
-"""A trie of path patterns, in which a change copies the path to one route and shares the rest."""
+"""A trie of path patterns: a change copies the nodes above one route and shares the others."""
 
 from typing import Any
 
@@ -6,49 +6,49 @@ from gateway.registry import paths
 from gateway.registry.paths import Segment
 from gateway.registry.records import Route
 
-_NONE: dict[str, "Node"] = {}
+_NO_CHILDREN: dict[str, "Node"] = {}
 
 
 class ClashError(ValueError):
-    """Two routes have the same method and the same shape of path."""
+    """Two routes have the same method and the same path shape."""
 
-    def __init__(self, name: str, there: str) -> None:
-        super().__init__(f"{name} and {there} have the same method and shape of path")
+    def __init__(self, name: str, other: str) -> None:
+        super().__init__(f"the routes {name} and {other} clash: they match the same requests")
 
 
 class Node:
-    """A place in a trie. `typed` is keyed by kind, as in `paths.KINDS`."""
+    """A node of a trie. `typed` is keyed by type, as in `paths.KINDS`."""
 
     __slots__ = ("literals", "plain", "route", "typed")
 
     def __init__(self, route: Route | None = None) -> None:
-        # Most places are leaves: they share one empty dictionary, which is replaced, not filled.
-        self.literals = _NONE
-        self.typed = _NONE
+        # Most nodes are leaves: they share one empty dictionary, which is replaced, never filled.
+        self.literals = _NO_CHILDREN
+        self.typed = _NO_CHILDREN
         self.plain: Node | None = None
         self.route = route
 
     def copy(self) -> "Node":
-        """A copy that may be changed: its dictionaries are its own."""
+        """A copy with dictionaries of its own, so that it may be changed."""
         node = Node(self.route)
-        node.literals = dict(self.literals) if self.literals else _NONE
-        node.typed = dict(self.typed) if self.typed else _NONE
+        node.literals = dict(self.literals) if self.literals else _NO_CHILDREN
+        node.typed = dict(self.typed) if self.typed else _NO_CHILDREN
         node.plain = self.plain
         return node
 
     def child(self, segment: Segment) -> "Node | None":
-        """What is below, for a segment of a pattern."""
+        """The child for a segment of a pattern."""
         if segment.literal is not None:
             return self.literals.get(segment.literal)
         return self.typed.get(segment.kind) if segment.kind else self.plain
 
     def children(self) -> list["Node"]:
-        """All that is right below."""
-        below = [*self.literals.values(), *self.typed.values()]
-        return [*below, self.plain] if self.plain else below
+        """All direct children."""
+        children = [*self.literals.values(), *self.typed.values()]
+        return [*children, self.plain] if self.plain else children
 
     def put(self, segment: Segment, child: "Node | None") -> None:
-        """Set or, with None, take away what is below."""
+        """Set the child for a segment or, with None, remove it."""
         if segment.literal is not None:
             self.literals = _put(self.literals, segment.literal, child)
         elif segment.kind:
@@ -58,12 +58,12 @@ class Node:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is here and nothing below."""
+        """Whether the node has neither a route nor children."""
         return not (self.route or self.literals or self.typed or self.plain)
 
 
 def _put(children: dict[str, Node], key: str, child: Node | None) -> dict[str, Node]:
-    if children is _NONE:
+    if children is _NO_CHILDREN:
         children = {}
     if child is None:
         children.pop(key, None)
@@ -73,24 +73,24 @@ def _put(children: dict[str, Node], key: str, child: Node | None) -> dict[str, N
 
 
 def add(root: Node, route: Route) -> None:
-    """Put a route into a trie that nobody reads yet. Raises ClashError."""
+    """Add a route to a trie that no request reads yet. Raises ClashError."""
     node = root
     for segment in route.segments:
-        below = node.child(segment)
-        if below is None:
-            below = Node()
-            node.put(segment, below)
-        node = below
+        child = node.child(segment)
+        if child is None:
+            child = Node()
+            node.put(segment, child)
+        node = child
     _refuse_clash(node.route, route)
     node.route = route
 
 
-def changed(
+def with_route(
     node: Node | None, segments: tuple[Segment, ...], depth: int, route: Route | None
 ) -> Node | None:
-    """A trie with a route set at a pattern or, with None, taken away; None if nothing is left.
+    """A trie with a pattern's route set or, with None, removed; None if the trie becomes empty.
 
-    Only the path to the pattern is copied. Raises ClashError if another route is there.
+    Copies only the nodes above the pattern. Raises ClashError if the pattern has another route.
     """
     node = node.copy() if node else Node()
     if depth == len(segments):
@@ -99,17 +99,20 @@ def changed(
         node.route = route
     else:
         segment = segments[depth]
-        node.put(segment, changed(node.child(segment), segments, depth + 1, route))
+        node.put(segment, with_route(node.child(segment), segments, depth + 1, route))
     return None if node.is_empty else node
 
 
-def _refuse_clash(there: Route | None, route: Route) -> None:
-    if there:
-        raise ClashError(route.name, there.name)
+def _refuse_clash(other: Route | None, route: Route) -> None:
+    if other:
+        raise ClashError(route.name, other.name)
 
 
 def find(node: Node, segments: list[str], depth: int, values: list[Any]) -> Route | None:
-    """Literal before typed before plain, at the leftmost segment first; `values` follows along."""
+    """The route of a path: literal before typed before plain, decided from the left.
+
+    Appends the values of the params to `values`.
+    """
     while depth < len(segments):
         child = node.literals.get(segments[depth])
         depth += 1
@@ -124,7 +127,7 @@ def find(node: Node, segments: list[str], depth: int, values: list[Any]) -> Rout
 
 
 def _find_param(node: Node, segments: list[str], depth: int, values: list[Any]) -> Route | None:
-    """What is below a place where the segment before `depth` is a param."""
+    """The route of a path whose segment before `depth` is a param: typed before plain."""
     text = segments[depth - 1]
     for kind, child in node.typed.items():
         value = paths.KINDS[kind](text)

@@ -174,7 +174,7 @@ async def test_a_clash_of_shapes_across_namespaces_is_refused(
     message = await refused(registry, tmp_path, routes)
     assert "things.a" in message
     assert "parts.a" in message
-    assert "same method and shape" in message
+    assert "match the same requests" in message
 
 
 async def test_two_applies_at_once_come_one_after_the_other(registry: str, tmp_path: Path) -> None:

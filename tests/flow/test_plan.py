@@ -184,7 +184,7 @@ async def test_a_shape_of_another_namespace_is_refused_at_plan_time(
     [told] = await both_refuse(registry, desired(tmp_path, there, "other"))
     assert "things.a" in told
     assert "parts.a" in told
-    assert "same method and shape of path" in told
+    assert "match the same requests" in told
 
 
 async def test_a_slug_with_another_code_in_another_namespace_is_refused_at_plan_time(

@@ -410,7 +410,7 @@ PLACES = {
 }
 
 
-NO_CODE = "service-not-found: no code here for things.{}"
+NO_CODE = "service-not-found: no code is installed for the action things.{}"
 
 
 def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
@@ -429,7 +429,7 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     assert printed("explain", "get", "/things/7").splitlines() == [
         "revision:  1",
         "request:   GET /things/7",
-        "answer:    service-not-found: no code here for things.read",
+        "answer:    service-not-found: no code is installed for the action things.read",
         "route:     things.read",
         "pattern:   /things/{id:int}",
         "params:    id=7",
@@ -439,7 +439,7 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     ]
     assert printed("explain", "GET", "/thing").splitlines()[2:] == [
         "answer:    route-non-existent",
-        "why:       nothing fits the rest after /",
+        "why:       no route matches the segments after /",
         "known:     things",
     ]
     assert orjson.loads(printed("explain", "GET", "/things", "--json"))["methods"] == ["POST"]
@@ -468,7 +468,7 @@ def test_explain_leaves_out_a_query_and_tells_of_a_path_without_its_slash(
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create?a=1")
     assert out.splitlines()[1:3] == [
         "request:   POST /api/v1/things/create",
-        "answer:    service-not-found: no code here for things.create",
+        "answer:    service-not-found: no code is installed for the action things.create",
     ]
     _, out, _ = gateway("explain", "POST", "api/v1/things/create")
     assert "does not start with /" in out

@@ -75,12 +75,14 @@ def test_a_request_that_is_matched_is_explained(
 
 
 NOTHING_SUCH = (
-    "such a path matches nothing: it does not start with /, or has an empty segment, . or .., "
+    "no route can have this path: it does not start with /, or has an empty segment, . or .., "
     "a NUL, text that is not UTF-8, or more than 32 segments"
 )
 
 
-RESERVED = "all below /-, /documentation, /openapi.json belongs to the gateway itself"
+RESERVED = (
+    "reserved: the gateway itself serves /-, /documentation, /openapi.json and every path below"
+)
 
 
 @pytest.mark.parametrize(
@@ -88,11 +90,11 @@ RESERVED = "all below /-, /documentation, /openapi.json belongs to the gateway i
     [
         (
             *("GET", "/api/things"),
-            {"why": "this path has other methods", "methods": ["POST"]},
+            {"why": "this path has only other methods", "methods": ["POST"]},
         ),
         (
             *("DELETE", "/api/things/count"),
-            {"why": "this path has other methods", "methods": ["GET"]},
+            {"why": "this path has only other methods", "methods": ["GET"]},
         ),
         ("BREW", "/api/things", {"why": "no route can have the method BREW"}),
         ("OPTIONS", "/nothing", {"why": "no route can have the method OPTIONS"}),
@@ -108,26 +110,26 @@ RESERVED = "all below /-, /documentation, /openapi.json belongs to the gateway i
         ("POST", "/documentation/things", {"why": RESERVED}),
         (
             *("GET", "/aip/things"),
-            {"why": "nothing fits the rest after /", "known": ["api"]},
+            {"why": "no route matches the segments after /", "known": ["api"]},
         ),
         (
             *("GET", "/api/thing"),
-            {"why": "nothing fits the rest after /api", "known": ["things"]},
+            {"why": "no route matches the segments after /api", "known": ["things"]},
         ),
         (
             *("GET", "/api/things/7/part"),
-            {"why": "nothing fits the rest after /api/things/7", "known": ["parts"]},
+            {"why": "no route matches the segments after /api/things/7", "known": ["parts"]},
         ),
         (
             *("GET", "/api/things/count/x"),
-            {"why": "nothing fits the rest after /api/things/count", "known": ["parts"]},
+            {"why": "no route matches the segments after /api/things/count", "known": ["parts"]},
         ),
         (
             *("GET", "/api/things/7/parts/8"),
-            {"why": "nothing fits the rest after /api/things/7/parts", "known": []},
+            {"why": "no route matches the segments after /api/things/7/parts", "known": []},
         ),
-        ("GET", "/api", {"why": "no path ends at /api", "known": ["things"]}),
-        ("GET", "/api/things/x", {"why": "no path ends at /api/things/x", "known": ["parts"]}),
+        ("GET", "/api", {"why": "no route ends at /api", "known": ["things"]}),
+        ("GET", "/api/things/x", {"why": "no route ends at /api/things/x", "known": ["parts"]}),
     ],
 )
 def test_a_request_that_is_not_matched_is_explained(
@@ -145,9 +147,9 @@ def test_what_may_follow_is_told_of_all_methods() -> None:
     paths = [("GET", "/x/a/1"), ("PUT", "/x/b"), ("POST", "/x/{id:int}"), ("PATCH", "/x/{id}/y")]
     routes = [route(path, name=f"x.{method}", method=method) for method, path in paths]
     found = explain(Table(1, [], routes), "GET", "/x")
-    assert (found["why"], found["known"]) == ("no path ends at /x", ["a", "b", "{…:int}", "{…}"])
+    assert (found["why"], found["known"]) == ("no route ends at /x", ["a", "b", "{…:int}", "{…}"])
     found = explain(Table(1, [], routes), "GET", "/x/7/z")
-    assert (found["why"], found["known"]) == ("nothing fits the rest after /x/7", ["y"])
+    assert (found["why"], found["known"]) == ("no route matches the segments after /x/7", ["y"])
 
 
 def test_of_very_many_places_twenty_are_told() -> None:
@@ -159,7 +161,7 @@ def test_of_very_many_places_twenty_are_told() -> None:
 @pytest.mark.parametrize("deployed", [None, False])
 def test_a_service_that_is_not_there_is_told(deployed: Any) -> None:
     service = None if deployed is None else Service("things", "python", deployed, "T")
-    found = explain(TABLE.changed(2, {"things": service}, {}), "POST", "/api/things")
+    found = explain(TABLE.with_changes(2, {"things": service}, {}), "POST", "/api/things")
     assert found["revision"] == 2
     assert found["answer"] == "service-not-found: the service things is not deployed"
     assert found["route"] == "things.create"
@@ -170,6 +172,6 @@ def test_an_empty_registry_explains_itself_too() -> None:
         "revision": 0,
         "request": "GET /api",
         "answer": "route-non-existent",
-        "why": "nothing fits the rest after /",
+        "why": "no route matches the segments after /",
         "known": [],
     }

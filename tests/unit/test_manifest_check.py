@@ -195,7 +195,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         "a path without its slash",
         f"  things.create: {{{USUAL}, path: api/things}}  # <--\n",
         "things.create: path",
-        ["api/things", "starts with /"],
+        ["api/things", "must start with /"],
     ),
     (
         "an empty segment",
@@ -207,19 +207,19 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         "a segment of an unknown kind",
         f'  things.create: {{{USUAL}, path: "/things/{{id:float}}"}}  # <--\n',
         "things.create: path",
-        ["{id:float}", "the kinds are int, uuid"],
+        ["{id:float}", "allowed: int, uuid"],
     ),
     (
         "a brace that is not closed",
         f'  things.create: {{{USUAL}, path: "/things/{{id"}}  # <--\n',
         "things.create: path",
-        ["'{id'", "{name}, {name:int} or {name:uuid}"],
+        ["'{id'", "{name}, {name:int}, {name:uuid} or a literal"],
     ),
     (
         "two segments of one name",
         f'  things.create: {{{USUAL}, path: "/{{id}}/{{id:int}}"}}  # <--\n',
         "things.create: path",
-        ["two segments have the same name"],
+        ["two params have the same name"],
     ),
     (
         "33 segments",

@@ -33,7 +33,7 @@ def test_a_changed_mapping_is_what_a_dictionary_would_be(
         for step in steps:
             seen.append((expected, found))
             expected = {key: v for key, v in {**expected, **step}.items() if v is not None}
-            found = found.changed(step)
+            found = found.with_changes(step)
             holds(found, expected)
     for old, there in seen:
         holds(there, old)
@@ -49,7 +49,7 @@ def holds(found: OverlayMap[str, int], expected: dict[str, int]) -> None:
 
 
 def test_a_key_that_is_not_there_is_a_key_error() -> None:
-    found = OverlayMap({"a": 1}).changed({"a": None})
+    found = OverlayMap({"a": 1}).with_changes({"a": None})
     for key in "ab":
         with pytest.raises(KeyError):
             found[key]
@@ -58,9 +58,9 @@ def test_a_key_that_is_not_there_is_a_key_error() -> None:
 def test_many_changes_become_a_part_of_the_bulk() -> None:
     found: OverlayMap[int, int] = OverlayMap({})
     for number in range(overlay_map.MAX_OVERLAY):
-        found = found.changed({number: number})
+        found = found.with_changes({number: number})
     assert len(found._top) == overlay_map.MAX_OVERLAY
-    found = found.changed({-1: -1})
+    found = found.with_changes({-1: -1})
     assert (len(found), len(found._top)) == (overlay_map.MAX_OVERLAY + 1, 0)
 
 
@@ -133,10 +133,10 @@ def test_a_table_made_by_changes_finds_what_one_made_from_the_start_finds(
             new_routes = {name: made(name, given) for name, given in of_routes.items()}
             after = kept(routes, new_routes)
             if len({shape(found) for found in after.values()}) < len(after):
-                with pytest.raises(ClashError, match="same method and shape of path"):
-                    table.changed(revision, new_services, new_routes)
+                with pytest.raises(ClashError, match="clash: they match the same requests"):
+                    table.with_changes(revision, new_services, new_routes)
                 continue
-            table = table.changed(revision, new_services, new_routes)
+            table = table.with_changes(revision, new_services, new_routes)
             services, routes = kept(services, new_services), after
             assert table.revision == revision
             seen.append((table, services, routes))
@@ -151,19 +151,19 @@ def one(path: str, name: str = "things.a", **changes: Any) -> Route:
 
 @pytest.mark.parametrize("path", ["/a", "/{p}", "/{p:int}", "/a/{p}/b", "/{p}/{q:uuid}"])
 def test_a_table_without_its_last_route_holds_no_trace_of_it(path: str) -> None:
-    empty = Table(1, [], [one(path)]).changed(2, {}, {"things.a": None})
+    empty = Table(1, [], [one(path)]).with_changes(2, {}, {"things.a": None})
     root = empty.root("GET")
     assert root is not None
     assert root.is_empty
     assert len(empty.routes) == 0
-    again = empty.changed(3, {}, {"things.a": one(path)})
+    again = empty.with_changes(3, {}, {"things.a": one(path)})
     assert [*again.routes] == ["things.a"]
 
 
 def test_two_routes_can_trade_their_paths() -> None:
     table = Table(1, [], [one("/x/{p:int}"), one("/y", "things.b")])
     traded = {"things.a": one("/y"), "things.b": one("/x/{q:int}", "things.b")}
-    after = table.changed(2, {}, traded)
+    after = table.with_changes(2, {}, traded)
     for path, before, now in ((b"/x/7", "things.a", "things.b"), (b"/y", "things.b", "things.a")):
         old, new = table.find("GET", path), after.find("GET", path)
         assert old is not None
@@ -174,21 +174,21 @@ def test_two_routes_can_trade_their_paths() -> None:
 
 def test_a_route_can_move_to_another_method() -> None:
     table = Table(1, [], [one("/x")])
-    moved = table.changed(2, {}, {"things.a": route("/x", name="things.a", method="PUT")})
+    moved = table.with_changes(2, {}, {"things.a": route("/x", name="things.a", method="PUT")})
     assert moved.methods(b"/x") == ["PUT"]
     assert table.methods(b"/x") == ["GET"]
 
 
 def test_a_deletion_of_what_is_not_there_changes_nothing() -> None:
     table = Table(1, [], [one("/x")])
-    after = table.changed(2, {"none": None}, {"things.none": None})
+    after = table.with_changes(2, {"none": None}, {"things.none": None})
     assert finds(after) == finds(table)
     assert dict(after.routes) == dict(table.routes)
 
 
 def test_a_change_leaves_what_it_does_not_touch_the_same_object() -> None:
     table = Table(1, [], [one("/x/a"), one("/y/a", "things.b")])
-    after = table.changed(2, {}, {"things.a": one("/x/b")})
+    after = table.with_changes(2, {}, {"things.a": one("/x/b")})
     before_root, root = table.root("GET"), after.root("GET")
     assert before_root is not None
     assert root is not None
@@ -200,5 +200,5 @@ def test_a_clash_names_both_routes_and_leaves_the_table_as_it_was() -> None:
     table = Table(1, [], [one("/x/{p}")])
     before = finds(table)
     with pytest.raises(ClashError, match=r"things\.b and things\.a"):
-        table.changed(2, {}, {"things.b": one("/x/{q}", "things.b")})
+        table.with_changes(2, {}, {"things.b": one("/x/{q}", "things.b")})
     assert finds(table) == before

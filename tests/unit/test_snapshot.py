@@ -122,7 +122,9 @@ def test_an_empty_registry_can_be_saved(tmp_path: Path) -> None:
 
 
 def test_a_table_made_by_changes_is_saved_as_it_is(tmp_path: Path) -> None:
-    table = many().changed(13, {"s0": None}, {"s1.r1": None, "new.a": route("/n", name="new.a")})
+    table = many().with_changes(
+        13, {"s0": None}, {"s1.r1": None, "new.a": route("/n", name="new.a")}
+    )
     assert same(table, snapshot.load(saved(tmp_path, table)))
 
 
@@ -184,7 +186,7 @@ def test_a_head_that_is_none_is_refused(tmp_path: Path, intact: bytes, head: byt
 def test_a_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) -> None:
     head, _, body = intact.partition(b"\n")
     other = orjson.dumps({**orjson.loads(head), "format": snapshot.FORMAT + 1})
-    assert "of another version" in refused(tmp_path, other + b"\n" + body)
+    assert "by another version" in refused(tmp_path, other + b"\n" + body)
 
 
 def test_a_record_that_is_none_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_what_cannot_be_written_is_a_warning(
     (tmp_path / "file").write_text("")
     asyncio.run(snapshot.save(tmp_path / "file" / "registry.snapshot", Table(1)))
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "no snapshot of the registry could be written" in record.getMessage()
+    assert "the registry snapshot cannot be written" in record.getMessage()
 
 
 def test_halves_that_were_left_long_ago_are_removed(tmp_path: Path) -> None:
