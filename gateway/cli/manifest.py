@@ -74,7 +74,7 @@ def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
     return {
         "file": diagnostic.file,
         "line": diagnostic.line,
-        "place": diagnostic.place,
+        "place": diagnostic.path,
         "message": diagnostic.message,
     }
 
@@ -172,7 +172,7 @@ def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base]
     try:
         return from_file(orjson.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise ManifestError([Diagnostic(str(path), 0, "", str(error))]) from error
+        raise ManifestError([Diagnostic(file=str(path), message=str(error))]) from error
 
 
 class _Bar:

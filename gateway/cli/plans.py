@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gateway.cli.output import console, json
 from gateway.manifest.apply import Applied
-from gateway.manifest.breaking import breaks
+from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 
@@ -32,7 +32,7 @@ def _show(console: Console, change: Change) -> None:
     console.print(Text(f"  {mark} {change.kind} {change.name}", style=colour))
     for field, old, new in change.fields():
         console.print(Text(f"      {field}: {_short(old)} -> {_short(new)}"), soft_wrap=True)
-    for words in breaks(change):
+    for words in breakages(change):
         console.print(Text(f"      breaks callers: {words}", style="bold red"))
 
 

@@ -19,7 +19,7 @@ from gateway.database.migrate import find_all, migrate, package_folder
 from gateway.dev import demo, mandrill
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Applied, Author, apply_all
-from gateway.manifest.check import check, warnings, watched
+from gateway.manifest.check import check, warnings, watched_folders
 from gateway.manifest.read import ManifestError
 from gateway.serve import server
 from gateway.serve.worker import Worker
@@ -142,7 +142,7 @@ class _Dev:
                     break
 
     def _folders(self) -> list[Path]:
-        return [*watched(self._manifest), package_folder("services")]
+        return [*watched_folders(self._manifest), package_folder("services")]
 
     async def _reload(self, worker: Worker) -> None:
         try:

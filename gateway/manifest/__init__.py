@@ -1,1 +1,1 @@
-"""The way of `routes.yaml` into PostgreSQL: read, check, apply."""
+"""From `routes.yaml` to PostgreSQL: read, check, plan, apply; and back: dump, history."""

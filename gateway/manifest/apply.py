@@ -8,27 +8,37 @@ from typing import Any
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
-from gateway.manifest.bulk import batches, without_collection
+from gateway.manifest.bulk import batches, paused_gc
 from gateway.manifest.change import Change, Key, Kind, Record
 from gateway.manifest.check import Desired
-from gateway.manifest.plan import Base, MovedError, Plan, compare_all, neighbours, refuse_unservable
+from gateway.manifest.plan import (
+    Base,
+    MovedError,
+    Plan,
+    compare_all,
+    possible_conflicts,
+    refuse_unservable,
+)
 from gateway.manifest.stored import SQL, Stored, digest, with_hash, with_text
 from gateway.registry import store
 
 Progress = Callable[[int], None]
-"""Told how many more rows are written."""
+"""Called with the number of rows written since the last call."""
 
 FREE_DELETES = 10
-FREE_SHARE = 10
-"""Deletes of this many routes, or of every tenth, need no `max_deletes`."""
+FREE_ONE_IN = 10
+"""Without `max_deletes` an apply may delete 10 routes, or one in 10 if that is more."""
 
 
 class TooManyDeletesError(Exception):
-    """An apply would delete more routes than was meant, as far as anybody can tell."""
+    """An apply would delete more routes than its limit allows."""
 
 
 class UnknownRevisionError(Exception):
-    """There is no such revision to roll back to."""
+    """The registry has no such revision."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(f"unknown revision {revision}; `gateway history` lists the revisions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +52,10 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done. `revision` is the registry's newest, also where nothing changed.
+    """The outcome for one namespace.
 
-    `left_alone` names the records that the manifest no longer has and that only prune deletes.
+    `revision` is the new revision or, without changes, the newest of the registry. `left_alone`
+    names the records that are missing from the manifest and that only prune would delete.
     """
 
     namespace: str
@@ -54,10 +65,10 @@ class Applied:
 
 
 def _no_progress(_: int) -> None:
-    """Nobody watches."""
+    pass
 
 
-async def apply(  # noqa: PLR0913 - each is a choice of whoever applies
+async def apply(  # noqa: PLR0913 - each is a choice of the operator
     connection: Connection,
     desired: Desired,
     author: Author,
@@ -67,20 +78,20 @@ async def apply(  # noqa: PLR0913 - each is a choice of whoever applies
     max_deletes: int | None = None,
     progress: Progress = _no_progress,
 ) -> Applied:
-    """Make one namespace hold what is desired, as `apply_all` does."""
-    [done] = await apply_all(
+    """Apply the desired state of one namespace, as `apply_all` does."""
+    [applied] = await apply_all(
         connection,
         [desired],
         author,
         prune=prune,
-        bases={} if base is None else {desired.namespace: Base(base)},
+        bases={} if base is None else {desired.namespace: Base(revision=base)},
         max_deletes=max_deletes,
         progress=progress,
     )
-    return done
+    return applied
 
 
-async def apply_all(  # noqa: PLR0913 - each is a choice of whoever applies
+async def apply_all(  # noqa: PLR0913 - each is a choice of the operator
     connection: Connection,
     desired: Sequence[Desired],
     author: Author,
@@ -90,35 +101,40 @@ async def apply_all(  # noqa: PLR0913 - each is a choice of whoever applies
     max_deletes: int | None = None,
     progress: Progress = _no_progress,
 ) -> list[Applied]:
-    """Make namespaces hold what is desired; records left out go only with `prune`.
+    """Apply the desired state of namespaces; delete missing records only with `prune`.
 
-    With `bases` only if these namespaces are still what the plan was made for. Raises
-    ManifestError if the whole registry could not be served then, MovedError, TooManyDeletesError;
-    then nothing is written.
+    `bases` holds the state of each namespace that a pinned plan was made for. Raises MovedError
+    if one of them has changed since, TooManyDeletesError, and ManifestError if the whole registry
+    could not be served; nothing is written then.
     """
-    async with _changing(connection):
-        registry = await stored.read(connection, [each.namespace for each in desired])
+    async with _registry_transaction(connection):
+        registry = await stored.read(connection, [state.namespace for state in desired])
         _refuse_moved(registry, bases)
         plans = await compare_all(connection, registry, desired, prune=prune)
-        _refuse_others(plans, bases)
+        _refuse_other_changes(plans, bases)
         for plan in plans:
             _refuse_many_deletes(registry, plan, max_deletes)
-        written = {
+        revisions = {
             plan.namespace: await _write(connection, plan, author, progress=progress)
             for plan in plans
             if plan.changes
         }
         newest = await store.newest(connection)
     return [
-        Applied(p.namespace, written.get(p.namespace, newest), p.changes, p.left_alone)
-        for p in plans
+        Applied(
+            namespace=plan.namespace,
+            revision=revisions.get(plan.namespace, newest),
+            changes=plan.changes,
+            left_alone=plan.left_alone,
+        )
+        for plan in plans
     ]
 
 
 @asynccontextmanager
-async def _changing(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that changes the registry: one at a time."""
-    with without_collection():
+async def _registry_transaction(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that changes the registry; a lock admits one at a time."""
+    with paused_gc():
         async with connection.transaction():
             await connection.execute(SQL["lock"])
             yield
@@ -126,74 +142,91 @@ async def _changing(connection: Connection) -> AsyncIterator[None]:
 
 def _refuse_moved(registry: Stored, bases: Mapping[str, Base]) -> None:
     for namespace, base in bases.items():
-        if registry.base(namespace) != base.revision:
+        revision = registry.revision_of(namespace)
+        if revision != base.revision:
             raise MovedError(
-                f"the plan was made for revision {base.revision} of the namespace {namespace}, "
-                f"which is at {registry.base(namespace)} now: plan again"
+                f"the plan is out of date: it was made for revision {base.revision} of the "
+                f"namespace {namespace}, which is now at revision {revision}; "
+                "run `gateway plan` again"
             )
 
 
-def _refuse_others(plans: list[Plan], bases: Mapping[str, Base]) -> None:
-    """Another database may stand at the same revision, and hold something else."""
+def _refuse_other_changes(plans: list[Plan], bases: Mapping[str, Base]) -> None:
+    """Another database may be at the same revision and hold other records."""
     for plan in plans:
         base = bases.get(plan.namespace)
-        if base and base.changes not in {None, plan.digest}:
+        if base and base.changes_digest not in {None, plan.digest}:
             raise MovedError(
-                f"the plan was made for a registry whose namespace {plan.namespace} holds "
-                "something else: plan again"
+                f"the plan was made for another registry: here the namespace {plan.namespace} "
+                "holds other records; run `gateway plan` again"
             )
 
 
 async def rollback(connection: Connection, revision: int, author: Author) -> list[Applied]:
-    """Make the whole registry what it was at a revision; each namespace gets a new revision.
+    """Restore the whole registry to a revision; each changed namespace gets a new revision.
 
-    A namespace gives records back to another in a revision before. Raises UnknownRevisionError;
-    ManifestError if that state cannot be served any more.
+    Records that must return to another namespace are deleted in a revision before. Raises
+    UnknownRevisionError, and ManifestError if that state can no longer be served.
     """
-    async with _changing(connection):
+    async with _registry_transaction(connection):
         if revision and not await connection.fetchval(SQL["revision_exists"], revision):
-            raise UnknownRevisionError(f"there is no revision {revision}: see `gateway history`")
+            raise UnknownRevisionError(revision)
         registry = await stored.read(connection)
-        plans = await _plans_back(connection, registry, revision)
-        refuse_unservable(await neighbours(connection, plans), plans)
-        done = []
-        for plan in plans:
-            written = await _write(connection, plan, author, reverts_to=revision)
-            done.append(Applied(plan.namespace, written, plan.changes, []))
-    return done
+        plans = await _rollback_plans(connection, registry, revision)
+        refuse_unservable(await possible_conflicts(connection, plans), plans)
+        return [await _restore(connection, plan, author, revision) for plan in plans]
 
 
-async def _plans_back(connection: Connection, registry: Stored, revision: int) -> list[Plan]:
-    """What leads back; records that belong to another namespace now are deleted there first."""
+async def _restore(connection: Connection, plan: Plan, author: Author, revision: int) -> Applied:
+    return Applied(
+        namespace=plan.namespace,
+        revision=await _write(connection, plan, author, reverts_to=revision),
+        changes=plan.changes,
+        left_alone=[],
+    )
+
+
+async def _rollback_plans(connection: Connection, registry: Stored, revision: int) -> list[Plan]:
+    """The plans that restore a revision: first deletions of records another namespace gets back."""
     texts = await stored.schemas(connection)
-    given_back: dict[str, list[Change]] = {}
-    others: dict[str, list[Change]] = {}
+    handovers: dict[str, list[Change]] = {}
+    changes: dict[str, list[Change]] = {}
     for row in await connection.fetch(SQL["undo_until"], revision):
         key: Key = (row["kind"], row["name"])
         now, then = registry.records.get(key), with_text(row["before"], texts)
         owner = registry.owners.get(key, row["namespace"])
         if now and then and owner != row["namespace"]:
-            given_back.setdefault(owner, []).append(Change(*key, now, None))
+            handovers.setdefault(owner, []).append(_change(key, before=now, after=None))
             now = None
         if now != then:
             namespace = row["namespace"] if then else owner
-            others.setdefault(namespace, []).append(Change(*key, now, then))
+            changes.setdefault(namespace, []).append(_change(key, before=now, after=then))
     return [
-        Plan(namespace, registry.base(namespace), changes)
-        for by_namespace in (given_back, others)
-        for namespace, changes in sorted(by_namespace.items())
+        Plan(
+            namespace=namespace,
+            base=registry.revision_of(namespace),
+            changes=by_namespace[namespace],
+        )
+        for by_namespace in (handovers, changes)
+        for namespace in sorted(by_namespace)
     ]
 
 
-def _refuse_many_deletes(registry: Stored, plan: Plan, most: int | None) -> None:
+def _change(key: Key, *, before: Record | None, after: Record | None) -> Change:
+    kind, name = key
+    return Change(kind=kind, name=name, before=before, after=after)
+
+
+def _refuse_many_deletes(registry: Stored, plan: Plan, max_deletes: int | None) -> None:
     routes = sum(
         key[0] == "route" and owner == plan.namespace for key, owner in registry.owners.items()
     )
-    limit = max(FREE_DELETES, routes // FREE_SHARE) if most is None else most
+    limit = max(FREE_DELETES, routes // FREE_ONE_IN) if max_deletes is None else max_deletes
     if plan.deletes > limit:
         raise TooManyDeletesError(
-            f"{plan.deletes} of the {routes} routes of the namespace {plan.namespace} would be "
-            f"deleted, and {limit} may be: say --max-deletes {plan.deletes} if that is meant"
+            f"this would delete {plan.deletes} of the {routes} routes of the namespace "
+            f"{plan.namespace}, and the limit is {limit}; "
+            f"to delete them, add --max-deletes {plan.deletes}"
         )
 
 
@@ -205,9 +238,11 @@ async def _write(
     reverts_to: int | None = None,
     progress: Progress = _no_progress,
 ) -> int:
-    """Write the changes as a new revision, and answer its number."""
-    by = author.actor, author.message, author.source, reverts_to
-    revision: int = await connection.fetchval(SQL["add_revision"], plan.namespace, *by)
+    """Write the changes as a new revision. Returns its number."""
+    revision: int = await connection.fetchval(
+        SQL["add_revision"],
+        *(plan.namespace, author.actor, author.message, author.source, reverts_to),
+    )
     await _delete(connection, plan.changes)
     for kind in ("service", "route"):
         after = [(c.name, c.after) for c in plan.changes if c.kind == kind and c.after is not None]

@@ -1,4 +1,4 @@
-"""What makes work on a hundred thousand records bearable."""
+"""Work on a hundred thousand records in bearable time."""
 
 import gc
 from collections.abc import Iterable, Iterator
@@ -12,8 +12,8 @@ BATCH = 2000
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: of so many records none is, and looking takes most time."""
+def paused_gc() -> Iterator[None]:
+    """Pause the garbage collector: it would take most of the time, and the records all stay."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -25,6 +25,6 @@ def without_collection() -> Iterator[None]:
 
 def batches(items: Iterable[T]) -> Iterator[list[T]]:
     """The items, in lists of `BATCH`."""
-    rest = iter(items)
-    while batch := list(islice(rest, BATCH)):
+    remaining = iter(items)
+    while batch := list(islice(remaining, BATCH)):
         yield batch

@@ -1,4 +1,4 @@
-"""What differs between two states of a namespace, record by record and field by field."""
+"""The differences between two states of a namespace, record by record and field by field."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Verb = Literal["add", "change", "delete"]
 Key: TypeAlias = tuple[Kind, str]
 Record: TypeAlias = dict[str, Any]
 Records: TypeAlias = Mapping[Key, Record]
-"""The records of a namespace by (kind, name). A route's has its whole schema as text, `params`."""
+"""The records of a namespace by (kind, name). A route's `params` is its schema as JSON text."""
 
 _ABSENT = object()
 
@@ -36,51 +36,58 @@ class Change:
         """The fields of a changed record that differ, dotted into schemas: (name, old, new)."""
         if self.before is None or self.after is None:
             return
-        found = list(_differences("", _readable(self.before), _readable(self.after)))
-        yield from found or _order(self.before, self.after)
+        differences = list(_differences("", _parsed(self.before), _parsed(self.after)))
+        yield from differences or _key_order(self.before, self.after)
 
     def as_object(self) -> dict[str, Any]:
-        """For programs."""
+        """The change as JSON: verb, kind, name, and the fields that differ."""
         fields = [{"field": name, "before": old, "after": new} for name, old, new in self.fields()]
         return {"verb": self.verb, "kind": self.kind, "name": self.name, "fields": fields}
 
 
 def compare(before: Records, after: Records) -> list[Change]:
-    """All changes that lead from one state to the other, services first."""
-    differing = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
-    differing.sort(key=lambda key: (key[0] != "service", key[1]))
-    return [Change(*key, before.get(key), after.get(key)) for key in differing]
+    """The changes that lead from one state to the other: services first, then by name."""
+    keys = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+    keys.sort(key=lambda key: (key[0] != "service", key[1]))
+    return [
+        Change(kind=kind, name=name, before=before.get((kind, name)), after=after.get((kind, name)))
+        for kind, name in keys
+    ]
 
 
-def _readable(record: Record) -> Record:
+def _parsed(record: Record) -> Record:
     """A record with its schema as an object, so that its fields can differ one by one."""
     if "params" not in record:
         return record
     return {**record, "params": orjson.loads(record["params"])}
 
 
-def _order(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
-    """All that differs is the order of keys: then the text of the schema says so."""
+def _key_order(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
+    """Schemas that differ only in the order of their keys differ as text."""
     if old.get("params") != new.get("params"):
         yield "params", old["params"], new["params"]
 
 
-def _differences(at: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
+def _differences(prefix: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        yield at, old, new
+        yield prefix, old, new
         return
-    # The new one may come from a manifest, in whose order it is told.
-    for name in [*new, *(name for name in old if name not in new)]:
-        one, other = old.get(name, _ABSENT), new.get(name, _ABSENT)
-        place = f"{at}.{name}" if at else name
-        if one is _ABSENT or other is _ABSENT:
-            yield place, None if one is _ABSENT else one, None if other is _ABSENT else other
-        elif not same(one, other):
-            yield from _differences(place, one, other)
+    # The order of the new keys is the manifest's.
+    for key in [*new, *(key for key in old if key not in new)]:
+        old_value, new_value = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        name = f"{prefix}.{key}" if prefix else key
+        if old_value is _ABSENT or new_value is _ABSENT:
+            yield name, _or_none(old_value), _or_none(new_value)
+        elif not same_json(old_value, new_value):
+            yield from _differences(name, old_value, new_value)
 
 
-def same(one: Any, other: Any) -> bool:  # noqa: ANN401
-    """Whether two values are the same JSON: to Python 1, 1.0 and true are equal."""
+def _or_none(value: Any) -> Any:  # noqa: ANN401
+    return None if value is _ABSENT else value
+
+
+def same_json(one: Any, other: Any) -> bool:  # noqa: ANN401
+    """Whether two values are equal as JSON: in Python 1, 1.0 and true are equal too."""
     return _canonical(one) == _canonical(other)
 
 

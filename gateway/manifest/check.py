@@ -1,6 +1,6 @@
-"""Check a manifest offline and make the records that `apply` stores.
+"""Check a manifest without a database, and build the records that `apply` stores.
 
-All faults are found before any is told.
+All errors are collected before any is reported.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,24 +10,24 @@ from typing import Any
 
 from gateway import statuses
 from gateway.manifest import params, schema_check
-from gateway.manifest.bulk import without_collection
-from gateway.manifest.read import Diagnostic, Document, ManifestError, Place, read
+from gateway.manifest.bulk import paused_gc
+from gateway.manifest.read import Diagnostic, Document, ManifestError, YamlPath, read
 from gateway.registry import paths
 from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
 
 MAX_NUMBER = 2.0**53
-"""Seconds or bytes: whole numbers beyond are not the same everywhere."""
+"""Seconds or bytes; JSON parsers disagree about larger whole numbers."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 PERIODS = {1: "second", 60: "minute", 3600: "hour"}
-"""Of a rate limit, by their seconds."""
+"""The periods of a rate limit by their length in seconds."""
 
 _SECONDS = {name: seconds for seconds, name in PERIODS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class RouteRecord:
-    """A route as it is stored: every default written out, and its whole schema as text."""
+    """A route as stored: every default written out, and its complete schema as text."""
 
     record: dict[str, Any]
     params: str
@@ -43,24 +43,24 @@ class Desired:
 
 
 def check(path: Path) -> list[Desired]:
-    """The records of each namespace of a manifest. Raises ManifestError with all faults."""
-    with without_collection():
+    """The records of each namespace of a manifest. Raises ManifestError with all errors."""
+    with paused_gc():
         documents = read(path)
         checker = _Checker(path)
         for document in documents:
-            checker.check_form(document)
+            checker.check_schema(document)
         return checker.run(documents)
 
 
-def watched(path: Path) -> list[Path]:
-    """The folders in which a change may change what `check` answers.
+def watched_folders(path: Path) -> list[Path]:
+    """The folders whose files decide what `check` returns.
 
-    Not files: many editors save by putting a new file in the place of the old one.
+    Folders rather than files: many editors save by replacing the file with a new one.
     """
     schemas = schema_folder(path)
-    inside = [place for place in schemas.rglob("*") if place.is_dir()]
-    around = path if path.is_dir() else path.resolve().parent
-    return [around, *([schemas] if schemas.is_dir() else []), *inside]
+    inner = [folder for folder in schemas.rglob("*") if folder.is_dir()]
+    manifests = path if path.is_dir() else path.resolve().parent
+    return [manifests, *([schemas] if schemas.is_dir() else []), *inner]
 
 
 def schema_folder(path: Path) -> Path:
@@ -71,43 +71,46 @@ def schema_folder(path: Path) -> Path:
 
 
 def warnings(desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str]:
-    """What is allowed and worth a word: deployed routes for which there is no code here."""
-    known = set(actions)
-    for each in desired:
-        for name, route in each.routes.items():
+    """Warn of each deployed route whose handler is not one of the installed `actions`."""
+    installed = set(actions)
+    for state in desired:
+        for name, route in state.routes.items():
             handler = route.record["handler"]
-            service = each.services[handler.partition(".")[0]]
-            if route.record["deployed"] and service["deployed"] and handler not in known:
-                yield f"{name}: no code here for {handler}; it will answer service-not-found"
+            service = state.services[handler.partition(".")[0]]
+            if route.record["deployed"] and service["deployed"] and handler not in installed:
+                yield (
+                    f"{name}: no code is installed for the action {handler}; "
+                    "calls will answer service-not-found"
+                )
 
 
 class _Checker:
-    """One check: gathers faults and records over all documents."""
+    """One check: collects errors and records over all documents."""
 
     def __init__(self, path: Path) -> None:
         self._folder = schema_folder(path)
         self._diagnostics: list[Diagnostic] = []
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
-        self._ill_formed: set[tuple[int, Place]] = set()
-        self._ill_formed_services: set[tuple[str, str]] = set()
+        self._invalid: set[tuple[int, YamlPath]] = set()
+        self._invalid_services: set[tuple[str, str]] = set()
         self._shapes: dict[tuple[str, str], str] = {}
         self._files: dict[str, Path] = {}
         self._codes = {status.slug: status.http for status in statuses.catalogue()}
 
-    def check_form(self, document: Document) -> None:
-        """Note what is ill-formed; the rest of the document is checked all the same."""
-        for place, message in schema_check.diagnostics(document.data):
-            self._add(document, place, message)
-            self._ill_formed.add((id(document), place[:2]))
-            if place[:1] == ("services",) and place[1:]:
-                self._ill_formed_services.add((_namespace(document), str(place[1])))
+    def check_schema(self, document: Document) -> None:
+        """Note the entries that violate the schema; `run` checks the other entries."""
+        for path, message in schema_check.diagnostics(document.data):
+            self._add(document, path, message)
+            self._invalid.add((id(document), path[:2]))
+            if path[:1] == ("services",) and path[1:]:
+                self._invalid_services.add((_namespace(document), str(path[1])))
 
     def _entries(self, document: Document, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The well-formed services or routes of a document."""
-        found = document.data.get(kind) if isinstance(document.data, dict) else None
-        for name, entry in found.items() if isinstance(found, dict) else ():
-            if (id(document), (kind, name)) not in self._ill_formed:
+        """The services or routes of a document that the schema allows."""
+        entries = document.data.get(kind) if isinstance(document.data, dict) else None
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            if (id(document), (kind, name)) not in self._invalid:
                 yield name, entry
 
     def run(self, documents: list[Document]) -> list[Desired]:
@@ -117,172 +120,180 @@ class _Checker:
         except params.ParamsError as error:
             file = str(error.file)
             raise ManifestError(
-                [Diagnostic(file, 0, "", text) for text in error.messages]
+                [Diagnostic(file=file, message=message) for message in error.messages]
             ) from error
         for document in documents:
             if isinstance(document.data, dict):
-                self._of(document)
-            self._services(document)
+                self._desired_in(document)
+            self._check_services(document)
         for document in documents:
-            self._routes(document)
+            self._check_routes(document)
         if self._diagnostics:
             raise ManifestError(self._diagnostics)
         return list(self._desired.values())
 
-    def _of(self, document: Document) -> Desired:
+    def _desired_in(self, document: Document) -> Desired:
         namespace = _namespace(document)
         return self._desired.setdefault(namespace, Desired(namespace))
 
-    def _add(self, document: Document, place: Place, message: str) -> None:
-        self._diagnostics.append(document.diagnostic(place, message))
+    def _add(self, document: Document, path: YamlPath, message: str) -> None:
+        self._diagnostics.append(document.diagnostic(path, message))
 
-    def _claim(self, document: Document, place: Place) -> None:
-        """A name is given once, over all documents and namespaces."""
-        key = "/".join(map(str, place))
+    def _refuse_duplicate(self, document: Document, path: YamlPath) -> None:
+        """Names are unique over all documents and namespaces."""
+        key = "/".join(map(str, path))
         if key in self._names:
-            other = self._names[key].diagnostic(place, "")
-            self._add(document, place, f"is defined already in {other.file}:{other.line}")
+            first = self._names[key].diagnostic(path, "")
+            self._add(document, path, f"is already defined in {first.file}:{first.line}")
         self._names[key] = document
 
-    def _services(self, document: Document) -> None:
+    def _check_services(self, document: Document) -> None:
         for name, service in self._entries(document, "services"):
-            self._claim(document, ("services", name))
-            self._judge_texts(document, ("services", name), service)
-            self._of(document).services[name] = dict(service)
+            self._refuse_duplicate(document, ("services", name))
+            self._refuse_nul(document, ("services", name), service)
+            self._desired_in(document).services[name] = dict(service)
 
-    def _routes(self, document: Document) -> None:
-        for name, given in self._entries(document, "routes"):
-            self._claim(document, ("routes", name))
-            before = len(self._diagnostics)
-            self._judge_texts(document, ("routes", name), given)
-            record = _with_defaults(name, given)
-            segments = self._judge(document, name, record)
-            text = self._params(document, name, given, record, segments)
-            if len(self._diagnostics) == before:
-                self._of(document).routes[name] = RouteRecord(record, text)
+    def _check_routes(self, document: Document) -> None:
+        for name, entry in self._entries(document, "routes"):
+            self._refuse_duplicate(document, ("routes", name))
+            errors_before = len(self._diagnostics)
+            self._refuse_nul(document, ("routes", name), entry)
+            record = _with_defaults(name, entry)
+            segments = self._check_route(document, name, record)
+            schema = self._params(document, name, entry, record, segments)
+            if len(self._diagnostics) == errors_before:
+                self._desired_in(document).routes[name] = RouteRecord(record=record, params=schema)
 
-    def _judge(
+    def _check_route(
         self, document: Document, name: str, record: dict[str, Any]
     ) -> tuple[paths.Segment, ...]:
-        """Note the faults of a route; answers the segments of its path, none if it is no path."""
-        place: Place = ("routes", name)
-        segments = self._judge_path(document, (*place, "path"), name, record)
-        service = record["handler"].partition(".")[0]
-        known = self._of(document).services
-        # An ill-formed service was told already, and is there all the same.
-        told = (_namespace(document), service) in self._ill_formed_services
-        if service not in known and not told:
-            allowed = ", ".join(known) or "none"
-            message = f"there is no service {service}; the services are: {allowed}"
-            self._add(document, (*place, "handler"), message)
+        """Note the errors of a route. Returns the segments of its path, none if it is invalid."""
+        path: YamlPath = ("routes", name)
+        segments = self._check_path(document, (*path, "path"), name, record)
+        self._check_service(document, (*path, "handler"), record["handler"].partition(".")[0])
         if not record["auth"] and record["roles"] is not None:
-            self._add(document, (*place, "roles"), "a public route has no roles")
+            message = "a public route cannot have roles; remove `roles`, or require a token"
+            self._add(document, (*path, "roles"), message)
         if record["idempotency"] != "off" and (record["sensitive_params"] or not record["auth"]):
-            message = (
-                "must be off: a public route has no caller, and a sensitive one keeps no answer"
-            )
-            self._add(document, (*place, "idempotency"), message)
+            message = "must be off for a public route and for a route with sensitive_params"
+            self._add(document, (*path, "idempotency"), message)
         for slug, status in record["statuses"].items():
-            self._judge_status(document, (*place, "statuses", slug), slug, status["http"])
-        self._judge_measures(document, place, record)
+            self._check_status(document, (*path, "statuses", slug), slug, status["http"])
+        self._check_numbers(document, path, record)
         return segments
 
-    def _judge_measures(self, document: Document, place: Place, record: dict[str, Any]) -> None:
+    def _check_service(self, document: Document, path: YamlPath, service: str) -> None:
+        services = self._desired_in(document).services
+        # A service that the schema refuses has its own error and counts as defined.
+        is_reported = (_namespace(document), service) in self._invalid_services
+        if service not in services and not is_reported:
+            allowed = ", ".join(services) or "none"
+            self._add(document, path, f"unknown service {service}; known services: {allowed}")
+
+    def _check_numbers(self, document: Document, path: YamlPath, record: dict[str, Any]) -> None:
         for name, unit in (("timeout", "seconds"), ("max_body", "bytes")):
             if record[name] >= MAX_NUMBER:
-                self._add(document, (*place, name), f"is too much: 2^53 {unit} or more")
+                self._add(document, (*path, name), f"is too large; must be below 2^53 {unit}")
 
-    def _judge_texts(self, document: Document, place: Place, given: dict[str, Any]) -> None:
-        for inner, text in _texts(given):
+    def _refuse_nul(self, document: Document, path: YamlPath, entry: dict[str, Any]) -> None:
+        for inner_path, text in _texts(entry):
             if "\0" in text:
-                self._add(document, (*place, *inner), "holds a NUL, which PostgreSQL cannot keep")
+                message = "contains a NUL character, which PostgreSQL cannot store"
+                self._add(document, (*path, *inner_path), message)
 
-    def _judge_path(
-        self, document: Document, place: Place, name: str, record: dict[str, Any]
+    def _check_path(
+        self, document: Document, path: YamlPath, name: str, record: dict[str, Any]
     ) -> tuple[paths.Segment, ...]:
-        path = record["path"]
+        method, pattern = record["method"], record["path"]
         try:
-            segments = paths.parse(path)
+            segments = paths.parse(pattern)
         except paths.PathError as error:
-            self._add(document, place, f"{path}: {error}")
+            self._add(document, path, f"{pattern}: {error}")
             return ()
-        if paths.is_reserved(path):
-            own = ", ".join(paths.RESERVED)
-            message = f"{path} belongs to the gateway itself, as all below {own} does"
-            self._add(document, place, message)
-        shape = (record["method"], paths.shape(path))
-        other = self._shapes.setdefault(shape, name)
+        if paths.is_reserved(pattern):
+            reserved = ", ".join(paths.RESERVED)
+            message = f"{pattern} is reserved: the gateway itself serves {reserved} and all below"
+            self._add(document, path, message)
+        other = self._shapes.setdefault((method, paths.shape(pattern)), name)
         if other != name:
-            message = f"{record['method']} {path} has the same shape as the route {other}"
-            self._add(document, place, message)
+            message = f"{method} {pattern} matches the same requests as the route {other}"
+            self._add(document, path, message)
         return segments
 
-    def _judge_status(self, document: Document, place: Place, slug: str, http: int) -> None:
+    def _check_status(self, document: Document, path: YamlPath, slug: str, http: int) -> None:
         if slug in statuses.COMMON:
-            self._add(document, place, "is a common status: every route may answer it already")
+            message = "is a common status, which every route has already; remove it"
+            self._add(document, path, message)
         elif self._codes.setdefault(slug, http) != http:
-            message = "a slug has one HTTP code everywhere, and another route says "
-            self._add(document, place, message + str(self._codes[slug]))
+            self._add(document, path, different_code(http, self._codes[slug]))
 
     def _params(
         self,
         document: Document,
         name: str,
-        given: dict[str, Any],
+        entry: dict[str, Any],
         record: dict[str, Any],
         segments: tuple[paths.Segment, ...],
     ) -> str:
-        """The route's whole schema as text; empty if there are faults."""
-        own, public = self._own_params(given.get("params"), record["handler"]), not record["auth"]
+        """The route's complete schema as text; empty if it has errors."""
+        own, public = self._own_params(entry.get("params"), record["handler"]), not record["auth"]
         try:
-            whole = self._schemas.of(own, public=public)
-            messages = list(whole.diagnostics(segments, public=public))
+            schema = self._schemas.get(own, public=public)
+            messages = list(schema.diagnostics(segments, public=public))
         except params.ParamsError as error:
             messages = error.messages
         # Params in the manifest itself have no file to name.
         source = f"{own}: " if isinstance(own, Path) else ""
         for message in messages:
             self._add(document, ("routes", name, "params"), source + message)
-        return "" if messages else whole.text
+        return "" if messages else schema.text
 
-    def _own_params(self, given: Any, handler: str) -> Path | dict[str, Any]:  # noqa: ANN401
-        """A route's params, or their file: `schemas/<service>/<action>.json` unless it is named."""
-        if isinstance(given, dict):
-            return given
-        name = given or f"{self._folder.name}/{handler.replace('.', '/')}.json"
+    def _own_params(self, value: Any, handler: str) -> Path | dict[str, Any]:  # noqa: ANN401
+        """A route's params or their file, by default `schemas/<service>/<action>.json`."""
+        if isinstance(value, dict):
+            return value
+        name = value or f"{self._folder.name}/{handler.replace('.', '/')}.json"
         if name not in self._files:
             self._files[name] = self._folder.parent / name
         return self._files[name]
+
+
+def different_code(http: int, other: int) -> str:
+    """The message for a slug that two routes map to different HTTP codes."""
+    return (
+        f"the HTTP code {http} differs from {other} in another route; "
+        "a slug has the same code in every route"
+    )
 
 
 def _namespace(document: Document) -> str:
     return str(document.data.get("namespace") if isinstance(document.data, dict) else None)
 
 
-def _with_defaults(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """A route's record with every default written out, units turned into seconds and bytes."""
-    handler = given.get("handler", name)
+def _with_defaults(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """A route's record with every default written out, units as seconds and bytes."""
+    handler = entry.get("handler", name)
     return {
         "handler": handler,
-        "method": given["method"],
-        "path": given.get("path", f"/api/v1/{name.replace('.', '/')}"),
-        "deployed": given["deployed"],
-        "title": given["title"],
-        "description": given.get("description", ""),
-        "auth": [] if given["auth"] == "public" else sorted(given["auth"]),
-        "roles": given.get("roles"),
-        "client_required": given.get("client_required", True),
-        "sensitive_params": given.get("sensitive_params", False),
-        "envelope": given.get("envelope", "plano"),
-        "idempotency": given.get("idempotency", "off"),
-        "rate_limit": _rate(given["rate_limit"]) if "rate_limit" in given else None,
-        # JSON Schema takes 404.0 for an integer too.
+        "method": entry["method"],
+        "path": entry.get("path", f"/api/v1/{name.replace('.', '/')}"),
+        "deployed": entry["deployed"],
+        "title": entry["title"],
+        "description": entry.get("description", ""),
+        "auth": [] if entry["auth"] == "public" else sorted(entry["auth"]),
+        "roles": entry.get("roles"),
+        "client_required": entry.get("client_required", True),
+        "sensitive_params": entry.get("sensitive_params", False),
+        "envelope": entry.get("envelope", "plano"),
+        "idempotency": entry.get("idempotency", "off"),
+        "rate_limit": _rate(entry["rate_limit"]) if "rate_limit" in entry else None,
+        # JSON Schema also accepts 404.0 as an integer.
         "statuses": {
             slug: {**status, "http": int(status["http"])}
-            for slug, status in given.get("statuses", {}).items()
+            for slug, status in entry.get("statuses", {}).items()
         },
-        "timeout": _measure(given["timeout"]) if "timeout" in given else DEFAULT_TIMEOUT,
-        "max_body": int(_measure(given["max_body"])) if "max_body" in given else DEFAULT_MAX_BODY,
+        "timeout": _measure(entry["timeout"]) if "timeout" in entry else DEFAULT_TIMEOUT,
+        "max_body": int(_measure(entry["max_body"])) if "max_body" in entry else DEFAULT_MAX_BODY,
     }
 
 
@@ -292,18 +303,18 @@ def _rate(text: str) -> list[int]:
     return [int(calls), _SECONDS[unit]]
 
 
-def _texts(given: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - JSON is any
-    """The texts of a service or a route with their places, but for the params."""
-    for name, value in given.items():
+def _texts(entry: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - JSON is any
+    """The texts of a service or a route with their paths, without the params."""
+    for name, value in entry.items():
         if name == "params":
             continue
         if isinstance(value, str):
             yield (name,), value
         elif isinstance(value, dict):
-            yield from (((name, *place), text) for place, text in _texts(value))
+            yield from (((name, *path), text) for path, text in _texts(value))
 
 
 def _measure(text: str) -> float:
-    """`10s` in seconds, `1MiB` in bytes; the manifest's schema has checked the schema_check."""
+    """`10s` in seconds, `1MiB` in bytes; the schema has checked the format."""
     number = text.rstrip("BKMims")
     return min(float(number) * _UNITS[text[len(number) :]], MAX_NUMBER)

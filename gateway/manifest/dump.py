@@ -1,4 +1,4 @@
-"""The registry as a manifest: one document a namespace, schemas inline."""
+"""The registry as a manifest: one document per namespace, schemas inline."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from gateway.manifest.stored import Stored
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what the reader reads: a text that it would take for a number gets quotes."""
+    """Writes what `read` reads: quotes go around text that would be read as a number."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002
-        """Write equal schemas out each time: an alias saves space and hides what is there."""
+        """Write equal schemas out each time: an alias saves space and is harder to read."""
         return True
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.Node:
-    """Lines as lines; whatever else cannot be seen as escapes, since YAML folds some of it away."""
+    """Several lines as a block; other unprintable text with escapes, which YAML keeps exactly."""
     lines = text.split("\n")
     style = None if text.isprintable() else "|" if all(map(str.isprintable, lines)) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
@@ -33,16 +33,16 @@ _Dumper.add_representer(str, _text)
 
 
 async def dump(connection: Connection) -> str:
-    """The registry as YAML, of one state."""
+    """The registry as YAML, from one state of the database."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         registry = await stored.read(connection)
     return as_yaml(registry)
 
 
 def as_yaml(registry: Stored) -> str:
-    """All namespaces, in the order of their names; equal registries are equal texts."""
+    """All namespaces, sorted by name; equal registries give equal texts."""
     documents = [
-        _document(namespace, registry.of(namespace))
+        _document(namespace, registry.records_of(namespace))
         for namespace in sorted(set(registry.owners.values()))
     ]
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
@@ -68,7 +68,7 @@ def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def _route(record: Record) -> dict[str, Any]:
-    """A record as a manifest writes it, nothing left to defaults."""
+    """A record as a manifest has it, with every default written out."""
     route = {
         **record,
         "auth": record["auth"] or "public",

@@ -1,4 +1,4 @@
-"""A route's params: read the JSON Schema, join the common params to it, and judge the whole."""
+"""A route's params: read the JSON Schema, join the common params to it, check the result."""
 
 import re
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from gateway.registry.schema import ParamSchema, SchemaError, subschemas
 from gateway.registry.schema.shape import types_of
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
-"""The schemas that come with the gateway: of manifests, of answers, of common params."""
+"""The gateway's own schemas: of manifests, answers and common params."""
 
 META_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 OMIT = "x-omit"
 COMMON = "x-common"
 JOINED = "x-joined"
-"""Marks a schema that has its common params already, as a dump writes it."""
+"""Marks a schema that already has its common params, as a dump writes it."""
 
 
 class ParamsError(Exception):
-    """The params of a route cannot be used. `file` is where, if they have a file of their own."""
+    """The params of a route are invalid. `file` holds them, if they have their own file."""
 
     def __init__(self, messages: list[str], file: Path | None = None) -> None:
         super().__init__("; ".join(messages))
@@ -51,34 +51,34 @@ def read_common(folder: Path) -> Common:
     file = folder / "common.json"
     file = file if file.exists() else SCHEMAS / "common.json"
     document = read_file(file)
-    messages = list(faults_of_form(document))
+    messages = list(schema_errors(document))
     if messages:
         raise ParamsError(messages, file)
     return Common(document.get("properties", {}), tuple(document.get("required", ())))
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """A JSON object. Raises ParamsError."""
+    """The JSON object in a file. Raises ParamsError."""
     try:
         document = orjson.loads(file.read_bytes())
     except OSError as error:
         raise ParamsError([f"cannot be read: {error.strerror}"], file) from error
     except orjson.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ParamsError([f"is not JSON: {error.msg} ({where})"], file) from error
+        position = f"line {error.lineno}, column {error.colno}"
+        raise ParamsError([f"is not valid JSON: {error.msg} ({position})"], file) from error
     except ValueError as error:
-        # A name that no file can have.
+        # The name holds a NUL, which no file name can have.
         raise ParamsError([f"cannot be read: {error}"], file) from error
     if not isinstance(document, dict):
-        raise ParamsError(["is not a JSON object"], file)
+        raise ParamsError(["must be a JSON object"], file)
     return document
 
 
 def join(own: dict[str, Any], common: Common, *, public: bool) -> dict[str, Any]:
     """The route's schema with the common params.
 
-    A property of the same name changes a common one (`x-common: false` makes it the service's);
-    `x-omit` leaves some out; a public route has no token.
+    A property with the name of a common param changes it (`x-common: false` gives it to the
+    service); `x-omit` lists common params to leave out; a public route has no token.
     """
     if own.get(JOINED) is True:
         return own
@@ -86,29 +86,27 @@ def join(own: dict[str, Any], common: Common, *, public: bool) -> dict[str, Any]
     kept = {name: schema for name, schema in common.properties.items() if name not in omitted}
     properties = dict(own.get("properties", {}))
     for name, schema in kept.items():
-        given = properties.get(name, {})
-        properties[name] = {COMMON: True, **schema, **given} if isinstance(given, dict) else given
+        own_property = properties.get(name, {})
+        if isinstance(own_property, dict):
+            properties[name] = {COMMON: True, **schema, **own_property}
     required = [*own.get("required", ()), *(name for name in common.required if name in kept)]
-    rest = {name: value for name, value in own.items() if name != OMIT}
-    whole = {"type": "object", **rest, "properties": properties, "required": _once(required)}
-    return {JOINED: True, **whole}
+    keywords = {name: value for name, value in own.items() if name != OMIT}
+    unique = list(dict.fromkeys(required))
+    joined = {"type": "object", **keywords, "properties": properties, "required": unique}
+    return {JOINED: True, **joined}
 
 
-def _once(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
-def faults_of_form(own: dict[str, Any]) -> Iterator[str]:
-    """What keeps a schema from being joined: it is none, or does not say well what it omits."""
-    if not _is_surely_schema(own):
+def schema_errors(own: dict[str, Any]) -> Iterator[str]:
+    """Why a schema cannot be joined: it is not a valid JSON Schema, or its `x-omit` is invalid."""
+    if not _is_certainly_valid(own):
         try:
             jsonschema.Draft202012Validator.check_schema(own)
         except jsonschema.SchemaError as error:
-            at = "/".join(str(part) for part in error.absolute_path)
-            yield f"is not a JSON Schema: at /{at}: {error.message}"
+            location = "/".join(str(part) for part in error.absolute_path)
+            yield f"is not a valid JSON Schema: at /{location}: {error.message}"
     omitted = own.get(OMIT, [])
     if not (isinstance(omitted, list) and all(isinstance(name, str) for name in omitted)):
-        yield f"{OMIT} is a list of names of common params"
+        yield f"{OMIT} must be a list of names of common params"
 
 
 @cache
@@ -116,10 +114,10 @@ def _meta_schema() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator({"$ref": META_SCHEMA}, validate_formats=True)
 
 
-def _is_surely_schema(own: dict[str, Any]) -> bool:
-    """What jsonschema would say too, in a hundredth of its time; where this is False it decides.
+def _is_certainly_valid(own: dict[str, Any]) -> bool:
+    """Whether jsonschema would accept a schema, in a hundredth of its time; False if unsure.
 
-    It reads a pattern as Python does, which is more than Rust minds.
+    Patterns are also compiled by Python, which refuses some that Rust accepts.
     """
     try:
         return _meta_schema().is_valid(own) and all(map(re.compile, _patterns(own)))
@@ -128,7 +126,7 @@ def _is_surely_schema(own: dict[str, Any]) -> bool:
 
 
 def _patterns(value: Any) -> Iterator[Any]:  # noqa: ANN401 - JSON is any
-    """Whatever may be a regular expression in a schema."""
+    """Every value that may be a regular expression in a schema."""
     if isinstance(value, dict):
         yield from value.get("patternProperties") or ()
         if "pattern" in value:
@@ -140,86 +138,87 @@ def _patterns(value: Any) -> Iterator[Any]:  # noqa: ANN401 - JSON is any
 
 @dataclass(frozen=True, slots=True)
 class JoinedSchema:
-    """A schema with its common params, judged once for all the routes that share it.
+    """A schema with its common params, checked once for all the routes that share it.
 
-    Of one that is `unusable` nothing more can be said.
+    `errors` are those that make further checks impossible; `untyped_objects` are the messages
+    about objects whose content would be lost.
     """
 
     text: str = ""
-    unusable: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     not_an_object: bool = False
     names: frozenset[str] = frozenset()
-    swallowing: list[str] = field(default_factory=list)
+    untyped_objects: list[str] = field(default_factory=list)
     omits_token: bool = False
 
     def diagnostics(self, segments: tuple[paths.Segment, ...], *, public: bool) -> Iterator[str]:
-        """What is wrong with it as the params of a route with such a path."""
-        yield from self.unusable
+        """The errors of this schema as the params of a route with these path segments."""
+        yield from self.errors
         if self.not_an_object:
-            yield "params are an object: write `type: object`"
-        if not self.unusable:
+            yield "params must be an object; write `type: object`"
+        if not self.errors:
             yield from _lost_path_params(self.names, segments)
-        yield from self.swallowing
+        yield from self.untyped_objects
         if self.omits_token and not public:
-            yield "only a public route can leave out the token"
+            yield f"only a public route may omit the token; remove `token` from `{OMIT}`"
 
 
 class SchemaCache:
-    """The params of a manifest's routes: what many routes share is read and judged once."""
+    """The params of a manifest's routes; params that routes share are read and checked once."""
 
     def __init__(self, common: Common) -> None:
         self._common = common
-        self._known: dict[tuple[Path | bytes, bool], JoinedSchema] = {}
+        self._schemas: dict[tuple[Path | bytes, bool], JoinedSchema] = {}
 
-    def of(self, given: Path | dict[str, Any], *, public: bool) -> JoinedSchema:
-        """The whole schema of a file, or of params in the manifest itself. Raises ParamsError."""
-        key = (given if isinstance(given, Path) else _bytes(given), public)
-        if key not in self._known:
-            own = read_file(given) if isinstance(given, Path) else given
-            self._known[key] = _whole(own, self._common, public=public)
-        return self._known[key]
+    def get(self, params: Path | dict[str, Any], *, public: bool) -> JoinedSchema:
+        """The joined schema of a params file, or of inline params. Raises ParamsError."""
+        key = (params if isinstance(params, Path) else _as_json(params), public)
+        if key not in self._schemas:
+            own = read_file(params) if isinstance(params, Path) else params
+            self._schemas[key] = _joined(own, self._common, public=public)
+        return self._schemas[key]
 
 
-def _bytes(document: dict[str, Any]) -> bytes:
+def _as_json(document: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(document)
     except TypeError as error:
-        raise ParamsError([f"is not JSON: {error}"]) from error
+        raise ParamsError([f"is not valid JSON: {error}"]) from error
 
 
-def _whole(own: dict[str, Any], common: Common, *, public: bool) -> JoinedSchema:
-    messages = list(faults_of_form(own))
+def _joined(own: dict[str, Any], common: Common, *, public: bool) -> JoinedSchema:
+    messages = list(schema_errors(own))
     if messages:
-        return JoinedSchema(unusable=messages)
+        return JoinedSchema(errors=messages)
     joined = join(own, common, public=public)
-    text = _bytes(joined).decode()
+    text = _as_json(joined).decode()
     omits_token = "token" in own.get(OMIT, ())
     try:
         ParamSchema(text).compile()
     except SchemaError as error:
-        return JoinedSchema(unusable=[f"cannot be compiled: {error}"], omits_token=omits_token)
+        return JoinedSchema(errors=[f"cannot be compiled: {error}"], omits_token=omits_token)
     return JoinedSchema(
         text=text,
         not_an_object=joined.get("type") != "object",
         names=frozenset(joined.get("properties", ())),
-        swallowing=list(_swallowing_objects(joined)),
+        untyped_objects=list(_untyped_objects(joined)),
         omits_token=omits_token,
     )
 
 
-def _lost_path_params(known: frozenset[str], segments: tuple[paths.Segment, ...]) -> Iterator[str]:
+def _lost_path_params(names: frozenset[str], segments: tuple[paths.Segment, ...]) -> Iterator[str]:
     for segment in segments:
-        if segment.name and segment.name not in known:
-            yield f"the path's {{{segment.name}}} is not among the properties and would be dropped"
+        if segment.name and segment.name not in names:
+            yield f"the path's {{{segment.name}}} would be dropped; add it to `properties`"
 
 
-def _swallowing_objects(document: dict[str, Any]) -> Iterator[str]:
-    says_more = {"properties", "additionalProperties", "patternProperties", "$ref"}
-    says_more |= {"allOf", "anyOf", "oneOf"}
+def _untyped_objects(document: dict[str, Any]) -> Iterator[str]:
+    describing_content = {"properties", "additionalProperties", "patternProperties", "$ref"}
+    describing_content |= {"allOf", "anyOf", "oneOf"}
     for schema in subschemas(document):
-        if "object" in types_of(schema) and says_more.isdisjoint(schema):
+        if "object" in types_of(schema) and describing_content.isdisjoint(schema):
             yield (
-                "an object without `properties` would lose all that is in it: "
-                "name them, or say `additionalProperties: true` for a free form"
+                "an object without `properties` would lose its content; "
+                "add `properties`, or `additionalProperties: true` for a free-form object"
             )
             return

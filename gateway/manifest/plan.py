@@ -1,4 +1,4 @@
-"""What an apply would change. Applying is this, written down."""
+"""The plan: what an apply would change. `apply` writes exactly this."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,10 +10,10 @@ import orjson
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
-from gateway.manifest.breaking import breaks
-from gateway.manifest.bulk import without_collection
+from gateway.manifest.breaking import breakages
+from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import Change, Key, Record, Records, compare
-from gateway.manifest.check import Desired, RouteRecord
+from gateway.manifest.check import Desired, RouteRecord, different_code
 from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.stored import Stored, with_hash
 from gateway.registry import paths
@@ -25,22 +25,30 @@ FORMAT = 2
 
 
 class MovedError(Exception):
-    """The registry is no longer what a pinned plan was made for."""
+    """The registry has changed since a pinned plan was made."""
+
+
+class PlanFileError(ValueError):
+    """A file is not a pinned plan that can be applied; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a plan was made for: its namespace's revision and, if it is pinned, its changes."""
+    """The state that a plan was made for: its namespace's revision.
+
+    A pinned plan also has the digest of its changes.
+    """
 
     revision: int
-    changes: str | None = None
+    changes_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The changes that bring a namespace from its revision `base` to what is desired.
+    """The changes that lead a namespace from its revision `base` to the desired state.
 
-    `left_alone` are the records that the manifest leaves out and that only prune would delete.
+    `left_alone` names the records that are missing from the manifest and that only prune would
+    delete.
     """
 
     namespace: str
@@ -50,41 +58,42 @@ class Plan:
 
     @property
     def deletes(self) -> int:
-        """How many routes would go."""
+        """The number of routes that the plan deletes."""
         return sum(change.verb == "delete" and change.kind == "route" for change in self.changes)
 
     @property
     def digest(self) -> str:
-        """What tells its changes from others."""
+        """A SHA-256 of the changes; equal changes have equal digests."""
         changes = [[c.kind, c.name, with_hash(c.before), with_hash(c.after)] for c in self.changes]
         return _digest({"changes": changes})
 
     def breaking(self) -> list[tuple[Change, list[str]]]:
         """The changes that break callers, and how."""
-        return [(change, found) for change in self.changes if (found := breaks(change))]
+        return [(change, phrases) for change in self.changes if (phrases := breakages(change))]
 
     def as_object(self) -> dict[str, Any]:
-        """For programs."""
+        """The plan as JSON."""
         return {
             "namespace": self.namespace,
             "base": self.base,
             "changes": [change.as_object() for change in self.changes],
             "breaking": [
-                {"kind": change.kind, "name": change.name, "breaks": found}
-                for change, found in self.breaking()
+                {"kind": change.kind, "name": change.name, "breaks": phrases}
+                for change, phrases in self.breaking()
             ],
             "left_alone": self.left_alone,
         }
 
 
 async def plan(connection: Connection, desired: Sequence[Desired], *, prune: bool) -> list[Plan]:
-    """What applying would change, of one state of the registry.
+    """What an apply would change, from one state of the registry.
 
-    Raises ManifestError if the whole registry could not be served then.
+    Raises ManifestError if the whole registry could not be served after it.
     """
-    with without_collection():
+    with paused_gc():
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            registry = await stored.read(connection, [each.namespace for each in desired])
+            namespaces = [state.namespace for state in desired]
+            registry = await stored.read(connection, namespaces)
             return await compare_all(connection, registry, desired, prune=prune)
 
 
@@ -92,75 +101,85 @@ async def compare_all(
     connection: Connection, registry: Stored, desired: Iterable[Desired], *, prune: bool
 ) -> list[Plan]:
     """One plan for each namespace. Raises ManifestError as `plan` does."""
-    plans = [_plan(registry, each, prune=prune) for each in desired]
-    near = await neighbours(connection, plans)
-    taken = [diagnostic for each in plans for diagnostic in _taken(near, each)]
-    if taken:
-        raise ManifestError(taken)
-    refuse_unservable(near, plans)
+    plans = [_plan(registry, state, prune=prune) for state in desired]
+    conflicts = await possible_conflicts(connection, plans)
+    diagnostics = [diagnostic for plan in plans for diagnostic in _foreign_records(conflicts, plan)]
+    if diagnostics:
+        raise ManifestError(diagnostics)
+    refuse_unservable(conflicts, plans)
     return plans
 
 
-async def neighbours(connection: Connection, plans: list[Plan]) -> Stored:
-    """The part of the registry that could not be served any more with these plans."""
-    return await stored.neighbours(connection, [c for each in plans for c in each.changes])
+async def possible_conflicts(connection: Connection, plans: list[Plan]) -> Stored:
+    """The part of the registry that these plans could make unservable."""
+    changes = [change for plan in plans for change in plan.changes]
+    return await stored.possible_conflicts(connection, changes)
 
 
 def _plan(registry: Stored, desired: Desired, *, prune: bool) -> Plan:
-    changes = compare(registry.of(desired.namespace), records(desired))
-    left_alone = [change.name for change in changes if change.verb == "delete" and not prune]
-    kept = [change for change in changes if change.verb != "delete" or prune]
-    return Plan(desired.namespace, registry.base(desired.namespace), kept, left_alone)
+    changes = compare(registry.records_of(desired.namespace), records_of(desired))
+    return Plan(
+        namespace=desired.namespace,
+        base=registry.revision_of(desired.namespace),
+        changes=[change for change in changes if change.verb != "delete" or prune],
+        left_alone=[change.name for change in changes if change.verb == "delete" and not prune],
+    )
 
 
-def records(desired: Desired) -> Records:
-    """The records that a manifest asks for."""
-    found: dict[Key, Record] = {}
+def records_of(desired: Desired) -> Records:
+    """The records that a manifest describes."""
+    records: dict[Key, Record] = {}
     for name, service in desired.services.items():
-        found["service", name] = service
+        records["service", name] = service
     for name, route in desired.routes.items():
-        found["route", name] = {**route.record, "params": route.params}
-    return found
+        records["route", name] = {**route.record, "params": route.params}
+    return records
 
 
-def refuse_unservable(registry: Stored, plans: list[Plan]) -> None:
-    """Hold the plans against their neighbours: what is stored can always be served."""
-    changes = [change for each in plans for change in each.changes]
-    after = registry.after(changes) if changes else {}
+def refuse_unservable(conflicts: Stored, plans: list[Plan]) -> None:
+    """Check the plans against possible conflicts. Raises ManifestError.
+
+    The registry never stores a state that workers cannot serve.
+    """
+    changes = [change for plan in plans for change in plan.changes]
+    after = conflicts.records_after(changes) if changes else {}
     changed = {(change.kind, change.name) for change in changes}
-    diagnostics = [*_unservable(after, changed), *_two_codes(after)]
+    diagnostics = [*_unservable(after, changed), *_different_codes(after)]
     if diagnostics:
         raise ManifestError(diagnostics)
 
 
-def _taken(registry: Stored, plan: Plan) -> Iterator[Diagnostic]:
+def _foreign_records(registry: Stored, plan: Plan) -> Iterator[Diagnostic]:
     for change in plan.changes:
         owner = registry.owners.get((change.kind, change.name), plan.namespace)
         if owner != plan.namespace:
-            place = f"{change.kind}s: {change.name}"
-            yield Diagnostic(plan.namespace, 0, place, f"belongs to the namespace {owner}")
+            yield Diagnostic(
+                file=plan.namespace,
+                path=f"{change.kind}s: {change.name}",
+                message=f"belongs to the namespace {owner}",
+            )
 
 
 def _unservable(records: dict[Key, Record], changed: set[Key]) -> Iterator[Diagnostic]:
-    """What no table could be built of; records that do not change could be compiled before."""
+    """Records that no table could hold. Unchanged schemas have been compiled before."""
     services = {name for kind, name in records if kind == "service"}
     shapes: dict[tuple[str, str], str] = {}
     for (kind, name), record in records.items():
         if kind == "service":
             service_from(name, record)
             continue
-        message = _uncompilable(name, record) if (kind, name) in changed else None
+        message = _compile_error(name, record) if (kind, name) in changed else None
         service = record["handler"].partition(".")[0]
         shape = (record["method"], paths.shape(record["path"]))
         if not message and shapes.setdefault(shape, name) != name:
             message = str(ClashError(name, shapes[shape]))
         if not message and service not in services:
-            message = f"its service {service} would be gone"
+            message = f"its service {service} would be deleted"
         if message:
-            yield Diagnostic("registry", 0, f"routes: {name}", message)
+            yield Diagnostic(file="registry", path=f"routes: {name}", message=message)
 
 
-def _uncompilable(name: str, record: Record) -> str | None:
+def _compile_error(name: str, record: Record) -> str | None:
     try:
         route_from(name, record, _compiled(record["params"]))
     except SchemaError as error:
@@ -170,35 +189,38 @@ def _uncompilable(name: str, record: Record) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> ParamSchema:
-    """Kept for the next route that has the same params. Raises SchemaError."""
+    """A compiled schema, cached for the next route with equal params. Raises SchemaError."""
     schema = ParamSchema(text)
     schema.compile()
     return schema
 
 
-def _two_codes(records: dict[Key, Record]) -> Iterator[Diagnostic]:
-    """Routes of several manifests may disagree, which no manifest's check can see."""
+def _different_codes(records: dict[Key, Record]) -> Iterator[Diagnostic]:
+    """Slugs with two HTTP codes across manifests; one manifest's check cannot find them."""
     codes: dict[str, int] = {}
     for (_, name), record in records.items():
         for slug, status in record.get("statuses", {}).items():
             code = codes.setdefault(slug, status["http"])
             if code != status["http"]:
-                message = f"a slug has one HTTP code everywhere, and another route says {code}"
-                yield Diagnostic("registry", 0, f"routes: {name}: statuses: {slug}", message)
+                yield Diagnostic(
+                    file="registry",
+                    path=f"routes: {name}: statuses: {slug}",
+                    message=different_code(status["http"], code),
+                )
 
 
 def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[str, Any]:
-    """A pinned plan: what is desired, what it was compared with, and what would change."""
+    """A pinned plan as JSON: the desired state, the base of each namespace, and a checksum."""
     content = {
         "prune": prune,
-        "bases": {each.namespace: [each.base, each.digest] for each in plans},
+        "bases": {plan.namespace: [plan.base, plan.digest] for plan in plans},
         "desired": [
             {
-                "namespace": each.namespace,
-                "services": each.services,
-                "routes": {name: [r.record, r.params] for name, r in each.routes.items()},
+                "namespace": state.namespace,
+                "services": state.services,
+                "routes": {name: [r.record, r.params] for name, r in state.routes.items()},
             }
-            for each in desired
+            for state in desired
         ],
     }
     return {"format": FORMAT, "sha256": _digest(content), **content}
@@ -209,25 +231,38 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def from_file(document: Any) -> tuple[list[Desired], dict[str, Base], bool]:  # noqa: ANN401
-    """What is desired, the bases and whether to prune.
+    """The desired state, the bases and the prune flag of a pinned plan.
 
-    Raises ValueError if it is no plan, or was edited: what is applied is what was reviewed.
+    Raises PlanFileError, also if the plan was edited: only the reviewed plan may be applied.
     """
     try:
-        content = {**document}
-        if content.pop("format") != FORMAT:
-            raise ValueError("is a plan of another version")
-        if content.pop("sha256") != _digest(content):
-            raise ValueError("was edited after it was made: plan again")
-        desired = [
-            Desired(
-                each["namespace"],
-                each["services"],
-                {name: RouteRecord(*route) for name, route in each["routes"].items()},
-            )
-            for each in document["desired"]
-        ]
-        bases = {namespace: Base(*base) for namespace, base in document["bases"].items()}
+        _refuse_changed_file(document)
+        desired = [_desired(state) for state in document["desired"]]
+        bases = {
+            namespace: Base(revision=revision, changes_digest=changes_digest)
+            for namespace, (revision, changes_digest) in document["bases"].items()
+        }
         return desired, bases, document["prune"]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError("is not a plan of `gateway plan -o`") from error
+    except PlanFileError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PlanFileError("is not a plan of `gateway plan -o`") from error
+
+
+def _refuse_changed_file(document: Any) -> None:  # noqa: ANN401
+    content = {**document}
+    if content.pop("format") != FORMAT:
+        raise PlanFileError("has another version's plan format; run `gateway plan -o` again")
+    if content.pop("sha256") != _digest(content):
+        raise PlanFileError("was edited after it was planned; run `gateway plan -o` again")
+
+
+def _desired(state: dict[str, Any]) -> Desired:
+    return Desired(
+        namespace=state["namespace"],
+        services=state["services"],
+        routes={
+            name: RouteRecord(record=record, params=params)
+            for name, (record, params) in state["routes"].items()
+        },
+    )

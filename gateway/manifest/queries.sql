@@ -1,22 +1,22 @@
 -- name: lock
--- One apply at a time; the lock ends with the transaction.
+-- Admit one apply at a time; the lock ends with the transaction.
 select pg_advisory_xact_lock(hashtext('gateway.registry'));
 
 -- name: services
--- All services, with the namespace that each belongs to.
+-- All services with their namespaces.
 select name, namespace, record from gateway.services;
 
 -- name: routes
--- All routes, with namespace and the hash of the schema.
+-- All routes with their namespaces and the hashes of their schemas.
 select name, namespace, record, params from gateway.routes;
 
 -- name: routes_of
 -- The routes of some namespaces.
 select name, namespace, record, params from gateway.routes where namespace = any ($1::text[]);
 
--- name: neighbours
--- The routes that share with others what only one may have or all have alike: a name, a shape of
--- path, a status, a service.
+-- name: possible_conflicts
+-- The routes with one of these names, path shapes or status slugs, and the routes of deleted
+-- services.
 select name, namespace, record, params from gateway.routes
 where name = any ($1::text[])
    or regexp_replace(record ->> 'path', '\{[a-z0-9_]+', '{', 'g') = any ($2::text[])
@@ -24,19 +24,19 @@ where name = any ($1::text[])
    or split_part(record ->> 'handler', '.', 1) = any ($4::text[]);
 
 -- name: schemas
--- All schemas, each once.
+-- All schemas.
 select hash, text from gateway.schemas;
 
 -- name: schemas_by_hash
 -- Some schemas.
 select hash, text from gateway.schemas where hash = any ($1::bytea[]);
 
--- name: bases
--- The newest revision of each namespace: a plan holds for as long as its own does not move.
+-- name: namespace_revisions
+-- The newest revision of each namespace; a pinned plan is valid until its namespace gets another.
 select namespace, max(id) as revision from gateway.revisions group by namespace;
 
 -- name: add_revision
--- The next revision: numbers rise by one, since the lock is held.
+-- Add the next revision. Numbers have no gaps, since the lock is held.
 insert into gateway.revisions (id, namespace, applied_by, message, source, reverts_to)
 select coalesce(max(id), 0) + 1, $1, $2, $3, $4, $5 from gateway.revisions
 returning id;
@@ -47,7 +47,7 @@ insert into gateway.services (name, namespace, record, revision) values ($1, $2,
 on conflict (name) do update set record = excluded.record, revision = excluded.revision;
 
 -- name: put_schema
--- Write a schema, unless an equal one is there.
+-- Write a schema, unless an equal one exists.
 insert into gateway.schemas (hash, text) values ($1, $2) on conflict do nothing;
 
 -- name: put_route
@@ -66,11 +66,11 @@ delete from gateway.services where name = any ($1::text[]);
 delete from gateway.routes where name = any ($1::text[]);
 
 -- name: notify
--- Tell the workers, when the transaction commits, that there is a new revision.
+-- Notify the workers of a new revision when the transaction commits.
 select pg_notify($1, $2);
 
 -- name: revisions
--- The history, newest first, with how much each revision changed.
+-- The history, newest first, with the number of changes of each revision.
 select r.id as revision, r.namespace, r.applied_at, r.applied_by, r.message, r.source, r.reverts_to,
        count(*) filter (where c.before is null) as added,
        count(*) filter (where c.before is not null and c.after is not null) as changed,
@@ -82,19 +82,19 @@ order by r.id desc
 limit $1;
 
 -- name: changes_of
--- What one revision changed, services first.
+-- The changes of one revision, services first.
 select kind, name, namespace, before, after from gateway.changes
 where revision = $1
 order by kind desc, name;
 
 -- name: undo_until
--- How every record stood at an earlier revision, of those that changed since: what was there before
--- the first change after it. Services come first.
+-- The state at an earlier revision of every record that has changed since: the `before` of its first
+-- change after that revision. Services come first.
 select distinct on (kind, name) kind, name, namespace, before
 from gateway.changes
 where revision > $1
 order by kind desc, name, revision;
 
 -- name: revision_exists
--- Whether there is such a revision.
+-- Whether a revision exists.
 select exists (select from gateway.revisions where id = $1);

@@ -1,6 +1,7 @@
 """Read `routes.yaml`: a file, or a folder of files, of one or more YAML documents.
 
-YAML 1.2 booleans (`off` is a word, not false), no key twice, and every value's line is kept.
+Booleans are YAML 1.2's (`off` is text, not false), a duplicate key is an error, and the line of
+every value is known.
 """
 
 import re
@@ -15,26 +16,30 @@ import yaml
 
 from gateway.manifest import fast_yaml
 
-Place: TypeAlias = tuple[str | int, ...]
-"""Where a value stands in a document: `("routes", "order_stages.create", "method")`."""
+YamlPath: TypeAlias = tuple[str | int, ...]
+"""The keys that lead to a value in a document: `("routes", "order_stages.create", "method")`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One thing that is wrong: file and line, the place in words, and what would be allowed."""
+    """One error of a manifest. `message` says what is wrong and what would be allowed.
+
+    `line` counts from 1 and is 0 where the error has no line. `path` is the YAML path as text,
+    empty for an error of the whole file.
+    """
 
     file: str
-    line: int
-    place: str
+    line: int = 0
+    path: str = ""
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
-        return where + (f"{self.place}: " if self.place else "") + self.message
+        location = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        return location + (f"{self.path}: " if self.path else "") + self.message
 
 
 class ManifestError(Exception):
-    """The manifest cannot be used; `diagnostics` are all that is wrong, by file and line."""
+    """The manifest has errors; `diagnostics` holds all of them, sorted by file and line."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
         diagnostics = sorted(diagnostics, key=lambda diagnostic: (diagnostic.file, diagnostic.line))
@@ -43,37 +48,41 @@ class ManifestError(Exception):
 
 
 class Document:
-    """One YAML document, the `place`-th of a file's text."""
+    """One YAML document; `index` is its position in the text of its file."""
 
-    def __init__(self, file: str, data: Any, text: str, place: int) -> None:  # noqa: ANN401
+    def __init__(self, file: str, data: Any, text: str, index: int) -> None:  # noqa: ANN401
         self.file = file
         self.data = data
         self._text = text
-        self._place = place
+        self._index = index
 
     @cached_property
-    def lines(self) -> dict[Place, int]:
-        """The line of each place: found when there is a fault to tell, and not before."""
+    def lines(self) -> dict[YamlPath, int]:
+        """The line of each YAML path. Computed only when there is an error to report."""
         loader = _Loader(self._text)
         try:
-            node = next(islice(_nodes(loader), self._place, None))
-            return _Walk(self.file, node).lines
+            node = next(islice(_nodes(loader), self._index, None))
+            return _NodeChecker(self.file, node).lines
         finally:
             loader.dispose()
 
-    def diagnostic(self, place: Place, message: str) -> Diagnostic:
-        """A fault at a place; the line is that of the nearest place that has one."""
-        nearest = place
-        while nearest and nearest not in self.lines:
-            nearest = nearest[:-1]
-        shown = ": ".join(str(part) for part in place)
-        return Diagnostic(self.file, self.lines.get(nearest, 0), shown, message)
+    def diagnostic(self, path: YamlPath, message: str) -> Diagnostic:
+        """An error at a path, with the line of the longest prefix that the document has."""
+        prefix = path
+        while prefix and prefix not in self.lines:
+            prefix = prefix[:-1]
+        line = self.lines.get(prefix, 0)
+        return Diagnostic(file=self.file, line=line, path=_as_text(path), message=message)
+
+
+def _as_text(path: YamlPath) -> str:
+    return ": ".join(map(str, path))
 
 
 def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-    """The plain values of YAML 1.2: `off` is a word, `2026-01-01` is text, `1:30` no number."""
-    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-    for tag, pattern, firsts in (
+    """YAML 1.2's unquoted values by first character: `off`, `2026-01-01` and `1:30` are text."""
+    resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for tag, pattern, first_characters in (
         ("null", r"~|null|", ["~", "n", ""]),
         ("bool", r"true|false", ["t", "f"]),
         ("int", r"[-+]?(?:0|[1-9][0-9]*)", list("-+0123456789")),
@@ -83,138 +92,145 @@ def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
             list("-+.0123456789"),
         ),
     ):
-        for first in firsts:
+        for character in first_characters:
             resolver = (f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"))
-            found.setdefault(first, []).append(resolver)
-    return found
+            resolvers.setdefault(character, []).append(resolver)
+    return resolvers
 
 
 RESOLVERS = _resolvers()
 
 MAX_INT_DIGITS = 1000
-"""Digits; Python refuses to read very many."""
+"""Python refuses to convert much longer numbers."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The loader of libyaml where there is one: it is about eight times as fast."""
+    """libyaml's loader where it is installed: about eight times as fast."""
 
 
 _Loader.yaml_implicit_resolvers = RESOLVERS
 
 
 def files(path: Path) -> list[Path]:
-    """The files of a manifest, in the order of names."""
+    """The files of a manifest, sorted by name."""
     if path.is_dir():
         return sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     return [path]
 
 
 def read(path: Path) -> list[Document]:
-    """All documents. Raises ManifestError."""
+    """Read all documents. Raises ManifestError."""
     diagnostics: list[Diagnostic] = []
     documents: list[Document] = []
-    found = files(path)
-    if not found:
-        diagnostics.append(Diagnostic(str(path), 0, "", "the folder holds no .yaml file"))
-    for file in found:
+    manifest_files = files(path)
+    if not manifest_files:
+        message = "the folder has no .yaml or .yml file"
+        diagnostics.append(Diagnostic(file=str(path), message=message))
+    for file in manifest_files:
         try:
             documents += _documents(str(file), file.read_text(encoding="utf-8"), diagnostics)
         except OSError as error:
-            diagnostics.append(Diagnostic(str(file), 0, "", f"cannot be read: {error.strerror}"))
+            message = f"cannot be read: {error.strerror}"
+            diagnostics.append(Diagnostic(file=str(file), message=message))
         except UnicodeDecodeError:
-            diagnostics.append(Diagnostic(str(file), 0, "", "is not UTF-8"))
+            diagnostics.append(Diagnostic(file=str(file), message="is not valid UTF-8"))
         except yaml.YAMLError as error:
-            diagnostics.append(_syntax(file, error))
+            diagnostics.append(_syntax_error(file, error))
     if diagnostics:
         raise ManifestError(diagnostics)
     return documents
 
 
 def _documents(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Document]:
-    """The documents of a file."""
     try:
-        made = list(fast_yaml.documents(_Loader(text), RESOLVERS))
+        values = list(fast_yaml.documents(_Loader(text), RESOLVERS))
     except (fast_yaml.NotPlainError, yaml.YAMLError):
-        yield from _carefully(file, text, diagnostics)
+        yield from _checked_documents(file, text, diagnostics)
         return
-    yield from (Document(file, data, text, place) for place, data in enumerate(made))
+    yield from (Document(file, data, text, index) for index, data in enumerate(values))
 
 
-def _carefully(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Document]:
-    """The documents of a file; the errors of one go to `diagnostics`, and the next is read."""
+def _checked_documents(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Document]:
+    """The valid documents of a file; the errors of the others are added to `diagnostics`."""
     loader = _Loader(text)
     try:
-        for place, node in enumerate(_nodes(loader)):
-            walk = _Walk(file, node)
-            diagnostics += walk.diagnostics
-            if not walk.diagnostics:
-                yield Document(file, loader.construct_document(node), text, place)
+        for index, node in enumerate(_nodes(loader)):
+            checker = _NodeChecker(file, node)
+            diagnostics += checker.diagnostics
+            if not checker.diagnostics:
+                yield Document(file, loader.construct_document(node), text, index)
     except RecursionError:
-        diagnostics.append(Diagnostic(file, 0, "", "is nested too deeply"))
+        diagnostics.append(Diagnostic(file=file, message="is nested too deeply"))
     finally:
         loader.dispose()
 
 
-def _nodes(loader: Any) -> Iterator[yaml.Node]:  # noqa: ANN401 - libyaml's has no type
+def _nodes(loader: Any) -> Iterator[yaml.Node]:  # noqa: ANN401 - libyaml's loader has no type
     while loader.check_node():
         yield loader.get_node()
 
 
-class _Walk:
-    """Goes over a document before it is made: notes lines, finds keys that JSON has not."""
+class _NodeChecker:
+    """Walks the nodes of a document: records lines, and finds what JSON cannot express."""
 
     def __init__(self, file: str, node: yaml.Node) -> None:
-        self.lines: dict[Place, int] = {}
+        self.lines: dict[YamlPath, int] = {}
         self.diagnostics: list[Diagnostic] = []
         self._file = file
         self._visit(node, (), ())
 
-    def _visit(self, node: yaml.Node, place: Place, around: tuple[yaml.Node, ...]) -> None:
-        self.lines.setdefault(place, node.start_mark.line + 1)
-        if any(node is outer for outer in around):
-            self._add(node, place, "is an alias of what it stands in")
+    def _visit(self, node: yaml.Node, path: YamlPath, parents: tuple[yaml.Node, ...]) -> None:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if any(node is parent for parent in parents):
+            self._add(node, path, "the alias refers to a value that contains the alias itself")
         elif isinstance(node, yaml.ScalarNode):
-            self._judge(node, place)
+            self._check_tag(node, path)
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
-                self._visit(item, (*place, index), (*around, node))
+                self._visit(item, (*path, index), (*parents, node))
         elif isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                self._visit_key(key, place)
-                self._visit(value, (*place, str(key.value)), (*around, node))
+                self._visit_key(key, path)
+                self._visit(value, (*path, str(key.value)), (*parents, node))
 
-    def _judge(self, node: yaml.ScalarNode, place: Place) -> None:
-        """A tag may call a value what it is not."""
+    def _check_tag(self, node: yaml.ScalarNode, path: YamlPath) -> None:
+        """Refuse a tag such as `!!int` that does not fit its value."""
         _, standard, kind = node.tag.rpartition("tag:yaml.org,2002:")
         fitting = [tag for tag, p in RESOLVERS.get(node.value[:1], ()) if p.match(node.value)]
         if not standard or kind == "str":
             return
-        if node.tag not in fast_yaml.MAKE:
-            self._add(node, place, f"!!{kind} is no kind of value that JSON has")
+        if node.tag not in fast_yaml.CONSTRUCTORS:
+            allowed = "!!str, !!int, !!float, !!bool, !!null"
+            self._add(node, path, f"the tag !!{kind} is not supported; allowed: {allowed}")
         elif node.tag not in fitting:
-            self._add(node, place, f"{node.value!r} is no {kind}")
+            self._add(node, path, f"{node.value!r} is not a valid {kind}")
         elif kind == "int" and len(node.value) > MAX_INT_DIGITS:
-            self._add(node, place, f"a number has at most {MAX_INT_DIGITS} digits")
+            self._add(node, path, f"the number is too long; at most {MAX_INT_DIGITS} digits")
 
-    def _visit_key(self, key: yaml.Node, place: Place) -> None:
-        inner = (*place, str(key.value))
-        if key.tag != "tag:yaml.org,2002:str":
-            shown = str(key.value) if isinstance(key, yaml.ScalarNode) else "this"
-            self._add(key, place, f"a key is text, {shown} is not: put it in quotes")
-        elif inner in self.lines:
-            first = self.lines[inner]
-            self._add(key, inner, f"stands here and in line {first}: a key is given once")
-        self.lines[inner] = key.start_mark.line + 1
+    def _visit_key(self, key: yaml.Node, path: YamlPath) -> None:
+        key_path = (*path, str(key.value))
+        if not isinstance(key, yaml.ScalarNode):
+            self._add(key, path, "a key must be text, not a list or a mapping")
+        elif key.tag != "tag:yaml.org,2002:str":
+            self._add(key, path, f"the key {key.value} is not text; put it in quotes")
+        elif key_path in self.lines:
+            first_line = self.lines[key_path]
+            self._add(key, key_path, f"duplicate key; line {first_line} has it already")
+        self.lines[key_path] = key.start_mark.line + 1
 
-    def _add(self, node: yaml.Node, place: Place, message: str) -> None:
+    def _add(self, node: yaml.Node, path: YamlPath, message: str) -> None:
         line = node.start_mark.line + 1
-        self.diagnostics.append(Diagnostic(self._file, line, ": ".join(map(str, place)), message))
+        self.diagnostics.append(
+            Diagnostic(file=self._file, line=line, path=_as_text(path), message=message)
+        )
 
 
-def _syntax(file: Path, error: yaml.YAMLError) -> Diagnostic:
+def _syntax_error(file: Path, error: yaml.YAMLError) -> Diagnostic:
     if isinstance(error, yaml.reader.ReaderError):
         line = file.read_text(encoding="utf-8").count("\n", 0, error.position) + 1
-        return Diagnostic(str(file), line, "", f"is not YAML: {error.reason}")
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return Diagnostic(str(file), mark.line + 1 if mark else 0, "", f"is not YAML: {problem}")
+        problem = error.reason
+    else:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 0
+        problem = getattr(error, "problem", None) or str(error)
+    return Diagnostic(file=str(file), line=line, message=f"is not valid YAML: {problem}")

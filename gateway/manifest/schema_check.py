@@ -1,6 +1,7 @@
-"""The form of a document: what it is against `gateway/schemas/manifest.json`, and in which words.
+"""Validate a document against `gateway/schemas/manifest.json`, and word its errors.
 
-jsonschema-rs passes what is well-formed; jsonschema, a hundred times as slow, words what is not.
+jsonschema-rs accepts valid entries; jsonschema, a hundred times slower, words the errors of the
+others.
 """
 
 import re
@@ -13,20 +14,31 @@ import jsonschema_rs
 import orjson
 
 from gateway.manifest.params import SCHEMAS
-from gateway.manifest.read import Place
+from gateway.manifest.read import YamlPath
+
+_TYPES = {
+    "array": "a list",
+    "boolean": "true, false",
+    "integer": "a whole number",
+    "object": "a mapping",
+    "string": "text",
+}
+"""The types of the manifest's schema in the words of YAML."""
 
 _EMPTY: dict[str, Any] = {"version": 1, "namespace": "empty", "services": {}, "routes": {}}
 
 
-def diagnostics(data: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 - a document is any
-    """The faults of a document: place and words."""
-    for error in _wording()(_schema()).iter_errors(_doubtful(data)):
-        best = error if _says_what_is_allowed(error) else jsonschema.exceptions.best_match([error])
-        yield _place(best), _words(best)
+def diagnostics(data: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - a document is any
+    """The schema errors of a document: path and message."""
+    for error in _validator_class()(_schema()).iter_errors(_without_valid_entries(data)):
+        # For a list the error of its invalid item is more precise than `x-allowed`.
+        is_precise = _allowed(error) and not isinstance(error.instance, list)
+        best = error if is_precise else jsonschema.exceptions.best_match([error])
+        yield _path(best), _message(best)
 
 
 @cache
-def _wording() -> Any:  # noqa: ANN401 - a class that jsonschema makes
+def _validator_class() -> Any:  # noqa: ANN401 - a class that jsonschema creates
     validator = jsonschema.Draft202012Validator
     return jsonschema.validators.extend(  # type: ignore[no-untyped-call]
         validator, {"pattern": _pattern}
@@ -34,8 +46,7 @@ def _wording() -> Any:  # noqa: ANN401 - a class that jsonschema makes
 
 
 def _pattern(_: Any, pattern: str, text: Any, __: Any) -> Iterator[jsonschema.ValidationError]:  # noqa: ANN401
-    # All patterns of the manifest's schema go to the end of the text, which to Python's `$` may
-    # be followed by a line's end.
+    # The schema's patterns end with `$`, which in Python also matches before a final newline.
     if isinstance(text, str) and not re.fullmatch(pattern, text):
         yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
 
@@ -47,48 +58,60 @@ def _schema() -> dict[str, Any]:
 
 
 @cache
-def _quick() -> jsonschema_rs.Draft202012Validator:
+def _fast_validator() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(_schema())
 
 
-def _doubtful(data: Any) -> Any:  # noqa: ANN401
-    """A document without the services and routes that are surely well-formed."""
+def _without_valid_entries(data: Any) -> Any:  # noqa: ANN401
+    """A document without the services and routes that the fast validator accepts."""
     if not isinstance(data, dict):
         return data
-    less = {
-        kind: {name: each for name, each in data[kind].items() if not _is_sure(kind, name, each)}
+    remaining = {
+        kind: {
+            name: entry for name, entry in data[kind].items() if not _is_valid(kind, name, entry)
+        }
         for kind in ("services", "routes")
         if isinstance(data.get(kind), dict)
     }
-    return {**data, **less}
+    return {**data, **remaining}
 
 
-def _is_sure(kind: str, name: str, entry: object) -> bool:
+def _is_valid(kind: str, name: str, entry: object) -> bool:
     try:
-        return _quick().is_valid({**_EMPTY, kind: {name: entry}})
+        return _fast_validator().is_valid({**_EMPTY, kind: {name: entry}})
     except (ValueError, TypeError):
         return False
 
 
-def _says_what_is_allowed(error: Any) -> bool:  # noqa: ANN401 - jsonschema's types are loose
-    # Of a list the faulty item says more.
-    known = isinstance(error.schema, dict) and "x-allowed" in error.schema
-    return known and not isinstance(error.instance, list)
+def _path(error: Any) -> YamlPath:  # noqa: ANN401 - jsonschema's types are loose
+    path: YamlPath = tuple(error.absolute_path)
+    # jsonschema's path to an invalid name ends before the name.
+    return (*path, error.instance) if "propertyNames" in error.absolute_schema_path else path
 
 
-def _place(error: Any) -> Place:  # noqa: ANN401
-    place: Place = tuple(error.absolute_path)
-    # A name that is refused is no value, so that the path ends before it.
-    return (*place, error.instance) if "propertyNames" in error.absolute_schema_path else place
-
-
-def _words(error: Any) -> str:  # noqa: ANN401
-    if _says_what_is_allowed(error):
-        return f"{error.instance!r} is not allowed; allowed: {error.schema['x-allowed']}"
-    if error.validator == "additionalProperties":
-        allowed = ", ".join(error.schema.get("properties", {}))
-        return f"{error.message}; allowed: {allowed}"
-    if error.validator == "enum":
-        allowed = ", ".join(map(str, error.validator_value))
+def _message(error: Any) -> str:  # noqa: ANN401
+    if allowed := _allowed(error):
         return f"{error.instance!r} is not allowed; allowed: {allowed}"
+    if error.validator == "additionalProperties":
+        return _unknown_keys(error.instance, error.schema.get("properties", {}))
+    if error.validator == "required":
+        return f"the key {error.message.removesuffix(' is a required property')} is missing"
     return str(error.message)
+
+
+def _allowed(error: Any) -> str | None:  # noqa: ANN401
+    """What the violated schema allows, in words; None if only jsonschema's message says it."""
+    if isinstance(error.schema, dict) and "x-allowed" in error.schema:
+        words: str = error.schema["x-allowed"]
+        return words
+    if error.validator == "enum":
+        return ", ".join(map(str, error.validator_value))
+    if error.validator == "const":
+        return str(error.validator_value)
+    return _TYPES.get(error.validator_value) if error.validator == "type" else None
+
+
+def _unknown_keys(entry: dict[str, Any], allowed: dict[str, Any]) -> str:
+    unknown = [repr(key) for key in entry if key not in allowed]
+    noun = "key" if len(unknown) == 1 else "keys"
+    return f"unknown {noun} {', '.join(unknown)}; allowed: {', '.join(allowed)}"

@@ -1,4 +1,4 @@
-"""The registry as it is stored, record by record."""
+"""The registry as PostgreSQL stores it, record by record."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,30 +15,30 @@ SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class Stored:
-    """The registry, or the part of it that was asked for.
+    """The registry, or the part of it that was read.
 
-    `owners` says which one a record belongs to, `bases` where each stands.
+    `owners` holds the namespace of each record, `revisions` the newest revision of each namespace.
     """
 
     def __init__(
-        self, records: dict[Key, Record], owners: dict[Key, str], bases: dict[str, int]
+        self, records: dict[Key, Record], owners: dict[Key, str], revisions: dict[str, int]
     ) -> None:
         self.records = records
         self.owners = owners
-        self.bases = bases
+        self.revisions = revisions
 
-    def of(self, namespace: str) -> Records:
+    def records_of(self, namespace: str) -> Records:
         """The records of one namespace."""
         return {
             key: record for key, record in self.records.items() if self.owners[key] == namespace
         }
 
-    def base(self, namespace: str) -> int:
+    def revision_of(self, namespace: str) -> int:
         """The newest revision of a namespace, 0 before its first."""
-        return self.bases.get(namespace, 0)
+        return self.revisions.get(namespace, 0)
 
-    def after(self, changes: list[Change]) -> dict[Key, Record]:
-        """All records as they would be after some changes."""
+    def records_after(self, changes: list[Change]) -> dict[Key, Record]:
+        """All records as some changes would leave them."""
         records = dict(self.records)
         for change in changes:
             records.pop((change.kind, change.name), None)
@@ -48,30 +48,30 @@ class Stored:
 
 
 async def read(connection: Connection, namespaces: Sequence[str] | None = None) -> Stored:
-    """The registry, whole or of some namespaces; services are always all there.
+    """The routes of some namespaces, by default of all, and every service.
 
-    The caller's transaction decides what state that is.
+    Call it inside a transaction, so that all queries see one state.
     """
     if namespaces is None:
         return await _stored(connection, await connection.fetch(SQL["routes"]))
     return await _stored(connection, await connection.fetch(SQL["routes_of"], namespaces))
 
 
-async def neighbours(connection: Connection, changes: Sequence[Change]) -> Stored:
-    """The records that some changes may come into conflict with, wherever they are."""
+async def possible_conflicts(connection: Connection, changes: Sequence[Change]) -> Stored:
+    """The records of any namespace that some changes may conflict with."""
     names = [change.name for change in changes]
     records = [c.after for c in changes if c.kind == "route" and c.after is not None]
     shapes = list({paths.shape(record["path"]) for record in records})
     slugs = list({slug for record in records for slug in record["statuses"]})
-    gone = [c.name for c in changes if c.kind == "service" and c.after is None]
-    rows = await connection.fetch(SQL["neighbours"], names, shapes, slugs, gone)
+    deleted_services = [c.name for c in changes if c.kind == "service" and c.after is None]
+    rows = await connection.fetch(SQL["possible_conflicts"], names, shapes, slugs, deleted_services)
     return await _stored(connection, rows)
 
 
 async def _stored(connection: Connection, routes: list[Any]) -> Stored:
     hashes = {row["params"] for row in routes}
-    found = await connection.fetch(SQL["schemas_by_hash"], hashes)
-    texts = {row["hash"]: row["text"] for row in found}
+    schema_rows = await connection.fetch(SQL["schemas_by_hash"], hashes)
+    texts = {row["hash"]: row["text"] for row in schema_rows}
     records: dict[Key, Record] = {}
     owners: dict[Key, str] = {}
     for row in await connection.fetch(SQL["services"]):
@@ -82,30 +82,31 @@ async def _stored(connection: Connection, routes: list[Any]) -> Stored:
         records[key] = row["record"]
         records[key]["params"] = texts[row["params"]]
         owners[key] = row["namespace"]
-    bases = {row["namespace"]: row["revision"] for row in await connection.fetch(SQL["bases"])}
-    return Stored(records, owners, bases)
+    rows = await connection.fetch(SQL["namespace_revisions"])
+    revisions = {row["namespace"]: row["revision"] for row in rows}
+    return Stored(records, owners, revisions)
 
 
 async def schemas(connection: Connection) -> dict[bytes, str]:
-    """All schemas, by their hash."""
+    """All schemas by their hash."""
     return {row["hash"]: row["text"] for row in await connection.fetch(SQL["schemas"])}
 
 
 @lru_cache(maxsize=4096)
 def digest(text: str) -> bytes:
-    """The hash by which a schema is known."""
+    """The SHA-256 of a schema, its key in the database."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def with_hash(record: Record | None) -> Record | None:
-    """A record as history keeps it: the schema by its hash in hex."""
+    """A record as the history stores it: `params` is the schema's hash in hex."""
     if record is None or "params" not in record:
         return record
     return {**record, "params": digest(record["params"]).hex()}
 
 
 def with_text(record: Record | None, texts: dict[bytes, str]) -> Record | None:
-    """A record of the history with its schema as text again."""
+    """A record from the history with its schema as text again."""
     if record is None or "params" not in record:
         return record
     return {**record, "params": texts[bytes.fromhex(record["params"])]}

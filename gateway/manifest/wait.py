@@ -7,7 +7,7 @@ from gateway.registry import store
 
 POLL_INTERVAL = 0.02
 MIN_TIMEOUT = 0.1
-"""Seconds in which the database can say at least once which workers are late."""
+"""Seconds; enough to ask the database once which workers are late."""
 
 
 class LateError(Exception):
@@ -15,16 +15,25 @@ class LateError(Exception):
 
 
 async def wait_for_workers(connection: Connection, revision: int, seconds: float) -> None:
-    """Return when every live worker serves a revision. Raises LateError after so many seconds."""
+    """Return when every live worker serves a revision. Raises LateError after the time."""
     seconds = max(seconds, MIN_TIMEOUT)
     late: list[str] = []
     try:
         async with asyncio.timeout(seconds):
-            # The workers are elsewhere: no event of this process says that they follow.
+            # The workers are other processes: no event in this one reports their progress.
             while late := await store.late_workers(connection, revision):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL)
     except TimeoutError as error:
-        raise LateError(
-            f"applied, but after {seconds:g} s revision {revision} is not served by: "
-            + ("; ".join(late) or "nobody knows whom, since the database does not answer")
-        ) from error
+        raise LateError(_late_message(revision, seconds, late)) from error
+
+
+def _late_message(revision: int, seconds: float, late: list[str]) -> str:
+    if not late:
+        return (
+            f"revision {revision} is applied, but the database did not say within {seconds:g} s "
+            "which workers serve it"
+        )
+    return (
+        f"revision {revision} is applied, but after {seconds:g} s some workers do not serve it: "
+        + "; ".join(late)
+    )

@@ -67,7 +67,7 @@ async def test_of_pinned_applies_at_once_one_wins_and_the_others_are_told(
     won = [number for number, each in enumerate(done) if isinstance(each, Applied)]
     lost = [each for each in done if isinstance(each, MovedError)]
     assert (len(won), len(lost)) == (1, MANY - 1)
-    assert all("which is at 2 now" in str(each) for each in lost)
+    assert all("which is now at revision 2" in str(each) for each in lost)
     assert await revisions(registry) == [1, 2]
     assert await titles(registry) == {f"T{won[0]}"}
 

@@ -198,7 +198,8 @@ async def test_a_slug_with_another_code_in_another_namespace_is_refused_at_plan_
     [told] = await both_refuse(registry, desired(tmp_path, {"parts.a": says(422)}, "other"))
     assert told == (
         "registry: routes: parts.a: statuses: too-late: "
-        "a slug has one HTTP code everywhere, and another route says 409"
+        "the HTTP code 422 differs from 409 in another route; "
+        "a slug has the same code in every route"
     )
 
 
@@ -246,8 +247,8 @@ async def test_a_tenth_of_the_routes_or_ten_go_without_a_word(
     with pytest.raises(TooManyDeletesError) as refused:
         await applied(registry, rest, prune=True)
     assert str(refused.value) == (
-        f"{deletes} of the {routes} routes of the namespace test would be deleted, "
-        f"and {limit} may be: say --max-deletes {deletes} if that is meant"
+        f"this would delete {deletes} of the {routes} routes of the namespace test, "
+        f"and the limit is {limit}; to delete them, add --max-deletes {deletes}"
     )
     assert await stored(registry) == before
     assert (await applied(registry, rest, prune=True, max_deletes=deletes)).revision == 2
@@ -290,7 +291,8 @@ async def test_a_pinned_plan_whose_base_moved_is_refused(registry: str, tmp_path
     with pytest.raises(MovedError) as refused:
         await on(registry, lambda db: apply_all(db, asked, AUTHOR, bases=bases))
     assert str(refused.value) == (
-        "the plan was made for revision 0 of the namespace other, which is at 1 now: plan again"
+        "the plan is out of date: it was made for revision 0 of the namespace other, "
+        "which is now at revision 1; run `gateway plan` again"
     )
     assert await stored(registry) == before
 
@@ -298,7 +300,7 @@ async def test_a_pinned_plan_whose_base_moved_is_refused(registry: str, tmp_path
 async def test_a_pinned_plan_is_applied_once(registry: str, tmp_path: Path) -> None:
     asked, bases, _ = await pinned(registry, desired(tmp_path, ONE))
     await on(registry, lambda db: apply_all(db, asked, AUTHOR, bases=bases))
-    with pytest.raises(MovedError, match="which is at 1 now"):
+    with pytest.raises(MovedError, match="which is now at revision 1"):
         await on(registry, lambda db: apply_all(db, asked, AUTHOR, bases=bases))
     assert len(await execute(registry, "select from gateway.revisions")) == 1
 
@@ -329,5 +331,5 @@ async def test_a_plan_that_was_edited_is_refused(registry: str, tmp_path: Path, 
     plan = to_file(await planned(registry, what), [what], prune=False)
     assert from_file(plan)[0] == [what]
     edit(plan)
-    with pytest.raises(ValueError, match="was edited after it was made: plan again"):
+    with pytest.raises(ValueError, match="was edited after it was planned; run"):
         from_file(plan)

@@ -88,8 +88,8 @@ def test_plan_tells_fields_and_what_breaks_callers(gateway: Gateway) -> None:
         '      method: "POST" -> "PUT"',
         '      title: "T" -> "New"',
         '      params.required: ["token"] -> ["n","token"]',
-        "      breaks callers: method was POST and is PUT",
-        "      breaks callers: param n became required",
+        "      breaks callers: method changes from POST to PUT",
+        "      breaks callers: param n becomes required",
     ]
 
 
@@ -117,7 +117,7 @@ def test_a_manifest_with_faults_exits_1(gateway: Gateway, words: list[str]) -> N
     put(manifest("things.create").replace("things:", "parts:"))
     code, out, err = gateway(*words)
     assert (code, out) == (1, "")
-    assert err.startswith("routes.yaml:6: routes: things.create: handler: there is no service")
+    assert err.startswith("routes.yaml:6: routes: things.create: handler: unknown service")
 
 
 @pytest.mark.parametrize("words", [["plan"], ["apply"], ["dump"], ["history"], ["rollback", "0"]])
@@ -204,7 +204,7 @@ def test_a_pinned_plan_of_another_database_exits_1(gateway: Gateway, registry: s
     gateway("apply")
     code, out, err = gateway("apply", "plan.json")
     assert (code, out) == (1, "")
-    assert err.startswith("the plan was made for a registry whose namespace test holds something")
+    assert err.startswith("the plan was made for another registry: here the namespace test holds")
 
 
 def test_a_pinned_plan_whose_base_moved_exits_1(gateway: Gateway, registry: str) -> None:
@@ -212,11 +212,11 @@ def test_a_pinned_plan_whose_base_moved_exits_1(gateway: Gateway, registry: str)
     gateway("plan", "-o", "plan.json")
     put(manifest("things.create", title="Other"))
     gateway("apply")
-    assert gateway("apply", "plan.json") == (
-        1,
-        "",
-        "the plan was made for revision 0 of the namespace test, which is at 1 now: plan again\n",
+    message = (
+        "the plan is out of date: it was made for revision 0 of the namespace test, "
+        "which is now at revision 1; run `gateway plan` again\n"
     )
+    assert gateway("apply", "plan.json") == (1, "", message)
     assert len(rows(registry, "select id from gateway.revisions")) == 1
 
 
@@ -360,7 +360,7 @@ def test_history_lists_who_when_why_and_what(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("words", [["history", "7"], ["rollback", "7"]])
 def test_an_unknown_revision_exits_1(gateway: Gateway, words: list[str]) -> None:
-    assert gateway(*words) == (1, "", "there is no revision 7: see `gateway history`\n")
+    assert gateway(*words) == (1, "", "unknown revision 7; `gateway history` lists the revisions\n")
 
 
 def test_a_rollback_says_what_it_did_or_that_there_is_nothing_to_do(gateway: Gateway) -> None:

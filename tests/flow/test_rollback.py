@@ -172,7 +172,9 @@ async def test_an_unknown_revision_is_refused(registry: str, tmp_path: Path, rev
     await applied(registry, desired(tmp_path, {"things.create": {}}))
     with pytest.raises(UnknownRevisionError) as refused:
         await back(registry, revision)
-    assert str(refused.value) == f"there is no revision {revision}: see `gateway history`"
+    assert (
+        str(refused.value) == f"unknown revision {revision}; `gateway history` lists the revisions"
+    )
 
 
 async def test_a_rollback_may_delete_any_number_of_routes(registry: str, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def late(url: str, revision: int) -> str:
     with pytest.raises(LateError) as error:
         await wait(url, revision, 0.1)
     text = str(error.value)
-    head = f"applied, but after 0.1 s revision {revision} is not served by: "
+    head = f"revision {revision} is applied, but after 0.1 s some workers do not serve it: "
     assert text.startswith(head)
     return text.removeprefix(head)
 
@@ -95,8 +95,20 @@ async def test_a_wait_without_time_asks_once(fleet: Fleet) -> None:
     await wait(fleet.url, 2, 0)
     await fleet.start("w")
     await row_when(fleet.url, "revision = 1")
-    with pytest.raises(LateError, match="not served by: w at revision 1"):
+    with pytest.raises(LateError, match="do not serve it: w at revision 1"):
         await wait(fleet.url, 2, 0)
+
+
+async def test_wait_reports_a_database_that_does_not_answer(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: Any) -> list[str]:
+        await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr(store, "late_workers", hangs)
+    with pytest.raises(LateError, match=r"the database did not say within 0\.1 s which workers"):
+        await wait(fleet.url, 2, 0.1)
 
 
 async def test_the_wait_ends_when_every_live_worker_serves_the_revision(

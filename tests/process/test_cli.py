@@ -108,7 +108,7 @@ def test_check_tells_every_fault_on_standard_error_and_exits_1(tmp_path: Path) -
     text = manifest().replace("things.create", "nothings.create") + manifest().partition("\n")[0]
     (tmp_path / "1.yaml").write_text(text)
     assert fails("check", "1.yaml", cwd=tmp_path) == (
-        "1.yaml:7: version: stands here and in line 1: a key is given once\n"
+        "1.yaml:7: version: duplicate key; line 1 has it already\n"
     )
     (tmp_path / "1.yaml").write_text(manifest().replace("things.create", "nothings.create"))
     (tmp_path / "2.yaml").write_text(manifest("other", "parts").replace("params: {}", ""))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.manifest.breaking import breaks
+from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change, Record
 from gateway.manifest.plan import Plan
 
@@ -32,7 +32,7 @@ SERVICE: Record = {"kind": "python", "deployed": True, "title": "Things"}
 
 
 def of(before: Record | None, after: Record | None, kind: Any = "route") -> list[str]:
-    return breaks(Change(kind, "things.create", before, after))
+    return breakages(Change(kind, "things.create", before, after))
 
 
 def of_route(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -84,69 +84,74 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
     (
         {"method": "POST"},
         {"method": "PUT"},
-        ["method was POST and is PUT"],
-        ["method was PUT and is POST"],
+        ["method changes from POST to PUT"],
+        ["method changes from PUT to POST"],
     ),
-    ({"path": "/a"}, {"path": "/b"}, ["path was /a and is /b"], ["path was /b and is /a"]),
+    (
+        {"path": "/a"},
+        {"path": "/b"},
+        ["path changes from /a to /b"],
+        ["path changes from /b to /a"],
+    ),
     (
         {"envelope": "plano"},
         {"envelope": "shoplo"},
-        ["envelope was plano and is shoplo"],
-        ["envelope was shoplo and is plano"],
+        ["envelope changes from plano to shoplo"],
+        ["envelope changes from shoplo to plano"],
     ),
     (
         {"sensitive_params": False},
         {"sensitive_params": True},
-        ["sensitive_params was False and is True"],
-        ["sensitive_params was True and is False"],
+        ["sensitive_params changes from False to True"],
+        ["sensitive_params changes from True to False"],
     ),
-    ({"max_body": 9}, {"max_body": 8}, ["max_body was 9 and is 8"], []),
+    ({"max_body": 9}, {"max_body": 8}, ["max_body drops from 9 to 8 bytes"], []),
     ({}, {"idempotency": "optional"}, [], []),
-    ({}, {"idempotency": "required"}, ["needs an Idempotency-Key"], []),
-    ({}, {"rate_limit": [50, 60]}, ["rate_limit is 50 calls in 60 s"], []),
+    ({}, {"idempotency": "required"}, ["requires an Idempotency-Key"], []),
+    ({}, {"rate_limit": [50, 60]}, ["rate_limit becomes 50 calls in 60 s"], []),
     (
         {"rate_limit": [2, 1]},
         {"rate_limit": [50, 60]},
-        ["rate_limit is 50 calls in 60 s"],
-        ["rate_limit is 2 calls in 1 s"],
+        ["rate_limit becomes 50 calls in 60 s"],
+        ["rate_limit becomes 2 calls in 1 s"],
     ),
     (
         {"auth": ["application", "session"]},
         {"auth": ["session"]},
-        ["takes no token of an application any more"],
+        ["no longer accepts application tokens"],
         [],
     ),
     (
         {"auth": ["application", "session"]},
         {"auth": ["application"]},
-        ["takes no token of a session any more"],
+        ["no longer accepts session tokens"],
         [],
     ),
     (
         {"auth": ["application"]},
         {"auth": ["session"]},
-        ["takes no token of an application any more"],
-        ["takes no token of a session any more"],
+        ["no longer accepts application tokens"],
+        ["no longer accepts session tokens"],
     ),
-    ({"auth": []}, {"auth": ["session"]}, ["needs a token"], []),
-    ({"client_required": False}, {"client_required": True}, ["needs a user with a role"], []),
+    ({"auth": []}, {"auth": ["session"]}, ["requires a token"], []),
+    ({"client_required": False}, {"client_required": True}, ["requires a user with a role"], []),
     (
         {"auth": [], "client_required": False},
         {"auth": [], "client_required": True},
         [],
         [],
     ),
-    ({"roles": None}, {"roles": {"a": ["client"]}}, ["takes only some roles"], []),
+    ({"roles": None}, {"roles": {"a": ["client"]}}, ["accepts only some roles"], []),
     (
         {"roles": {"a": ["client"], "b": ["client"]}},
         {"roles": {"a": ["client"]}},
-        ["takes no calls in b any more"],
+        ["no longer accepts the application b"],
         [],
     ),
     (
         {"roles": {"a": ["client", "employee", "liaison"]}},
         {"roles": {"a": ["employee"]}},
-        ["takes no client or liaison in a any more"],
+        ["no longer accepts the role client or liaison in the application a"],
         [],
     ),
     (
@@ -155,12 +160,12 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
         [],
         [],
     ),
-    (meanings(odd=409), meanings(), ["status odd went away"], []),
+    (meanings(odd=409), meanings(), ["status odd is removed"], []),
     (
         meanings(odd=409),
         meanings(odd=422),
-        ["status odd was 409 and is 422"],
-        ["status odd was 422 and is 409"],
+        ["status odd changes from HTTP 409 to 422"],
+        ["status odd changes from HTTP 422 to 409"],
     ),
     ({"handler": "a.b"}, {"handler": "a.c"}, [], []),
     ({"title": "A", "description": "A"}, {"title": "B", "description": "B"}, [], []),
@@ -180,44 +185,44 @@ def test_a_route_s_change_is_named_if_it_breaks_callers(
 # Params: the same for the schema of one param, a
 
 PARAMS: list[tuple[Any, Any, list[str], list[str]]] = [
-    ({}, {"type": "string"}, ["param a was of any type and is string"], []),
+    ({}, {"type": "string"}, ["param a changes from any type to string"], []),
     (
         {"type": "string"},
         {"type": "integer"},
-        ["param a was string and is integer"],
-        ["param a was integer and is string"],
+        ["param a changes from string to integer"],
+        ["param a changes from integer to string"],
     ),
     (
         {"type": ["string", "null"]},
         {"type": "string"},
-        ["param a was null or string and is string"],
+        ["param a changes from null or string to string"],
         [],
     ),
-    ({"type": "number"}, {"type": "integer"}, ["param a was number and is integer"], []),
-    ({}, {"enum": ["x"]}, ["param a takes only some values"], []),
+    ({"type": "number"}, {"type": "integer"}, ["param a changes from number to integer"], []),
+    ({}, {"enum": ["x"]}, ["param a accepts only some values"], []),
     (
         {"enum": ["x", "y", "z"]},
         {"enum": ["y"]},
-        ["param a does not take x, z any more"],
+        ["param a no longer accepts x, z"],
         [],
     ),
     ({"enum": ["x", "y"]}, {"enum": ["y", "x"]}, [], []),
     (
         {"enum": [1]},
         {"enum": [True]},
-        ["param a does not take 1 any more"],
-        ["param a does not take True any more"],
+        ["param a no longer accepts 1"],
+        ["param a no longer accepts True"],
     ),
-    ({}, {"const": 1}, ["param a takes only some values"], []),
-    ({"enum": ["x", "y"]}, {"const": "x"}, ["param a does not take y any more"], []),
+    ({}, {"const": 1}, ["param a accepts only some values"], []),
+    ({"enum": ["x", "y"]}, {"const": "x"}, ["param a no longer accepts y"], []),
     (
         {"const": 1},
         {"const": 2},
-        ["param a does not take 1 any more"],
-        ["param a does not take 2 any more"],
+        ["param a no longer accepts 1"],
+        ["param a no longer accepts 2"],
     ),
     *(
-        (schema, {**schema, key: 2}, [f"param a: {key} is 2"], [])
+        (schema, {**schema, key: 2}, [f"param a: {key} becomes 2"], [])
         for key in (
             *("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"),
             *("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"),
@@ -225,9 +230,9 @@ PARAMS: list[tuple[Any, Any, list[str], list[str]]] = [
         for schema in ({}, {key: 3 if "ax" in key else 1})
     ),
     *(({}, {key: 0}, [], []) for key in ("minLength", "minItems", "minProperties")),
-    ({}, {"minimum": 0}, ["param a: minimum is 0"], []),
+    ({}, {"minimum": 0}, ["param a: minimum becomes 0"], []),
     *(
-        ({}, {key: one}, [f"param a: {key} is another"], [])
+        ({}, {key: one}, [f"param a: {key} changes"], [])
         for key, one in {
             "pattern": "^x$",
             "format": "date",
@@ -250,67 +255,67 @@ PARAMS: list[tuple[Any, Any, list[str], list[str]]] = [
     (
         {"pattern": "^x$"},
         {"pattern": "^y$"},
-        ["param a: pattern is another"],
-        ["param a: pattern is another"],
+        ["param a: pattern changes"],
+        ["param a: pattern changes"],
     ),
     (
         {"if": {"minimum": 1}, "then": {"maximum": 9}},
         {"if": {"minimum": 2}, "then": {"maximum": 9}, "else": {"maximum": 0}},
-        ["param a: if is another", "param a: else is another"],
-        ["param a: if is another"],
+        ["param a: if changes", "param a: else changes"],
+        ["param a: if changes"],
     ),
-    ({}, {"uniqueItems": True}, ["param a: items must differ"], []),
+    ({}, {"uniqueItems": True}, ["param a: items become unique"], []),
     ({}, {"uniqueItems": False}, [], []),
-    ({}, {"required": ["x"]}, ["param a.x became required"], []),
-    ({"properties": {"x": {}}}, {}, ["param a.x went away"], []),
+    ({}, {"required": ["x"]}, ["param a.x becomes required"], []),
+    ({"properties": {"x": {}}}, {}, ["param a.x is removed"], []),
     (
         {"properties": {"x": {"type": "integer"}}},
         {"properties": {"x": {"type": "string"}}},
-        ["param a.x was integer and is string"],
-        ["param a.x was string and is integer"],
+        ["param a.x changes from integer to string"],
+        ["param a.x changes from string to integer"],
     ),
-    ({}, {"items": {"type": "string"}}, ["param a.[] was of any type and is string"], []),
+    ({}, {"items": {"type": "string"}}, ["param a.[] changes from any type to string"], []),
     (
         {"items": {"properties": {"x": {}}}},
         {"items": {"properties": {"x": {"maximum": 1}}}},
-        ["param a.[].x: maximum is 1"],
+        ["param a.[].x: maximum becomes 1"],
         [],
     ),
-    ({}, {"items": False}, ["param a.[] is refused"], []),
+    ({}, {"items": False}, ["param a.[] no longer accepts any value"], []),
     (
         {"$defs": {"x": {}, "y": {}}},
         {"$defs": {"x": {"type": "string"}, "z": {"type": "string"}}},
-        ["param a.$defs.x was of any type and is string"],
+        ["param a.$defs.x changes from any type to string"],
         [],
     ),
-    ({}, {"additionalProperties": False}, ["param a: unknown ones are refused"], []),
+    ({}, {"additionalProperties": False}, ["param a: unknown params are refused"], []),
     (
         {"additionalProperties": True},
         {"additionalProperties": {"type": "string"}},
-        ["param a.* was of any type and is string"],
+        ["param a.* changes from any type to string"],
         [],
     ),
     (
         {"additionalProperties": {"type": "string"}},
         {"additionalProperties": {"type": "string", "maxLength": 2}},
-        ["param a.*: maxLength is 2"],
+        ["param a.*: maxLength becomes 2"],
         [],
     ),
     (
         {"additionalProperties": True, "properties": {"x": {}}},
         {"properties": {"x": {}}},
-        ["param a: unknown ones are dropped"],
+        ["param a: unknown params are dropped"],
         [],
     ),
     (
         {"additionalProperties": False},
         {"additionalProperties": True},
         [],
-        ["param a: unknown ones are refused"],
+        ["param a: unknown params are refused"],
     ),
     (True, {}, [], []),
-    (True, False, ["param a is refused"], []),
-    (True, {"type": "string"}, ["param a was of any type and is string"], []),
+    (True, False, ["param a no longer accepts any value"], []),
+    (True, {"type": "string"}, ["param a changes from any type to string"], []),
     (
         {"title": "A", "description": "A", "default": 1, "examples": [1], "x-order": 1},
         {"title": "B", "description": "B", "default": 2, "examples": [2], "x-order": 2},
@@ -338,17 +343,17 @@ def test_params_that_come_and_go_are_named() -> None:
     before = {"properties": {"a": {}, "b": {}}, "required": ["a"]}
     after = {"properties": {"b": {}, "c": {}, "d": {}}, "required": ["b", "d"]}
     assert of_schema(before, after) == [
-        "param b became required",
-        "param d became required",
-        "param a went away",
+        "param b becomes required",
+        "param d becomes required",
+        "param a is removed",
     ]
 
 
 @pytest.mark.parametrize(
     ("unknown", "named", "found"),
     [
-        (True, {"type": "integer"}, ["param a was of any type and is integer"]),
-        ({"type": "string"}, {"type": "integer"}, ["param a was string and is integer"]),
+        (True, {"type": "integer"}, ["param a changes from any type to integer"]),
+        ({"type": "string"}, {"type": "integer"}, ["param a changes from string to integer"]),
         ({"type": "string"}, {"type": "string"}, []),
         (False, {"type": "integer"}, []),
     ],
@@ -365,7 +370,7 @@ def test_nobody_is_broken_by_a_change_of_what_was_not_deployed() -> None:
 
 
 def test_the_params_themselves_are_named_so() -> None:
-    assert of_schema({}, {"additionalProperties": False}) == ["params: unknown ones are refused"]
+    assert of_schema({}, {"additionalProperties": False}) == ["params: unknown params are refused"]
 
 
 def test_all_that_breaks_is_told_at_once() -> None:
@@ -376,10 +381,10 @@ def test_all_that_breaks_is_told_at_once() -> None:
         "params": json.dumps({"properties": {"a": {"type": "string"}}, "required": ["a"]}),
     }
     assert of_route(before, after) == [
-        "method was POST and is PUT",
-        "takes no token of an application any more",
-        "param a became required",
-        "param a was of any type and is string",
+        "method changes from POST to PUT",
+        "no longer accepts application tokens",
+        "param a becomes required",
+        "param a changes from any type to string",
     ]
 
 
@@ -387,7 +392,7 @@ def test_a_plan_tells_the_changes_that_break_callers_and_no_others() -> None:
     harmless = Change("route", "a.b", ROUTE, {**ROUTE, "title": "New"})
     breaking = Change("route", "a.c", ROUTE, {**ROUTE, "path": "/new"})
     plan = Plan("test", 3, [harmless, breaking])
-    assert plan.breaking() == [(breaking, ["path was /things and is /new"])]
+    assert plan.breaking() == [(breaking, ["path changes from /things to /new"])]
     assert plan.as_object()["breaking"] == [
-        {"kind": "route", "name": "a.c", "breaks": ["path was /things and is /new"]}
+        {"kind": "route", "name": "a.c", "breaks": ["path changes from /things to /new"]}
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.manifest.change import Change, Key, Record, compare, same
+from gateway.manifest.change import Change, Key, Record, compare, same_json
 
 
 def route(params: Any = None, **fields: Any) -> Record:
@@ -160,5 +160,5 @@ def test_equal_states_do_not_differ() -> None:
     ],
 )
 def test_values_are_the_same_if_they_are_the_same_json(one: Any, other: Any, equal: bool) -> None:  # noqa: FBT001
-    assert same(one, other) is equal
-    assert same(other, one) is equal
+    assert same_json(one, other) is equal
+    assert same_json(other, one) is equal

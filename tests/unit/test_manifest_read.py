@@ -80,56 +80,61 @@ FAULTS: list[tuple[str, str | bytes, list[str]]] = [
     (
         "a key that is there twice",
         "a: 1\nb: 2\na: 3\n",
-        ["routes.yaml:3: a: stands here and in line 1: a key is given once"],
+        ["routes.yaml:3: a: duplicate key; line 1 has it already"],
     ),
     (
         "two keys that are there twice",
         "r:\n  x: 1\n  x: 2\n  y: 1\ns: 1\ns: 2\n",
         [
-            "routes.yaml:3: r: x: stands here and in line 2: a key is given once",
-            "routes.yaml:6: s: stands here and in line 5: a key is given once",
+            "routes.yaml:3: r: x: duplicate key; line 2 has it already",
+            "routes.yaml:6: s: duplicate key; line 5 has it already",
         ],
     ),
     (
         "a key that is there twice in a flow mapping",
         "r: {x: 1, x: 2}\n",
-        ["routes.yaml:1: r: x: stands here and in line 1: a key is given once"],
+        ["routes.yaml:1: r: x: duplicate key; line 1 has it already"],
     ),
     (
         "a bracket that is not closed",
         "a: 1\nb: [1,\n",
-        ["routes.yaml:3: is not YAML: did not find expected node content"],
+        ["routes.yaml:3: is not valid YAML: did not find expected node content"],
     ),
     (
         "a tab as indentation",
         "a:\n\tb: 1\n",
-        ["routes.yaml:2: is not YAML: found character that cannot start any token"],
+        ["routes.yaml:2: is not valid YAML: found character that cannot start any token"],
     ),
     (
         "an alias of nothing",
         "a: 1\nb: *c\n",
-        ["routes.yaml:2: is not YAML: found undefined alias"],
+        ["routes.yaml:2: is not valid YAML: found undefined alias"],
     ),
     (
         "a tag",
         "a: 1\nb: !run x\n",
-        ["routes.yaml:2: is not YAML: could not determine a constructor for the tag '!run'"],
+        ["routes.yaml:2: is not valid YAML: could not determine a constructor for the tag '!run'"],
     ),
-    ("a tag that lies", "a: 1\nb: !!int x\n", ["routes.yaml:2: b: 'x' is no int"]),
-    ("a tag of nothing", "a: 1\nb: !!int ''\n", ["routes.yaml:2: b: '' is no int"]),
-    ("no boolean", "a: 1\nb: !!bool x\n", ["routes.yaml:2: b: 'x' is no bool"]),
+    ("a tag that lies", "a: 1\nb: !!int x\n", ["routes.yaml:2: b: 'x' is not a valid int"]),
+    ("a tag of nothing", "a: 1\nb: !!int ''\n", ["routes.yaml:2: b: '' is not a valid int"]),
+    ("no boolean", "a: 1\nb: !!bool x\n", ["routes.yaml:2: b: 'x' is not a valid bool"]),
     (
         "a tag that JSON has not",
         "a: 1\nb: !!timestamp x\n",
-        ["routes.yaml:2: b: !!timestamp is no kind of value that JSON has"],
+        [
+            (
+                "routes.yaml:2: b: the tag !!timestamp is not supported; "
+                "allowed: !!str, !!int, !!float, !!bool, !!null"
+            ),
+        ],
     ),
     (
         "a number that is too long",
         f"a: 1\nb: {'9' * 5000}\n",
-        ["routes.yaml:2: b: a number has at most 1000 digits"],
+        ["routes.yaml:2: b: the number is too long; at most 1000 digits"],
     ),
     ("too many brackets", "[" * 3000 + "]" * 3000, ["routes.yaml: is nested too deeply"]),
-    ("bytes that are not UTF-8", b"a: \xff\n", ["routes.yaml: is not UTF-8"]),
+    ("bytes that are not UTF-8", b"a: \xff\n", ["routes.yaml: is not valid UTF-8"]),
 ]
 
 
@@ -184,7 +189,7 @@ def test_a_folder_is_all_its_files_in_the_order_of_names(tmp_path: Path) -> None
 def test_a_folder_without_yaml_is_told(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as refused:
         read(tmp_path)
-    assert str(refused.value) == f"{tmp_path}: the folder holds no .yaml file"
+    assert str(refused.value) == f"{tmp_path}: the folder has no .yaml or .yml file"
 
 
 def test_the_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
