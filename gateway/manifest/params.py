@@ -54,7 +54,10 @@ def read_common(folder: Path) -> Common:
     messages = list(schema_errors(document))
     if messages:
         raise ParamsError(messages, file)
-    return Common(document.get("properties", {}), tuple(document.get("required", ())))
+    return Common(
+        properties=document.get("properties", {}),
+        required=tuple(document.get("required", ())),
+    )
 
 
 def read_file(file: Path) -> dict[str, Any]:

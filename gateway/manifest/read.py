@@ -147,7 +147,8 @@ def _documents(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[
     except (fast_yaml.NotPlainError, yaml.YAMLError):
         yield from _checked_documents(file, text, diagnostics)
         return
-    yield from (Document(file, data, text, index) for index, data in enumerate(values))
+    for index, data in enumerate(values):
+        yield Document(file=file, data=data, text=text, index=index)
 
 
 def _checked_documents(file: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Document]:
@@ -158,7 +159,8 @@ def _checked_documents(file: str, text: str, diagnostics: list[Diagnostic]) -> I
             checker = _NodeChecker(file, node)
             diagnostics += checker.diagnostics
             if not checker.diagnostics:
-                yield Document(file, loader.construct_document(node), text, index)
+                data = loader.construct_document(node)
+                yield Document(file=file, data=data, text=text, index=index)
     except RecursionError:
         diagnostics.append(Diagnostic(file=file, message="is nested too deeply"))
     finally:

@@ -136,7 +136,7 @@ def _names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache
 def _rate(calls: int, seconds: int) -> Rate:
-    return Rate(calls, seconds)
+    return Rate(calls=calls, seconds=seconds)
 
 
 @lru_cache
