@@ -1,4 +1,4 @@
-"""Applying a manifest: one revision for each change, one transaction, one apply at a time."""
+"""Apply: one revision per change, one transaction, one apply at a time."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ from gateway.registry import store
 ONE: Routes = {"things.create": {}, "things.read": {"method": "GET"}}
 
 
-async def test_the_first_apply_is_revision_1(registry: str, tmp_path: Path) -> None:
+async def test_apply_first_apply_is_revision_1(registry: str, tmp_path: Path) -> None:
     done = await applied(registry, desired(tmp_path, ONE), actor="ada", message="we go live")
     assert done.revision == 1
     assert {(change.verb, change.kind, change.name) for change in done.changes} == {
@@ -39,7 +39,7 @@ async def test_the_first_apply_is_revision_1(registry: str, tmp_path: Path) -> N
     }
 
 
-async def test_what_is_applied_is_what_a_worker_loads(registry: str, tmp_path: Path) -> None:
+async def test_apply_worker_loads_what_was_applied(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, ONE))
     table = await on(registry, store.load)
     assert table.revision == 1
@@ -50,7 +50,7 @@ async def test_what_is_applied_is_what_a_worker_loads(registry: str, tmp_path: P
     assert [*table.services] == ["things"]
 
 
-async def test_where_nothing_changes_there_is_no_revision(registry: str, tmp_path: Path) -> None:
+async def test_apply_without_changes_creates_no_revision(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, ONE))
     before = await stored(registry)
     again = await applied(registry, desired(tmp_path, ONE))
@@ -58,13 +58,13 @@ async def test_where_nothing_changes_there_is_no_revision(registry: str, tmp_pat
     assert await stored(registry) == before
 
 
-async def test_an_empty_registry_stays_at_revision_0(registry: str, tmp_path: Path) -> None:
+async def test_apply_of_nothing_to_an_empty_registry_stays_at_revision_0(
+    registry: str, tmp_path: Path
+) -> None:
     assert (await applied(registry, desired(tmp_path, {}))).revision == 0
 
 
-async def test_a_changed_field_is_a_revision_that_touches_one_record(
-    registry: str, tmp_path: Path
-) -> None:
+async def test_apply_changed_field_touches_only_its_record(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, ONE))
     before = await stored(registry)
     done = await applied(registry, desired(tmp_path, {**ONE, "things.create": {"title": "New"}}))
@@ -83,9 +83,7 @@ async def test_a_changed_field_is_a_revision_that_touches_one_record(
         assert after[table] == before[table]
 
 
-async def test_a_schema_that_no_route_uses_any_more_is_kept_for_history(
-    registry: str, tmp_path: Path
-) -> None:
+async def test_apply_keeps_unused_schemas_for_the_history(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, {"things.create": {}, "things.update": {}}))
     assert len((await stored(registry))["schemas"]) == 1
     params = {"properties": {"n": {"type": "integer"}}}
@@ -98,7 +96,7 @@ async def test_a_schema_that_no_route_uses_any_more_is_kept_for_history(
         assert len((await stored(registry))["schemas"]) == 2
 
 
-async def test_what_the_manifest_leaves_out_is_left_alone_without_prune(
+async def test_apply_without_prune_keeps_records_missing_from_the_manifest(
     registry: str, tmp_path: Path
 ) -> None:
     await applied(registry, desired(tmp_path, {**ONE, "parts.create": {}}))
@@ -109,7 +107,9 @@ async def test_what_the_manifest_leaves_out_is_left_alone_without_prune(
     assert await stored(registry) == before
 
 
-async def test_prune_deletes_what_the_manifest_leaves_out(registry: str, tmp_path: Path) -> None:
+async def test_apply_prune_deletes_records_missing_from_the_manifest(
+    registry: str, tmp_path: Path
+) -> None:
     await applied(registry, desired(tmp_path, {**ONE, "parts.create": {}}))
     done = await applied(registry, desired(tmp_path, ONE), prune=True)
     assert (done.revision, done.left_alone) == (2, [])
@@ -122,7 +122,7 @@ async def test_prune_deletes_what_the_manifest_leaves_out(registry: str, tmp_pat
     assert [*after["services"]] == ["things"]
 
 
-async def test_prune_leaves_other_namespaces_alone(registry: str, tmp_path: Path) -> None:
+async def test_apply_prune_keeps_other_namespaces(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, ONE))
     await applied(registry, desired(tmp_path, {"parts.create": {}}, "other"))
     before = await stored(registry)
@@ -135,16 +135,14 @@ async def test_prune_leaves_other_namespaces_alone(registry: str, tmp_path: Path
         assert after[table] == kept
 
 
-async def test_a_route_that_moves_to_another_path_frees_the_old_one(
-    registry: str, tmp_path: Path
-) -> None:
+async def test_apply_moved_route_frees_its_old_path(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, {"things.a": {"path": "/a"}}))
     routes = {"things.a": {"path": "/b"}, "things.b": {"path": "/a"}}
     assert (await applied(registry, desired(tmp_path, routes))).revision == 2
 
 
 async def refused(registry: str, tmp_path: Path, routes: Routes) -> str:
-    """Why another namespace cannot have these routes; nothing is written."""
+    """The error of applying these routes to another namespace; checks that nothing is written."""
     before = await stored(registry)
     with pytest.raises(ManifestError) as error:
         await applied(registry, desired(tmp_path, routes, "other"))
@@ -152,7 +150,7 @@ async def refused(registry: str, tmp_path: Path, routes: Routes) -> str:
     return str(error.value)
 
 
-async def test_a_name_of_another_namespace_is_refused(registry: str, tmp_path: Path) -> None:
+async def test_apply_refuses_a_name_of_another_namespace(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, ONE))
     message = await refused(registry, tmp_path, {"things.create": {}, "parts.create": {}})
     assert message.splitlines() == [
@@ -162,50 +160,54 @@ async def test_a_name_of_another_namespace_is_refused(registry: str, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("here", "there"),
+    ("path", "other_path"),
     [("/a/b", "/a/b"), ("/a/{id:int}", "/a/{n:int}"), ("/a/{id}", "/a/{name}")],
 )
-async def test_a_clash_of_shapes_across_namespaces_is_refused(
-    registry: str, tmp_path: Path, here: str, there: str
+async def test_apply_refuses_clashing_paths_across_namespaces(
+    registry: str, tmp_path: Path, path: str, other_path: str
 ) -> None:
-    inner: dict[str, Any] = {"properties": {"id": {}, "n": {}, "name": {}}}
-    await applied(registry, desired(tmp_path, {"things.a": {"path": here, "params": inner}}))
-    routes = {"parts.a": {"path": there, "params": inner}, "parts.b": {}}
+    params: dict[str, Any] = {"properties": {"id": {}, "n": {}, "name": {}}}
+    await applied(registry, desired(tmp_path, {"things.a": {"path": path, "params": params}}))
+    routes = {"parts.a": {"path": other_path, "params": params}, "parts.b": {}}
     message = await refused(registry, tmp_path, routes)
     assert "things.a" in message
     assert "parts.a" in message
     assert "match the same requests" in message
 
 
-async def test_two_applies_at_once_come_one_after_the_other(registry: str, tmp_path: Path) -> None:
+async def test_apply_two_concurrent_applies_run_one_after_the_other(
+    registry: str, tmp_path: Path
+) -> None:
     many: Routes = {f"things.a{n}": {} for n in range(40)}
     first = desired(tmp_path, many)
     second = desired(tmp_path, {f"parts.a{n}": {} for n in range(40)}, "other")
     done = await asyncio.gather(applied(registry, first), applied(registry, second))
-    assert sorted(each.revision for each in done) == [1, 2]
-    assert [len(each.changes) for each in done] == [41, 41]
+    assert sorted(outcome.revision for outcome in done) == [1, 2]
+    assert [len(outcome.changes) for outcome in done] == [41, 41]
     after = await stored(registry)
     assert sorted(after["revisions"]) == [1, 2]
     assert len(after["routes"]) == 80
-    for each, namespace in zip(done, ("test", "other"), strict=True):
+    for outcome, namespace in zip(done, ("test", "other"), strict=True):
         rows = [row for row in after["routes"].values() if row["namespace"] == namespace]
-        assert {row["revision"] for row in rows} == {each.revision}
+        assert {row["revision"] for row in rows} == {outcome.revision}
 
 
-async def test_of_equal_applies_at_once_one_writes(registry: str, tmp_path: Path) -> None:
-    what = desired(tmp_path, ONE)
-    done = await asyncio.gather(*(applied(registry, what) for _ in range(8)))
-    assert {each.revision for each in done} == {1}
-    assert sorted(len(each.changes) for each in done) == [0] * 7 + [3]
+async def test_apply_only_one_of_several_equal_concurrent_applies_writes(
+    registry: str, tmp_path: Path
+) -> None:
+    state = desired(tmp_path, ONE)
+    done = await asyncio.gather(*(applied(registry, state) for _ in range(8)))
+    assert {outcome.revision for outcome in done} == {1}
+    assert sorted(len(outcome.changes) for outcome in done) == [0] * 7 + [3]
 
 
-KILL_WHO_WAITS = """
+KILL_WAITING = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and wait_event_type = 'Lock'
 """
 
 
-async def test_an_apply_whose_backend_is_killed_leaves_the_old_registry_whole(
+async def test_apply_with_a_killed_backend_leaves_the_old_registry(
     registry: str, tmp_path: Path
 ) -> None:
     await applied(registry, desired(tmp_path, ONE))
@@ -214,10 +216,10 @@ async def test_an_apply_whose_backend_is_killed_leaves_the_old_registry_whole(
         "things.create": {"title": "New"},
         "parts.create": {"params": {"title": "Parts"}},
     }
-    # An apply may read the schemas; when it is to write one, it has written the services.
+    # The lock lets an apply read the schemas. It writes the services, then waits to write one.
     async with asyncio.timeout(20), locked(registry, "gateway.schemas", "exclusive"):
         cut = asyncio.create_task(applied(registry, desired(tmp_path, changed), prune=True))
-        while not await execute(registry, KILL_WHO_WAITS):
+        while not await execute(registry, KILL_WAITING):
             assert not cut.done()
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
             await cut
@@ -225,7 +227,7 @@ async def test_an_apply_whose_backend_is_killed_leaves_the_old_registry_whole(
     assert (await applied(registry, desired(tmp_path, changed), prune=True)).revision == 2
 
 
-async def test_an_apply_that_fails_at_its_last_row_leaves_the_old_registry_whole(
+async def test_apply_that_fails_at_its_last_row_leaves_the_old_registry(
     empty_database: str, tmp_path: Path
 ) -> None:
     registry = empty_database
@@ -239,7 +241,7 @@ async def test_an_apply_that_fails_at_its_last_row_leaves_the_old_registry_whole
     assert await stored(registry) == before
 
 
-async def test_an_apply_inside_a_transaction_that_fails_later_leaves_nothing(
+async def test_apply_inside_a_transaction_that_fails_later_writes_nothing(
     registry: str, tmp_path: Path
 ) -> None:
     async def both(connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""Many applies at once: one after the other, each whole, each told if it came too late."""
+"""Many concurrent applies: one after the other, each atomic; outdated pinned plans are refused."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ MANY = 20
 
 
 def titled(folder: Path, number: int, namespace: str = "test") -> Desired:
-    """A namespace whose records all say which apply they are of."""
+    """A namespace whose records all have the number of their apply as title."""
     routes: Routes = {f"{namespace}s.a{n}": {"title": f"T{number}"} for n in range(3)}
     return desired(folder, routes, namespace)
 
@@ -34,69 +34,73 @@ async def titles(url: str) -> set[str]:
     return {row["title"] for row in rows}
 
 
-async def test_applies_at_once_are_revisions_without_a_gap(registry: str, tmp_path: Path) -> None:
-    whats = [titled(tmp_path, number) for number in range(MANY)]
-    done = await asyncio.gather(*(applied(registry, what) for what in whats))
-    assert sorted(each.revision for each in done) == await revisions(registry)
+async def test_concurrent_applies_have_revisions_without_a_gap(
+    registry: str, tmp_path: Path
+) -> None:
+    states = [titled(tmp_path, number) for number in range(MANY)]
+    done = await asyncio.gather(*(applied(registry, state) for state in states))
+    assert sorted(outcome.revision for outcome in done) == await revisions(registry)
     assert await revisions(registry) == list(range(1, MANY + 1))
     last = max(range(MANY), key=lambda number: done[number].revision)
     assert await titles(registry) == {f"T{last}"}
 
 
-async def test_each_apply_starts_from_what_the_one_before_it_left(
+async def test_concurrent_applies_each_start_from_the_result_of_the_previous_one(
     registry: str, tmp_path: Path
 ) -> None:
-    whats = [titled(tmp_path, number) for number in range(MANY)]
-    done = await asyncio.gather(*(applied(registry, what) for what in whats))
-    done.sort(key=lambda each: each.revision)
+    states = [titled(tmp_path, number) for number in range(MANY)]
+    done = await asyncio.gather(*(applied(registry, state) for state in states))
+    done.sort(key=lambda outcome: outcome.revision)
     before: dict[str, Any] = {}
-    for each in done:
-        for change in each.changes:
+    for outcome in done:
+        for change in outcome.changes:
             assert change.before == before.get(change.name)
             before[change.name] = change.after
 
 
-async def test_of_pinned_applies_at_once_one_wins_and_the_others_are_told(
+async def test_concurrent_pinned_applies_have_one_winner_and_refuse_the_others(
     registry: str, tmp_path: Path
 ) -> None:
     await applied(registry, titled(tmp_path, MANY))
-    whats = [titled(tmp_path, number) for number in range(MANY)]
+    states = [titled(tmp_path, number) for number in range(MANY)]
     done = await asyncio.gather(
-        *(applied(registry, what, base=1) for what in whats), return_exceptions=True
+        *(applied(registry, state, base=1) for state in states), return_exceptions=True
     )
-    won = [number for number, each in enumerate(done) if isinstance(each, Applied)]
-    lost = [each for each in done if isinstance(each, MovedError)]
-    assert (len(won), len(lost)) == (1, MANY - 1)
-    assert all("which is now at revision 2" in str(each) for each in lost)
+    winners = [number for number, result in enumerate(done) if isinstance(result, Applied)]
+    losers = [result for result in done if isinstance(result, MovedError)]
+    assert (len(winners), len(losers)) == (1, MANY - 1)
+    assert all("which is now at revision 2" in str(error) for error in losers)
     assert await revisions(registry) == [1, 2]
-    assert await titles(registry) == {f"T{won[0]}"}
+    assert await titles(registry) == {f"T{winners[0]}"}
 
 
-async def test_pinned_applies_of_other_namespaces_do_not_meet(
+async def test_concurrent_pinned_applies_of_different_namespaces_all_succeed(
     registry: str, tmp_path: Path
 ) -> None:
-    whats = [titled(tmp_path, 0, f"n{number}") for number in range(MANY)]
-    done = await asyncio.gather(*(applied(registry, what, base=0) for what in whats))
-    assert sorted(each.revision for each in done) == list(range(1, MANY + 1))
+    states = [titled(tmp_path, 0, f"n{number}") for number in range(MANY)]
+    done = await asyncio.gather(*(applied(registry, state, base=0) for state in states))
+    assert sorted(outcome.revision for outcome in done) == list(range(1, MANY + 1))
 
 
-async def test_applies_of_two_namespaces_each_are_whole(registry: str, tmp_path: Path) -> None:
+async def test_concurrent_applies_of_two_namespaces_are_atomic(
+    registry: str, tmp_path: Path
+) -> None:
     def both(number: int) -> list[Desired]:
         return [titled(tmp_path, number, "a"), titled(tmp_path, number, "b")]
 
-    whats = [both(number) for number in range(MANY)]
-    seen = asyncio.create_task(watch(registry))
+    states = [both(number) for number in range(MANY)]
+    watching = asyncio.create_task(watch(registry))
     await asyncio.gather(
-        *(on(registry, lambda db, w=what: apply_all(db, w, Author("tests"))) for what in whats)  # type: ignore[misc]
+        *(on(registry, lambda db, s=state: apply_all(db, s, Author("tests"))) for state in states)  # type: ignore[misc]
     )
     assert await revisions(registry) == list(range(1, 2 * MANY + 1))
-    assert not seen.done(), "half an apply was seen"
-    seen.cancel()
-    await asyncio.gather(seen, return_exceptions=True)
+    assert not watching.done(), "half an apply was seen"
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
 
 
 async def watch(url: str) -> None:
-    """Nobody ever sees one namespace of an apply without the other."""
+    """Check in a loop that no reader sees one namespace of an apply without the other."""
 
     async def look(connection: Any) -> None:
         while True:
@@ -111,7 +115,7 @@ def contents(table: Table) -> Any:
     return table.revision, {route.name: record_of(route) for route in table.routes.values()}
 
 
-async def test_a_follower_that_catches_up_meanwhile_ends_where_a_load_does(
+async def test_concurrent_catch_up_ends_in_the_state_of_a_load(
     registry: str, tmp_path: Path
 ) -> None:
     async def follow(connection: Any) -> Table:
@@ -121,31 +125,31 @@ async def test_a_follower_that_catches_up_meanwhile_ends_where_a_load_does(
         return table
 
     following = asyncio.create_task(on(registry, follow))
-    whats = [titled(tmp_path, number, f"n{number % 3}") for number in range(MANY)]
-    await asyncio.gather(*(applied(registry, what) for what in whats))
+    states = [titled(tmp_path, number, f"n{number % 3}") for number in range(MANY)]
+    await asyncio.gather(*(applied(registry, state) for state in states))
     async with asyncio.timeout(20):
         assert contents(await following) == contents(await on(registry, store.load))
 
 
-async def test_applies_and_rollbacks_at_once_leave_a_state_that_was_applied(
+async def test_concurrent_applies_and_rollbacks_leave_an_applied_state(
     registry: str, tmp_path: Path
 ) -> None:
-    states = {}
+    dumps = []
     for number in range(3):
         await applied(registry, titled(tmp_path, number))
-        states[number] = await on(registry, dump)
+        dumps.append(await on(registry, dump))
     back = [
         on(registry, lambda db, r=revision: rollback(db, r, Author("tests")))  # type: ignore[misc]
         for revision in (1, 2, 3) * 3
     ]
     forth = [applied(registry, titled(tmp_path, number)) for number in (0, 1, 2) * 3]
     await asyncio.gather(*back, *forth)
-    found = await revisions(registry)
-    assert found == list(range(1, len(found) + 1))
-    assert await on(registry, dump) in states.values()
+    numbers = await revisions(registry)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert await on(registry, dump) in dumps
 
 
-async def test_an_apply_waits_for_the_one_before_it_and_not_for_readers(
+async def test_apply_waits_for_the_previous_apply_and_never_blocks_readers(
     empty_database: str, tmp_path: Path
 ) -> None:
     await migrated(empty_database)

@@ -1,4 +1,4 @@
-"""An apply that is cut at any of its statements leaves the old registry or the new one."""
+"""An apply that is interrupted at any statement leaves the old registry or the new one."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
-from support.faults import Hook, Watched, watched
+from support.faults import Hook, HookedConnection, run_hooked
 from support.harness import IMPORT_PATH, on
 from support.manifests import Routes, applied, desired
 
@@ -32,14 +32,14 @@ CUT = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.Pos
 
 @pytest.fixture
 async def killer(registry: str) -> AsyncIterator[Connection]:
-    """A connection that ends others, and is not ended itself."""
+    """A connection that terminates the backends of others."""
     connection = await connect(registry)
     yield connection
     await connection.close()
 
 
 class States:
-    """The registry before and after some work that adds, changes, deletes; and the way back."""
+    """The dumps before and after some work, and the work that leads back."""
 
     def __init__(self, url: str, connection: Connection, work: Database, back: Database) -> None:
         self.url = url
@@ -50,7 +50,7 @@ class States:
         self.new = ""
 
     async def prepare(self) -> None:
-        """Note both states, and stand at the old one."""
+        """Dump both states, and return to the old one."""
         self.old = await dump(self.connection)
         await self.work(self.connection)
         self.new = await dump(self.connection)
@@ -59,15 +59,15 @@ class States:
         assert await self.is_old()
 
     async def is_old(self) -> bool:
-        """Whether it is the old one; else it is the new one, and nothing between."""
+        """Whether the registry is in the old state; checks that otherwise it is in the new one."""
         text = await dump(self.connection)
         assert text in {self.old, self.new}
         [row] = await self.connection.fetch(HISTORY)
         assert row["newest"] == row["changed"] == row["revisions"], "the history is torn"
         return bool(text == self.old)
 
-    async def go_on(self) -> None:
-        """The work can be done now, and the way back too."""
+    async def assert_usable(self) -> None:
+        """Check that the work and the way back still succeed."""
         async with asyncio.timeout(10):
             await self.work(self.connection)
             assert not await self.is_old()
@@ -81,8 +81,8 @@ from gateway.revisions r full join gateway.changes c on c.revision = r.id
 """
 
 
-def applying(what: Desired) -> Database:
-    return partial(apply, desired=what, author=Author("tests"), prune=True)
+def apply_of(state: Desired) -> Database:
+    return partial(apply, desired=state, author=Author("tests"), prune=True)
 
 
 @pytest.fixture(params=["an apply", "a rollback"])
@@ -91,21 +91,21 @@ async def states(
 ) -> States:
     """The registry before an apply, or before a rollback."""
     await applied(registry, desired(tmp_path, OLD))
-    forth = applying(desired(tmp_path, NEW))
+    forth = apply_of(desired(tmp_path, NEW))
     back = partial(rollback, revision=1, author=Author("tests"))
     if request.param == "a rollback":
         await on(registry, forth)
         forth, back = back, forth
-    made = States(registry, killer, forth, back)
-    await made.prepare()
-    return made
+    prepared = States(registry, killer, forth, back)
+    await prepared.prepare()
+    return prepared
 
 
 only_apply = pytest.mark.parametrize("states", ["an apply"], indirect=True)
 
 
 async def statements(states: States) -> int:
-    """How many statements the work takes, BEGIN and COMMIT too."""
+    """The number of statements of the work, with BEGIN and COMMIT."""
     counted = 0
 
     async def count(number: int, run: Callable[[], Awaitable[Any]]) -> Any:
@@ -113,15 +113,15 @@ async def statements(states: States) -> int:
         counted = number
         return await run()
 
-    await watched(states.url, states.work, lambda _: count)
+    await run_hooked(states.url, states.work, lambda _: count)
     await states.back(states.connection)
     return counted
 
 
-def cutting(killer: Connection, mode: str, at: int) -> Callable[[Watched], Hook]:
-    """Ends the backend before, during or after a statement."""
+def cut_at(killer: Connection, mode: str, at: int) -> Callable[[HookedConnection], Hook]:
+    """A hook that terminates the backend before, during or after a statement."""
 
-    def make(connection: Watched) -> Hook:
+    def make(connection: HookedConnection) -> Hook:
         async def cut() -> None:
             await killer.execute("select pg_terminate_backend($1, 5000)", pid)
 
@@ -132,14 +132,15 @@ def cutting(killer: Connection, mode: str, at: int) -> Callable[[Watched], Hook]
                 await cut()
                 return await run()
             if mode == "during":
-                both: tuple[Any, ...] = await asyncio.gather(run(), cut(), return_exceptions=True)
-                answered = both[0]
-                if isinstance(answered, BaseException):
-                    raise answered
-                return answered
-            answered = await run()
+                results: tuple[Any, ...] = await asyncio.gather(
+                    run(), cut(), return_exceptions=True
+                )
+                if isinstance(results[0], BaseException):
+                    raise results[0]
+                return results[0]
+            result = await run()
             await cut()
-            return answered
+            return result
 
         pid = connection.get_server_pid()
         return hook
@@ -148,50 +149,50 @@ def cutting(killer: Connection, mode: str, at: int) -> Callable[[Watched], Hook]
 
 
 @pytest.mark.parametrize("mode", ["before", "during"])
-async def test_a_connection_that_is_cut_at_any_statement_leaves_one_state_or_the_other(
+async def test_apply_with_a_connection_cut_at_any_statement_leaves_the_old_or_new_state(
     states: States, killer: Connection, mode: str
 ) -> None:
     last = await statements(states)
     assert last > 10
     for at in range(1, last + 1):
         try:
-            await watched(states.url, states.work, cutting(killer, mode, at))
+            await run_hooked(states.url, states.work, cut_at(killer, mode, at))
             is_done = True
         except CUT:
             is_done = False
         is_old = await states.is_old()
         where = f"cut {mode} statement {at} of {last}"
-        assert not (is_done and is_old), f"{where}: said to be done, and is not"
+        assert not (is_done and is_old), f"{where}: reported as done, but the state is old"
         if mode == "before" or at < last:
-            assert is_old, f"{where}: is done before it was committed"
+            assert is_old, f"{where}: the state is new before the commit"
         if not is_old:
             await states.back(states.connection)
-    await states.go_on()
+    await states.assert_usable()
 
 
-async def test_a_connection_that_is_cut_after_the_commit_leaves_the_new_registry(
+async def test_apply_with_a_connection_cut_after_the_commit_leaves_the_new_state(
     states: States, killer: Connection
 ) -> None:
     last = await statements(states)
-    done = await watched(states.url, states.work, cutting(killer, "after", last))
+    done = await run_hooked(states.url, states.work, cut_at(killer, "after", last))
     assert done
     assert not await states.is_old()
-    await states.go_on()
+    await states.assert_usable()
 
 
-async def alone(connection: Connection) -> None:
-    """Wait until nobody else is connected: the server has noticed who died."""
+async def only_connection(connection: Connection) -> None:
+    """Wait until the server has noticed that the other connections died."""
     others = (
         "select from pg_stat_activity "
         "where datname = current_database() and pid <> pg_backend_pid()"
     )
     async with asyncio.timeout(10):
-        while await connection.fetch(others):  # noqa: ASYNC110 - they are elsewhere
+        while await connection.fetch(others):  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.002)
 
 
 @only_apply
-async def test_a_process_that_is_killed_at_any_statement_leaves_one_state_or_the_other(
+async def test_apply_killed_at_any_statement_leaves_the_old_or_new_state(
     states: States, killer: Connection, tmp_path: Path
 ) -> None:
     last = await statements(states)
@@ -208,26 +209,26 @@ async def test_a_process_that_is_killed_at_any_statement_leaves_one_state_or_the
         for at in range(1, last + 1):
             dying.stdin.write(f"{mode} {at}\n".encode())
             assert int(await dying.stdout.readline()) == signal.SIGKILL
-            await alone(killer)
+            await only_connection(killer)
             where = f"killed {mode} statement {at} of {last}"
             is_old = await states.is_old()
             if mode == "before" or at < last:
-                assert is_old, f"{where}: is done before it was committed"
+                assert is_old, f"{where}: the state is new before the commit"
             if not is_old:
                 await states.back(states.connection)
-    await states.go_on()
+    await states.assert_usable()
     dying.stdin.close()
     assert await dying.wait() == 0
 
 
 @only_apply
-async def test_whoever_waits_for_the_lock_of_an_apply_that_dies_goes_on(
+async def test_apply_that_waits_for_the_lock_of_a_dying_apply_continues(
     states: States, killer: Connection
 ) -> None:
     entered = asyncio.Event()
 
-    def make(connection: Watched) -> Hook:
-        cut = cutting(killer, "before", 5)(connection)
+    def make(connection: HookedConnection) -> Hook:
+        cut = cut_at(killer, "before", 5)(connection)
 
         async def hook(number: int, run: Callable[[], Awaitable[Any]]) -> Any:
             if number == 5:
@@ -237,7 +238,7 @@ async def test_whoever_waits_for_the_lock_of_an_apply_that_dies_goes_on(
 
         return hook
 
-    dying = asyncio.create_task(watched(states.url, states.work, make))
+    dying = asyncio.create_task(run_hooked(states.url, states.work, make))
     await entered.wait()
     waiting = asyncio.create_task(on(states.url, states.work))
     with pytest.raises(CUT):

@@ -1,4 +1,4 @@
-"""A route that flips between two services under load: no request sees a mix, or nothing at all."""
+"""A route that flips between two services under load: every request sees exactly one of them."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ CALLERS = 4
 
 
 def sides(folder: Path, one: dict[str, Any], other: dict[str, Any]) -> list[Desired]:
-    """What a namespace holds on either side of a flip; both services are always there."""
+    """The two states of a namespace; both have both services."""
     kept: Routes = {"ones.kept": {}, "others.kept": {}}
     base = {"method": "GET", "path": "/flip", "auth": "public"}
     return [desired(folder, {**kept, "flip.read": {**base, **side}}) for side in (one, other)]
@@ -42,7 +42,7 @@ def actions() -> Actions:
 
 
 async def get(app: Any, path: str) -> tuple[int, int, Any]:
-    """Status, revision and body of an answer; straight from the application, to ask often."""
+    """Status, revision and body of an answer, called in process to send many requests."""
     sent: list[dict[str, Any]] = []
     scope = {
         "type": "http",
@@ -66,7 +66,7 @@ async def get(app: Any, path: str) -> tuple[int, int, Any]:
 
 
 class Load:
-    """Callers that go on until they are told, and note each answer with its revision."""
+    """Callers that send requests until `end`, and record each answer with its revision."""
 
     def __init__(self, client: Client, path: str) -> None:
         self.answers: list[tuple[int, int, Any]] = []
@@ -85,16 +85,16 @@ class Load:
         await asyncio.gather(*self._tasks)
 
 
-async def elsewhere(url: str, work: Callable[[Connection], Awaitable[None]]) -> None:
-    """Some work in a thread with an event loop of its own: the load is not to slow it down."""
+async def in_thread(url: str, work: Callable[[Connection], Awaitable[None]]) -> None:
+    """Run some work in a thread with its own event loop, so that the load does not slow it down."""
     await asyncio.to_thread(lambda: asyncio.run(on(url, work)))
 
 
-@pytest.mark.parametrize("on_top", [overlay_map.MAX_OVERLAY, 3], ids=["layered", "merged"])
-async def test_every_answer_is_of_one_revision_whole(
-    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_top: int
+@pytest.mark.parametrize("max_overlay", [overlay_map.MAX_OVERLAY, 3], ids=["overlaid", "merged"])
+async def test_flips_every_answer_comes_from_exactly_one_revision(
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_overlay: int
 ) -> None:
-    monkeypatch.setattr(overlay_map, "MAX_OVERLAY", on_top)
+    monkeypatch.setattr(overlay_map, "MAX_OVERLAY", max_overlay)
     both = sides(
         tmp_path,
         {"handler": "ones.read", "title": "One"},
@@ -107,25 +107,25 @@ async def test_every_answer_is_of_one_revision_whole(
 
     async def flip(connection: Connection) -> None:
         for number in range(2, FLIPS + 1):
-            done = await apply(connection, both[(number + 1) % 2], Author("tests"))
-            assert done.revision == number
+            outcome = await apply(connection, both[(number + 1) % 2], Author("tests"))
+            assert outcome.revision == number
 
     await applied(registry, both[0])
     async with serving(registry, {}, actions=actions()) as client:
         load = Load(client, "/flip")
-        await elsewhere(registry, flip)
+        await in_thread(registry, flip)
         last = await client.request("GET", "/flip", headers={"x-min-registry-revision": str(FLIPS)})
         await load.end()
     assert int(last.headers["x-registry-revision"]) == FLIPS
     for code, revision, body in load.answers:
         assert (code, body["status"]) == (200, "action-successful"), body
         assert body["data"] == expected[revision % 2]
-    met = [revision for _, revision, _ in load.answers]
-    assert met == sorted(met)
-    assert len(set(met)) > FLIPS / 10
+    revisions = [revision for _, revision, _ in load.answers]
+    assert revisions == sorted(revisions)
+    assert len(set(revisions)) > FLIPS / 10
 
 
-async def test_a_route_that_flips_between_two_shapes_of_path_is_never_lost(
+async def test_flips_between_two_path_shapes_always_find_the_route(
     registry: str, tmp_path: Path
 ) -> None:
     params = {"properties": {"name": {"type": "string"}}}
@@ -142,11 +142,11 @@ async def test_a_route_that_flips_between_two_shapes_of_path_is_never_lost(
     await applied(registry, both[0])
     async with serving(registry, {}, actions=actions()) as client:
         load = Load(client, "/flip/it")
-        await elsewhere(registry, flip)
+        await in_thread(registry, flip)
         await load.end()
     for code, revision, body in load.answers:
         assert code == 200, body
         one = revision % 2 == 1
-        found = ["ones" if one else "others", "T", "ones.read" if one else "others.read"]
-        assert body["data"] == [*found, {"name": "it"} if one else {}]
+        expected = ["ones" if one else "others", "T", "ones.read" if one else "others.read"]
+        assert body["data"] == [*expected, {"name": "it"} if one else {}]
     assert len({revision for _, revision, _ in load.answers}) > 5

@@ -1,4 +1,4 @@
-"""The registry's verbs at the keyboard: exit codes, JSON, colour, and what is told of a mistake."""
+"""The commands of the registry: exit codes, JSON, colour, and messages about mistakes."""
 
 import asyncio
 import io
@@ -38,7 +38,7 @@ def gateway(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
-    """The command in this process: its exit code, what it prints and what it complains of."""
+    """The command in this process; a call returns exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -55,7 +55,7 @@ def manifest(
     return head + (routes or "  {}\n")
 
 
-def put(text: str, file: str = "routes.yaml") -> None:
+def write(text: str, file: str = "routes.yaml") -> None:
     Path(file).write_text(text)
 
 
@@ -66,8 +66,8 @@ def rows(url: str, query: str) -> list[Any]:
 # plan
 
 
-def test_plan_exits_2_where_there_are_changes_and_0_where_there_are_none(gateway: Gateway) -> None:
-    put(manifest("things.create"))
+def test_plan_exits_2_with_changes_and_0_without(gateway: Gateway) -> None:
+    write(manifest("things.create"))
     code, out, err = gateway("plan")
     assert (code, err) == (2, "")
     assert out == ("namespace test, at revision 0\n  + service things\n  + route things.create\n")
@@ -75,11 +75,11 @@ def test_plan_exits_2_where_there_are_changes_and_0_where_there_are_none(gateway
     assert gateway("plan") == (0, "namespace test, at revision 1\n  nothing to change\n", "")
 
 
-def test_plan_tells_fields_and_what_breaks_callers(gateway: Gateway) -> None:
-    put(manifest("things.create", deployed="true"))
+def test_plan_prints_changed_fields_and_breakages(gateway: Gateway) -> None:
+    write(manifest("things.create", deployed="true"))
     gateway("apply")
     text = manifest("things.create", title="New", deployed="true")
-    put(text.replace("POST", "PUT").replace("{}}", "{required: [n]}}"))
+    write(text.replace("POST", "PUT").replace("{}}", "{required: [n]}}"))
     code, out, _ = gateway("plan")
     assert code == 2
     assert out.splitlines() == [
@@ -93,10 +93,10 @@ def test_plan_tells_fields_and_what_breaks_callers(gateway: Gateway) -> None:
     ]
 
 
-def test_what_only_prune_would_delete_is_left_alone_and_does_not_count(gateway: Gateway) -> None:
-    put(manifest("things.create", "things.read"))
+def test_plan_without_prune_leaves_missing_records_alone_and_exits_0(gateway: Gateway) -> None:
+    write(manifest("things.create", "things.read"))
     gateway("apply")
-    put(manifest("things.create"))
+    write(manifest("things.create"))
     code, out, _ = gateway("plan")
     assert code == 0
     assert "  things.read: left alone, since only --prune deletes\n" in out
@@ -113,28 +113,30 @@ def test_what_only_prune_would_delete_is_left_alone_and_does_not_count(gateway: 
 
 
 @pytest.mark.parametrize("words", [["plan"], ["plan", "--json"], ["apply"], ["check"]])
-def test_a_manifest_with_faults_exits_1(gateway: Gateway, words: list[str]) -> None:
-    put(manifest("things.create").replace("things:", "parts:"))
+def test_manifest_commands_exit_1_with_the_errors_of_the_manifest(
+    gateway: Gateway, words: list[str]
+) -> None:
+    write(manifest("things.create").replace("things:", "parts:"))
     code, out, err = gateway(*words)
     assert (code, out) == (1, "")
     assert err.startswith("routes.yaml:6: routes: things.create: handler: unknown service")
 
 
 @pytest.mark.parametrize("words", [["plan"], ["apply"], ["dump"], ["history"], ["rollback", "0"]])
-def test_a_database_that_is_away_exits_1(
+def test_registry_commands_exit_1_without_a_database(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    put(manifest("things.create"))
+    write(manifest("things.create"))
     monkeypatch.setenv("GATEWAY_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     code, out, err = gateway(*words)
     assert (code, out) == (1, "")
     assert "Connect call failed" in err
 
 
-def test_a_database_that_goes_away_meanwhile_exits_1(
+def test_apply_exits_1_if_the_database_goes_away_meanwhile(
     gateway: Gateway, registry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(manifest("things.create"))
+    write(manifest("things.create"))
 
     async def cut(connection: Connection, *_: Any) -> None:
         [row] = await connection.fetch("select pg_backend_pid() as pid")
@@ -147,10 +149,10 @@ def test_a_database_that_goes_away_meanwhile_exits_1(
     assert err.splitlines()[-1].startswith("the database cannot be used: ")
 
 
-def test_a_namespace_clash_exits_1_at_plan_time(gateway: Gateway) -> None:
-    put(manifest("things.create"))
+def test_plan_exits_1_on_a_record_of_another_namespace(gateway: Gateway) -> None:
+    write(manifest("things.create"))
     gateway("apply")
-    put(manifest("things.create", namespace="other"))
+    write(manifest("things.create", namespace="other"))
     for verb in ("plan", "apply"):
         code, out, err = gateway(verb)
         assert (code, out) == (1, "")
@@ -163,8 +165,8 @@ def test_a_namespace_clash_exits_1_at_plan_time(gateway: Gateway) -> None:
 # A pinned plan
 
 
-def test_a_plan_that_was_pinned_is_applied(gateway: Gateway, registry: str) -> None:
-    put(manifest("things.create"))
+def test_pinned_plan_can_be_applied(gateway: Gateway, registry: str) -> None:
+    write(manifest("things.create"))
     assert gateway("plan", "-o", "plan.json")[0] == 2
     Path("routes.yaml").unlink()
     code, out, err = gateway("apply", "plan.json", "--actor", "ada", "--message", "as planned")
@@ -182,35 +184,35 @@ def test_a_plan_that_was_pinned_is_applied(gateway: Gateway, registry: str) -> N
         ("plan.yaml", "plan.yaml: a pinned plan is a file that ends in .json\n"),
     ],
 )
-def test_a_plan_that_cannot_be_pinned_exits_1(gateway: Gateway, file: str, why: str) -> None:
-    put(manifest("things.create"))
+def test_plan_exits_1_if_its_file_cannot_be_written(gateway: Gateway, file: str, why: str) -> None:
+    write(manifest("things.create"))
     assert gateway("plan", "-o", file) == (1, "", why)
 
 
-def test_a_pinned_plan_prunes_if_the_plan_did(gateway: Gateway) -> None:
-    put(manifest("things.create", "things.read"))
+def test_pinned_plan_prunes_if_the_plan_did(gateway: Gateway) -> None:
+    write(manifest("things.create", "things.read"))
     gateway("apply")
-    put(manifest("things.create"))
+    write(manifest("things.create"))
     assert gateway("plan", "--prune", "--output", "plan.json")[0] == 2
     assert gateway("apply", "plan.json")[1].startswith("- route things.read\n")
 
 
-def test_a_pinned_plan_of_another_database_exits_1(gateway: Gateway, registry: str) -> None:
-    put(manifest("things.create"))
+def test_pinned_plan_of_another_database_exits_1(gateway: Gateway, registry: str) -> None:
+    write(manifest("things.create"))
     gateway("apply")
     assert gateway("plan", "--prune", "-o", "plan.json")[0] == 0
     asyncio.run(on(registry, wipe))
-    put(manifest("things.create", "things.read"))
+    write(manifest("things.create", "things.read"))
     gateway("apply")
     code, out, err = gateway("apply", "plan.json")
     assert (code, out) == (1, "")
     assert err.startswith("the plan was made for another registry: here the namespace test holds")
 
 
-def test_a_pinned_plan_whose_base_moved_exits_1(gateway: Gateway, registry: str) -> None:
-    put(manifest("things.create"))
+def test_pinned_plan_with_a_changed_base_exits_1(gateway: Gateway, registry: str) -> None:
+    write(manifest("things.create"))
     gateway("plan", "-o", "plan.json")
-    put(manifest("things.create", title="Other"))
+    write(manifest("things.create", title="Other"))
     gateway("apply")
     message = (
         "the plan is out of date: it was made for revision 0 of the namespace test, "
@@ -221,8 +223,8 @@ def test_a_pinned_plan_whose_base_moved_exits_1(gateway: Gateway, registry: str)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 7}', '{"format": 1, "desired": [[]]}'])
-def test_a_file_that_is_no_plan_exits_1(gateway: Gateway, text: str) -> None:
-    put(text, "plan.json")
+def test_apply_exits_1_on_an_invalid_plan_file(gateway: Gateway, text: str) -> None:
+    write(text, "plan.json")
     code, out, err = gateway("apply", "plan.json")
     assert (code, out) == (1, "")
     assert err.startswith("plan.json: ")
@@ -232,8 +234,8 @@ def test_a_file_that_is_no_plan_exits_1(gateway: Gateway, text: str) -> None:
 # JSON, colour
 
 
-def test_json_is_json_and_says_the_same(gateway: Gateway) -> None:
-    put(manifest("things.create", deployed="true"))
+def test_registry_commands_print_the_same_content_as_json(gateway: Gateway) -> None:
+    write(manifest("things.create", deployed="true"))
     code, out, _ = gateway("plan", "--json")
     assert code == 2
     added = [
@@ -241,19 +243,19 @@ def test_json_is_json_and_says_the_same(gateway: Gateway) -> None:
         {"verb": "add", "kind": "route", "name": "things.create"},
     ]
     plan = {"namespace": "test", "base": 0, "breaking": [], "left_alone": []}
-    with_fields = [{**each, "fields": []} for each in added]
+    with_fields = [{**change, "fields": []} for change in added]
     assert orjson.loads(out) == [{**plan, "changes": with_fields}]
     applied = {"namespace": "test", "revision": 1, "changes": added, "left_alone": []}
     assert orjson.loads(gateway("apply", "--json")[1]) == [applied]
     code, out, _ = gateway("plan", "--json")
     assert (code, orjson.loads(out)) == (0, [{**plan, "base": 1, "changes": []}])
-    put(manifest("things.create", title="New", deployed="false"))
-    [found] = orjson.loads(gateway("plan", "--json")[1])
-    assert found["changes"][0]["fields"] == [
+    write(manifest("things.create", title="New", deployed="false"))
+    [planned] = orjson.loads(gateway("plan", "--json")[1])
+    assert planned["changes"][0]["fields"] == [
         {"field": "deployed", "before": True, "after": False},
         {"field": "title", "before": "T", "after": "New"},
     ]
-    assert found["breaking"] == [
+    assert planned["breaking"] == [
         {"kind": "route", "name": "things.create", "breaks": ["is no longer deployed"]}
     ]
     gateway("apply")
@@ -264,9 +266,9 @@ def test_json_is_json_and_says_the_same(gateway: Gateway) -> None:
         "changed": 1,
         "deleted": 0,
     }
-    [told] = orjson.loads(gateway("history", "2", "--json")[1])["changes"]
-    told["fields"].sort(key=lambda field: field["field"])
-    assert [told] == found["changes"]
+    [change] = orjson.loads(gateway("history", "2", "--json")[1])["changes"]
+    change["fields"].sort(key=lambda field: field["field"])
+    assert [change] == planned["changes"]
     assert orjson.loads(gateway("rollback", "2", "--json")[1]) == []
     [back] = orjson.loads(gateway("rollback", "0", "--json")[1])
     assert (back["revision"], [change["verb"] for change in back["changes"]]) == (
@@ -275,8 +277,8 @@ def test_json_is_json_and_says_the_same(gateway: Gateway) -> None:
     )
 
 
-def test_nothing_is_coloured_where_there_is_no_terminal(gateway: Gateway) -> None:
-    put(manifest("things.create", title="'a [red]b[/red] \\x1b c'"))
+def test_registry_commands_print_no_colour_without_a_terminal(gateway: Gateway) -> None:
+    write(manifest("things.create", title="'a [red]b[/red] \\x1b c'"))
     printed = [
         gateway(*words)
         for words in (
@@ -292,7 +294,7 @@ def test_nothing_is_coloured_where_there_is_no_terminal(gateway: Gateway) -> Non
     assert "\x1b" not in "".join(out + err for _, out, err in printed)
 
 
-def test_a_terminal_has_colours() -> None:
+def test_plan_and_apply_are_coloured_on_a_terminal() -> None:
     change = Change("route", "a.b", {"deployed": True}, None)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, color_system="standard")
@@ -303,28 +305,28 @@ def test_a_terminal_has_colours() -> None:
     assert all("\x1b[31m" in line for line in coloured)
 
 
-def test_no_line_is_broken_however_long_it_is(gateway: Gateway) -> None:
+def test_plan_breaks_no_long_line(gateway: Gateway) -> None:
     name = f"things.{'a' * 120}"
-    put(manifest(name, title="'" + "word " * 100 + "'"))
+    write(manifest(name, title="'" + "word " * 100 + "'"))
     assert f"  + route {name}\n" in gateway("plan")[1]
     gateway("apply")
-    put(manifest(name, title="'" + "[other] " * 100 + "'"))
+    write(manifest(name, title="'" + "[other] " * 100 + "'"))
     _, out, _ = gateway("plan")
     [line] = [line for line in out.splitlines() if line.startswith("      title: ")]
     assert line.count("…") == 2
-    put(manifest())
+    write(manifest())
     assert f"  {name}: left alone, since only --prune deletes\n" in gateway("plan")[1]
 
 
 # dump, history, rollback
 
 
-def test_a_dump_is_a_manifest_of_which_the_plan_is_empty(gateway: Gateway) -> None:
-    put(manifest("things.create", title="'off'") + "---\n" + manifest("off.null", namespace="on"))
+def test_dump_is_a_manifest_with_an_empty_plan(gateway: Gateway) -> None:
+    write(manifest("things.create", title="'off'") + "---\n" + manifest("off.null", namespace="on"))
     gateway("apply")
     code, dumped, err = gateway("dump")
     assert (code, err) == (0, "")
-    put(dumped, "dump.yaml")
+    write(dumped, "dump.yaml")
     assert gateway("plan", "dump.yaml", "--prune")[0] == 0
     assert gateway("rollback", "0")[0] == 0
     assert gateway("dump") == (0, "", "")
@@ -333,16 +335,16 @@ def test_a_dump_is_a_manifest_of_which_the_plan_is_empty(gateway: Gateway) -> No
     assert gateway("dump")[1] == dumped
 
 
-def test_the_dump_of_an_empty_registry_can_be_planned_and_applied(gateway: Gateway) -> None:
-    put(gateway("dump")[1], "dump.yaml")
+def test_dump_of_an_empty_registry_can_be_planned_and_applied(gateway: Gateway) -> None:
+    write(gateway("dump")[1], "dump.yaml")
     assert gateway("plan", "dump.yaml")[0] == 0
     assert gateway("apply", "dump.yaml", "--wait") == (0, "", "")
 
 
 def test_history_lists_who_when_why_and_what(gateway: Gateway) -> None:
-    put(manifest("things.create"))
+    write(manifest("things.create"))
     gateway("apply", "--actor", "ada", "--message", "we [bold]go[/bold] live")
-    put(manifest("things.create", title="New"))
+    write(manifest("things.create", title="New"))
     gateway("apply", "--actor", "ben")
     gateway("rollback", "1", "--actor", "cy")
     code, out, _ = gateway("history")
@@ -359,12 +361,14 @@ def test_history_lists_who_when_why_and_what(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("words", [["history", "7"], ["rollback", "7"]])
-def test_an_unknown_revision_exits_1(gateway: Gateway, words: list[str]) -> None:
+def test_history_and_rollback_exit_1_on_an_unknown_revision(
+    gateway: Gateway, words: list[str]
+) -> None:
     assert gateway(*words) == (1, "", "unknown revision 7; `gateway history` lists the revisions\n")
 
 
-def test_a_rollback_says_what_it_did_or_that_there_is_nothing_to_do(gateway: Gateway) -> None:
-    put(manifest("things.create"))
+def test_rollback_prints_its_changes_or_that_nothing_changes(gateway: Gateway) -> None:
+    write(manifest("things.create"))
     gateway("apply")
     assert gateway("rollback", "1") == (
         0,
@@ -379,21 +383,21 @@ def test_a_rollback_says_what_it_did_or_that_there_is_nothing_to_do(gateway: Gat
     assert gateway("rollback", "-1")[0] == 1
 
 
-def test_too_many_deletes_exit_1_unless_the_number_is_said(gateway: Gateway) -> None:
-    put(manifest(*(f"things.a{n}" for n in range(12))))
+def test_apply_exits_1_on_too_many_deletes_without_max_deletes(gateway: Gateway) -> None:
+    write(manifest(*(f"things.a{n}" for n in range(12))))
     gateway("apply")
-    put(manifest())
+    write(manifest())
     code, out, err = gateway("apply", "--prune")
     assert (code, out) == (1, "")
     assert "--max-deletes 12" in err
     assert gateway("apply", "--prune", "--max-deletes", "12")[0] == 0
 
 
-def test_a_database_without_tables_is_told(
+def test_registry_commands_name_gateway_migrate_without_tables(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, empty_database: str
 ) -> None:
     monkeypatch.setenv("GATEWAY_DATABASE_URL", empty_database)
-    put(manifest("things.create"))
+    write(manifest("things.create"))
     for words in (["plan"], ["apply"], ["dump"], ["history"], ["rollback", "1"]):
         code, out, err = gateway(*words)
         assert (code, out) == (1, "")
@@ -402,7 +406,7 @@ def test_a_database_without_tables_is_told(
 
 # routes, explain
 
-PLACES = {
+ROUTES = {
     "things.create": ("POST", "/things", "[session, application]", "true"),
     "things.count": ("GET", "/things/count", "public", "true"),
     "things.later": ("PUT", "/things/later", "[session]", "false"),
@@ -413,7 +417,7 @@ PLACES = {
 NO_CODE = "service-not-found: no code is installed for the action things.{}"
 
 
-def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
+def test_explain_and_routes_print_what_is_served(gateway: Gateway) -> None:
     def printed(*words: str) -> str:
         code, out, err = gateway(*words)
         assert (code, err) == (0, "")
@@ -422,9 +426,9 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     lines = [
         f"  {name}: {{method: {method}, path: '{path}', auth: {auth}, deployed: {deployed}, "
         "title: T, params: {properties: {id: {}}}}\n"
-        for name, (method, path, auth, deployed) in PLACES.items()
+        for name, (method, path, auth, deployed) in ROUTES.items()
     ]
-    put(HEAD.format(namespace="test", service="things") + "".join(lines))
+    write(HEAD.format(namespace="test", service="things") + "".join(lines))
     gateway("apply")
     assert printed("explain", "get", "/things/7").splitlines() == [
         "revision:  1",
@@ -452,18 +456,18 @@ def test_explain_and_routes_say_what_is_served(gateway: Gateway) -> None:
     ]
 
 
-def test_explain_says_roles_in_words(gateway: Gateway) -> None:
+def test_explain_prints_roles_in_words(gateway: Gateway) -> None:
     roles = "auth: [session], roles: {shop: [employee, liaison], other: []}"
-    put(manifest("things.create").replace("auth: [session]", roles))
+    write(manifest("things.create").replace("auth: [session]", roles))
     gateway("apply")
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create")
     assert out.splitlines()[-1] == "roles:     shop=employee or liaison, other=none"
 
 
-def test_explain_leaves_out_a_query_and_tells_of_a_path_without_its_slash(
+def test_explain_ignores_a_query_and_reports_a_missing_leading_slash(
     gateway: Gateway,
 ) -> None:
-    put(manifest("things.create", deployed="true"))
+    write(manifest("things.create", deployed="true"))
     gateway("apply")
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create?a=1")
     assert out.splitlines()[1:3] == [
@@ -474,8 +478,8 @@ def test_explain_leaves_out_a_query_and_tells_of_a_path_without_its_slash(
     assert "does not start with /" in out
 
 
-def test_explain_knows_that_options_are_answered(gateway: Gateway) -> None:
-    put(manifest("things.create"))
+def test_explain_answers_options_with_the_methods(gateway: Gateway) -> None:
+    write(manifest("things.create"))
     gateway("apply")
     _, out, _ = gateway("explain", "OPTIONS", "/api/v1/things/create")
     assert out.splitlines()[2:] == ["answer:    the methods of this path", "methods:   POST"]

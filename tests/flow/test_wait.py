@@ -1,4 +1,4 @@
-"""`--wait`: an apply returns when every live worker serves it, or names those that do not."""
+"""`--wait`: an apply returns when every live worker serves it, or names the late workers."""
 
 import asyncio
 import uuid
@@ -34,12 +34,12 @@ class Fleet:
         self.registries: dict[str, Registry] = {}
 
     async def start(self, name: str) -> Registry:
-        made = Registry(self.url)
-        made.name = name
-        self.registries[name] = made
-        self.tasks[name] = asyncio.create_task(made.follow())
-        assert await made.wait_loaded(10)
-        return made
+        worker = Registry(self.url)
+        worker.name = name
+        self.registries[name] = worker
+        self.tasks[name] = asyncio.create_task(worker.follow())
+        assert await worker.wait_loaded(10)
+        return worker
 
     async def stop(self, name: str) -> None:
         self.tasks[name].cancel()
@@ -48,12 +48,12 @@ class Fleet:
 
 @pytest.fixture
 async def fleet(registry: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """No workers yet, over a registry at revision 1."""
+    """A fleet without workers, on a registry at revision 1."""
     await applied(registry, desired(tmp_path, routes("1")))
-    made = Fleet(registry)
+    workers = Fleet(registry)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_stop_all, made)
-        yield made
+        stack.push_async_callback(_stop_all, workers)
+        yield workers
 
 
 async def _stop_all(fleet: Fleet) -> None:
@@ -65,33 +65,33 @@ async def wait(url: str, revision: int, seconds: float = 10) -> None:
     await on(url, lambda db: wait_for_workers(db, revision, seconds))
 
 
-async def late(url: str, revision: int) -> str:
+async def late_workers(url: str, revision: int) -> str:
     with pytest.raises(LateError) as error:
         await wait(url, revision, 0.1)
     text = str(error.value)
-    head = f"revision {revision} is applied, but after 0.1 s some workers do not serve it: "
-    assert text.startswith(head)
-    return text.removeprefix(head)
+    prefix = f"revision {revision} is applied, but after 0.1 s some workers do not serve it: "
+    assert text.startswith(prefix)
+    return text.removeprefix(prefix)
 
 
 async def add_worker(url: str, name: str, revision: int, *, seen_ago: float = 0) -> uuid.UUID:
-    """A row as a worker elsewhere writes it."""
-    made = uuid.uuid4()
+    """Insert a row as another worker would. Returns its id."""
+    worker_id = uuid.uuid4()
     await execute(
         url,
         "insert into gateway.workers (id, name, revision, seen_at) "
         "values ($1, $2, $3, now() - make_interval(secs => $4))",
-        *(made, name, revision, seen_ago),
+        *(worker_id, name, revision, seen_ago),
     )
-    return made
+    return worker_id
 
 
-async def test_where_no_worker_lives_there_is_nothing_to_wait_for(fleet: Fleet) -> None:
+async def test_wait_without_live_workers_returns_at_once(fleet: Fleet) -> None:
     async with asyncio.timeout(5):
         await wait(fleet.url, 1)
 
 
-async def test_a_wait_without_time_asks_once(fleet: Fleet) -> None:
+async def test_wait_with_a_timeout_of_0_asks_once(fleet: Fleet) -> None:
     await wait(fleet.url, 2, 0)
     await fleet.start("w")
     await row_when(fleet.url, "revision = 1")
@@ -111,51 +111,51 @@ async def test_wait_reports_a_database_that_does_not_answer(
         await wait(fleet.url, 2, 0.1)
 
 
-async def test_the_wait_ends_when_every_live_worker_serves_the_revision(
+async def test_wait_ends_when_every_live_worker_serves_the_revision(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    made = [await fleet.start(f"w{number}") for number in range(3)]
+    workers = [await fleet.start(f"w{number}") for number in range(3)]
     for number in range(2, 12):
-        done = await applied(fleet.url, desired(tmp_path, routes(str(number))))
-        await wait(fleet.url, done.revision)
-        assert {each.current and each.current.revision for each in made} == {number}
+        outcome = await applied(fleet.url, desired(tmp_path, routes(str(number))))
+        await wait(fleet.url, outcome.revision)
+        assert {worker.current and worker.current.revision for worker in workers} == {number}
 
 
-async def test_a_worker_that_cannot_build_the_revision_is_named_with_its_trouble(
+async def test_wait_names_a_worker_that_cannot_build_the_revision_with_its_problem(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = store.catch_up
-    bad: list[Table | None] = []
+    failing: list[Table | None] = []
 
     async def fails(connection: Connection, table: Table) -> Table:
-        if any(table is each for each in bad):
+        if any(table is old for old in failing):
             raise KeyError("auth")
         return await real(connection, table)
 
     await fleet.start("fine")
-    held = await fleet.start("held")
-    bad.append(held.current)
+    stuck = await fleet.start("stuck")
+    failing.append(stuck.current)
     monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
     monkeypatch.setattr(store, "catch_up", fails)
     await applied(fleet.url, desired(tmp_path, routes("2")))
     await rows_are(fleet.url, f"{WORKERS} where trouble is not null or revision = 2", 2)
-    assert await late(fleet.url, 2) == (
-        "held at revision 1 (revision 2 cannot be built: KeyError('auth'))"
+    assert await late_workers(fleet.url, 2) == (
+        "stuck at revision 1 (revision 2 cannot be built: KeyError('auth'))"
     )
-    bad.clear()
+    failing.clear()
     await wait(fleet.url, 2)
-    assert held.problems == ()
+    assert stuck.problems == ()
 
 
-async def test_all_that_are_late_are_named(fleet: Fleet, tmp_path: Path) -> None:
+async def test_wait_names_all_late_workers(fleet: Fleet, tmp_path: Path) -> None:
     await applied(fleet.url, desired(tmp_path, routes("2")))
     await add_worker(fleet.url, "b", 1)
     await add_worker(fleet.url, "a", 0)
     await add_worker(fleet.url, "c", 2)
-    assert await late(fleet.url, 2) == "a at revision 0; b at revision 1"
+    assert await late_workers(fleet.url, 2) == "a at revision 0; b at revision 1"
 
 
-async def test_a_late_worker_that_follows_ends_the_wait(fleet: Fleet, tmp_path: Path) -> None:
+async def test_wait_ends_when_the_late_worker_catches_up(fleet: Fleet, tmp_path: Path) -> None:
     await applied(fleet.url, desired(tmp_path, routes("2")))
     worker = await add_worker(fleet.url, "slow", 1)
     waiting = asyncio.create_task(wait(fleet.url, 2))
@@ -166,15 +166,15 @@ async def test_a_late_worker_that_follows_ends_the_wait(fleet: Fleet, tmp_path: 
         await waiting
 
 
-async def test_a_dead_worker_is_not_waited_for(fleet: Fleet) -> None:
+async def test_wait_ignores_dead_workers(fleet: Fleet) -> None:
     await add_worker(fleet.url, "dead", 0, seen_ago=store.WORKER_TIMEOUT + 1)
     async with asyncio.timeout(5):
         await wait(fleet.url, 1)
     await add_worker(fleet.url, "alive", 0, seen_ago=store.WORKER_TIMEOUT - 3)
-    assert await late(fleet.url, 1) == "alive at revision 0"
+    assert await late_workers(fleet.url, 1) == "alive at revision 0"
 
 
-async def test_a_worker_that_stops_in_order_is_not_waited_for(fleet: Fleet) -> None:
+async def test_wait_ignores_workers_that_stopped_in_order(fleet: Fleet) -> None:
     await fleet.start("one")
     await until(lambda: not fleet.registries["one"].problems)
     await fleet.stop("one")
@@ -182,7 +182,7 @@ async def test_a_worker_that_stops_in_order_is_not_waited_for(fleet: Fleet) -> N
     await wait(fleet.url, 7, 5)
 
 
-async def test_a_worker_says_what_it_serves_once_it_serves_it(
+async def test_worker_row_has_a_revision_once_it_is_served(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
@@ -198,7 +198,7 @@ async def test_a_worker_says_what_it_serves_once_it_serves_it(
 
 
 async def row_when(url: str, condition: str, *args: Any) -> Any:
-    """The only worker's row, once it is so."""
+    """The row of the only worker, once it meets a condition."""
     async with asyncio.timeout(10):
         while not (rows := await execute(url, f"{WORKERS} where {condition}", *args)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -206,7 +206,7 @@ async def row_when(url: str, condition: str, *args: Any) -> Any:
     return row
 
 
-async def test_rows_of_workers_that_died_long_ago_are_swept_up(fleet: Fleet) -> None:
+async def test_worker_rows_of_long_dead_workers_are_deleted(fleet: Fleet) -> None:
     await add_worker(fleet.url, "long dead", 0, seen_ago=3700)
     await add_worker(fleet.url, "dead", 0, seen_ago=3500)
     await fleet.start("one")

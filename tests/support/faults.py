@@ -1,8 +1,7 @@
-"""An apply that ends at a statement of its own choice.
+"""An apply that is interrupted at any of its statements.
 
-As a program it kills itself: `python -m support.faults ADDRESS MANIFEST` reads `before N` or
-`during N` from standard input, and answers each line when a process of its own has died at the
-N-th statement.
+As a program it kills itself: `python -m support.faults ADDRESS MANIFEST` reads lines `before N` or
+`during N`. For each it forks an apply that dies at its N-th statement, and prints the signal.
 """
 
 import asyncio
@@ -27,11 +26,11 @@ else:
     _Base = asyncpg.Connection
 
 Hook: TypeAlias = Callable[[int, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-"""Is given a statement's number and what runs it."""
+"""Called with the number of a statement and a function that runs it."""
 
 
-class Watched(_Base):
-    """A connection whose statements, BEGIN and COMMIT among them, go through a hook."""
+class HookedConnection(_Base):
+    """A connection that passes each statement, also BEGIN and COMMIT, to a hook."""
 
     hook: Hook | None = None
     count = 0
@@ -62,12 +61,12 @@ class Watched(_Base):
         return await self._through("copy_records_to_table", args, options)
 
 
-async def watched(
-    url: str, work: Callable[[Any], Awaitable[Any]], make_hook: Callable[[Watched], Hook]
+async def run_hooked(
+    url: str, work: Callable[[Any], Awaitable[Any]], make_hook: Callable[[HookedConnection], Hook]
 ) -> Any:
-    """Some work on a watched connection of its own."""
+    """Run some work on a new hooked connection."""
     real = asyncpg.connect
-    with patch.object(asyncpg, "connect", partial(real, connection_class=Watched)):
+    with patch.object(asyncpg, "connect", partial(real, connection_class=HookedConnection)):
         connection: Any = await connect(url)
     connection.hook = make_hook(connection)
     try:
@@ -80,25 +79,25 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _suicide(mode: str, number: int) -> Hook:
+def _kill_at(mode: str, number: int) -> Hook:
     async def hook(count: int, run: Callable[[], Awaitable[Any]]) -> Any:
         if count == number:
             if mode == "before":
                 _kill()
-            # Runs when the statement is on its way and its answer is waited for.
+            # Runs after the statement is sent, while its answer is awaited.
             asyncio.get_running_loop().call_soon(_kill)
         return await run()
 
     return hook
 
 
-def _die(url: str, what: Desired, mode: str, number: int) -> None:
-    """Apply in a process of its own, which dies; starting a new Python each time takes a second."""
+def _apply_and_die(url: str, state: Desired, mode: str, number: int) -> None:
+    """Apply in a fork that dies; starting a new Python each time would take a second."""
     child = os.fork()
     if child == 0:
         try:
-            work = partial(apply, desired=what, author=Author("tests"), prune=True)
-            asyncio.run(watched(url, work, lambda _: _suicide(mode, number)))
+            work = partial(apply, desired=state, author=Author("tests"), prune=True)
+            asyncio.run(run_hooked(url, work, lambda _: _kill_at(mode, number)))
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -107,10 +106,10 @@ def _die(url: str, what: Desired, mode: str, number: int) -> None:
 
 def main() -> None:
     url, manifest = sys.argv[1:]
-    [what] = check(Path(manifest))
+    [state] = check(Path(manifest))
     for line in sys.stdin:
         mode, number = line.split()
-        _die(url, what, mode, int(number))
+        _apply_and_die(url, state, mode, int(number))
 
 
 if __name__ == "__main__":

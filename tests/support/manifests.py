@@ -1,4 +1,4 @@
-"""Small manifests, applied to a database that may be held up meanwhile."""
+"""Small manifests, applied to a database, and locks that delay an apply."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +14,13 @@ from gateway.manifest.check import Desired, check
 from support.harness import execute, on
 
 Routes: TypeAlias = dict[str, dict[str, Any]]
-"""Routes by name; each says how it differs from a usual one."""
+"""Routes by name; each lists only its differences from `USUAL`."""
 
 USUAL = {"method": "POST", "deployed": True, "title": "T", "auth": ["application"], "params": {}}
 
 
 def desired(folder: Path, routes: Routes, namespace: str = "test") -> Desired:
-    """What a manifest of these routes desires."""
+    """The desired state of a manifest with these routes."""
     services = {name.partition(".")[0] for name in routes}
     document = {
         "version": 1,
@@ -28,34 +28,34 @@ def desired(folder: Path, routes: Routes, namespace: str = "test") -> Desired:
         "services": {
             name: {"kind": "python", "deployed": True, "title": name} for name in sorted(services)
         },
-        "routes": {name: {**USUAL, **given} for name, given in routes.items()},
+        "routes": {name: {**USUAL, **fields} for name, fields in routes.items()},
     }
     file = folder / f"{namespace}.yaml"
     file.write_bytes(orjson.dumps(document))  # JSON is YAML
-    [made] = check(file)
-    return made
+    [state] = check(file)
+    return state
 
 
 async def migrated(url: str) -> None:
-    """Give a database its tables."""
+    """Create the tables in a database."""
     await on(url, lambda db: migrate(db, find_all()))
 
 
 async def wipe(connection: Connection) -> None:
-    """Leave an empty registry, as migrations do."""
+    """Empty the registry, as it is after the migrations."""
     for table in ("workers", "changes", "routes", "services", "schemas", "revisions"):
         await connection.execute(f"delete from gateway.{table}")
 
 
-async def applied(url: str, what: Desired, **options: Any) -> Applied:
-    """Apply on a connection of its own."""
+async def applied(url: str, state: Desired, **options: Any) -> Applied:
+    """Apply on a new connection."""
     author = Author(options.pop("actor", "tests"), options.pop("message", ""))
-    done: Applied = await on(url, lambda db: apply(db, what, author, **options))
-    return done
+    outcome: Applied = await on(url, lambda db: apply(db, state, author, **options))
+    return outcome
 
 
 async def stored(url: str) -> dict[str, Any]:
-    """All that an apply writes, as it is in the database."""
+    """Every row that an apply writes, by table and key."""
     tables = {
         "revisions": (
             "select id, namespace, applied_by, message, source, reverts_to from gateway.revisions"
@@ -73,7 +73,7 @@ async def stored(url: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def locked(url: str, table: str, mode: str = "access exclusive") -> AsyncIterator[None]:
-    """Hold a lock on a table for the length of the block."""
+    """Hold a lock on a table during the block."""
     connection = await connect(url)
     try:
         async with connection.transaction():

@@ -1,4 +1,4 @@
-"""Random manifests: all that a manifest may hold, with texts that YAML is known to trip over."""
+"""Random manifests: everything a manifest may hold, with texts that YAML parsers misread."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from hypothesis.strategies import SearchStrategy
 
 from gateway.manifest.check import Desired, check
 
-few = settings(deadline=None, database=None, max_examples=25)
-"""For properties of a whole registry, of which each takes a few transactions."""
+few_examples = settings(deadline=None, database=None, max_examples=25)
+"""For properties of a whole registry, where each example takes several transactions."""
 
 ODD = (
     *("off", "on", "yes", "No", "y", "true", "True", "null", "Null", "~", "", " ", "=", "<<"),
@@ -51,11 +51,11 @@ _annotations = st.fixed_dictionaries(
 
 def _object(inner: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
     return st.builds(
-        lambda properties, names, rest: {
+        lambda properties, names, keywords: {
             "type": "object",
             "properties": properties,
             "required": names,
-            **rest,
+            **keywords,
         },
         st.dictionaries(texts, inner, max_size=3),
         st.lists(texts, max_size=2, unique=True),
@@ -65,8 +65,8 @@ def _object(inner: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
 
 _leaves: SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
-    st.builds(lambda found: {"enum": found}, st.lists(_values, min_size=1, max_size=4)),
-    st.builds(lambda found: {"const": found}, _values),
+    st.builds(lambda values: {"enum": values}, st.lists(_values, min_size=1, max_size=4)),
+    st.builds(lambda value: {"const": value}, _values),
     st.builds(lambda n: {"type": "string", "maxLength": n}, st.integers(0, 99)),
     st.sampled_from(
         [
@@ -81,12 +81,15 @@ _leaves: SearchStrategy[dict[str, Any]] = st.one_of(
     ),
 )
 _schemas = st.recursive(
-    st.builds(lambda schema, more: {**more, **schema}, _leaves, _annotations),
+    st.builds(lambda schema, annotations: {**annotations, **schema}, _leaves, _annotations),
     lambda inner: st.one_of(
         st.builds(
-            lambda items, more: {"type": "array", "items": items, **more}, inner, _annotations
+            lambda items, annotations: {"type": "array", "items": items, **annotations},
+            *(inner, _annotations),
         ),
-        st.builds(lambda made, more: {**more, **made}, _object(inner), _annotations),
+        st.builds(
+            lambda schema, annotations: {**annotations, **schema}, _object(inner), _annotations
+        ),
     ),
     max_leaves=4,
 )
@@ -94,18 +97,18 @@ _slugs = st.sampled_from(["off", "null", "true", "y", "a-1", "e5", "no-such-thin
 
 
 def _code(slug: str) -> int:
-    """A slug has one code everywhere."""
+    """The HTTP code of a slug, the same in every route."""
     return 400 + crc32(slug.encode()) % 200
 
 
 @st.composite
 def _params(draw: Any, path: str, *, public: bool) -> dict[str, Any]:
-    made = {**draw(_annotations), **draw(_object(_schemas))}
+    schema = {**draw(_annotations), **draw(_object(_schemas))}
     for name in re.findall(r"\{(\w+)", path):
-        made["properties"].setdefault(name, {})
+        schema["properties"].setdefault(name, {})
     common = ["application", "application_view", "session_view", *(["token"] if public else [])]
     omitted = draw(st.lists(st.sampled_from(common), unique=True))
-    return {**made, **({"x-omit": omitted} if omitted else {})}
+    return {**schema, **({"x-omit": omitted} if omitted else {})}
 
 
 @st.composite
@@ -144,8 +147,8 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
         "auth": st.just("public") if public else kinds,
         "params": _params(path, public=public),
     }
-    found: dict[str, Any] = draw(st.fixed_dictionaries(fixed, optional=optional))
-    return found
+    route: dict[str, Any] = draw(st.fixed_dictionaries(fixed, optional=optional))
+    return route
 
 
 @st.composite
@@ -153,34 +156,34 @@ def _document(draw: Any, namespace: str, services: tuple[str, ...]) -> dict[str,
     service = st.fixed_dictionaries(
         {"kind": st.just("python"), "deployed": st.booleans(), "title": _titles}
     )
-    here = draw(st.lists(st.sampled_from(services), min_size=1, unique=True))
-    names = [f"{each}.{action}" for each in here for action in ("no", "create", "null")]
-    chosen = draw(st.lists(st.sampled_from(names), max_size=3, unique=True))
+    drawn = draw(st.lists(st.sampled_from(services), min_size=1, unique=True))
+    actions = [f"{name}.{action}" for name in drawn for action in ("no", "create", "null")]
+    routes = draw(st.lists(st.sampled_from(actions), max_size=3, unique=True))
     return {
         "version": 1,
         "namespace": namespace,
-        "services": {each: draw(service) for each in here},
-        "routes": {name: draw(_route(name, names)) for name in chosen},
+        "services": {name: draw(service) for name in drawn},
+        "routes": {name: draw(_route(name, actions)) for name in routes},
     }
 
 
 manifests = st.tuples(_document("alpha", ("off", "null")), _document("y", ("true", "things")))
-"""Two namespaces, whose names and whose services' names are words of YAML."""
+"""Two namespaces; they and their services are named after special words of YAML."""
 
 
-def written(folder: Path, documents: tuple[dict[str, Any], ...]) -> list[Desired]:
-    """What a file desires that another writer than the gateway's has written."""
+def write_and_check(folder: Path, documents: tuple[dict[str, Any], ...]) -> list[Desired]:
+    """The desired state of documents, written as YAML without the gateway's own writer."""
     file = folder / "drawn.yaml"
     file.write_text("\n---\n".join(map(_as_json, documents)), encoding="ascii")
     return check(file)
 
 
 def _as_json(document: Any) -> str:
-    """JSON in ASCII as YAML reads it, which knows no pairs of surrogates."""
+    """JSON in ASCII, with surrogate pairs as the single escapes that YAML has."""
     text = json.dumps(document).replace("\x7f", "\\x7f")
     return re.sub(r"\\u(d[89ab]..)\\u(d[c-f]..)", _astral, text)
 
 
-def _astral(found: re.Match[str]) -> str:
-    high, low = int(found[1], 16), int(found[2], 16)
+def _astral(pair: re.Match[str]) -> str:
+    high, low = int(pair[1], 16), int(pair[2], 16)
     return f"\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08x}"

@@ -1,4 +1,4 @@
-"""Which changes break callers: each kind is named, and what cannot break anybody is not."""
+"""Which changes break callers: each breakage is named, and no harmless change is."""
 
 import json
 from typing import Any
@@ -31,24 +31,24 @@ ROUTE: Record = {
 SERVICE: Record = {"kind": "python", "deployed": True, "title": "Things"}
 
 
-def of(before: Record | None, after: Record | None, kind: Any = "route") -> list[str]:
+def breakages_of(before: Record | None, after: Record | None, kind: Any = "route") -> list[str]:
     return breakages(Change(kind, "things.create", before, after))
 
 
-def of_route(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return of({**ROUTE, **before}, {**ROUTE, **after})
+def breakages_of_route(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return breakages_of({**ROUTE, **before}, {**ROUTE, **after})
 
 
-def of_schema(before: Any, after: Any) -> list[str]:
-    return of_route({"params": json.dumps(before)}, {"params": json.dumps(after)})
+def breakages_of_schema(before: Any, after: Any) -> list[str]:
+    return breakages_of_route({"params": json.dumps(before)}, {"params": json.dumps(after)})
 
 
-def of_param(before: Any, after: Any) -> list[str]:
-    """What breaks of one param, a."""
-    return of_schema({"properties": {"a": before}}, {"properties": {"a": after}})
+def breakages_of_param(before: Any, after: Any) -> list[str]:
+    """The breakages of a change of one param, a."""
+    return breakages_of_schema({"properties": {"a": before}}, {"properties": {"a": after}})
 
 
-def meanings(**codes: int) -> dict[str, Any]:
+def with_statuses(**codes: int) -> dict[str, Any]:
     statuses = {slug: {"http": http, "meaning": "M"} for slug, http in codes.items()}
     return {"statuses": statuses}
 
@@ -56,29 +56,29 @@ def meanings(**codes: int) -> dict[str, Any]:
 # Records
 
 
-def test_an_addition_breaks_nobody() -> None:
-    assert of(None, ROUTE) == []
-    assert of(None, SERVICE, "service") == []
+def test_breaking_addition_is_not_breaking() -> None:
+    assert breakages_of(None, ROUTE) == []
+    assert breakages_of(None, SERVICE, "service") == []
 
 
 @pytest.mark.parametrize(("kind", "record"), [("route", ROUTE), ("service", SERVICE)])
-def test_a_deletion_breaks_callers_of_what_was_deployed(kind: str, record: Record) -> None:
-    assert of(record, None, kind) == ["is deleted"]
-    assert of({**record, "deployed": False}, None, kind) == []
+def test_breaking_deletion_of_a_deployed_record_is_breaking(kind: str, record: Record) -> None:
+    assert breakages_of(record, None, kind) == ["is deleted"]
+    assert breakages_of({**record, "deployed": False}, None, kind) == []
 
 
 @pytest.mark.parametrize(("kind", "record"), [("route", ROUTE), ("service", SERVICE)])
-def test_what_is_no_longer_deployed_breaks_callers(kind: str, record: Record) -> None:
+def test_breaking_end_of_deployment_is_breaking(kind: str, record: Record) -> None:
     not_deployed = {**record, "deployed": False}
-    assert of(record, not_deployed, kind) == ["is no longer deployed"]
-    assert of(not_deployed, record, kind) == []
+    assert breakages_of(record, not_deployed, kind) == ["is no longer deployed"]
+    assert breakages_of(not_deployed, record, kind) == []
 
 
-def test_a_service_s_title_breaks_nobody() -> None:
-    assert of(SERVICE, {**SERVICE, "title": "Other"}, "service") == []
+def test_breaking_service_title_is_not_breaking() -> None:
+    assert breakages_of(SERVICE, {**SERVICE, "title": "Other"}, "service") == []
 
 
-# Routes: what was, what is, and the words for it in one direction and in the other
+# Routes: before, after, and the breakages of this change and of its reversal
 
 ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
     (
@@ -160,10 +160,10 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
         [],
         [],
     ),
-    (meanings(odd=409), meanings(), ["status odd is removed"], []),
+    (with_statuses(odd=409), with_statuses(), ["status odd is removed"], []),
     (
-        meanings(odd=409),
-        meanings(odd=422),
+        with_statuses(odd=409),
+        with_statuses(odd=422),
         ["status odd changes from HTTP 409 to 422"],
         ["status odd changes from HTTP 422 to 409"],
     ),
@@ -173,13 +173,13 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("before", "after", "there", "back"), ROUTES)
-def test_a_route_s_change_is_named_if_it_breaks_callers(
-    before: dict[str, Any], after: dict[str, Any], there: list[str], back: list[str]
+@pytest.mark.parametrize(("before", "after", "forwards", "backwards"), ROUTES)
+def test_breaking_route_change_is_named_if_it_breaks_callers(
+    before: dict[str, Any], after: dict[str, Any], forwards: list[str], backwards: list[str]
 ) -> None:
-    assert of_route(before, after) == there
-    assert of_route(after, before) == back
-    assert of_route(before, before) == []
+    assert breakages_of_route(before, after) == forwards
+    assert breakages_of_route(after, before) == backwards
+    assert breakages_of_route(before, before) == []
 
 
 # Params: the same for the schema of one param, a
@@ -325,24 +325,24 @@ PARAMS: list[tuple[Any, Any, list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("before", "after", "there", "back"), PARAMS)
-def test_a_param_s_change_is_named_if_it_breaks_callers(
-    before: Any, after: Any, there: list[str], back: list[str]
+@pytest.mark.parametrize(("before", "after", "forwards", "backwards"), PARAMS)
+def test_breaking_param_change_is_named_if_it_breaks_callers(
+    before: Any, after: Any, forwards: list[str], backwards: list[str]
 ) -> None:
-    assert of_param(before, after) == there
-    assert of_param(after, before) == back
-    assert of_param(before, before) == []
+    assert breakages_of_param(before, after) == forwards
+    assert breakages_of_param(after, before) == backwards
+    assert breakages_of_param(before, before) == []
 
 
-def test_an_integer_that_becomes_any_number_breaks_nobody() -> None:
-    assert of_param({"type": "integer"}, {"type": "number"}) == []
-    assert of_param({"type": ["integer", "null"]}, {"type": ["number", "null"]}) == []
+def test_breaking_integer_to_number_is_not_breaking() -> None:
+    assert breakages_of_param({"type": "integer"}, {"type": "number"}) == []
+    assert breakages_of_param({"type": ["integer", "null"]}, {"type": ["number", "null"]}) == []
 
 
-def test_params_that_come_and_go_are_named() -> None:
+def test_breaking_added_and_removed_params_are_named() -> None:
     before = {"properties": {"a": {}, "b": {}}, "required": ["a"]}
     after = {"properties": {"b": {}, "c": {}, "d": {}}, "required": ["b", "d"]}
-    assert of_schema(before, after) == [
+    assert breakages_of_schema(before, after) == [
         "param b becomes required",
         "param d becomes required",
         "param a is removed",
@@ -350,7 +350,7 @@ def test_params_that_come_and_go_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unknown", "named", "found"),
+    ("unknown", "named", "expected"),
     [
         (True, {"type": "integer"}, ["param a changes from any type to integer"]),
         ({"type": "string"}, {"type": "integer"}, ["param a changes from string to integer"]),
@@ -358,29 +358,31 @@ def test_params_that_come_and_go_are_named() -> None:
         (False, {"type": "integer"}, []),
     ],
 )
-def test_a_param_that_was_taken_unnamed_is_judged_once_it_is_named(
-    unknown: Any, named: dict[str, Any], found: list[str]
+def test_breaking_new_property_is_compared_with_the_schema_of_unknown_params(
+    unknown: Any, named: dict[str, Any], expected: list[str]
 ) -> None:
     before = {"additionalProperties": unknown}
-    assert of_schema(before, {**before, "properties": {"a": named}}) == found
+    assert breakages_of_schema(before, {**before, "properties": {"a": named}}) == expected
 
 
-def test_nobody_is_broken_by_a_change_of_what_was_not_deployed() -> None:
-    assert of_route({"deployed": False}, {"method": "PUT", "path": "/other"}) == []
+def test_breaking_change_of_an_undeployed_route_is_not_breaking() -> None:
+    assert breakages_of_route({"deployed": False}, {"method": "PUT", "path": "/other"}) == []
 
 
-def test_the_params_themselves_are_named_so() -> None:
-    assert of_schema({}, {"additionalProperties": False}) == ["params: unknown params are refused"]
+def test_breaking_top_level_params_are_named_params() -> None:
+    assert breakages_of_schema({}, {"additionalProperties": False}) == [
+        "params: unknown params are refused"
+    ]
 
 
-def test_all_that_breaks_is_told_at_once() -> None:
+def test_breaking_reports_every_breakage_of_a_route() -> None:
     before = {"params": json.dumps({"properties": {"a": {}}})}
     after = {
         "method": "PUT",
         "auth": ["session"],
         "params": json.dumps({"properties": {"a": {"type": "string"}}, "required": ["a"]}),
     }
-    assert of_route(before, after) == [
+    assert breakages_of_route(before, after) == [
         "method changes from POST to PUT",
         "no longer accepts application tokens",
         "param a becomes required",
@@ -388,7 +390,7 @@ def test_all_that_breaks_is_told_at_once() -> None:
     ]
 
 
-def test_a_plan_tells_the_changes_that_break_callers_and_no_others() -> None:
+def test_plan_breaking_lists_only_the_changes_that_break_callers() -> None:
     harmless = Change("route", "a.b", ROUTE, {**ROUTE, "title": "New"})
     breaking = Change("route", "a.c", ROUTE, {**ROUTE, "path": "/new"})
     plan = Plan("test", 3, [harmless, breaking])

@@ -1,4 +1,4 @@
-"""What differs between two states: record by record, and field by field into schemas."""
+"""The differences of two states: record by record, and field by field into schemas."""
 
 import json
 from typing import Any
@@ -17,8 +17,8 @@ def differences(before: Record, after: Record) -> dict[str, tuple[Any, Any]]:
     return {name: (old, new) for name, old, new in change.fields()}
 
 
-def properties(**given: Any) -> dict[str, Any]:
-    return {"properties": given}
+def properties(**schemas: Any) -> dict[str, Any]:
+    return {"properties": schemas}
 
 
 FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
@@ -30,7 +30,12 @@ FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
         route(title="B", method="PUT"),
         {"title": ("A", "B"), "method": ("GET", "PUT")},
     ),
-    ("a list, whole", route(auth=["a"]), route(auth=["a", "b"]), {"auth": (["a"], ["a", "b"])}),
+    (
+        "a list as one value",
+        route(auth=["a"]),
+        route(auth=["a", "b"]),
+        {"auth": (["a"], ["a", "b"])},
+    ),
     ("null", route(roles=None), route(roles={"a": ["b"]}), {"roles": (None, {"a": ["b"]})}),
     (
         "one entry of an object",
@@ -39,7 +44,7 @@ FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
         {"roles.a": (["x"], ["y"])},
     ),
     (
-        "entries that come and go",
+        "added and removed entries",
         route(statuses={"a": 1, "b": 2}),
         route(statuses={"b": 2, "c": 3}),
         {"statuses.a": (1, None), "statuses.c": (None, 3)},
@@ -51,7 +56,7 @@ FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
         {"params.properties.order.properties.due.type": ("string", "integer")},
     ),
     (
-        "a param that comes",
+        "an added param",
         route(properties(a={})),
         route(properties(a={}, b={"type": "string"})),
         {"params.properties.b": (None, {"type": "string"})},
@@ -63,7 +68,7 @@ FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
         {"params.properties.a": ({"x": 1}, True)},
     ),
     (
-        "what Python takes for equal",
+        "values that Python considers equal",
         route({"enum": [1], "const": 1, "default": 0}),
         route({"enum": [True], "const": 1.5, "default": False}),
         {
@@ -73,13 +78,13 @@ FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
         },
     ),
     (
-        "the order of keys alone",
+        "only the order of keys",
         route({"a": 1, "b": 2}),
         route({"b": 2, "a": 1}),
         {"params": ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}')},
     ),
     (
-        "the order of keys beside something else",
+        "the order of keys beside another field",
         route({"a": 1, "b": 2}, title="A"),
         route({"b": 2, "a": 1}, title="B"),
         {"title": ("A", "B")},
@@ -89,17 +94,17 @@ FIELDS: list[tuple[str, Record, Record, dict[str, tuple[Any, Any]]]] = [
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "found"),
-    [pytest.param(*rest, id=what) for what, *rest in FIELDS],
+    ("before", "after", "expected"),
+    [pytest.param(*row, id=name) for name, *row in FIELDS],
 )
-def test_fields_are_told_dotted(
-    before: Record, after: Record, found: dict[str, tuple[Any, Any]]
+def test_change_fields_have_dotted_names(
+    before: Record, after: Record, expected: dict[str, tuple[Any, Any]]
 ) -> None:
-    assert differences(before, after) == found
-    assert differences(after, before).keys() == found.keys()
+    assert differences(before, after) == expected
+    assert differences(after, before).keys() == expected.keys()
 
 
-def test_a_record_that_comes_or_goes_has_no_fields() -> None:
+def test_change_addition_and_deletion_have_no_fields() -> None:
     for change in (
         Change("route", "things.create", None, route()),
         Change("route", "things.create", route(), None),
@@ -111,7 +116,9 @@ def test_a_record_that_comes_or_goes_has_no_fields() -> None:
     ("before", "after", "verb"),
     [(None, route(), "add"), (route(), route(title="B"), "change"), (route(), None, "delete")],
 )
-def test_the_verb_says_what_happens(before: Record | None, after: Record | None, verb: str) -> None:
+def test_change_verb_and_object_say_what_happens(
+    before: Record | None, after: Record | None, verb: str
+) -> None:
     change = Change("route", "things.create", before, after)
     assert change.verb == verb
     assert change.as_object() == {
@@ -122,7 +129,7 @@ def test_the_verb_says_what_happens(before: Record | None, after: Record | None,
     }
 
 
-def test_services_come_first_and_names_in_order() -> None:
+def test_compare_sorts_services_first_then_by_name() -> None:
     before: dict[Key, Record] = {
         ("route", "b.x"): {"n": 1},
         ("service", "b"): {"n": 1},
@@ -141,7 +148,7 @@ def test_services_come_first_and_names_in_order() -> None:
     ]
 
 
-def test_equal_states_do_not_differ() -> None:
+def test_compare_equal_states_have_no_changes() -> None:
     state: dict[Key, Record] = {("route", "a.b"): route(), ("service", "a"): {"title": "A"}}
     assert compare(state, dict(state)) == []
     assert compare({}, {}) == []
@@ -159,6 +166,6 @@ def test_equal_states_do_not_differ() -> None:
         ({"a": {"b": 1}}, {"a": {"b": True}}, False),
     ],
 )
-def test_values_are_the_same_if_they_are_the_same_json(one: Any, other: Any, equal: bool) -> None:  # noqa: FBT001
+def test_same_json_compares_as_json_and_not_as_python(one: Any, other: Any, equal: bool) -> None:  # noqa: FBT001
     assert same_json(one, other) is equal
     assert same_json(other, one) is equal

@@ -12,21 +12,21 @@ from gateway.registry.table import Table
 UUID = "0b8f1c9e-3f5a-4c1d-9a6b-2f7e8d9c0a1b"
 
 
-def made(name: str, method: str, path: str, **changes: Any) -> Route:
-    given = {"auth": frozenset({"application"}), "action": name, **changes}
-    return route(path, name=f"things.{name}", method=method, **given)
+def thing(name: str, method: str, path: str, **changes: Any) -> Route:
+    fields = {"auth": frozenset({"application"}), "action": name, **changes}
+    return route(path, name=f"things.{name}", method=method, **fields)
 
 
 TABLE = Table(
     1,
     [Service("things", "python", deployed=True, title="Things")],
     [
-        made("create", "POST", "/api/things", auth=frozenset({"session", "application"})),
-        made("read", "GET", "/api/things/{id:int}"),
-        made("named", "GET", "/api/things/{name}/parts"),
-        made("count", "GET", "/api/things/count", auth=frozenset()),
-        made("later", "PUT", "/api/things/later", deployed=False),
-        made("replace", "PUT", "/api/things/{key:uuid}", roles={"a": ("employee",)}, action="put"),
+        thing("create", "POST", "/api/things", auth=frozenset({"session", "application"})),
+        thing("read", "GET", "/api/things/{id:int}"),
+        thing("named", "GET", "/api/things/{name}/parts"),
+        thing("count", "GET", "/api/things/count", auth=frozenset()),
+        thing("later", "PUT", "/api/things/later", deployed=False),
+        thing("replace", "PUT", "/api/things/{key:uuid}", roles={"a": ("employee",)}, action="put"),
     ],
 )
 
@@ -65,16 +65,16 @@ TABLE = Table(
         ("PUT", "/api/things/later", {"answer": "route-not-found: the route is not deployed"}),
     ],
 )
-def test_a_request_that_is_matched_is_explained(
+def test_explain_matched_request_has_route_and_params(
     method: str, path: str, expected: dict[str, Any]
 ) -> None:
-    found = explain(TABLE, method, path)
-    assert found["revision"] == 1
-    assert {name: found[name] for name in expected} == expected
-    assert "why" not in found
+    answer = explain(TABLE, method, path)
+    assert answer["revision"] == 1
+    assert {name: answer[name] for name in expected} == expected
+    assert "why" not in answer
 
 
-NOTHING_SUCH = (
+IMPOSSIBLE_PATH = (
     "no route can have this path: it does not start with /, or has an empty segment, . or .., "
     "a NUL, text that is not UTF-8, or more than 32 segments"
 )
@@ -98,14 +98,14 @@ RESERVED = (
         ),
         ("BREW", "/api/things", {"why": "no route can have the method BREW"}),
         ("OPTIONS", "/nothing", {"why": "no route can have the method OPTIONS"}),
-        ("GET", "/api/things/", {"why": NOTHING_SUCH}),
-        ("GET", "api/things", {"why": NOTHING_SUCH}),
-        ("GET", "", {"why": NOTHING_SUCH}),
-        ("GET", "/api/../api/things", {"why": NOTHING_SUCH}),
-        ("GET", "/api/%00", {"why": NOTHING_SUCH}),
-        ("GET", "/api/%FF", {"why": NOTHING_SUCH}),
-        ("GET", "/a" * 33, {"why": NOTHING_SUCH}),
-        ("GET", "/api/\udcff", {"why": NOTHING_SUCH}),
+        ("GET", "/api/things/", {"why": IMPOSSIBLE_PATH}),
+        ("GET", "api/things", {"why": IMPOSSIBLE_PATH}),
+        ("GET", "", {"why": IMPOSSIBLE_PATH}),
+        ("GET", "/api/../api/things", {"why": IMPOSSIBLE_PATH}),
+        ("GET", "/api/%00", {"why": IMPOSSIBLE_PATH}),
+        ("GET", "/api/%FF", {"why": IMPOSSIBLE_PATH}),
+        ("GET", "/a" * 33, {"why": IMPOSSIBLE_PATH}),
+        ("GET", "/api/\udcff", {"why": IMPOSSIBLE_PATH}),
         ("GET", "/-/ready", {"why": RESERVED}),
         ("POST", "/documentation/things", {"why": RESERVED}),
         (
@@ -132,7 +132,7 @@ RESERVED = (
         ("GET", "/api/things/x", {"why": "no route ends at /api/things/x", "known": ["parts"]}),
     ],
 )
-def test_a_request_that_is_not_matched_is_explained(
+def test_explain_unmatched_request_has_the_reason(
     method: str, path: str, expected: dict[str, Any]
 ) -> None:
     assert explain(TABLE, method, path) == {
@@ -143,31 +143,31 @@ def test_a_request_that_is_not_matched_is_explained(
     }
 
 
-def test_what_may_follow_is_told_of_all_methods() -> None:
+def test_explain_next_segments_come_from_all_methods() -> None:
     paths = [("GET", "/x/a/1"), ("PUT", "/x/b"), ("POST", "/x/{id:int}"), ("PATCH", "/x/{id}/y")]
     routes = [route(path, name=f"x.{method}", method=method) for method, path in paths]
-    found = explain(Table(1, [], routes), "GET", "/x")
-    assert (found["why"], found["known"]) == ("no route ends at /x", ["a", "b", "{…:int}", "{…}"])
-    found = explain(Table(1, [], routes), "GET", "/x/7/z")
-    assert (found["why"], found["known"]) == ("no route matches the segments after /x/7", ["y"])
+    answer = explain(Table(1, [], routes), "GET", "/x")
+    assert (answer["why"], answer["known"]) == ("no route ends at /x", ["a", "b", "{…:int}", "{…}"])
+    answer = explain(Table(1, [], routes), "GET", "/x/7/z")
+    assert (answer["why"], answer["known"]) == ("no route matches the segments after /x/7", ["y"])
 
 
-def test_of_very_many_places_twenty_are_told() -> None:
+def test_explain_lists_at_most_twenty_next_segments() -> None:
     routes = [route(f"/x/a{n}", name=f"x.a{n}") for n in range(30)]
-    found = explain(Table(1, [], routes), "GET", "/x/none")
-    assert found["known"] == sorted(f"a{n}" for n in range(30))[:20]
+    answer = explain(Table(1, [], routes), "GET", "/x/none")
+    assert answer["known"] == sorted(f"a{n}" for n in range(30))[:20]
 
 
 @pytest.mark.parametrize("deployed", [None, False])
-def test_a_service_that_is_not_there_is_told(deployed: Any) -> None:
+def test_explain_missing_or_undeployed_service_is_named(deployed: Any) -> None:
     service = None if deployed is None else Service("things", "python", deployed, "T")
-    found = explain(TABLE.with_changes(2, {"things": service}, {}), "POST", "/api/things")
-    assert found["revision"] == 2
-    assert found["answer"] == "service-not-found: the service things is not deployed"
-    assert found["route"] == "things.create"
+    answer = explain(TABLE.with_changes(2, {"things": service}, {}), "POST", "/api/things")
+    assert answer["revision"] == 2
+    assert answer["answer"] == "service-not-found: the service things is not deployed"
+    assert answer["route"] == "things.create"
 
 
-def test_an_empty_registry_explains_itself_too() -> None:
+def test_explain_works_on_an_empty_registry() -> None:
     assert explain(Table(0), "GET", "/api") == {
         "revision": 0,
         "request": "GET /api",

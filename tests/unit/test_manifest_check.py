@@ -1,4 +1,4 @@
-"""Checking a manifest: every fault with its file, line, place and what would be allowed."""
+"""Check of a manifest: every error has its file, line, path and what is allowed."""
 
 from pathlib import Path
 from typing import Any
@@ -22,42 +22,42 @@ USUAL = "method: POST, deployed: true, title: T, auth: [application], params: {}
 FROM_A_FILE = "method: POST, deployed: true, title: T, auth: [application]"
 
 
-def written(folder: Path, text: str, name: str = "routes.yaml") -> Path:
+def write(folder: Path, text: str, name: str = "routes.yaml") -> Path:
     file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     return file
 
 
-def checked(folder: Path, routes: str) -> Desired:
-    """What a manifest of one namespace, of which only the routes are given, desires."""
-    [desired] = check(written(folder, START + routes))
+def desired_of(folder: Path, routes: str) -> Desired:
+    """The desired state of a manifest with these routes."""
+    [desired] = check(write(folder, START + routes))
     return desired
 
 
 def schema(folder: Path, params: str, route: str = "things.create") -> dict[str, Any]:
-    """The whole schema that is stored for a route with these params."""
+    """The stored schema of a route with these params."""
     routes = f"  {route}: {{{FROM_A_FILE}, params: {params}}}\n"
-    document: dict[str, Any] = orjson.loads(checked(folder, routes).routes[route].params)
+    document: dict[str, Any] = orjson.loads(desired_of(folder, routes).routes[route].params)
     return document
 
 
-def told(folder: Path, text: str) -> list[Diagnostic]:
+def diagnostics_of(folder: Path, text: str) -> list[Diagnostic]:
     with pytest.raises(ManifestError) as refused:
-        check(written(folder, text))
+        check(write(folder, text))
     return refused.value.diagnostics
 
 
-def marked(text: str, mark: str = "# <--") -> int:
-    """The line that a table's row expects the fault in."""
+def marked_line(text: str, mark: str = "# <--") -> int:
+    """The number of the marked line, where the error is expected."""
     [line] = [number for number, line in enumerate(text.splitlines(), 1) if mark in line]
     return line
 
 
-# Each row: what is wrong, the routes (the fault's line is marked), its place, words of the message.
-FAULTS: list[tuple[str, str, str, list[str]]] = [
+# Each row: the error, the routes (its line is marked), its path, parts of the message.
+ERRORS: list[tuple[str, str, str, list[str]]] = [
     (
-        "a key that is unknown",
+        "an unknown key",
         """\
   things.create:  # <--
     {method: POST, deployed: true, auth: [session], tittle: T, title: T, params: {}}
@@ -70,7 +70,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ],
     ),
     (
-        "two keys that are unknown",
+        "two unknown keys",
         f"  things.create: {{{USUAL}, tittle: T, methods: POST}}  # <--\n",
         "things.create",
         ["unknown keys 'tittle', 'methods'; allowed: method, "],
@@ -82,7 +82,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["5 is not allowed; allowed: text"],
     ),
     (
-        "a method that is none",
+        "an unknown method",
         """\
   things.create:
     method: FETCH  # <--
@@ -117,7 +117,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["'private'", "public", "application", "session"],
     ),
     (
-        "an auth that takes nobody's token",
+        "an empty auth",
         "  things.create: {method: POST, deployed: true, title: T, params: {}, auth: []}  # <--\n",
         "things.create: auth",
         ["[]"],
@@ -144,13 +144,13 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["'off' is not allowed; allowed: true, false"],
     ),
     (
-        "a role that is unknown",
+        "an unknown role",
         f"  things.create: {{{USUAL}, roles: {{planoorder: [boss]}}}}  # <--\n",
         "things.create: roles: planoorder: 0",
         ["'boss'", "allowed: client, employee, liaison"],
     ),
     (
-        "an envelope that is unknown",
+        "an unknown envelope",
         f"  things.create: {{{USUAL}, envelope: soap}}  # <--\n",
         "things.create: envelope",
         ["'soap'", "allowed: plano, shoplo"],
@@ -168,7 +168,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["'10m'", "250ms or 10s"],
     ),
     (
-        "a size in a unit that is unknown",
+        "a size in an unknown unit",
         f"  things.create: {{{USUAL}, max_body: 1GB}}  # <--\n",
         "things.create: max_body",
         ["'1GB'", "B, KiB or MiB"],
@@ -186,19 +186,19 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["'things'", "<service>.<action> in lower-case letters"],
     ),
     (
-        "a success as a status of the route's own",
+        "a success code of an own status",
         f"  things.create: {{{USUAL}, statuses: {{made: {{http: 201, meaning: M}}}}}}  # <--\n",
         "things.create: statuses: made: http",
         ["201 is less than the minimum of 400"],
     ),
     (
-        "a service that is unknown",
+        "an unknown service",
         f"  nothings.create: {{{USUAL}}}  # <--\n",
         "nothings.create: handler",
         ["unknown service nothings", "known services: things, parts"],
     ),
     (
-        "a handler of a service that is unknown",
+        "a handler of an unknown service",
         f"""\
   things.create:
     {{{USUAL},
@@ -257,7 +257,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         for path in ("/-/live", "/-", "/documentation/things", "/openapi.json")
     ),
     (
-        "two routes of one shape",
+        "two routes with one path shape",
         f"""\
   things.read: {{{USUAL}, path: "/things/{{id:int}}",
     params: {{properties: {{id: {{}}}}}}}}
@@ -273,7 +273,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["POST /things/{number:int}", "matches the same requests as the route things.read"],
     ),
     (
-        "a common status of a route's own",
+        "a common status as an own status",
         f"""\
   things.create:
     {{{USUAL},
@@ -309,19 +309,19 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
         ["a public route cannot have roles"],
     ),
     (
-        "a measure with a line's end",
+        "a timeout with a trailing newline",
         f'  things.create: {{{USUAL}, timeout: "10s\\n"}}  # <--\n',
         "things.create: timeout",
         ["'10s\\n'", "250ms or 10s"],
     ),
     (
-        "a timeout that no number holds",
+        "a timeout that is too large",
         f"  things.create: {{{USUAL}, timeout: {'9' * 5000}s}}  # <--\n",
         "things.create: timeout",
         ["is too large; must be below 2^53 seconds"],
     ),
     (
-        "a body that no number holds",
+        "a body size that is too large",
         f"  things.create: {{{USUAL}, max_body: {'9' * 20}MiB}}  # <--\n",
         "things.create: max_body",
         ["is too large; must be below 2^53 bytes"],
@@ -342,25 +342,28 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("routes", "place", "words"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
+    ("routes", "path", "parts"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS]
 )
-def test_a_fault_has_its_line_its_place_and_what_would_be_allowed(
-    tmp_path: Path, routes: str, place: str, words: list[str]
+def test_check_error_has_line_path_and_allowed_values(
+    tmp_path: Path, routes: str, path: str, parts: list[str]
 ) -> None:
-    [diagnostic] = told(tmp_path, START + routes)
-    assert (diagnostic.file, diagnostic.line) == (f"{tmp_path}/routes.yaml", marked(START + routes))
-    assert diagnostic.path == f"routes: {place}"
-    assert [word for word in words if word not in diagnostic.message] == []
+    [diagnostic] = diagnostics_of(tmp_path, START + routes)
+    assert (diagnostic.file, diagnostic.line) == (
+        f"{tmp_path}/routes.yaml",
+        marked_line(START + routes),
+    )
+    assert diagnostic.path == f"routes: {path}"
+    assert [part for part in parts if part not in diagnostic.message] == []
 
 
-# Each row: what is wrong, the file of the route's params, words of the message.
-SCHEMAS: list[tuple[str, str | bytes | None, list[str]]] = [
+# Each row: the error, the file of the route's params, parts of the message.
+SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
     ("no file", None, ["cannot be read: No such file or directory"]),
     ("no JSON", '{"type": "object",\n "properties": }', ["is not valid JSON", "line 2, column 16"]),
     ("no UTF-8", b'{"title": "\xff"}', ["is not valid JSON", "UTF-8"]),
     ("no object", "[]", ["must be a JSON object"]),
     (
-        "a type that is none",
+        "an unknown type",
         '{"type": "objekt"}',
         ["is not a valid JSON Schema", "/type", "'objekt'"],
     ),
@@ -380,7 +383,7 @@ SCHEMAS: list[tuple[str, str | bytes | None, list[str]]] = [
         ["is not a valid JSON Schema", "/properties/n"],
     ),
     (
-        "a pattern that is none",
+        "an invalid pattern",
         '{"properties": {"n": {"pattern": "("}}}',
         ["is not a valid JSON Schema", "/properties/n/pattern"],
     ),
@@ -406,12 +409,12 @@ SCHEMAS: list[tuple[str, str | bytes | None, list[str]]] = [
         )
     ),
     ("params that are text", '{"type": "string"}', ["write `type: object`"]),
-    ("an x-omit that is no list", '{"x-omit": true}', ["x-omit"]),
+    ("an x-omit that is not a list", '{"x-omit": true}', ["x-omit"]),
     ("an x-omit of lists", '{"x-omit": [["token"]]}', ["x-omit"]),
     ("no token where one is needed", '{"x-omit": ["token"]}', ["only a public route"]),
     *(
         (
-            f"an object that swallows, in {where}",
+            f"an untyped object in {where}",
             orjson.dumps({"properties": {"n": inner}}),
             ["an object without `properties`", "additionalProperties: true"],
         )
@@ -427,46 +430,46 @@ SCHEMAS: list[tuple[str, str | bytes | None, list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [row[1:] for row in SCHEMAS], ids=[row[0] for row in SCHEMAS]
+    ("text", "parts"), [row[1:] for row in SCHEMA_ERRORS], ids=[row[0] for row in SCHEMA_ERRORS]
 )
-def test_a_fault_of_a_schema_names_the_route_and_the_file(
-    tmp_path: Path, text: str | bytes | None, words: list[str]
+def test_check_error_in_a_schema_file_names_route_and_file(
+    tmp_path: Path, text: str | bytes | None, parts: list[str]
 ) -> None:
     if text is not None:
-        file = written(tmp_path, "", "schemas/things/create.json")
+        file = write(tmp_path, "", "schemas/things/create.json")
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     routes = f"  parts.create: {{{USUAL}}}\n  things.create: {{{FROM_A_FILE}}}  # <--\n"
-    [diagnostic] = told(tmp_path, START + routes)
+    [diagnostic] = diagnostics_of(tmp_path, START + routes)
     assert (diagnostic.line, diagnostic.path) == (
-        marked(START + routes),
+        marked_line(START + routes),
         "routes: things.create: params",
     )
     assert diagnostic.message.startswith(f"{tmp_path}/schemas/things/create.json: ")
-    assert [word for word in words if word not in diagnostic.message] == []
+    assert [part for part in parts if part not in diagnostic.message] == []
 
 
 @pytest.mark.parametrize(
-    ("params", "words"),
+    ("params", "parts"),
     [
         ("{properties: {n: {type: integr}}}", ["is not a valid JSON Schema", "/properties/n/type"]),
         ("{properties: {1: {type: integer}}}", ["1"]),
     ],
 )
-def test_a_fault_of_params_in_the_manifest_has_the_line_of_the_params(
-    tmp_path: Path, params: str, words: list[str]
+def test_check_error_in_inline_params_has_their_line(
+    tmp_path: Path, params: str, parts: list[str]
 ) -> None:
     routes = f"  things.create:\n    {{{FROM_A_FILE},\n     params: {params}}}  # <--\n"
-    [diagnostic] = told(tmp_path, START + routes)
-    assert diagnostic.line == marked(START + routes)
+    [diagnostic] = diagnostics_of(tmp_path, START + routes)
+    assert diagnostic.line == marked_line(START + routes)
     assert diagnostic.path.startswith("routes: things.create: params")
-    assert [word for word in words if word not in str(diagnostic)] == []
+    assert [part for part in parts if part not in str(diagnostic)] == []
 
 
-def test_a_param_of_the_path_that_the_schema_would_drop_is_a_fault(tmp_path: Path) -> None:
+def test_check_refuses_a_path_param_that_the_schema_would_drop(tmp_path: Path) -> None:
     routes = f"""  things.read: {{{FROM_A_FILE}, path: "/things/{{id:int}}/{{part}}",
     params: {{properties: {{part: {{type: string}}}}}}}}
 """
-    [diagnostic] = told(tmp_path, START + routes)
+    [diagnostic] = diagnostics_of(tmp_path, START + routes)
     assert diagnostic.path == "routes: things.read: params"
     assert diagnostic.message == "the path's {id} would be dropped; add it to `properties`"
 
@@ -474,15 +477,13 @@ def test_a_param_of_the_path_that_the_schema_would_drop_is_a_fault(tmp_path: Pat
 @pytest.mark.parametrize(
     "text", ['{"properties": 5}', '{"properties": {"token": 5}}', '{"required": 5}', "[]", "{"]
 )
-def test_common_params_that_are_no_schema_are_told_with_their_file(
-    tmp_path: Path, text: str
-) -> None:
-    written(tmp_path, text, "schemas/common.json")
-    [diagnostic] = told(tmp_path, f"{START}  things.create: {{{USUAL}}}\n")
+def test_check_invalid_common_params_name_their_file(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text, "schemas/common.json")
+    [diagnostic] = diagnostics_of(tmp_path, f"{START}  things.create: {{{USUAL}}}\n")
     assert f"{tmp_path}/schemas/common.json" in str(diagnostic)
 
 
-def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+def test_check_reports_all_errors_at_once(tmp_path: Path) -> None:
     routes = f"""\
   nothings.create:
     {{{USUAL},
@@ -492,7 +493,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
   things.read: {{{FROM_A_FILE}, params: {{x-omit: [token], type: string}}}}
   things.show: {{{FROM_A_FILE}, path: /-/show, params: {{properties: {{n: {{type: object}}}}}}}}
 """
-    assert [diagnostic.path for diagnostic in told(tmp_path, START + routes)] == [
+    assert [diagnostic.path for diagnostic in diagnostics_of(tmp_path, START + routes)] == [
         "routes: nothings.create: handler",
         "routes: nothings.create: path",
         "routes: nothings.create: statuses: invalid-token",
@@ -504,14 +505,14 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_fault_of_the_path_does_not_hide_one_of_the_schema(tmp_path: Path) -> None:
+def test_check_path_error_does_not_hide_a_params_error(tmp_path: Path) -> None:
     routes = f"  things.create: {{{FROM_A_FILE}, path: things, params: {{type: objekt}}}}\n"
-    places = [diagnostic.path for diagnostic in told(tmp_path, START + routes)]
-    assert places == ["routes: things.create: path", "routes: things.create: params"]
+    paths = [diagnostic.path for diagnostic in diagnostics_of(tmp_path, START + routes)]
+    assert paths == ["routes: things.create: path", "routes: things.create: params"]
 
 
-def test_all_faults_of_form_are_told_at_once(tmp_path: Path) -> None:
-    diagnostics = told(
+def test_check_reports_all_schema_errors_at_once(tmp_path: Path) -> None:
+    diagnostics = diagnostics_of(
         tmp_path,
         """\
 version: 2
@@ -534,34 +535,34 @@ extra: 1
     ]
 
 
-def test_a_fault_of_form_does_not_hide_a_fault_of_another_route(tmp_path: Path) -> None:
+def test_check_schema_error_does_not_hide_the_error_of_another_route(tmp_path: Path) -> None:
     routes = f"""\
   things.create: {{{USUAL}, tittle: T}}
   nothings.create: {{{USUAL}}}
 """
-    places = [diagnostic.path for diagnostic in told(tmp_path, START + routes)]
-    assert places == ["routes: things.create", "routes: nothings.create: handler"]
+    paths = [diagnostic.path for diagnostic in diagnostics_of(tmp_path, START + routes)]
+    assert paths == ["routes: things.create", "routes: nothings.create: handler"]
 
 
-def test_a_fault_of_a_service_is_told_once_also_if_its_routes_are_elsewhere(tmp_path: Path) -> None:
-    written(tmp_path, START.replace("deployed: true", "deployed: 1") + "  {}\n", "routes/a.yaml")
-    rest = START.partition("  things:")[0].replace("services:", "services: {}\nroutes:")
-    written(tmp_path, f"{rest}  things.create: {{{USUAL}}}\n", "routes/b.yaml")
+def test_check_service_error_is_reported_once_with_routes_in_another_file(tmp_path: Path) -> None:
+    write(tmp_path, START.replace("deployed: true", "deployed: 1") + "  {}\n", "routes/a.yaml")
+    head = START.partition("  things:")[0].replace("services:", "services: {}\nroutes:")
+    write(tmp_path, f"{head}  things.create: {{{USUAL}}}\n", "routes/b.yaml")
     with pytest.raises(ManifestError) as refused:
         check(tmp_path / "routes")
     assert [d.path for d in refused.value.diagnostics] == ["services: things: deployed"]
 
 
-def test_a_status_s_code_is_stored_as_a_whole_number(tmp_path: Path) -> None:
+def test_check_status_code_is_stored_as_an_integer(tmp_path: Path) -> None:
     routes = f"  things.create: {{{USUAL}, statuses: {{late: {{http: 409.0, meaning: M}}}}}}\n"
-    record = checked(tmp_path, routes).routes["things.create"].record
+    record = desired_of(tmp_path, routes).routes["things.create"].record
     assert orjson.dumps(record["statuses"]) == b'{"late":{"http":409,"meaning":"M"}}'
 
 
-def test_the_faults_of_all_files_of_a_folder_are_told_at_once(tmp_path: Path) -> None:
+def test_check_reports_the_errors_of_all_files_of_a_folder(tmp_path: Path) -> None:
     for name in ("a", "b"):
         route = f"  nothings.{name}: {{{USUAL}}}\n"
-        written(tmp_path, START.replace("things:", f"{name}:") + route, f"routes/{name}.yaml")
+        write(tmp_path, START.replace("things:", f"{name}:") + route, f"routes/{name}.yaml")
     with pytest.raises(ManifestError) as refused:
         check(tmp_path / "routes")
     assert [
@@ -582,9 +583,9 @@ routes:
 """
 
 
-def test_each_namespace_of_a_manifest_has_its_own_records(tmp_path: Path) -> None:
+def test_check_each_namespace_has_its_own_records(tmp_path: Path) -> None:
     text = f"{START}  things.create: {{{USUAL}}}\n{OTHER}  others.create: {{{USUAL}}}\n"
-    first, second = check(written(tmp_path, text))
+    first, second = check(write(tmp_path, text))
     assert (first.namespace, [*first.services], [*first.routes]) == (
         "test",
         ["things", "parts"],
@@ -597,21 +598,21 @@ def test_each_namespace_of_a_manifest_has_its_own_records(tmp_path: Path) -> Non
     )
 
 
-def test_a_namespace_that_holds_nothing_is_desired_all_the_same(tmp_path: Path) -> None:
+def test_check_empty_namespace_is_desired_too(tmp_path: Path) -> None:
     nothing = "version: 1\nnamespace: test\nservices: {}\nroutes: {}\n"
-    assert check(written(tmp_path, nothing)) == [Desired("test")]
+    assert check(write(tmp_path, nothing)) == [Desired("test")]
 
 
-def test_a_namespace_may_be_spread_over_files(tmp_path: Path) -> None:
-    written(tmp_path, f"{START}  things.create: {{{USUAL}}}\n", "routes/a.yaml")
+def test_check_namespace_may_span_files(tmp_path: Path) -> None:
+    write(tmp_path, f"{START}  things.create: {{{USUAL}}}\n", "routes/a.yaml")
     more = "version: 1\nnamespace: test\nservices: {}\nroutes:\n"
-    written(tmp_path, f"{more}  parts.create: {{{USUAL}}}\n", "routes/b.yaml")
+    write(tmp_path, f"{more}  parts.create: {{{USUAL}}}\n", "routes/b.yaml")
     [desired] = check(tmp_path / "routes")
     assert [*desired.routes] == ["things.create", "parts.create"]
 
 
 @pytest.mark.parametrize(
-    ("route", "place", "words"),
+    ("route", "path", "message"),
     [
         ("things.create", "routes: things.create", "is already defined in {}/routes.yaml:7"),
         (
@@ -622,18 +623,18 @@ def test_a_namespace_may_be_spread_over_files(tmp_path: Path) -> None:
         ("parts.create", "routes: parts.create: handler", "unknown service parts"),
     ],
 )
-def test_namespaces_share_names_and_paths_but_no_services(
-    tmp_path: Path, route: str, place: str, words: str
+def test_check_names_and_paths_are_global_and_services_per_namespace(
+    tmp_path: Path, route: str, path: str, message: str
 ) -> None:
     text = f"{START}  things.create: {{{USUAL}, path: /make}}\n{OTHER}  {route}: {{{USUAL}}}\n"
     if route == "others.create":
         text = text.replace(f"{route}: {{", f"{route}: {{path: /make, ")
-    diagnostics = {diagnostic.path: diagnostic.message for diagnostic in told(tmp_path, text)}
-    assert words.format(tmp_path) in diagnostics[place]
+    messages = {error.path: error.message for error in diagnostics_of(tmp_path, text)}
+    assert message.format(tmp_path) in messages[path]
 
 
-def test_a_route_has_every_default_written_out(tmp_path: Path) -> None:
-    route = checked(tmp_path, f"  things.create: {{{USUAL}}}\n").routes["things.create"]
+def test_check_route_record_has_every_default(tmp_path: Path) -> None:
+    route = desired_of(tmp_path, f"  things.create: {{{USUAL}}}\n").routes["things.create"]
     assert route.record == {
         "handler": "things.create",
         "method": "POST",
@@ -654,8 +655,8 @@ def test_a_route_has_every_default_written_out(tmp_path: Path) -> None:
     }
 
 
-def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
-    desired = checked(
+def test_check_route_values_override_the_defaults(tmp_path: Path) -> None:
+    desired = desired_of(
         tmp_path,
         """\
   things.change:
@@ -698,7 +699,7 @@ def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "value"),
+    ("entry", "name", "value"),
     [
         ("auth: public", "auth", []),
         ("timeout: 1ms", "timeout", 0.001),
@@ -711,18 +712,18 @@ def test_what_a_route_says_wins_over_the_defaults(tmp_path: Path) -> None:
         ("max_body: 10MiB", "max_body", 10485760),
     ],
 )
-def test_a_measure_is_stored_in_seconds_or_bytes(
-    tmp_path: Path, given: str, name: str, value: Any
+def test_check_values_with_units_are_stored_in_base_units(
+    tmp_path: Path, entry: str, name: str, value: Any
 ) -> None:
-    auth = "" if given.startswith("auth") else "auth: [session], "
+    auth = "" if entry.startswith("auth") else "auth: [session], "
     routes = (
-        f"  things.do: {{method: POST, deployed: true, title: T, {auth}{given}, params: {{}}}}\n"
+        f"  things.do: {{method: POST, deployed: true, title: T, {auth}{entry}, params: {{}}}}\n"
     )
-    record = checked(tmp_path, routes).routes["things.do"].record
+    record = desired_of(tmp_path, routes).routes["things.do"].record
     assert (record[name], type(record[name])) == (value, type(value))
 
 
-def test_a_route_has_the_common_params(tmp_path: Path) -> None:
+def test_check_route_has_the_common_params(tmp_path: Path) -> None:
     document = schema(tmp_path, "{required: [n], properties: {n: {type: integer}}}")
     assert document["type"] == "object"
     assert document["required"] == ["n", "token"]
@@ -734,53 +735,53 @@ def test_a_route_has_the_common_params(tmp_path: Path) -> None:
     assert document["properties"]["token"]["x-order"] == 100
 
 
-def test_a_public_route_has_no_token(tmp_path: Path) -> None:
+def test_check_public_route_has_no_token_param(tmp_path: Path) -> None:
     routes = "  things.do: {method: POST, deployed: true, title: T, auth: public, params: {}}\n"
-    document = orjson.loads(checked(tmp_path, routes).routes["things.do"].params)
+    document = orjson.loads(desired_of(tmp_path, routes).routes["things.do"].params)
     assert document["required"] == []
     assert "token" not in document["properties"]
     assert "application" in document["properties"]
 
 
-def test_a_route_may_omit_common_params(tmp_path: Path) -> None:
+def test_check_route_may_omit_common_params(tmp_path: Path) -> None:
     document = schema(tmp_path, "{x-omit: [application, session_view]}")
     assert document["properties"].keys() == {"token", "application_view"}
     assert "x-omit" not in document
 
 
-def test_a_route_may_change_a_common_param(tmp_path: Path) -> None:
+def test_check_route_may_change_a_common_param(tmp_path: Path) -> None:
     document = schema(tmp_path, "{properties: {application: {type: integer, x-common: false}}}")
     application = document["properties"]["application"]
     assert (application["type"], application["x-common"]) == ("integer", False)
     assert application["x-order"] == 200
 
 
-def test_a_manifest_may_have_common_params_of_its_own(tmp_path: Path) -> None:
+def test_check_manifest_may_define_its_own_common_params(tmp_path: Path) -> None:
     own = {"required": ["key"], "properties": {"key": {"type": "string"}}}
-    written(tmp_path, orjson.dumps(own).decode(), "schemas/common.json")
+    write(tmp_path, orjson.dumps(own).decode(), "schemas/common.json")
     document = schema(tmp_path, "{required: [n, key]}")
     assert document["properties"] == {"key": {"type": "string", "x-common": True}}
     assert document["required"] == ["n", "key"]
 
 
-def test_params_may_be_in_another_file(tmp_path: Path) -> None:
-    written(tmp_path, '{"properties": {"n": {"type": "integer"}}}', "schemas/shared/n.json")
+def test_check_params_may_name_a_file(tmp_path: Path) -> None:
+    write(tmp_path, '{"properties": {"n": {"type": "integer"}}}', "schemas/shared/n.json")
     assert schema(tmp_path, "schemas/shared/n.json")["properties"]["n"] == {"type": "integer"}
 
 
-def test_params_are_in_the_file_of_the_handler(tmp_path: Path) -> None:
-    written(tmp_path, '{"properties": {"n": {}}}', "schemas/parts/create.json")
+def test_check_params_default_to_the_file_of_the_handler(tmp_path: Path) -> None:
+    write(tmp_path, '{"properties": {"n": {}}}', "schemas/parts/create.json")
     routes = f"  things.create: {{{FROM_A_FILE}, handler: parts.create}}\n"
-    assert '"n":{}' in checked(tmp_path, routes).routes["things.create"].params
+    assert '"n":{}' in desired_of(tmp_path, routes).routes["things.create"].params
 
 
-def test_another_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_check_missing_params_file_is_named(tmp_path: Path) -> None:
     routes = f"  things.create: {{{FROM_A_FILE}, params: schemas/no.json}}\n"
-    [diagnostic] = told(tmp_path, START + routes)
+    [diagnostic] = diagnostics_of(tmp_path, START + routes)
     assert diagnostic.message.startswith(f"{tmp_path}/schemas/no.json: cannot be read")
 
 
-def test_the_schemas_are_beside_a_file_and_in_or_beside_a_folder(tmp_path: Path) -> None:
+def test_schema_folder_is_beside_a_file_and_in_or_beside_a_folder(tmp_path: Path) -> None:
     inside, beside = tmp_path / "inside", tmp_path / "beside"
     (inside / "schemas").mkdir(parents=True)
     beside.mkdir()
@@ -789,20 +790,20 @@ def test_the_schemas_are_beside_a_file_and_in_or_beside_a_folder(tmp_path: Path)
     assert schema_folder(beside) == tmp_path / "schemas"
 
 
-def test_a_manifest_is_watched_with_its_schemas(tmp_path: Path) -> None:
-    file = written(tmp_path, START)
-    inner = written(tmp_path, "{}", "schemas/things/create.json")
+def test_watched_folders_include_manifest_and_schemas(tmp_path: Path) -> None:
+    file = write(tmp_path, START)
+    inner = write(tmp_path, "{}", "schemas/things/create.json")
     folders = watched_folders(file)
-    for each in file, inner:
-        assert {each, *each.parents} & set(folders)
+    for path in file, inner:
+        assert {path, *path.parents} & set(folders)
 
 
-def test_only_what_is_there_is_watched(tmp_path: Path) -> None:
-    assert all(folder.exists() for folder in watched_folders(written(tmp_path, START)))
+def test_watched_folders_exist(tmp_path: Path) -> None:
+    assert all(folder.exists() for folder in watched_folders(write(tmp_path, START)))
 
 
-def test_a_warning_names_the_deployed_routes_without_code(tmp_path: Path) -> None:
-    desired = checked(
+def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
+    desired = desired_of(
         tmp_path,
         f"""\
   things.create: {{{USUAL}}}
@@ -816,7 +817,7 @@ def test_a_warning_names_the_deployed_routes_without_code(tmp_path: Path) -> Non
     assert "service-not-found" in warning
 
 
-def test_the_manifest_of_the_repository_passes_and_has_the_documented_paths() -> None:
+def test_check_repository_manifest_is_valid_and_has_the_documented_paths() -> None:
     [desired] = check(ROOT / "routes.yaml")
     assert desired.namespace == "plano"
     served = {name: (r.record["method"], r.record["path"]) for name, r in desired.routes.items()}

@@ -1,4 +1,4 @@
-"""Large pages: what was in memory is still there, and where the kernel can, it lies on them."""
+"""Huge pages: memory keeps its content, and moves onto them where the kernel supports it."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import sys
 
 from support.harness import ROOT
 
-# In a process of its own: what becomes of this one's memory is nobody's business.
+# In another process, so that the memory of the test run stays as it is.
 PROGRAM = """
 from pathlib import Path
 from gateway.runtime import memory
@@ -20,12 +20,12 @@ print(done, Path("/proc/self/smaps_rollup").read_text())
 
 
 def can_collapse() -> bool:
-    found = re.match(r"(\d+)\.(\d+)", platform.release())
-    new_enough = found is not None and tuple(map(int, found.groups())) >= (6, 1)
-    return new_enough and os.path.exists("/sys/kernel/mm/transparent_hugepage")  # noqa: PTH110
+    version = re.match(r"(\d+)\.(\d+)", platform.release())
+    is_new = version is not None and tuple(map(int, version.groups())) >= (6, 1)
+    return is_new and os.path.exists("/sys/kernel/mm/transparent_hugepage")  # noqa: PTH110
 
 
-def test_memory_in_use_moves_onto_large_pages_unharmed() -> None:
+def test_memory_in_use_moves_onto_huge_pages_unchanged() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""Path patterns and request paths, as the contract's row on paths has them."""
+"""Path patterns and request paths."""
 
 import re
 import uuid
@@ -25,7 +25,7 @@ UUID = "0b8f1c9e-3f5a-4c1d-9a6b-2f7e8d9c0a1b"
         ("-9999999999999999999", -9999999999999999999),
     ],
 )
-def test_an_int_segment_takes_ascii_digits(text: str, value: int) -> None:
+def test_paths_int_segment_accepts_ascii_digits(text: str, value: int) -> None:
     assert paths.KINDS["int"](text) == value
 
 
@@ -53,24 +53,24 @@ def test_an_int_segment_takes_ascii_digits(text: str, value: int) -> None:
         pytest.param("\N{MINUS SIGN}1", id="unicode-minus"),
     ],
 )
-def test_an_int_segment_takes_nothing_else(text: str) -> None:
+def test_paths_int_segment_refuses_everything_else(text: str) -> None:
     assert paths.KINDS["int"](text) is None
 
 
 @examples
 @given(st.text("-+0123456789٣ _", max_size=22))
-def test_an_int_segment_takes_what_the_contract_s_expression_takes(text: str) -> None:
+def test_paths_int_segment_accepts_what_the_documented_expression_matches(text: str) -> None:
     fits = re.fullmatch("-?(0|[1-9][0-9]{0,18})", text, re.ASCII)
     assert paths.KINDS["int"](text) == (int(text) if fits else None)
 
 
 @examples
 @given(st.uuids())
-def test_a_uuid_segment_takes_every_uuid(value: uuid.UUID) -> None:
+def test_paths_uuid_segment_accepts_every_uuid(value: uuid.UUID) -> None:
     assert paths.KINDS["uuid"](str(value)) == str(value)
 
 
-def test_a_uuid_has_one_spelling_for_the_service() -> None:
+def test_paths_uuid_segment_is_lower_cased() -> None:
     assert paths.KINDS["uuid"](UUID.upper()) == UUID
 
 
@@ -87,11 +87,11 @@ def test_a_uuid_has_one_spelling_for_the_service() -> None:
         pytest.param(UUID + "\n", id="newline-after"),
     ],
 )
-def test_a_uuid_segment_takes_nothing_else(text: str) -> None:
+def test_paths_uuid_segment_refuses_everything_else(text: str) -> None:
     assert paths.KINDS["uuid"](text) is None
 
 
-def test_a_pattern_is_read_segment_by_segment() -> None:
+def test_parse_reads_a_pattern_segment_by_segment() -> None:
     assert paths.parse("/services/a.b_c~d-E/{id:int}/{key:uuid}/{name}") == (
         Segment(literal="services"),
         Segment(literal="a.b_c~d-E"),
@@ -126,14 +126,12 @@ def test_a_pattern_is_read_segment_by_segment() -> None:
         pytest.param("/a" * 33, "at most 32 segments", id="33-segments"),
     ],
 )
-def test_a_pattern_that_could_match_nothing_is_refused_with_a_reason(
-    pattern: str, why: str
-) -> None:
+def test_parse_refuses_an_invalid_pattern_with_the_reason(pattern: str, why: str) -> None:
     with pytest.raises(PathError, match=re.escape(why)):
         paths.parse(pattern)
 
 
-def test_a_pattern_may_have_32_segments() -> None:
+def test_parse_pattern_may_have_32_segments() -> None:
     assert len(paths.parse("/a" * 32)) == 32
 
 
@@ -157,7 +155,7 @@ def test_a_pattern_may_have_32_segments() -> None:
         pytest.param(b"/a" * 32, ["a"] * 32, id="32-segments"),
     ],
 )
-def test_a_path_is_split_and_then_decoded_once(path: bytes, segments: list[str]) -> None:
+def test_split_splits_a_path_and_then_decodes_once(path: bytes, segments: list[str]) -> None:
     assert paths.split(path) == segments
 
 
@@ -187,7 +185,7 @@ def test_a_path_is_split_and_then_decoded_once(path: bytes, segments: list[str])
         pytest.param(b"/a" * 32 + b"/", id="32-segments-and-a-slash"),
     ],
 )
-def test_a_path_that_has_no_one_meaning_matches_nothing(path: bytes) -> None:
+def test_split_ambiguous_or_invalid_path_matches_nothing(path: bytes) -> None:
     assert paths.split(path) is None
 
 
@@ -205,5 +203,5 @@ def test_a_path_that_has_no_one_meaning_matches_nothing(path: bytes) -> None:
         ("/api/-/live", False),
     ],
 )
-def test_the_gateway_s_own_paths_are_reserved_and_no_others(path: str, *, reserved: bool) -> None:
+def test_is_reserved_covers_only_the_gateways_own_paths(path: str, *, reserved: bool) -> None:
     assert paths.is_reserved(path) is reserved

@@ -1,4 +1,4 @@
-"""The snapshot on disk: what is saved is what is loaded, and what is damaged is refused."""
+"""The snapshot on disk: a load returns what was saved, and damaged files are refused."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ _paths = st.lists(
     st.from_regex(r"[A-Za-z0-9_~-]{1,6}", fullmatch=True) | st.just("{*:int}") | st.just("{*}"),
     min_size=1,
     max_size=5,
-).map(lambda found: "/" + "/".join(s.replace("*", f"p{place}") for place, s in enumerate(found)))
+).map(lambda parts: "/" + "/".join(part.replace("*", f"p{i}") for i, part in enumerate(parts)))
 _records = st.fixed_dictionaries(
     {
         "handler": st.tuples(_words, _words).map(".".join),
@@ -58,11 +58,11 @@ _records = st.fixed_dictionaries(
 
 @examples
 @given(_records)
-def test_a_route_s_record_is_what_the_route_was_made_of(record: dict[str, Any]) -> None:
+def test_record_of_is_the_inverse_of_route_from(record: dict[str, Any]) -> None:
     params = ParamSchema("{}")
-    made = route_from("things.create", record, params)
-    assert record_of(made) == record
-    assert route_from("things.create", record_of(made), params) == made
+    built = route_from("things.create", record, params)
+    assert record_of(built) == record
+    assert route_from("things.create", record_of(built), params) == built
 
 
 def saved(folder: Path, table: Table) -> Path:
@@ -72,7 +72,7 @@ def saved(folder: Path, table: Table) -> Path:
 
 
 def same(one: Table, other: Table | None) -> bool:
-    """Tables as they are compared here; a schema is compared by its text."""
+    """Whether two tables hold equal records; schemas are compared by their text."""
     assert other is not None
     return bool(contents(one) == contents(other))
 
@@ -82,8 +82,8 @@ def contents(table: Table) -> Any:
     return table.revision, table.services, routes
 
 
-def many() -> Table:
-    """More routes than one line of the file holds, of which some share their schema."""
+def big_table() -> Table:
+    """A table with routes for several lines of the file; some routes share a schema."""
     services = [Service(f"s{n}", "python", deployed=n > 0, title=f"Ünï\n{n}") for n in range(3)]
     routes = [
         route(
@@ -98,44 +98,44 @@ def many() -> Table:
     return Table(12, services, routes)
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
-    table = many()
+def test_snapshot_load_returns_what_was_saved(tmp_path: Path) -> None:
+    table = big_table()
     path = saved(tmp_path, table)
     loaded = snapshot.load(path)
     assert same(table, loaded)
     assert loaded is not None
     for n in (0, 7, 2 * snapshot.SLICE + 4):
-        found, values = loaded.find("POST", b"/x/%d/42" % n) or pytest.fail("is not found")
-        assert (found.name, values) == (f"s{n % 3}.r{n}", {"id": 42})
+        match = loaded.find("POST", b"/x/%d/42" % n) or pytest.fail("is not found")
+        assert (match.route.name, match.path_params) == (f"s{n % 3}.r{n}", {"id": 42})
     assert snapshot.saved_revision(path) == 12
     assert [file.name for file in path.parent.iterdir()] == ["registry.snapshot"]
 
 
-def test_equal_schemas_are_written_once_and_loaded_as_one(tmp_path: Path) -> None:
-    loaded = snapshot.load(saved(tmp_path, many()))
+def test_snapshot_equal_schemas_are_stored_once_and_loaded_as_one_object(tmp_path: Path) -> None:
+    loaded = snapshot.load(saved(tmp_path, big_table()))
     assert loaded is not None
-    assert len({id(found.params) for found in loaded.routes.values()}) == 7
+    assert len({id(loaded_route.params) for loaded_route in loaded.routes.values()}) == 7
 
 
-def test_an_empty_registry_can_be_saved(tmp_path: Path) -> None:
+def test_snapshot_of_an_empty_registry_can_be_saved(tmp_path: Path) -> None:
     assert same(Table(0), snapshot.load(saved(tmp_path, Table(0))))
 
 
-def test_a_table_made_by_changes_is_saved_as_it_is(tmp_path: Path) -> None:
-    table = many().with_changes(
+def test_snapshot_of_a_changed_table_includes_the_changes(tmp_path: Path) -> None:
+    table = big_table().with_changes(
         13, {"s0": None}, {"s1.r1": None, "new.a": route("/n", name="new.a")}
     )
     assert same(table, snapshot.load(saved(tmp_path, table)))
 
 
-def test_a_later_snapshot_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    saved(tmp_path, many())
+def test_snapshot_save_replaces_the_old_one(tmp_path: Path) -> None:
+    saved(tmp_path, big_table())
     path = saved(tmp_path, Table(13))
     assert snapshot.saved_revision(path) == 13
     assert same(Table(13), snapshot.load(path))
 
 
-def test_where_there_is_no_snapshot_there_is_no_table(tmp_path: Path) -> None:
+def test_snapshot_missing_file_loads_no_table(tmp_path: Path) -> None:
     assert snapshot.load(tmp_path / "none") is None
     assert snapshot.load(tmp_path / "none" / "below") is None
     assert snapshot.saved_revision(tmp_path / "none") == -1
@@ -157,19 +157,19 @@ def refused(folder: Path, raw: bytes) -> str:
     return str(caught.value)
 
 
-def test_a_flipped_bit_is_refused_wherever_it_is(tmp_path: Path, intact: bytes) -> None:
-    for place, bit in ((place, 1 << place % 8) for place in range(len(intact))):
+def test_snapshot_with_any_flipped_bit_is_refused(tmp_path: Path, intact: bytes) -> None:
+    for index in range(len(intact)):
         damaged = bytearray(intact)
-        damaged[place] ^= bit
-        assert "is damaged" in refused(tmp_path, bytes(damaged)), place
+        damaged[index] ^= 1 << index % 8
+        assert "is damaged" in refused(tmp_path, bytes(damaged)), index
 
 
-def test_a_truncated_snapshot_is_refused_wherever_it_ends(tmp_path: Path, intact: bytes) -> None:
+def test_snapshot_truncated_at_any_byte_is_refused(tmp_path: Path, intact: bytes) -> None:
     for length in range(len(intact)):
         assert "is damaged" in refused(tmp_path, intact[:length]), length
 
 
-def test_a_snapshot_with_more_behind_it_is_refused(tmp_path: Path, intact: bytes) -> None:
+def test_snapshot_with_trailing_data_is_refused(tmp_path: Path, intact: bytes) -> None:
     assert "is damaged" in refused(tmp_path, intact + b"[]\n")
 
 
@@ -177,19 +177,21 @@ def test_a_snapshot_with_more_behind_it_is_refused(tmp_path: Path, intact: bytes
     "head",
     [b"", b"[]", b"{}", b"null", b"7", b'{"format": 1}', b'{"format": 1, "revision": 1}', b"\xff"],
 )
-def test_a_head_that_is_none_is_refused(tmp_path: Path, intact: bytes, head: bytes) -> None:
+def test_snapshot_with_an_invalid_header_is_refused(
+    tmp_path: Path, intact: bytes, head: bytes
+) -> None:
     body = intact.partition(b"\n")[2]
     assert "is damaged" in refused(tmp_path, head + b"\n" + body)
     assert snapshot.saved_revision(tmp_path / "registry.snapshot") in {-1, 1}
 
 
-def test_a_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) -> None:
-    head, _, body = intact.partition(b"\n")
-    other = orjson.dumps({**orjson.loads(head), "format": snapshot.FORMAT + 1})
+def test_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) -> None:
+    header, _, body = intact.partition(b"\n")
+    other = orjson.dumps({**orjson.loads(header), "format": snapshot.FORMAT + 1})
     assert "by another version" in refused(tmp_path, other + b"\n" + body)
 
 
-def test_a_record_that_is_none_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
+def test_snapshot_invalid_record_is_refused_despite_a_correct_checksum(tmp_path: Path) -> None:
     for broken in (b'[["things.create", {}, 0]]', b'[["things.create"]]', b"[7]", b"{", b"[["):
         body = b'{}\n["{}"]\n' + broken + b"\n"
         digest = hashlib.sha256(b"7\n" + body).hexdigest()
@@ -197,12 +199,12 @@ def test_a_record_that_is_none_is_refused_though_its_checksum_is_right(tmp_path:
         assert "is damaged" in refused(tmp_path, head + b"\n" + body), broken
 
 
-def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_snapshot_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="cannot be read: Is a directory"):
         snapshot.load(tmp_path)
 
 
-def test_what_cannot_be_written_is_a_warning(
+def test_snapshot_failed_write_logs_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -211,7 +213,7 @@ def test_what_cannot_be_written_is_a_warning(
     assert "the registry snapshot cannot be written" in record.getMessage()
 
 
-def test_halves_that_were_left_long_ago_are_removed(tmp_path: Path) -> None:
+def test_snapshot_save_removes_old_temporary_files(tmp_path: Path) -> None:
     old, young = tmp_path / "registry.snapshot.1", tmp_path / "registry.snapshot.2"
     old.write_text("")
     young.write_text("")
@@ -220,7 +222,7 @@ def test_halves_that_were_left_long_ago_are_removed(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"registry.snapshot", young.name}
 
 
-def test_a_write_that_fails_leaves_the_old_snapshot_and_nothing_beside_it(
+def test_snapshot_failed_write_keeps_the_old_one_and_leaves_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tmp_path, Table(7))

@@ -1,4 +1,4 @@
-"""The table of routes, held against the contract's rule written as plainly as it reads."""
+"""The table of routes, compared with a naive implementation of the documented rule."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ KINDS = {
 
 
 def decoded(path: bytes) -> list[str]:
-    """The raw path split at /, each segment percent-decoded once; empty if it means nothing."""
+    """A raw path split at / and then percent-decoded once; empty if it cannot match."""
     before, *raw = path.split(b"/")
     escape = re.compile(rb"%([0-9a-fA-F]{2})")
     segments = [escape.sub(lambda hit: bytes([int(hit[1], 16)]), segment) for segment in raw]
@@ -29,8 +29,8 @@ def decoded(path: bytes) -> list[str]:
         texts = [segment.decode("utf-8") for segment in segments]
     except UnicodeDecodeError:
         return []
-    means_nothing = any(text in {"", ".", ".."} or "\0" in text for text in texts)
-    return [] if before or len(texts) > 32 or means_nothing else texts
+    is_invalid = any(text in {"", ".", ".."} or "\0" in text for text in texts)
+    return [] if before or len(texts) > 32 or is_invalid else texts
 
 
 def name_and_kind(segment: str) -> tuple[str, str]:
@@ -46,7 +46,7 @@ def fits(segment: str, text: str) -> bool:
 
 
 def specificity(segment: str) -> int:
-    """Literal, typed, plain."""
+    """The rank of a segment: literal, typed, plain."""
     if not segment.startswith("{"):
         return 0
     return 1 if ":" in segment else 2
@@ -58,30 +58,31 @@ def value(segment: str, text: str) -> object:
 
 
 def naive(routes: Sequence[Route], method: str, path: bytes) -> tuple[str, dict[str, Any]] | None:
-    """Of all routes of the method that fit the whole path, the more specific one from the left."""
+    """Of the routes that match method and path, the one that is most specific from the left."""
     texts = decoded(path)
     fitting = [
-        (each, segments)
-        for each in routes
-        if each.method == method
-        and len(segments := each.path[1:].split("/")) == len(texts)
+        (candidate, segments)
+        for candidate in routes
+        if candidate.method == method
+        and len(segments := candidate.path[1:].split("/")) == len(texts)
         and all(map(fits, segments, texts))
     ]
     if not fitting:
         return None
-    found, segments = min(fitting, key=lambda pair: [specificity(each) for each in pair[1]])
-    both = zip(segments, texts, strict=True)
-    values = {name_and_kind(s)[0]: value(s, text) for s, text in both if s.startswith("{")}
-    return found.path, values
+    best, segments = min(fitting, key=lambda pair: [specificity(segment) for segment in pair[1]])
+    pairs = zip(segments, texts, strict=True)
+    values = {name_and_kind(s)[0]: value(s, text) for s, text in pairs if s.startswith("{")}
+    return best.path, values
 
 
-def shape(made: Route) -> tuple[str, ...]:
-    return (made.method, *(re.sub(r"\{\w+", "{", segment) for segment in made.path.split("/")))
+def shape(checked: Route) -> tuple[str, ...]:
+    segments = checked.path.split("/")
+    return (checked.method, *(re.sub(r"\{\w+", "{", segment) for segment in segments))
 
 
 def outcome(table: Table, method: str, path: bytes) -> tuple[str, Mapping[str, Any]] | None:
-    found = table.find(method, path)
-    return found and (found.route.path, found.path_params)
+    match = table.find(method, path)
+    return match and (match.route.path, match.path_params)
 
 
 def routes_of(*patterns: str, method: str = "GET") -> list[Route]:
@@ -98,10 +99,10 @@ _ALL_SHORT = [b"/" + b"/".join(texts) for n in (1, 2, 3) for texts in product(_P
 
 
 def _pattern(segments: Sequence[str], names: str) -> str:
-    return "/" + "/".join(s.replace("*", f"{names}{place}") for place, s in enumerate(segments))
+    return "/" + "/".join(s.replace("*", f"{names}{i}") for i, s in enumerate(segments))
 
 
-# Few segments and few texts, so that routes overlap and paths fit several of them.
+# Few segments and few texts, so that routes overlap and a path matches several of them.
 _segments = st.sampled_from(["a", "b", "1", "{*:int}", "{*:uuid}", "{*}"])
 _patterns = st.builds(
     _pattern, st.lists(_segments, min_size=1, max_size=3), st.sampled_from(["p", "q"])
@@ -123,7 +124,7 @@ _odd_paths = st.builds(
     st.lists(_routes, min_size=3, max_size=14, unique_by=shape),
     st.lists(_odd_paths, min_size=5, max_size=20),
 )
-def test_the_table_finds_what_the_contract_s_rule_finds(
+def test_table_finds_what_the_documented_rule_finds(
     routes: list[Route], odd_paths: list[bytes]
 ) -> None:
     table = Table(1, [], routes)
@@ -132,9 +133,9 @@ def test_the_table_finds_what_the_contract_s_rule_finds(
 
 
 @examples
-@given(st.lists(_routes, min_size=2, max_size=8, unique_by=lambda made: made.name))
-def test_two_routes_of_one_method_and_shape_are_refused_and_no_others(routes: list[Route]) -> None:
-    if len({shape(each) for each in routes}) < len(routes):
+@given(st.lists(_routes, min_size=2, max_size=8, unique_by=lambda drawn: drawn.name))
+def test_table_refuses_only_routes_with_equal_method_and_shape(routes: list[Route]) -> None:
+    if len(set(map(shape, routes))) < len(routes):
         with pytest.raises(ClashError, match="clash: they match the same requests"):
             Table(1, [], routes)
     else:
@@ -150,7 +151,7 @@ def test_two_routes_of_one_method_and_shape_are_refused_and_no_others(routes: li
         ("/{x:uuid}/{y}", "/{y:uuid}/{x}"),
     ],
 )
-def test_names_of_params_do_not_tell_routes_apart(one: str, other: str) -> None:
+def test_table_routes_that_differ_in_param_names_clash(one: str, other: str) -> None:
     with pytest.raises(ClashError, match=r"first\.read and second\.read|second\.read and first"):
         Table(1, [], [route(one, name="first.read"), route(other, name="second.read")])
 
@@ -171,7 +172,9 @@ def test_names_of_params_do_not_tell_routes_apart(one: str, other: str) -> None:
         (b"/t/8/x", "/{kind}/{id:int}/x", {"kind": "t", "id": 8}),
     ],
 )
-def test_the_leftmost_difference_decides(path: bytes, pattern: str, values: dict[str, Any]) -> None:
+def test_table_leftmost_difference_decides(
+    path: bytes, pattern: str, values: dict[str, Any]
+) -> None:
     routes = routes_of(
         *("/s/{name}", "/s/{key:uuid}", "/s/{id:int}", "/s/count", "/s/{id:int}/{rest}"),
         *("/{kind}/{id:int}/x", "/{kind}/7/{rest}", "/{kind}/x/{rest}"),
@@ -179,7 +182,7 @@ def test_the_leftmost_difference_decides(path: bytes, pattern: str, values: dict
     assert outcome(Table(1, [], routes), "GET", path) == (pattern, values)
 
 
-def test_a_dead_end_leaves_no_value_behind() -> None:
+def test_table_dead_end_leaves_no_param_value() -> None:
     table = Table(1, [], routes_of("/{a:int}/{b:int}/x", "/{c:int}/{d}/y", "/{e}/{f}/{g}/z"))
     assert outcome(table, "GET", b"/1/2/y") == ("/{c:int}/{d}/y", {"c": 1, "d": "2"})
     expected = ("/{e}/{f}/{g}/z", {"e": "1", "f": "2", "g": "y"})
@@ -187,17 +190,17 @@ def test_a_dead_end_leaves_no_value_behind() -> None:
 
 
 @pytest.mark.parametrize("path", [b"/a/", b"//a", b"/A", b"/a/b", b"/", b"", b"/a%2F", b"/%2561"])
-def test_nothing_is_normalised_or_redirected(path: bytes) -> None:
+def test_table_paths_are_neither_normalised_nor_redirected(path: bytes) -> None:
     assert Table(1, [], routes_of("/a")).find("GET", path) is None
 
 
-def test_a_path_of_32_segments_is_found_and_one_of_33_is_not() -> None:
+def test_table_path_may_have_32_segments_but_not_33() -> None:
     table = Table(1, [], routes_of("/a" * 31 + "/{last}"))
     assert outcome(table, "GET", b"/a" * 31 + b"/x") == ("/a" * 31 + "/{last}", {"last": "x"})
     assert table.find("GET", b"/a" * 31 + b"/x/y") is None
 
 
-def test_matching_is_per_method() -> None:
+def test_table_matches_per_method() -> None:
     table = Table(1, [], [*routes_of("/a", "/{x}"), *routes_of("/{x}", method="PUT")])
     assert table.methods(b"/a") == ["GET", "PUT"]
     assert table.methods(b"/a/b") == []
@@ -205,12 +208,12 @@ def test_matching_is_per_method() -> None:
     assert table.find("PATCH", b"/a") is None
 
 
-def test_a_table_knows_its_revision_and_its_records_by_name() -> None:
+def test_table_has_its_revision_and_records_by_name() -> None:
     service = Service("things", "python", deployed=True, title="Things")
-    made = route()
-    table = Table(7, [service], [made])
+    create = route()
+    table = Table(7, [service], [create])
     assert (table.revision, dict(table.services), dict(table.routes)) == (
         7,
         {"things": service},
-        {"things.create": made},
+        {"things.create": create},
     )
