@@ -48,7 +48,7 @@ PARTS: dict[str, tuple[Any, str]] = {
 
 async def _answer(_: gate.Gate, exchange: Any) -> None:
     """A gate that does nothing: what is left is the edge, a task and a turn of the loop."""
-    exchange.whole_body()
+    exchange.take_body()
     await exchange.answer(200, [(b"content-length", b"2")], b"{}")
 
 

@@ -90,7 +90,7 @@ class Gate:
         request_id = given.decode() if given and is_sound else request_ids.make()
         address = exchange.peer
         if addresses.FORWARDED in headers:
-            address = self._proxies.caller(address, headers[addresses.FORWARDED])
+            address = self._proxies.client_address(address, headers[addresses.FORWARDED])
         return Request(request_id, exchange.method, exchange.path, exchange.query, headers, address)
 
     def _is_page(self, scope: Scope) -> bool:

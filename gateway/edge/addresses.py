@@ -1,4 +1,4 @@
-"""Where a request comes from: the peer or, behind proxies that are trusted, who they name."""
+"""The client's address: the peer's or, behind trusted proxies, the one in `X-Forwarded-For`."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -11,28 +11,28 @@ UNKNOWN = "unknown"
 
 
 class Proxies:
-    """The proxies that are believed."""
+    """The proxies whose `X-Forwarded-For` is trusted."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
 
-    def caller(self, peer: str, forwarded: bytes) -> str:
-        """The caller's address: the last one that no trusted proxy has.
+    def client_address(self, peer: str, forwarded: bytes) -> str:
+        """The last address, read from right to left, that is not a trusted proxy's.
 
-        Each proxy appends the peer it sees, so that what a caller writes itself stands further
-        left than what the first trusted proxy saw. A value that is no address ends the search.
+        Each proxy appends the address of its peer, so addresses forged by the client stand left
+        of the one that the first trusted proxy saw. The search ends at an invalid address.
         """
-        found = peer
+        client = peer
         if not (self._trusted and forwarded):
-            return found
-        for given in reversed(forwarded.decode("latin-1").split(",")):
-            if not self._trusts(found):
+            return client
+        for text in reversed(forwarded.decode("latin-1").split(",")):
+            if not self._trusts(client):
                 break
-            address = _plain(given.strip())
+            address = _parse(text.strip())
             if address is None:
                 break
-            found = address
-        return found
+            client = address
+        return client
 
     def _trusts(self, address: str) -> bool:
         try:
@@ -42,8 +42,8 @@ class Proxies:
         return any(parsed in network for network in self._trusted)
 
 
-def _plain(text: str) -> str | None:
-    """An address without port and brackets, None if it is none."""
+def _parse(text: str) -> str | None:
+    """An address without its port and brackets; None if the text is not an address."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
@@ -56,7 +56,7 @@ def _plain(text: str) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def client_network(address: str) -> str:
-    """What is counted as one place: an IPv4 address, or the /64 that one IPv6 host has."""
+    """What limits count as one client: an IPv4 address, or the /64 network of an IPv6 host."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

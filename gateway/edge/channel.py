@@ -1,7 +1,7 @@
-"""What an exchange may do with its connection: write, close, and set the pace of both sides.
+"""What an exchange may do with its connection: write, close, and control the flow both ways.
 
-The model is uvicorn's `FlowControl`. An exchange is given this and not its connection, which is
-the one that knows of other exchanges.
+The model is uvicorn's `FlowControl`. An exchange gets a channel instead of its connection, since
+the connection knows other exchanges.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from uvicorn.server import ServerState
 from gateway.edge import addresses, heads
 
 WRITE_TIMEOUT = 30.0
-"""Seconds that a client has to read what it was answered, once the buffers are full."""
+"""Seconds that a client has to read its answers once the write buffers are full."""
 
 
 class Channel:
     """One client's transport.
 
-    `drained` is the event to wait for before more is written, None while the client keeps up;
-    `read_paused` says that the transport reads nothing for now.
+    Before writing more, wait for the event `drained`; it is None while the client keeps up.
+    `read_paused` is true while the transport does not read.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Channel:
     ) -> None:
         self.transport = transport
         self.loop = loop
-        # Bound once: each answer is one call of the transport's own method.
+        # Bound once, so that an answer is one call of the transport's own method.
         self.write: Callable[[bytes], None] = transport.write
         self.close: Callable[[], None] = transport.close
         self.drained: asyncio.Event | None = None
@@ -55,11 +55,11 @@ class Channel:
             "scheme": "https" if is_ssl(self.transport) else "http",
         }
 
-    def default_lines(self) -> bytes:
+    def default_header_lines(self) -> bytes:
         """The header lines that the server adds to every answer; it renews them once a second."""
         if self._default_headers is not self._server.default_headers:
             self._default_headers = self._server.default_headers
-            self._default_lines = heads.lines(self._default_headers)
+            self._default_lines = heads.header_lines(self._default_headers)
         return self._default_lines
 
     def pause_reading(self) -> None:
@@ -75,12 +75,12 @@ class Channel:
             self.transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than answers are written: wait, but not without end."""
+        """Make writers wait for a slow client; abort after `WRITE_TIMEOUT` seconds."""
         self.drained = asyncio.Event()
         self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client has caught up, or has left."""
+        """Let writers go on: the client has caught up or disconnected."""
         if self._write_timer:
             self._write_timer.cancel()
         if self.drained:

@@ -1,4 +1,4 @@
-"""A connection as its exchanges see it: whose turn it is, how fast it goes, how long it stays."""
+"""The sending half of a connection: the order of answers, flow control and keep-alive."""
 
 import asyncio
 from collections import deque
@@ -8,17 +8,17 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.edge.channel import WRITE_TIMEOUT, Channel
-from gateway.edge.http1 import Exchange, Serve
+from gateway.edge.http1 import Http1Exchange, Serve
 
 
 class Connection(asyncio.Protocol):
-    """The half of a connection that answers: one exchange at a time, in the order of requests."""
+    """Runs the exchanges of a connection, one at a time and in the order of requests."""
 
     transport: Any
     channel: Channel
 
-    _newest: Exchange | None = None
-    _active: Exchange | None = None
+    _newest: Http1Exchange | None = None
+    _active: Http1Exchange | None = None
     _in_request = False
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since: float | None = None
@@ -32,86 +32,89 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
         app: Any = config.loaded_app
-        # The gate, which has `serve`, takes exchanges as they are; any other speaks ASGI.
+        # The gate has `serve` and takes exchanges directly; any other application speaks ASGI.
         self._serve: Serve = getattr(app, "serve", None) or _asgi(app)
         self._keep_alive: float = config.timeout_keep_alive
         self._server = server_state
-        # Of the server's own protocols alone, says its type.
+        # uvicorn's type allows its own protocols only.
         self._connections: set[Any] = server_state.connections
         self._app_state = app_state
-        self._waiting: deque[Exchange] = deque()
+        self._waiting: deque[Http1Exchange] = deque()
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's own class
-        """A client has connected."""
+        """asyncio: a client has connected."""
         self._connections.add(self)
         self.transport = transport
         self.channel = Channel(transport, self.loop, self._server, self._app_state)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """The connection is gone, and nobody waits for what was asked over it."""
+        """asyncio: the connection is closed; tell its exchanges."""
         self._connections.discard(self)
         if self._idle_timer:
             self._idle_timer.cancel()
         for exchange in (self._active, self._newest, *self._waiting):
             if exchange:
-                exchange.leave()
+                exchange.disconnect()
         self._waiting.clear()
         self.channel.resume_writing()
 
-    def queue(self, exchange: Exchange) -> None:
-        """Let the application have a request, now or after those before it."""
-        before, self._newest = self._newest, exchange
-        if before is None or before.complete:
+    def enqueue(self, exchange: Http1Exchange) -> None:
+        """Run an exchange, now or after the earlier ones of the connection."""
+        previous, self._newest = self._newest, exchange
+        if previous is None or previous.complete:
             self._start(exchange)
         else:
             self.channel.pause_reading()
             self._waiting.append(exchange)
 
-    def _start(self, exchange: Exchange) -> None:
+    def _start(self, exchange: Http1Exchange) -> None:
         self._active = exchange
         exchange.task = self.loop.create_task(exchange.run(self._serve))
         self._server.tasks.add(exchange.task)
 
-    def answered(self, exchange: Exchange) -> None:
-        """An answer is complete: the next request's turn, or the client's."""
+    def on_answered(self, exchange: Http1Exchange) -> None:
+        """An answer is complete: start the next exchange, or read the next request."""
         self._server.total_requests += 1
         if not exchange.keep_alive:
             self.transport.close()
         if self.transport.is_closing():
             return
-        # Nothing more is read while requests wait: each would bring in as many as fit into a read.
+        # Read no more while requests wait: each read brings in as many as fit into it.
         if self._waiting:
             self._start(self._waiting.popleft())
         else:
             self.channel.resume_reading()
-            self.rest()
+            self.mark_idle()
 
-    def finished(self, exchange: Exchange) -> None:
-        """The application has done with a request."""
+    def on_finished(self, exchange: Http1Exchange) -> None:
+        """The application has returned from an exchange."""
         if exchange.task:
             self._server.tasks.discard(exchange.task)
 
-    def rest(self) -> None:
-        """Give the client until `timeout_keep_alive` for its next request."""
+    def mark_idle(self) -> None:
+        """Give the client `timeout_keep_alive` seconds for its next request."""
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self._keep_alive, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        """Close, or look again when it might be time: a busy connection has one timer for all."""
+        """Close an idle connection, otherwise check again later.
+
+        A busy connection has one timer for all its requests instead of one for each.
+        """
         self._idle_timer = None
         if self._idle_since is None or self._in_request:
             return
-        left = self._idle_since + self._keep_alive - self.loop.time()
-        if left <= 0:
+        remaining = self._idle_since + self._keep_alive - self.loop.time()
+        if remaining <= 0:
             self.transport.close()
-            # Which waits until what was written is read, and the client may never do that.
+            # `close` waits until the client has read all that was written, which may be never.
             self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
         else:
-            self._idle_timer = self.loop.call_later(left, self._close_if_idle)
+            self._idle_timer = self.loop.call_later(remaining, self._close_if_idle)
 
     def shutdown(self) -> None:
-        """The server stops: finish what is begun, and nothing more."""
+        """uvicorn: the server stops; finish the requests that have arrived, then close."""
         if self._newest is None or self._newest.complete:
             self.transport.close()
         else:

@@ -1,4 +1,4 @@
-"""One request and the place for its answer, whichever server brought it."""
+"""A request and the way to answer it, under our own edge or any ASGI server."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -15,56 +15,55 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 
 class Exchange(Protocol):
-    """What the gate is given: by our own edge as it is, by any other server through ASGI.
+    """What the gate serves: an `Http1Exchange` of our own edge, or an `AsgiExchange`.
 
-    `path` and `query` are raw bytes, `peer` is the other end's address; of headers that came
-    twice `headers` has the last.
+    `path` and `query` are raw bytes. Where a header came twice, `headers` has the last.
     """
 
     @property
     def method(self) -> str:
-        """Such as POST."""
+        """The HTTP method, in the case in which it was sent."""
 
     @property
     def path(self) -> bytes:
-        """As it was sent."""
+        """The path as it was sent, not unquoted."""
 
     @property
     def query(self) -> bytes:
-        """What stands behind the question mark."""
+        """The query string as it was sent, without the question mark."""
 
     @property
     def headers(self) -> Mapping[bytes, bytes]:
-        """By lower-case name."""
+        """Header values by lower-case name."""
 
     @property
     def peer(self) -> str:
-        """The address of the other end."""
+        """The IP address of the other end of the connection."""
 
-    def whole_body(self) -> bytes | None:
-        """The body, if all of it is here; it can be taken once."""
+    def take_body(self) -> bytes | None:
+        """The complete body, once; None if it has to be read with `receive`."""
 
-    def has_left(self) -> bool:
-        """Whether nobody waits for the answer any more, as far as the server knows."""
+    def is_disconnected(self) -> bool:
+        """Whether the server knows that the client has disconnected."""
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send the whole answer; the headers are sound and give the body's length."""
+        """Send the whole answer; `headers` must be valid and include the body's length."""
 
     @property
     def scope(self) -> Scope:
-        """ASGI's, for an application that is to answer instead."""
+        """The ASGI scope, for an ASGI application that answers instead."""
 
     @property
     def receive(self) -> Receive:
-        """ASGI's: the next piece of the body, or that the client has left."""
+        """ASGI's `receive`: the next part of the body, or `http.disconnect`."""
 
     @property
     def send(self) -> Send:
-        """ASGI's."""
+        """ASGI's `send`."""
 
 
 class AsgiExchange:
-    """A request that came through ASGI."""
+    """A request from an ASGI server."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.receive, self.send = scope, receive, send
@@ -74,39 +73,39 @@ class AsgiExchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.peer: str = client[0] if (client := scope.get("client")) else addresses.UNKNOWN
 
-    def whole_body(self) -> bytes | None:
-        """Unknown: ASGI tells only those who ask."""
+    def take_body(self) -> bytes | None:
+        """None: ASGI has the body only behind `receive`."""
         return None
 
-    def has_left(self) -> bool:
-        """Unknown likewise."""
+    def is_disconnected(self) -> bool:
+        """False: ASGI reports a disconnect only through `receive`."""
         return False
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send the whole answer."""
+        """Send the whole answer as two ASGI messages."""
         start = {"type": "http.response.start", "status": status, "headers": list(headers)}
         await self.send(start)
         await self.send({"type": "http.response.body", "body": body})
 
 
 async def read_body(exchange: Exchange, limit: int) -> bytes:
-    """The whole body, counted while it is read.
+    """Read the whole body, at most `limit` bytes.
 
     Raises Rejection (payload-too-large) and ClientLeftError.
     """
-    body = exchange.whole_body()
+    body = exchange.take_body()
     if body is None:
         announced = exchange.headers.get(b"content-length", b"0")
-        # Refused before it is sent, or read: a caller may wait to be told.
+        # Refused before it is read: a client that expects 100 Continue need not send it.
         if announced.isdigit() and int(announced[:20]) > limit:
             raise Rejection(statuses.PAYLOAD_TOO_LARGE)
-        return await _read_pieces(exchange, limit)
+        return await _read_chunks(exchange, limit)
     if len(body) > limit:
         raise Rejection(statuses.PAYLOAD_TOO_LARGE)
     return body
 
 
-async def _read_pieces(exchange: Exchange, limit: int) -> bytes:
+async def _read_chunks(exchange: Exchange, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

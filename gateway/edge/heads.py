@@ -1,10 +1,10 @@
-"""Heads of answers, from ASGI's headers to the bytes of HTTP/1.1."""
+"""Heads of answers: from a status and ASGI's headers to the bytes of HTTP/1.1."""
 
 import http
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple
 
 BODILESS = frozenset((204, 304))
 
@@ -16,20 +16,30 @@ _CRLF = b"\r\n"
 CLOSE = (b"connection", b"close")
 
 
-Head: TypeAlias = tuple[bytes, int | None, bool, bool]
-"""The lines without the empty one; the body's length, if known; whether it is chunked; whether
-the connection is closed after it."""
+class Head(NamedTuple):
+    """An answer's head, and what its headers say about the body and the connection.
+
+    `lines` lacks the empty line at the end; `length` is the Content-Length, None if there is none.
+    """
+
+    lines: bytes
+    length: int | None
+    chunked: bool
+    close: bool
 
 
-def render(status: int, before: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Head:
-    """A head; `before` are lines that stand before its own. Raises ValueError."""
+def render(status: int, default_lines: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Head:
+    """Write a head: the status line, `default_lines`, the headers.
+
+    Raises ValueError if the name or the value of a header is invalid.
+    """
     parts = [status_line(status)]
     length: int | None = None
     chunked = close = False
     for name, value in headers:
-        prefix, is_special = _known(name)
+        prefix, is_framing = _prefix(name)
         parts += prefix, value, _CRLF
-        if is_special:
+        if is_framing:
             if prefix == b"content-length: " and not chunked and length is None:
                 length = int(value)
             elif prefix == b"transfer-encoding: ":
@@ -37,20 +47,25 @@ def render(status: int, before: bytes, headers: Iterable[tuple[bytes, bytes]]) -
             else:
                 close = close or b"close" in _tokens(value)
     lines = b"".join(parts)
-    # All at once: whatever stands in a value and is neither text nor a tab is left over here.
+    # One check for all values: control characters other than tabs are what `translate` leaves.
     if lines.translate(None, _ALLOWED) != _CRLF * (len(parts) // 3 + 1):
-        raise ValueError("a header has a value that no header can have")
-    return parts[0] + before + lines[len(parts[0]) :], length, chunked, close
+        raise ValueError("a header value has a control character")
+    return Head(
+        lines=parts[0] + default_lines + lines[len(parts[0]) :],
+        length=length,
+        chunked=chunked,
+        close=close,
+    )
 
 
-def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers that are known to be sound."""
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Write headers without checking them."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 @lru_cache(maxsize=1024)
 def status_line(status: int) -> bytes:
-    """The first line of an answer."""
+    """The first line of an answer; a status that HTTP does not define has no phrase."""
     try:
         phrase = http.HTTPStatus(status).phrase
     except ValueError:
@@ -59,13 +74,13 @@ def status_line(status: int) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _known(name: bytes) -> tuple[bytes, bool]:
-    """A name with its colon, and whether it says something of the body or the connection.
+def _prefix(name: bytes) -> tuple[bytes, bool]:
+    """The name in lower case with its colon, and whether `render` has to read the value.
 
-    Raises ValueError if no header can be named so.
+    Raises ValueError if the name is invalid.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError("a header has a name that no header can have")
+        raise ValueError("invalid header name")
     lower = name.lower()
     return lower + b": ", lower in {b"content-length", b"transfer-encoding", b"connection"}
 

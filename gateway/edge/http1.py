@@ -1,7 +1,7 @@
-"""One request and its answer on a connection.
+"""One request and its answer on a connection of our own edge.
 
-The gateway's own answers go out whole, by `answer`; ASGI's scope, `receive` and `send` are there
-for every other application.
+The gateway sends its answers whole, with `answer`; `scope`, `receive` and `send` serve ASGI
+applications.
 """
 
 import asyncio
@@ -15,10 +15,12 @@ from gateway.edge import heads
 from gateway.edge.channel import Channel
 
 Message: TypeAlias = MutableMapping[str, Any]
-Serve: TypeAlias = Callable[["Exchange"], Awaitable[None]]
+Serve: TypeAlias = Callable[["Http1Exchange"], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 
 HIGH_WATER = 65536
+"""Bytes of a body that wait to be taken before the connection stops reading."""
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CRASH: Message = {
     "type": "http.response.start",
@@ -34,41 +36,46 @@ CRASH_BODY: Message = {"type": "http.response.body", "body": b"Internal Server E
 _log = logging.getLogger(__name__)
 
 
-class Exchange:
-    """What the application and the connection tell each other of one request.
+class Http1Exchange:
+    """One request, the bytes of its body as they arrive, and its answer.
 
-    `listed` are the headers as they came, `headers` has the last of those that came twice. `gone`
-    says that nobody waits for the answer any more, `complete` that it was given. `on_answered` is
-    called when the answer is complete, `on_finished` when the application has returned.
+    `header_list` are the headers in their order; where one came twice, `headers` has the last.
+    `disconnected` is true once the client has left before its answer, `complete` once the answer
+    was written. `on_answered` is called when the answer is complete, `on_finished` when the
+    application has returned.
     """
 
     version = "1.1"
     expects_continue = False
-    gone = False
+    disconnected = False
     complete = False
     written = False
     task: asyncio.Task[None] | None = None
     _body: bytes | bytearray = b""
     _more_body = True
-    _told_all = False
+    _body_delivered = False
     _waiter: asyncio.Future[None] | None = None
     _head: bytes | None = None
     _chunked = False
-    _left = 0
+    _remaining = 0
 
-    def __init__(  # noqa: PLR0913 - what came, where it goes, and who is told
+    def __init__(  # noqa: PLR0913 - the parts of a request, its channel and two callbacks
         self,
         channel: Channel,
-        asked: tuple[str, bytes, bytes],
-        listed: list[Header],
-        headers: dict[bytes, bytes],
         *,
+        method: str,
+        path: bytes,
+        query: bytes,
+        header_list: list[Header],
+        headers: dict[bytes, bytes],
         keep_alive: bool,
-        on_answered: Callable[["Exchange"], None],
-        on_finished: Callable[["Exchange"], None],
+        on_answered: Callable[["Http1Exchange"], None],
+        on_finished: Callable[["Http1Exchange"], None],
     ) -> None:
-        self.method, self.path, self.query = asked
-        self.listed = listed
+        self.method = method
+        self.path = path
+        self.query = query
+        self.header_list = header_list
         self.headers = headers
         self.peer = channel.peer
         self.keep_alive = keep_alive
@@ -78,19 +85,19 @@ class Exchange:
 
     @property
     def transport(self) -> Any:  # noqa: ANN401 - uvloop's own class
-        """The connection's, as uvicorn's own exchanges have it."""
+        """The connection's transport, as uvicorn's own exchanges have it."""
         return self._channel.transport
 
     @cached_property
     def scope(self) -> dict[str, Any]:
-        """ASGI's, made for those who ask."""
+        """The ASGI scope, built at the first use: the gateway's own answers need none."""
         path = self.path.decode("ascii")
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": self.version,
             "root_path": "",
-            "headers": self.listed,
+            "headers": self.header_list,
             "method": self.method,
             "path": urllib.parse.unquote(path) if "%" in path else path,
             "raw_path": self.path,
@@ -99,21 +106,21 @@ class Exchange:
         }
 
     async def run(self, serve: Serve) -> None:
-        """Let it be answered; whatever becomes of it, the connection stays sound."""
+        """Have the application answer; if it fails, answer 500 or close the connection."""
         try:
             await serve(self)
-            if not (self.complete or self.gone):
+            if not (self.complete or self.disconnected):
                 await self._abort("the application returned before its answer was complete")
-        except BaseException:  # noqa: BLE001 - the server goes on, as after any fault
+        except BaseException:  # noqa: BLE001 - the server goes on, whatever was raised
             _log.exception("Exception in ASGI application")
             await self._abort("")
         finally:
             self._on_finished(self)
 
-    async def _abort(self, why: str) -> None:
-        """Say that there is no answer or, where there is half of one, close the connection."""
-        if why:
-            _log.error("%s", why)
+    async def _abort(self, reason: str) -> None:
+        """Answer 500 or, if part of an answer was sent, close the connection."""
+        if reason:
+            _log.error("%s", reason)
         if self.written or self.complete:
             self._channel.close()
             return
@@ -121,8 +128,8 @@ class Exchange:
         await self.send(CRASH)
         await self.send(CRASH_BODY)
 
-    def take(self, body: bytes) -> None:
-        """Part of the request's body came."""
+    def feed_data(self, body: bytes) -> None:
+        """Add a part of the request's body; pause reading above `HIGH_WATER`."""
         if self.complete:
             return
         if not self._body:
@@ -134,34 +141,34 @@ class Exchange:
         if len(self._body) > HIGH_WATER:
             self._channel.pause_reading()
         if self._waiter:
-            self._wake()
+            self._wake_receiver()
 
-    def take_end(self) -> None:
-        """The request is whole."""
+    def feed_eof(self) -> None:
+        """Note that the request's body is complete."""
         self._more_body = False
         if self._waiter:
-            self._wake()
+            self._wake_receiver()
 
-    def leave(self) -> None:
-        """Nobody waits for the answer any more."""
+    def disconnect(self) -> None:
+        """Note that the client has disconnected: an answer that is not complete is dropped."""
         if not self.complete:
-            self.gone = True
-        self._wake()
+            self.disconnected = True
+        self._wake_receiver()
 
-    def _wake(self) -> None:
+    def _wake_receiver(self) -> None:
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def receive(self) -> Message:
-        """ASGI: what came of the body, or that the request is over."""
+        """ASGI: the part of the body that has arrived, or that the exchange is over."""
         if self.expects_continue:
             self.expects_continue = False
             if not self.written:
                 self._channel.write(CONTINUE)
-        while not (self.gone or self.complete):
-            if self._body or not (self._more_body or self._told_all):
+        while not (self.disconnected or self.complete):
+            if self._body or not (self._more_body or self._body_delivered):
                 body, self._body = bytes(self._body), b""
-                self._told_all = not self._more_body
+                self._body_delivered = not self._more_body
                 return {"type": "http.request", "body": body, "more_body": self._more_body}
             await self._wait()
         return {"type": "http.disconnect"}
@@ -174,57 +181,56 @@ class Exchange:
         finally:
             self._waiter = None
 
-    def whole_body(self) -> bytes | None:
-        """The body, if all of it is here and nobody has to be told to send it."""
-        if self._more_body or self._told_all or self.gone or self.expects_continue:
+    def take_body(self) -> bytes | None:
+        """The complete body, once; None if it has to be read with `receive`."""
+        if self._more_body or self._body_delivered or self.disconnected or self.expects_continue:
             return None
-        self._told_all = True
+        self._body_delivered = True
         body, self._body = self._body, b""
         return bytes(body)
 
-    def has_left(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return self.gone
+    def is_disconnected(self) -> bool:
+        """Whether the client disconnected before its answer was complete."""
+        return self.disconnected
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send the whole answer; the headers are sound and give the body's length."""
+        """Send the whole answer; `headers` must be valid and include the body's length."""
         channel = self._channel
-        if channel.drained and not self.gone:
+        if channel.drained and not self.disconnected:
             await channel.drained.wait()
-        if self.gone:
+        if self.disconnected:
             return
-        self._mind_body()
+        self._close_if_body_unsent()
         channel.write(
             heads.status_line(status)
-            + channel.default_lines()
-            + heads.lines(headers if self.keep_alive else (*headers, heads.CLOSE))
+            + channel.default_header_lines()
+            + heads.header_lines(headers if self.keep_alive else (*headers, heads.CLOSE))
             + b"\r\n"
             + body
         )
         self.written = True
-        self._end()
+        self._mark_complete()
 
     async def send(self, message: Message) -> None:
-        """ASGI: the head, which waits for the body's first piece, then the body."""
-        if self._channel.drained and not self.gone:
+        """ASGI: the head, which is written with the first part of the body, then the body."""
+        if self._channel.drained and not self.disconnected:
             await self._channel.drained.wait()
-        if self.gone:
+        if self.disconnected:
             return
         kind = message["type"]
         if self._head is None and kind == "http.response.start":
-            self._start(message)
+            self._prepare_head(message)
         elif self._head and not self.complete and kind == "http.response.body":
-            self._go_on(self._head, message.get("body", b""), message.get("more_body", False))
+            self._send_body(self._head, message.get("body", b""), message.get("more_body", False))
         else:
-            raise RuntimeError(f"{kind!r} cannot be sent now")
+            raise RuntimeError(f"ASGI message {kind!r} is out of order")
 
-    def _start(self, message: Message) -> None:
-        """Judge a head, which is written with the first piece of the body."""
+    def _prepare_head(self, message: Message) -> None:
         status: int = message["status"]
         lines, length, chunked, close = heads.render(
-            status, self._channel.default_lines(), message.get("headers", ())
+            status, self._channel.default_header_lines(), message.get("headers", ())
         )
-        self._mind_body()
+        self._close_if_body_unsent()
         if close:
             self.keep_alive = False
         elif not self.keep_alive:
@@ -234,39 +240,41 @@ class Exchange:
             lines += b"transfer-encoding: chunked\r\n"
         self._head = lines + b"\r\n"
         self._chunked = chunked
-        self._left = 0 if chunked or self.method == "HEAD" else length or 0
+        self._remaining = 0 if chunked or self.method == "HEAD" else length or 0
 
-    def _mind_body(self) -> None:
-        """Close after an answer to whose body nobody asked: what comes next on it is unknown."""
+    def _close_if_body_unsent(self) -> None:
+        """Close after an answer that came before 100 Continue.
+
+        The client may send the body or the next request: one cannot be told from the other.
+        """
         if self.expects_continue and self._more_body:
             self.keep_alive = False
 
     def _may_have_body(self, status: int) -> bool:
         return self.method != "HEAD" and status not in heads.BODILESS
 
-    def _go_on(self, head: bytes, body: bytes, more: bool) -> None:  # noqa: FBT001 - ASGI's
+    def _send_body(self, head: bytes, body: bytes, more: bool) -> None:  # noqa: FBT001 - ASGI's
         if self.method == "HEAD":
             body = b""
         elif self._chunked:
-            body = _chunk(body, more=more)
+            body = _encode_chunk(body, more=more)
         else:
-            self._left -= len(body)
-            if self._left < 0 or (self._left and not more):
-                raise RuntimeError("the body is not as long as its Content-Length")
+            self._remaining -= len(body)
+            if self._remaining < 0 or (self._remaining and not more):
+                raise RuntimeError("the body's length differs from Content-Length")
         self._channel.write(body if self.written else head + body)
         self.written = True
         self.expects_continue = False
         if not more:
-            self._end()
+            self._mark_complete()
 
-    def _end(self) -> None:
+    def _mark_complete(self) -> None:
         self.complete = True
         if self._waiter:
-            self._wake()
+            self._wake_receiver()
         self._on_answered(self)
 
 
-def _chunk(body: bytes, *, more: bool) -> bytes:
-    """A piece of a body whose length nobody announced."""
-    piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-    return piece if more else piece + b"0\r\n\r\n"
+def _encode_chunk(body: bytes, *, more: bool) -> bytes:
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return chunk if more else chunk + b"0\r\n\r\n"

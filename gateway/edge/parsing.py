@@ -1,4 +1,4 @@
-"""What the parser takes and the edge does not, and how it says so."""
+"""The checks of a request's head that the parser leaves out, and the answer to a malformed one."""
 
 from typing import Any, Protocol
 
@@ -10,62 +10,62 @@ from gateway import statuses
 SLASH = b"/"
 
 
-class UnacceptableError(Exception):
-    """A head that the parser takes and that has no place here; the text says why."""
+class BadRequestError(Exception):
+    """A request that the parser accepts and the edge refuses; the text is the reason."""
 
 
-def parser(callbacks: object) -> Any:  # noqa: ANN401 - httptools has no types
-    """A parser that calls these back."""
-    made = httptools.HttpRequestParser(callbacks)
-    # Requests after one that asked to close are read, and not answered.
-    made.set_dangerous_leniencies(lenient_data_after_close=True)
-    return made
+def make_parser(callbacks: object) -> Any:  # noqa: ANN401 - httptools has no types
+    """A parser of requests that reports to `callbacks`, see `Callbacks`."""
+    parser = httptools.HttpRequestParser(callbacks)
+    # Without it data after a request with `Connection: close` is an error; we ignore that data.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
-def judge(version: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a head that has no single meaning. Raises UnacceptableError.
+def check_head(version: str, headers: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a head that servers could read in different ways. Raises BadRequestError.
 
-    The edge asks only about heads that are not of HTTP/1.1 with each header once, and a length.
+    The edge skips this for the usual head: HTTP/1.1, a Host, no header twice, no transfer coding.
     """
     if version not in {"1.0", "1.1"}:
-        raise UnacceptableError("the versions of HTTP here are 1.0 and 1.1")
+        raise BadRequestError("the HTTP version must be 1.0 or 1.1")
     modern = version == "1.1"
     names = [name for name, _ in headers]
     hosts = names.count(b"host")
     if hosts > 1 or (modern and hosts == 0):
-        raise UnacceptableError("a request names exactly one Host")
+        raise BadRequestError("exactly one Host header is required")
     if b"transfer-encoding" in names:
         codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
         if not (modern and codings == [b"chunked"]):
-            raise UnacceptableError("the only transfer coding is chunked, in HTTP/1.1")
+            raise BadRequestError("Transfer-Encoding must be chunked, in HTTP/1.1 only")
 
 
-def target(url: bytes) -> tuple[bytes, bytes]:
-    """The path and the query of a request's target. Raises UnacceptableError."""
+def split_target(url: bytes) -> tuple[bytes, bytes]:
+    """The path and the query of a request target. Raises BadRequestError."""
     if url.startswith(SLASH) and b"#" not in url:
         path, _, query = url.partition(b"?")
         return path, query
     try:
         parsed = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError as error:
-        raise UnacceptableError("its target cannot be read") from error
+        raise BadRequestError("the request target is not a valid URL") from error
     if not parsed.path:
-        raise UnacceptableError("its target has no path")
+        raise BadRequestError("the request target has no path")
     return parsed.path, parsed.query or b""
 
 
 def expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether the client waits to be told that it may send its body."""
+    """Whether the client waits for 100 Continue before it sends the body."""
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
-def refusal(why: str, request_id: str) -> bytes:
-    """The whole answer to what is no request."""
+def refusal(reason: str, request_id: str) -> bytes:
+    """The whole answer to a malformed request: 400 and `invalid-request`, in the envelope."""
     body = orjson.dumps(
         {
             "code": 400,
             "status": statuses.INVALID_REQUEST,
-            "message": f"This is not a request that can be read: {why}.",
+            "message": f"Malformed HTTP request: {reason}.",
             "request_id": request_id,
         }
     )
@@ -81,7 +81,7 @@ def refusal(why: str, request_id: str) -> bytes:
 
 
 class Callbacks(Protocol):
-    """What a parser calls back."""
+    """The methods that a parser calls."""
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -93,42 +93,45 @@ class Callbacks(Protocol):
         """One header."""
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is complete."""
 
     def on_body(self, body: bytes) -> None:
         """Part of a body."""
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
 
 
 class UpgradeIgnored:
-    """Callbacks after an upgrade that was not offered: the first head is none of the client's."""
+    """Callbacks of the parser that takes over at a refused upgrade: they skip the first head.
 
-    def __init__(self, others: Callbacks) -> None:
-        self._others = others
-        self._is_ours = True
-        self.on_body = others.on_body
-        self.on_message_complete = others.on_message_complete
+    That head was written by the edge, not by the client.
+    """
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
+        self._in_own_head = True
+        self.on_body = callbacks.on_body
+        self.on_message_complete = callbacks.on_message_complete
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        if not self._is_ours:
-            self._others.on_message_begin()
+        if not self._in_own_head:
+            self._callbacks.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """Part of the request's target."""
-        if not self._is_ours:
-            self._others.on_url(url)
+        if not self._in_own_head:
+            self._callbacks.on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        if not self._is_ours:
-            self._others.on_header(name, value)
+        if not self._in_own_head:
+            self._callbacks.on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
-        if self._is_ours:
-            self._is_ours = False
+        """The head is complete."""
+        if self._in_own_head:
+            self._in_own_head = False
         else:
-            self._others.on_headers_complete()
+            self._callbacks.on_headers_complete()

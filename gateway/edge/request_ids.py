@@ -1,19 +1,19 @@
-"""Request ids: 32 hex digits that nobody can guess and no two workers share."""
+"""Request ids: 32 random hex digits, unguessable and unique across workers."""
 
 import os
 
 _BATCH = 256
 
-_waiting: list[str] = []
+_unused: list[str] = []
 
 
 def make() -> str:
-    """A new id. The system's random numbers are asked for many at once, which costs a tenth."""
-    if not _waiting:
-        text = os.urandom(16 * _BATCH).hex()
-        _waiting.extend(text[at : at + 32] for at in range(0, len(text), 32))
-    return _waiting.pop()
+    """A new id, from a batch: one `os.urandom` for many ids costs a tenth of one for each."""
+    if not _unused:
+        digits = os.urandom(16 * _BATCH).hex()
+        _unused.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
+    return _unused.pop()
 
 
-# A process that is forked must not go on with its parent's.
-os.register_at_fork(after_in_child=_waiting.clear)
+# A forked child must not use the ids of its parent.
+os.register_at_fork(after_in_child=_unused.clear)

@@ -1,4 +1,4 @@
-"""The edge, byte by byte: what cannot be parsed is refused, what trickles is cut."""
+"""The edge on a socket: malformed requests are refused, slow clients disconnected."""
 
 import asyncio
 import re
@@ -22,21 +22,21 @@ HOST = b"Host: x\r\n"
 
 @asynccontextmanager
 async def worker(database: str) -> AsyncIterator[tuple[str, int]]:
-    """A worker behind a real socket."""
-    given = settings(database)
-    async with listening(server.server(Worker(given, actions()), given)) as listener:
+    """A worker on a real socket; yields its address."""
+    config = settings(database)
+    async with listening(server.server(Worker(config, actions()), config)) as listener:
         yield listener.getsockname()
 
 
 @pytest.fixture
 async def address(database: str) -> AsyncIterator[tuple[str, int]]:
     await apply_probe(database)
-    async with worker(database) as found:
-        yield found
+    async with worker(database) as bound:
+        yield bound
 
 
 async def talk(address: tuple[str, int], *parts: bytes, close: bool = False) -> bytes:
-    """All that the server says until it closes, or until nothing more is due."""
+    """Send these parts; all bytes that come back until the server closes the connection."""
     reader, writer = await asyncio.open_connection(*address)
     for part in parts:
         writer.write(part)
@@ -51,6 +51,7 @@ async def talk(address: tuple[str, int], *parts: bytes, close: bool = False) -> 
 
 
 def close(request: bytes) -> bytes:
+    """The request with `Connection: close`."""
     return request.replace(HOST, HOST + b"Connection: close\r\n")
 
 
@@ -79,7 +80,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
-async def test_what_has_no_single_meaning_is_refused_in_the_envelope(
+async def test_edge_malformed_or_ambiguous_request_is_refused_in_the_envelope(
     address: tuple[str, int], request_bytes: bytes
 ) -> None:
     head, _, body = (await talk(address, request_bytes)).partition(b"\r\n\r\n")
@@ -90,32 +91,36 @@ async def test_what_has_no_single_meaning_is_refused_in_the_envelope(
     assert (answer["code"], answer["status"]) == (400, "invalid-request")
 
 
-async def test_a_head_may_have_100_headers_and_come_in_pieces(address: tuple[str, int]) -> None:
-    whole = close(GOOD).replace(b"\r\n\r\n", b"\r\n" + b"a: b\r\n" * 98 + b"\r\n")
-    said = await talk(address, *(whole[i : i + 7] for i in range(0, len(whole), 7)))
-    assert said.startswith(b"HTTP/1.1 500 ")
-    assert b"route-non-existent" in said
-
-
-async def test_an_answer_that_is_due_comes_before_the_connection_closes(
+async def test_edge_head_of_100_headers_in_many_parts_is_accepted(
     address: tuple[str, int],
 ) -> None:
-    said = await talk(address, GOOD + b"nonsense\r\n\r\n")
-    assert said.count(b"HTTP/1.1") == 1
-    assert b"route-non-existent" in said
+    request = close(GOOD).replace(b"\r\n\r\n", b"\r\n" + b"a: b\r\n" * 98 + b"\r\n")
+    answers = await talk(address, *(request[i : i + 7] for i in range(0, len(request), 7)))
+    assert answers.startswith(b"HTTP/1.1 500 ")
+    assert b"route-non-existent" in answers
 
 
-async def test_pipelined_requests_are_answered_in_order(address: tuple[str, int]) -> None:
+async def test_edge_answer_before_a_malformed_request_is_still_sent(
+    address: tuple[str, int],
+) -> None:
+    answers = await talk(address, GOOD + b"nonsense\r\n\r\n")
+    assert answers.count(b"HTTP/1.1") == 1
+    assert b"route-non-existent" in answers
+
+
+async def test_edge_pipelined_requests_are_answered_in_order(address: tuple[str, int]) -> None:
     second = close(GOOD).replace(HOST, HOST + b"X-Request-Id: second\r\n")
     first = GOOD.replace(HOST, HOST + b"X-Request-Id: first\r\n")
-    said = await talk(address, first + second)
-    assert said.index(b'"first"') < said.index(b'"second"')
+    answers = await talk(address, first + second)
+    assert answers.index(b'"first"') < answers.index(b'"second"')
 
 
 @pytest.mark.parametrize("target", [b"*", b"//api", b"/a/../b", b"http://other/nowhere", b"/%00"])
-async def test_a_strange_target_is_no_route(address: tuple[str, int], target: bytes) -> None:
-    said = await talk(address, close(GOOD.replace(b"/nowhere", target)))
-    assert b"route-non-existent" in said
+async def test_edge_unusual_target_matches_no_route(
+    address: tuple[str, int], target: bytes
+) -> None:
+    answers = await talk(address, close(GOOD.replace(b"/nowhere", target)))
+    assert b"route-non-existent" in answers
 
 
 @pytest.mark.parametrize(
@@ -129,7 +134,7 @@ async def test_a_strange_target_is_no_route(address: tuple[str, int], target: by
         ),
     ],
 )
-async def test_a_connection_that_trickles_is_cut(
+async def test_edge_connection_that_sends_too_slowly_is_closed(
     address: tuple[str, int], sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.05)
@@ -137,7 +142,7 @@ async def test_a_connection_that_trickles_is_cut(
     assert await talk(address, sent) == b""
 
 
-async def test_a_slow_head_is_not_saved_by_one_more_byte(
+async def test_edge_head_timeout_is_not_extended_by_more_bytes(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.2)
@@ -159,55 +164,59 @@ async def test_a_slow_head_is_not_saved_by_one_more_byte(
     assert sent < 400
 
 
-async def test_a_worker_lives_on_after_a_client_that_leaves(address: tuple[str, int]) -> None:
-    with socket.create_connection(address) as left:
-        left.sendall(b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+async def test_edge_serves_others_after_a_client_disconnects_in_a_body(
+    address: tuple[str, int],
+) -> None:
+    with socket.create_connection(address) as client:
+        client.sendall(b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
     assert b"route-non-existent" in await talk(address, close(GOOD))
 
 
 BODY = b"POST /api/v1/probe/public HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
-async def test_a_request_that_asks_for_an_upgrade_keeps_its_body(address: tuple[str, int]) -> None:
+async def test_edge_request_for_an_upgrade_keeps_its_body(address: tuple[str, int]) -> None:
     upgrade = BODY + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
     body = b'{"number": 7}'
     head = upgrade + b"Content-Length: %d\r\n\r\n" % len(body)
-    said = await talk(address, head, body, close(GOOD))
-    assert said.count(b"HTTP/1.1 ") == 2
-    assert b'"data":{"number":7}' in said
+    answers = await talk(address, head, body, close(GOOD))
+    assert answers.count(b"HTTP/1.1 ") == 2
+    assert b'"data":{"number":7}' in answers
 
 
-async def test_the_body_of_an_upgrade_is_never_the_next_request(address: tuple[str, int]) -> None:
+async def test_edge_body_of_an_upgrade_is_never_the_next_request(address: tuple[str, int]) -> None:
     hidden = GOOD.replace(b"/nowhere", b"/hidden")
     head = BODY + b"Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: %d\r\n\r\n"
-    said = await talk(address, head % len(hidden), hidden, close(GOOD))
-    assert re.findall(rb"HTTP/1.1 (\d+) ", said) == [b"400", b"500"]
-    assert b"invalid-encoded-params" in said
+    answers = await talk(address, head % len(hidden), hidden, close(GOOD))
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [b"400", b"500"]
+    assert b"invalid-encoded-params" in answers
 
 
 @pytest.mark.parametrize("target", [b"GET http://x", b"CONNECT x:1", b"GET http://x:99999/"])
-async def test_a_target_without_a_path_is_refused_and_spares_the_request_before(
+async def test_edge_target_without_a_path_is_refused_after_the_earlier_answer(
     address: tuple[str, int], target: bytes
 ) -> None:
     odd = target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
     assert (await talk(address, odd)).startswith(b"HTTP/1.1 400 ")
-    said = await talk(address, GOOD + odd)
-    assert said.count(b"HTTP/1.1 ") == 1
-    assert b"route-non-existent" in said
+    answers = await talk(address, GOOD + odd)
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"route-non-existent" in answers
 
 
-async def test_a_broken_body_spares_the_answer_before_it(address: tuple[str, int]) -> None:
+async def test_edge_malformed_body_does_not_stop_the_earlier_answer(
+    address: tuple[str, int],
+) -> None:
     broken = BODY + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
-    said = await talk(address, GOOD + broken)
-    assert said.count(b"HTTP/1.1 ") == 1
-    assert b"route-non-existent" in said
+    answers = await talk(address, GOOD + broken)
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"route-non-existent" in answers
 
 
-async def test_a_client_that_leaves_in_mid_body_is_no_crash(
+async def test_edge_client_that_disconnects_in_a_body_raises_no_error(
     address: tuple[str, int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.create_connection(address) as left:
-        left.sendall(BODY + b"Content-Length: 9\r\n\r\n{")
+    with socket.create_connection(address) as client:
+        client.sendall(BODY + b"Content-Length: 9\r\n\r\n{")
     for _ in range(5):
         await talk(address, close(GOOD))
     assert not [record for record in caplog.records if record.exc_info]

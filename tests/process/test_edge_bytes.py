@@ -1,4 +1,4 @@
-"""The edge's protocol beside uvicorn's own: the same bytes in, the same answer out.
+"""The edge's protocol beside uvicorn's: the same bytes in, the same bytes out.
 
 Each exchange runs on one connection to a plain ASGI application, once under each protocol.
 """
@@ -24,7 +24,7 @@ BIG = b"x" * 3_000_000
 PLAIN = [(b"content-type", b"text/plain")]
 
 seen: list[Any] = []
-"""What the application was told, for comparing it too."""
+"""The scopes and bodies that the application received, which must be the same too."""
 
 
 async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes:
@@ -41,7 +41,7 @@ def _length(body: bytes) -> tuple[bytes, bytes]:
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Does what the path asks for."""
+    """Answer as `ANSWERS` has it for the path."""
     headers = sorted(scope["headers"])
     seen.append({**{k: scope[k] for k in sorted(scope) if k != "client"}, "headers": headers})
     seen[-1]["server"] = seen[-1]["server"][0]
@@ -49,8 +49,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _start(send: Any, status: int = 200, *headers: tuple[bytes, bytes]) -> None:
-    given = [*PLAIN, *headers]
-    await send({"type": "http.response.start", "status": status, "headers": given})
+    message = {"type": "http.response.start", "status": status, "headers": [*PLAIN, *headers]}
+    await send(message)
 
 
 async def _echo(receive: Any, send: Any) -> None:
@@ -79,7 +79,7 @@ async def _empty(_: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-async def _strange(_: Any, send: Any) -> None:
+async def _unknown_status(_: Any, send: Any) -> None:
     await _start(send, 599, _length(b""))
     await send({"type": "http.response.body"})
 
@@ -89,7 +89,7 @@ async def _closes(_: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-async def _unread(_: Any, send: Any) -> None:
+async def _without_reading(_: Any, send: Any) -> None:
     await _start(send, 413, _length(b""))
     await send({"type": "http.response.body"})
 
@@ -102,12 +102,12 @@ async def _big(_: Any, send: Any) -> None:
     seen.append("all sent")
 
 
-async def _short(_: Any, send: Any) -> None:
+async def _too_short(_: Any, send: Any) -> None:
     await _start(send, 200, (b"content-length", b"5"))
     await send({"type": "http.response.body", "body": b"abc"})
 
 
-async def _long(_: Any, send: Any) -> None:
+async def _too_long(_: Any, send: Any) -> None:
     await _start(send, 200, (b"content-length", b"1"))
     await send({"type": "http.response.body", "body": b"abc"})
 
@@ -116,7 +116,7 @@ async def _raises(_: Any, __: Any) -> None:
     raise RuntimeError("no answer")
 
 
-async def _nothing(_: Any, __: Any) -> None:
+async def _no_answer(_: Any, __: Any) -> None:
     return
 
 
@@ -125,11 +125,11 @@ async def _bad_header(_: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-async def _waits(receive: Any, send: Any) -> None:
-    """Until the body is read and the client has gone."""
+async def _late(receive: Any, send: Any) -> None:
+    """Answer only after the client has disconnected."""
     await _body(receive)
     assert (await receive())["type"] == "http.disconnect"
-    seen.append("gone")
+    seen.append("disconnected")
     await _start(send)
     await send({"type": "http.response.body"})
 
@@ -140,16 +140,16 @@ ANSWERS: dict[str, Callable[[Any, Any], Awaitable[None]]] = {
     "/pieces": _in_pieces,
     "/known": _in_pieces_of_known_length,
     "/empty": _empty,
-    "/strange": _strange,
+    "/strange": _unknown_status,
     "/closes": _closes,
-    "/unread": _unread,
+    "/unread": _without_reading,
     "/big": _big,
     "/raises": _raises,
-    "/nothing": _nothing,
+    "/nothing": _no_answer,
     "/bad": _bad_header,
-    "/short": _short,
-    "/long": _long,
-    "/waits": _waits,
+    "/short": _too_short,
+    "/long": _too_long,
+    "/waits": _late,
 }
 HOST = b" HTTP/1.1\r\nHost: x\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
@@ -175,7 +175,7 @@ EXCHANGES: dict[str, list[bytes]] = {
     "one after the other": [ask(b"/echo", b"one", b"\r\n"), ask(b"/echo", b"two")],
     "requests after a close": [ask(b"/echo", b"one") + ask(b"/echo", b"two")],
     "1.0": [b"GET /echo HTTP/1.0\r\nHost: x\r\n\r\n"],
-    "1.0 that would stay": [b"GET /echo HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"],
+    "1.0 with keep-alive": [b"GET /echo HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"],
     "HEAD": [b"HEAD /known" + HOST + CLOSE],
     "HEAD of unknown length": [b"HEAD /pieces" + HOST + CLOSE],
     "an answer in pieces": [ask(b"/pieces")],
@@ -183,19 +183,19 @@ EXCHANGES: dict[str, list[bytes]] = {
     "no content": [ask(b"/empty")],
     "an unknown status": [ask(b"/strange")],
     "an answer that closes": [ask(b"/closes", b"", b"\r\n") + ask(b"/echo")],
-    "a body that nobody reads": [
+    "a body that the application does not read": [
         ask(b"/unread", b"abc" * 50_000, b"\r\n"),
         ask(b"/echo", b"next"),
     ],
     "a large body": [ask(b"/echo", BIG)],
     "a large answer": [ask(b"/big")],
     "an application that raises": [ask(b"/raises")],
-    "an application that says nothing": [ask(b"/nothing")],
-    "a client that waits for 100": [
+    "an application that does not answer": [ask(b"/nothing")],
+    "a client that expects 100": [
         ask(b"/echo", b"", b"Expect: 100-continue\r\n\r\n"),
         ask(b"/echo", b"next"),
     ],
-    "a client that waits for 100 in vain": [
+    "a client that expects 100 and gets none": [
         b"POST /unread" + HOST + b"Expect: 100-continue\r\nContent-Length: 3\r\n" + CLOSE + b"abc"
     ],
 }
@@ -203,7 +203,7 @@ EXCHANGES: dict[str, list[bytes]] = {
 
 @asynccontextmanager
 async def serving(protocol: Any, **options: Any) -> AsyncIterator[Any]:
-    """The application behind a real socket; answers its address."""
+    """The application on a real socket; yields its address."""
     seen.clear()
     async with listening(plain(application, protocol, **options)) as listener:
         yield listener.getsockname()
@@ -212,10 +212,10 @@ async def serving(protocol: Any, **options: Any) -> AsyncIterator[Any]:
 async def under(
     protocol: Any, parts: list[bytes], pause: float = 0.002, **options: Any
 ) -> tuple[bytes, list[Any]]:
-    """All that is answered on one connection, and all that the application was told."""
+    """The bytes answered on one connection, and what the application received."""
     async with serving(protocol, **options) as address:
-        said = await _talk(address, parts, pause)
-    return said, [*seen]
+        answers = await _talk(address, parts, pause)
+    return answers, [*seen]
 
 
 async def _talk(address: Any, parts: list[bytes], pause: float = 0.002) -> bytes:
@@ -224,13 +224,13 @@ async def _talk(address: Any, parts: list[bytes], pause: float = 0.002) -> bytes
         writer.write(part)
         await asyncio.sleep(pause if len(parts) > 1 else 0)
     async with asyncio.timeout(10):
-        said = await reader.read()
+        answers = await reader.read()
     writer.close()
-    return said
+    return answers
 
 
 @pytest.mark.parametrize("parts", EXCHANGES.values(), ids=EXCHANGES)
-async def test_both_protocols_answer_alike(
+async def test_edge_answers_like_uvicorn_s_protocol(
     parts: list[bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
@@ -240,63 +240,63 @@ async def test_both_protocols_answer_alike(
     assert re.match(rb"HTTP/1.1 \d{3} ", ours[0])
 
 
-async def test_what_trails_a_body_does_not_come_into_its_request() -> None:
+async def test_edge_trailers_do_not_become_headers_of_the_request() -> None:
     trailed = CHUNKED + b"3\r\nabc\r\n0\r\nX-Late: 1\r\n\r\n"
-    said, told = await under(Edge, [trailed])
-    assert said.endswith(b"abc")
-    assert all(name != b"x-late" for name, _ in told[0]["headers"])
+    answers, received = await under(Edge, [trailed])
+    assert answers.endswith(b"abc")
+    assert all(name != b"x-late" for name, _ in received[0]["headers"])
 
 
-async def test_an_endless_trailer_is_refused() -> None:
-    said, _ = await under(Edge, [CHUNKED + b"0\r\n", b"a: " + b"b" * 40_000, b"b" * 40_000])
-    assert said.startswith(b"HTTP/1.1 400 ")
+async def test_edge_trailer_without_end_is_refused() -> None:
+    answers, _ = await under(Edge, [CHUNKED + b"0\r\n", b"a: " + b"b" * 40_000, b"b" * 40_000])
+    assert answers.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("target", [b"/short", b"/long", b"/bad"])
-async def test_an_answer_that_cannot_be_sent_is_a_crash_and_not_half_an_answer(
+async def test_edge_answer_that_cannot_be_sent_becomes_a_whole_500(
     target: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    said, _ = await under(Edge, [ask(target)])
-    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"500"]
-    assert said.endswith(b"Internal Server Error")
+    answers, _ = await under(Edge, [ask(target)])
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"500"]
+    assert answers.endswith(b"Internal Server Error")
 
 
-async def test_an_application_hears_that_the_client_has_left() -> None:
+async def test_edge_application_learns_that_the_client_disconnected() -> None:
     async with serving(Edge) as address:
         _, writer = await asyncio.open_connection(*address)
         writer.write(ask(b"/waits", b"abc"))
         await until(lambda: seen)
         writer.close()
-        await until(lambda: seen[-1] == "gone")
+        await until(lambda: seen[-1] == "disconnected")
 
 
-async def test_a_quiet_connection_is_closed_and_a_stray_line_does_not_save_it() -> None:
+async def test_edge_idle_connection_is_closed_even_after_an_empty_line() -> None:
     parts = [ask(b"/echo", b"abc", b"\r\n"), b"\r\n"]
-    said, _ = await under(Edge, parts, timeout_keep_alive=0.05)
-    assert said.endswith(b"abc")
+    answers, _ = await under(Edge, parts, timeout_keep_alive=0.05)
+    assert answers.endswith(b"abc")
 
 
-async def test_a_busy_connection_stays_open_longer_than_a_quiet_one() -> None:
+async def test_edge_busy_connection_outlives_the_idle_timeout() -> None:
     parts = [ask(b"/echo", b"abc", b"\r\n")] * 12
-    said, _ = await under(Edge, parts, pause=0.1, timeout_keep_alive=1)
-    assert said.count(b"HTTP/1.1 200 ") == 12
+    answers, _ = await under(Edge, parts, pause=0.1, timeout_keep_alive=1)
+    assert answers.count(b"HTTP/1.1 200 ") == 12
 
 
-async def test_a_client_that_does_not_read_holds_up_the_application_alone() -> None:
+async def test_edge_client_that_does_not_read_pauses_only_its_own_answer() -> None:
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address, limit=1024)
         writer.write(ask(b"/big"))
         await until(lambda: seen)
         assert (await _talk(address, [ask(b"/echo", b"abc")])).endswith(b"abc")
         assert "all sent" not in seen
-        said = await reader.read()
+        answers = await reader.read()
         assert "all sent" in seen
-        assert said.count(b"x") >= 3 * len(BIG)
+        assert answers.count(b"x") >= 3 * len(BIG)
         writer.close()
 
 
-async def test_a_server_that_stops_finishes_what_is_begun() -> None:
+async def test_edge_finishes_a_begun_request_when_the_server_stops() -> None:
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"POST /echo" + HOST + b"Content-Length: 3\r\n\r\nab")
@@ -307,44 +307,46 @@ async def test_a_server_that_stops_finishes_what_is_begun() -> None:
     writer.close()
 
 
-async def test_a_body_that_nobody_asked_for_is_not_the_next_request() -> None:
+async def test_edge_closes_after_an_answer_that_did_not_wait_for_the_body() -> None:
     head = b"POST /unread" + HOST + b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
-    said, _ = await under(Edge, [head, ask(b"/echo")])
-    assert said.count(b"HTTP/1.1 ") == 1
-    assert b"connection: close" in said
+    answers, _ = await under(Edge, [head, ask(b"/echo")])
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answers
 
 
-async def test_while_requests_wait_no_more_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each answer would otherwise bring in as many as fit into a read."""
-    one, waiting, queue = b"GET /echo" + HOST + b"\r\n", [0], Edge.queue
+async def test_edge_reads_no_more_while_requests_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer would otherwise bring in as many requests as fit into a read."""
+    one, waiting, enqueue = b"GET /echo" + HOST + b"\r\n", [0], Edge.enqueue
 
     def counted(self: Edge, exchange: Any) -> None:
-        queue(self, exchange)
+        enqueue(self, exchange)
         waiting.append(len(self._waiting))
 
-    monkeypatch.setattr(Edge, "queue", counted)
+    monkeypatch.setattr(Edge, "enqueue", counted)
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(one * 20_000 + b"GET /echo" + HOST + CLOSE)
         async with asyncio.timeout(30):
-            said = await reader.read()
+            answers = await reader.read()
         writer.close()
-    assert said.count(b"HTTP/1.1 200") == 20_001
-    # No more at once than one read holds.
+    assert answers.count(b"HTTP/1.1 200") == 20_001
+    # Never more at once than fit into one read.
     assert max(waiting) <= 2**18 // len(one)
 
 
-async def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would hold its place among the requests in flight for good."""
+async def test_edge_client_that_never_reads_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would hold a place among the requests in flight without end."""
     monkeypatch.setattr(channel, "WRITE_TIMEOUT", 0.2)
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address, limit=1024)
         writer.write((b"GET /big" + HOST + b"\r\n") * 500)
         await asyncio.sleep(1)
-        said = b""
+        answers = b""
         with contextlib.suppress(ConnectionResetError):
             async with asyncio.timeout(10):
                 while piece := await reader.read(2**16):
-                    said += piece
+                    answers += piece
         writer.close()
-    assert 0 < said.count(b"HTTP/1.1 200") < 500
+    assert 0 < answers.count(b"HTTP/1.1 200") < 500

@@ -1,4 +1,4 @@
-"""The gateway's answers, which the edge writes whole, beside the same by uvicorn through ASGI."""
+"""The gate under the edge, without ASGI, beside the same gate under uvicorn's protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ WHOLE = HEAD + LENGTH + b"\r\n" + BODY
 
 EXCHANGES: dict[str, list[bytes]] = {
     "an action": [HEAD + LENGTH + CLOSE + b"\r\n" + BODY],
-    "two, one after the other": [WHOLE, HEAD + LENGTH + CLOSE + b"\r\n" + BODY],
+    "two requests, one after the other": [WHOLE, HEAD + LENGTH + CLOSE + b"\r\n" + BODY],
     "pipelined": [WHOLE * 3 + NOWHERE + CLOSE + b"\r\n"],
     "a large body, and another request": [
         HEAD + b"Content-Length: %d\r\n\r\n" % len(LARGE) + LARGE,
@@ -39,11 +39,11 @@ EXCHANGES: dict[str, list[bytes]] = {
         b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
     ],
     "1.0": [HEAD.replace(b"1.1", b"1.0") + LENGTH + b"\r\n" + BODY],
-    "a client that waits for 100": [
+    "a client that expects 100": [
         HEAD + LENGTH + CLOSE + b"Expect: 100-continue\r\n\r\n",
         BODY,
     ],
-    "a client that waits for 100 in vain": [
+    "a client that expects 100 and gets none": [
         NOWHERE.replace(b"GET", b"POST")
         + CLOSE
         + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
@@ -54,7 +54,7 @@ EXCHANGES: dict[str, list[bytes]] = {
     "OPTIONS": [HEAD.replace(b"POST", b"OPTIONS") + CLOSE + b"\r\n"],
     "no params": [HEAD + b"Content-Length: 0\r\n" + CLOSE + b"\r\n"],
     "a page of the gateway's own": [b"GET /-/live HTTP/1.1\r\n" + ID + CLOSE + b"\r\n"],
-    "a page that it has not": [b"GET /-/nothing HTTP/1.1\r\n" + ID + CLOSE + b"\r\n"],
+    "a page that does not exist": [b"GET /-/nothing HTTP/1.1\r\n" + ID + CLOSE + b"\r\n"],
 }
 
 
@@ -63,15 +63,15 @@ async def connected(
     protocol: Any,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a gate under this protocol."""
-    made = plain(harness.worker().app, protocol, proxy_headers=False)
-    async with listening(made) as listener:
+    server = plain(harness.worker().app, protocol, proxy_headers=False)
+    async with listening(server) as listener:
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         yield reader, writer
         writer.close()
 
 
-async def said(protocol: Any, parts: list[bytes]) -> bytes:
-    """All that is answered on one connection."""
+async def answers(protocol: Any, parts: list[bytes]) -> bytes:
+    """Send these parts on one connection; all bytes that come back."""
     async with connected(protocol) as (reader, writer), asyncio.timeout(10):
         for part in parts:
             writer.write(part)
@@ -80,28 +80,28 @@ async def said(protocol: Any, parts: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("parts", EXCHANGES.values(), ids=EXCHANGES)
-async def test_the_gate_answers_alike_under_both_protocols(parts: list[bytes]) -> None:
-    ours = await said(Edge, parts)
+async def test_edge_gate_answers_like_under_uvicorn_s_protocol(parts: list[bytes]) -> None:
+    ours = await answers(Edge, parts)
     assert ours.count(b"x-request-id: r1\r\n") >= int(b"/-/live" not in parts[0])
-    assert ours == await said(HttpToolsProtocol, parts)
+    assert ours == await answers(HttpToolsProtocol, parts)
 
 
-async def test_the_edge_hands_over_exchanges_and_no_scope(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the comparison above would compare ASGI with itself."""
+async def test_edge_gate_is_served_without_asgi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the comparison above would compare ASGI with itself."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("this came through ASGI")
 
     monkeypatch.setattr(gate, "AsgiExchange", refuse)
-    assert (await said(Edge, EXCHANGES["an action"])).startswith(b"HTTP/1.1 200 OK")
+    assert (await answers(Edge, EXCHANGES["an action"])).startswith(b"HTTP/1.1 200 OK")
 
 
-async def test_a_client_that_does_not_read_gets_all_its_answers_in_the_end() -> None:
-    """Answers that fill every buffer on the way wait for it, and come whole and in order."""
+async def test_edge_gate_slow_reader_gets_all_its_answers_in_order() -> None:
+    """Answers that fill every buffer on the way wait until the client reads."""
     large = HEAD + b"Content-Length: %d\r\n\r\n" % len(LARGE) + LARGE
     last = NOWHERE + CLOSE + b"\r\n"
     async with connected(Edge) as (reader, writer), asyncio.timeout(20):
         writer.write(large * 40 + last)
         await asyncio.sleep(0.3)
-        answers = (await reader.read()).split(b"HTTP/1.1 ")[1:]
-    assert [len(answer) > len(LARGE) for answer in answers] == [True] * 40 + [False]
+        received = (await reader.read()).split(b"HTTP/1.1 ")[1:]
+    assert [len(answer) > len(LARGE) for answer in received] == [True] * 40 + [False]

@@ -1,4 +1,4 @@
-"""Who calls, behind proxies that are trusted and behind those that are not."""
+"""The client's address behind trusted and untrusted proxies."""
 
 from ipaddress import ip_address, ip_network
 
@@ -13,11 +13,11 @@ PUBLIC = "203.0.113.9"
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "caller"),
+    ("peer", "forwarded", "expected"),
     [
         ("10.0.0.1", b"", "10.0.0.1"),
         ("10.0.0.1", b"203.0.113.9", PUBLIC),
-        # What the caller wrote itself stands left of what the first trusted proxy saw.
+        # An address forged by the client stands left of the one that the first proxy appended.
         ("10.0.0.1", b"1.2.3.4, 203.0.113.9", PUBLIC),
         ("10.0.0.1", b"1.2.3.4, 203.0.113.9, 10.9.9.9", PUBLIC),
         ("10.0.0.1", b"10.1.1.1,10.2.2.2", "10.1.1.1"),
@@ -25,29 +25,29 @@ PUBLIC = "203.0.113.9"
         ("10.0.0.1", b"203.0.113.9:4711", PUBLIC),
         ("fd00::1", b"[2001:db8::7]:4711", "2001:db8::7"),
         ("fd00::1", b"2001:db8::7", "2001:db8::7"),
-        # Nobody knows what stands left of a word that is no address.
+        # Addresses left of an invalid one cannot be trusted.
         ("10.0.0.1", b"1.2.3.4, unknown", "10.0.0.1"),
         ("10.0.0.1", b"1.2.3.4, unknown, 10.3.3.3", "10.3.3.3"),
         ("10.0.0.1", b", ,", "10.0.0.1"),
         ("unknown", b"1.2.3.4", "unknown"),
     ],
 )
-def test_the_caller_is_the_last_whom_no_trusted_proxy_is(
-    peer: str, forwarded: bytes, caller: str
+def test_client_address_is_the_last_that_no_trusted_proxy_has(
+    peer: str, forwarded: bytes, expected: str
 ) -> None:
-    assert TRUSTED.caller(peer, forwarded) == caller
+    assert TRUSTED.client_address(peer, forwarded) == expected
 
 
-def test_without_trusted_proxies_nobody_is_believed() -> None:
-    assert Proxies([]).caller("127.0.0.1", b"1.2.3.4") == "127.0.0.1"
+def test_client_address_without_trusted_proxies_is_the_peer() -> None:
+    assert Proxies([]).client_address("127.0.0.1", b"1.2.3.4") == "127.0.0.1"
 
 
 @given(st.binary(max_size=100))
-def test_whatever_is_written_there_the_caller_is_an_address(forwarded: bytes) -> None:
-    assert str(ip_address(TRUSTED.caller("10.0.0.1", forwarded)))
+def test_client_address_is_valid_whatever_the_header_says(forwarded: bytes) -> None:
+    assert str(ip_address(TRUSTED.client_address("10.0.0.1", forwarded)))
 
 
-def test_a_host_is_one_place_whatever_addresses_of_its_network_it_takes() -> None:
+def test_client_network_is_one_for_all_ipv6_addresses_of_a_host() -> None:
     assert client_network(PUBLIC) == PUBLIC
     assert (
         client_network("2001:db8:1:2::1")
