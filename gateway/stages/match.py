@@ -1,4 +1,4 @@
-"""Match: method and path to a route of the table."""
+"""Match: find the route of a method and path."""
 
 from gateway import statuses
 from gateway.registry.table import Match, Table
@@ -6,12 +6,12 @@ from gateway.values import Rejection, Request
 
 
 def match(request: Request, table: Table) -> Match:
-    """The route that is to answer; HEAD is GET without its body.
+    """The route of the request and its path params; HEAD matches as GET.
 
     Raises Rejection: route-non-existent.
     """
     method = "GET" if request.method == "HEAD" else request.method
-    found = table.find(method, request.path)
-    if found is None:
+    matched = table.find(method, request.path)
+    if matched is None:
         raise Rejection(statuses.ROUTE_NON_EXISTENT)
-    return found
+    return matched

@@ -1,4 +1,4 @@
-"""Respond: a reply or a refusal to bytes, in the envelope of the route."""
+"""Respond: write a reply or a refusal as bytes, in the envelope of the route."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from gateway.statuses import Status
 from gateway.values import Caller, Rejection, Reply, Request, Response, Valid
 
 RETRY_AFTER = 1
-"""Seconds that `Retry-After` names where nobody knows better."""
+"""Seconds in `Retry-After` if the refusal names none."""
 
 MAX_IGNORED = 20
 MAX_IGNORED_LENGTH = 64
@@ -24,7 +24,7 @@ OWN_HEADERS = {
     *("content-length", "content-type", "transfer-encoding", "connection"),
     *("x-request-id", "x-registry-revision", "x-ignored-params"),
 }
-_DONE = statuses.SUCCESS.slug
+_SUCCESSFUL = statuses.SUCCESS.slug
 _NO_EXTRA: Mapping[str, Any] = {}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -36,7 +36,7 @@ _SHOPLO_CODES = {
     statuses.PERMISSION_DENIED: "202",
     statuses.SESSION_EXPIRED: "251",
 }
-"""What Shoplo clients look for: 202, get a new token; 251, the session is over."""
+"""The codes that Shoplo clients test for: 202, get a new token; 251, the session has expired."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Trace:
 
 
 class Refusal(NamedTuple):
-    """What an envelope of a refusal is made of."""
+    """The parts of a refusal, from which its envelope is written."""
 
     status: Status
     rejection: Rejection
@@ -59,14 +59,16 @@ class Refusal(NamedTuple):
 
 
 def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Response:
-    """The answer to an action that was done."""
-    named = valid.session_view or valid.application_view
-    extra = views.shown(caller, valid.session_view, valid.application_view) if named else _NO_EXTRA
+    """The answer to a successful action."""
+    has_view = valid.session_view or valid.application_view
+    extra = (
+        views.shown(caller, valid.session_view, valid.application_view) if has_view else _NO_EXTRA
+    )
     body = _SUCCESS[envelope](reply.data, extra)
-    headers = _headers(reply.headers) if reply.headers else []
+    headers = _encode_headers(reply.headers) if reply.headers else []
     if valid.ignored:
-        headers += _ignored(valid.ignored)
-    return Response(200, _DONE, headers, orjson.dumps(body))
+        headers += _ignored_header(valid.ignored)
+    return Response(200, _SUCCESSFUL, headers, orjson.dumps(body))
 
 
 def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) -> Response:
@@ -75,7 +77,7 @@ def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) 
     status = (route.statuses if route else statuses.COMMON)[rejection.slug]
     refused = Refusal(status, rejection, request.id, _extra(rejection, trace))
     body = _REFUSAL[route.envelope if route else "plano"](refused)
-    headers = _ignored(rejection.ignored)
+    headers = _ignored_header(rejection.ignored)
     if status.http in {429, 503}:
         headers.append((b"retry-after", str(rejection.retry_after or RETRY_AFTER).encode()))
     return Response(status.http, status.slug, headers, orjson.dumps(body))
@@ -89,52 +91,52 @@ def _extra(rejection: Rejection, trace: Trace | None) -> Mapping[str, Any]:
     return views.shown(trace.caller, valid.session_view, valid.application_view)
 
 
-def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [_header(name, value) for name, value in given.items()]
+def _encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [_encode_header(name, value) for name, value in headers.items()]
 
 
-def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    """A header of a service's reply. Raises ValueError if it is none, or is the gateway's."""
+def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header of a service's reply. Raises ValueError if it is invalid or reserved."""
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-        raise ValueError(f"a reply cannot have the header {name!r}: it is not well-formed")
+        raise ValueError(f"a reply has an invalid header: {name!r}")
     if name.lower() in OWN_HEADERS:
-        raise ValueError(f"a reply cannot set the header {name}: the gateway does")
+        raise ValueError(f"a reply must not set the header {name}: the gateway sets it")
     return name.lower().encode(), value.encode("latin-1")
 
 
-def _ignored(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """Names of unknown params, percent-encoded: they come from the caller and go to a header."""
+def _ignored_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """`X-Ignored-Params`; its names are percent-encoded, since they are the caller's text."""
     if not names:
         return []
-    shown = [_cut(quote(name[:MAX_IGNORED_LENGTH], safe="")) for name in names[:MAX_IGNORED]]
+    quoted = [_truncate(quote(name[:MAX_IGNORED_LENGTH], safe="")) for name in names[:MAX_IGNORED]]
     if len(names) > MAX_IGNORED:
-        shown.append("...")
-    return [(b"x-ignored-params", ", ".join(shown).encode())]
+        quoted.append("...")
+    return [(b"x-ignored-params", ", ".join(quoted).encode())]
 
 
-def _cut(quoted: str) -> str:
-    """At most so long, and never in the middle of an escape."""
+def _truncate(quoted: str) -> str:
+    """At most `MAX_IGNORED_LENGTH` characters, and never half an escape."""
     return re.sub(r"%[0-9A-F]?$", "", quoted[:MAX_IGNORED_LENGTH])
 
 
 def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-    body = {"code": 200, "status": _DONE}
+    body = {"code": 200, "status": _SUCCESSFUL}
     if data is not None:
         body["data"] = data
     body.update(extra)
     return body
 
 
-def _plano_refusal(refused: Refusal) -> dict[str, Any]:
-    status, rejection = refused.status, refused.rejection
+def _plano_refusal(parts: Refusal) -> dict[str, Any]:
+    status, rejection = parts.status, parts.rejection
     errors = {"errors": list(rejection.errors)} if rejection.errors else {}
     return {
         "code": status.http,
         "status": status.slug,
         "message": rejection.message or status.meaning,
         **errors,
-        **refused.extra,
-        "request_id": refused.request_id,
+        **parts.extra,
+        "request_id": parts.request_id,
     }
 
 
@@ -142,15 +144,15 @@ def _shoplo_success(data: Any, extra: Mapping[str, Any]) -> Any:  # noqa: ANN401
     return {**data, **extra} if extra and isinstance(data, dict) else data
 
 
-def _shoplo_refusal(refused: Refusal) -> dict[str, Any]:
-    status, rejection = refused.status, refused.rejection
+def _shoplo_refusal(parts: Refusal) -> dict[str, Any]:
+    status, rejection = parts.status, parts.rejection
     return {
         "status": "err",
         "error": _SHOPLO_CODES.get(status.slug, status.slug),
         "error_msg": rejection.message or status.meaning,
         "code": status.http,
         "errors": list(rejection.errors),
-        "request_id": refused.request_id,
+        "request_id": parts.request_id,
     }
 
 

@@ -274,7 +274,7 @@ async def test_a_stage_outside_the_known_life_cycle_is_taken(client: Client) -> 
     assert (await data(client, order_id=7, stage="ü" * 255))["order_stage"]["stage"] == "ü" * 255
     response = await client.create_stage(order_id=7, stage="ü" * 256)
     assert response.json()["errors"] == [
-        {"attr": "stage", "message": "is longer than 255 characters"}
+        {"attr": "stage", "message": "must have at most 255 characters"}
     ]
 
 

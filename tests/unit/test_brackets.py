@@ -1,4 +1,4 @@
-"""Form and query text with bracket nesting, as Rack and PHP read it."""
+"""Forms and query strings with nested keys, by the rules of Rack and PHP."""
 
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -48,7 +48,7 @@ from gateway.stages.decode import brackets
         (b"items[][tags][]=x&items[][tags][]=y", {"items": [{"tags": ["x", "y"]}]}),
     ],
 )
-def test_brackets_nest(text: bytes, values: dict[str, Any]) -> None:
+def test_brackets_become_nested_params(text: bytes, values: dict[str, Any]) -> None:
     assert brackets.parse(text) == values
 
 
@@ -66,7 +66,7 @@ def test_brackets_nest(text: bytes, values: dict[str, Any]) -> None:
         b"a[][b]=1&a[][b][c]=2",
     ],
 )
-def test_a_key_that_is_a_value_and_more_is_refused(text: bytes) -> None:
+def test_brackets_on_a_key_that_has_another_kind_of_value_are_refused(text: bytes) -> None:
     assert refusal(lambda: brackets.parse(text)).slug == "invalid-encoded-params"
 
 
@@ -74,29 +74,29 @@ def test_a_key_that_is_a_value_and_more_is_refused(text: bytes) -> None:
     "text",
     [b"=1", b"[a]=1", b"[]=1", b"a[=1", b"a]=1", b"a[b=1", b"a[b]c=1", b"a[[b]]=1", b"a[b]]=1"],
 )
-def test_brackets_that_do_not_match_are_refused(text: bytes) -> None:
+def test_brackets_that_are_unbalanced_are_refused(text: bytes) -> None:
     assert refusal(lambda: brackets.parse(text)).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize("text", [b"a[][]=1", b"a[][b][][]=1"])
-def test_a_list_in_a_list_is_refused(text: bytes) -> None:
+def test_brackets_of_a_list_inside_a_list_are_refused(text: bytes) -> None:
     assert refusal(lambda: brackets.parse(text)).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize(
     "text", [b"a=%FF", b"%FF=1", b"a=\xff", b"a[%C3]=1", b"a=%ED%A0%80", b"a=%C0%80"]
 )
-def test_what_is_not_utf8_is_refused(text: bytes) -> None:
+def test_brackets_in_invalid_utf8_are_refused(text: bytes) -> None:
     assert refusal(lambda: brackets.parse(text)).slug == "invalid-encoded-params"
 
 
-def test_1000_pairs_are_taken_and_1001_are_not() -> None:
+def test_form_with_too_many_pairs_is_refused() -> None:
     pairs = [b"a%d=1" % number for number in range(1001)]
     assert len(brackets.parse(b"&".join(pairs[:1000]))) == 1000
     assert refusal(lambda: brackets.parse(b"&".join(pairs))).slug == "invalid-encoded-params"
 
 
-def test_pairs_of_one_key_count_each() -> None:
+def test_form_pairs_of_one_key_count_each() -> None:
     assert len(brackets.parse(b"&".join([b"a[]=1"] * 1000))["a"]) == 1000
     text = b"&".join([b"a[]=1"] * 1001)
     assert refusal(lambda: brackets.parse(text)).slug == "invalid-encoded-params"
@@ -110,7 +110,7 @@ def test_pairs_of_one_key_count_each() -> None:
         pytest.param(b"a" + b"[b]" * 30 + b"[]", id="a-list-at-the-end"),
     ],
 )
-def test_32_levels_are_taken_and_33_are_not(deepest: bytes) -> None:
+def test_brackets_of_32_levels_are_accepted_and_33_are_refused(deepest: bytes) -> None:
     assert _levels(brackets.parse(deepest + b"=1")) == 32
     too_deep = deepest.replace(b"a", b"a[a]", 1) + b"=1"
     assert refusal(lambda: brackets.parse(too_deep)).slug == "invalid-encoded-params"
@@ -125,7 +125,7 @@ def _levels(value: Any) -> int:
 
 
 @pytest.mark.parametrize("text", [b"secret=1&secret[x]=2", b"a=secret&a[b]=secret", b"secret[=1"])
-def test_a_refusal_never_quotes_what_was_sent(text: bytes) -> None:
+def test_brackets_refusal_never_quotes_the_text(text: bytes) -> None:
     assert "secret" not in str(refusal(lambda: brackets.parse(text)).message)
 
 
@@ -148,7 +148,7 @@ def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
 
 @examples
 @given(st.dictionaries(_names, _values, max_size=4), st.sampled_from([quote, quote_plus]))
-def test_what_is_written_with_brackets_is_read_back(values: dict[str, Any], escape: Any) -> None:
+def test_brackets_round_trip(values: dict[str, Any], escape: Any) -> None:
     pairs = [pair for name in values for pair in _pairs(name, values[name])]
     text = "&".join(f"{escape(key)}={escape(value)}" for key, value in pairs)
     assert brackets.parse(text.encode()) == values

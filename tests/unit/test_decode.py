@@ -1,4 +1,4 @@
-"""Bodies, query and path to params: the contract's rows on bodies, one by one."""
+"""Decoding bodies, queries and paths to params, rule by rule."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 
-def sent(body: bytes, content_type: str = JSON, query: bytes = b"") -> Params:
+def decoded(body: bytes, content_type: str = JSON, query: bytes = b"") -> Params:
     return decode(request(query, content_type=content_type), match(), body)
 
 
 def nested(levels: int, kind: str = "object") -> bytes:
-    """Text of so many levels of objects, or of one object with lists in it."""
+    """JSON with this many levels of objects, or of lists inside one object."""
     if kind == "object":
         return b'{"a":' * levels + b"1" + b"}" * levels
     return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
@@ -38,15 +38,15 @@ def nested(levels: int, kind: str = "object") -> bytes:
         "application/merge-patch+json; charset=utf-8",
     ],
 )
-def test_json_is_read(content_type: str) -> None:
-    assert sent(b'{"a":1}', content_type).values == {"a": 1}
+def test_decode_json_content_type_is_accepted(content_type: str) -> None:
+    assert decoded(b'{"a":1}', content_type).values == {"a": 1}
 
 
 @pytest.mark.parametrize(
     "content_type", [FORM, f"{FORM}; charset=UTF-8", "Application/X-WWW-Form-URLEncoded"]
 )
-def test_a_form_is_read(content_type: str) -> None:
-    assert sent(b"a=1", content_type).values == {"a": "1"}
+def test_decode_form_content_type_is_accepted(content_type: str) -> None:
+    assert decoded(b"a=1", content_type).values == {"a": "1"}
 
 
 @pytest.mark.parametrize(
@@ -69,62 +69,70 @@ def test_a_form_is_read(content_type: str) -> None:
         "text/plain; application/json",
     ],
 )
-def test_another_content_type_is_refused(content_type: str) -> None:
-    assert refusal(lambda: sent(b'{"a":1}', content_type)).slug == "invalid-content-type"
+def test_decode_other_content_type_is_refused(content_type: str) -> None:
+    assert refusal(lambda: decoded(b'{"a":1}', content_type)).slug == "invalid-content-type"
 
 
-def test_a_body_without_a_content_type_is_refused() -> None:
-    refused = refusal(lambda: decode(request(), match(), b'{"a":1}'))
-    assert refused.slug == "invalid-content-type"
+def test_decode_body_without_a_content_type_is_refused() -> None:
+    rejection = refusal(lambda: decode(request(), match(), b'{"a":1}'))
+    assert rejection.slug == "invalid-content-type"
 
 
-def test_a_compressed_body_is_refused() -> None:
+def test_decode_compressed_body_is_refused() -> None:
     compressed = request(content_type=JSON, content_encoding="gzip")
     assert refusal(lambda: decode(compressed, match(), b"\x1f\x8b")).slug == "invalid-content-type"
 
 
-def test_a_body_that_is_not_encoded_may_say_so() -> None:
+def test_decode_content_encoding_identity_is_accepted() -> None:
     plain = request(content_type=JSON, content_encoding="identity")
     assert decode(plain, match(), b'{"a":1}').values == {"a": 1}
 
 
 @pytest.mark.parametrize("content_type", ["", JSON, FORM, "text/plain", "application/xml"])
-def test_an_empty_body_is_no_params_whatever_the_content_type(content_type: str) -> None:
-    assert sent(b"", content_type).values == {}
-    assert sent(b"", content_type, b"a=1").values == {"a": "1"}
+def test_decode_empty_body_has_no_params_whatever_the_content_type(content_type: str) -> None:
+    assert decoded(b"", content_type).values == {}
+    assert decoded(b"", content_type, b"a=1").values == {"a": "1"}
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"5", b"true", b'"text"', b'[{"a":1}]', b"1.5"])
 @pytest.mark.parametrize("query", [b"", b"a=1"], ids=["no-query", "query"])
-def test_json_that_is_no_object_holds_no_params(body: bytes, query: bytes) -> None:
-    assert refusal(lambda: sent(body, query=query)).slug == "no-params-decoded"
+def test_decode_json_other_than_an_object_is_refused(body: bytes, query: bytes) -> None:
+    assert refusal(lambda: decoded(body, query=query)).slug == "no-params-decoded"
 
 
-bodies_of_nothing = pytest.mark.parametrize(
+bodies_without_params = pytest.mark.parametrize(
     ("body", "content_type"),
     [(b"{}", JSON), (b" { }\n", JSON), (b"&", FORM), (b"&&&", FORM)],
 )
 
 
-@bodies_of_nothing
+@bodies_without_params
 @pytest.mark.parametrize("query", [b"", b"&"])
-def test_a_body_of_nothing_is_refused(body: bytes, content_type: str, query: bytes) -> None:
-    assert refusal(lambda: sent(body, content_type, query)).slug == "no-params-decoded"
+def test_decode_body_without_params_is_refused(
+    body: bytes, content_type: str, query: bytes
+) -> None:
+    assert refusal(lambda: decoded(body, content_type, query)).slug == "no-params-decoded"
 
 
-@bodies_of_nothing
-def test_a_body_of_nothing_may_stand_beside_a_query(body: bytes, content_type: str) -> None:
-    assert sent(body, content_type, b"a=1").values == {"a": "1"}
+@bodies_without_params
+def test_decode_body_without_params_is_accepted_beside_a_query(
+    body: bytes, content_type: str
+) -> None:
+    assert decoded(body, content_type, b"a=1").values == {"a": "1"}
 
 
-@bodies_of_nothing
-def test_a_body_of_nothing_may_stand_beside_a_path_param(body: bytes, content_type: str) -> None:
+@bodies_without_params
+def test_decode_body_without_params_is_accepted_beside_a_path_param(
+    body: bytes, content_type: str
+) -> None:
     given = request(content_type=content_type)
     assert decode(given, match(id=7), body).values == {"id": 7}
 
 
-@bodies_of_nothing
-def test_a_body_of_nothing_may_stand_beside_a_bearer_token(body: bytes, content_type: str) -> None:
+@bodies_without_params
+def test_decode_body_without_params_is_accepted_beside_a_bearer_token(
+    body: bytes, content_type: str
+) -> None:
     given = request(content_type=content_type, authorization="Bearer x")
     assert decode(given, match(), body).values == {}
 
@@ -142,8 +150,8 @@ def test_a_body_of_nothing_may_stand_beside_a_bearer_token(body: bytes, content_
         pytest.param(b'{"a":""}', {"a": ""}, id="empty-text"),
     ],
 )
-def test_a_json_object_is_taken_as_it_is(body: bytes, values: dict[str, Any]) -> None:
-    params = sent(body)
+def test_decode_json_object_is_kept_unchanged(body: bytes, values: dict[str, Any]) -> None:
+    params = decoded(body)
     assert params.values == values
     assert not params.from_text
 
@@ -174,14 +182,14 @@ def test_a_json_object_is_taken_as_it_is(body: bytes, values: dict[str, Any]) ->
         pytest.param(b'{"a":"\0"}', id="raw-nul"),
     ],
 )
-def test_what_is_not_json_is_refused(body: bytes) -> None:
-    assert refusal(lambda: sent(body)).slug == "invalid-encoded-params"
+def test_decode_invalid_json_is_refused(body: bytes) -> None:
+    assert refusal(lambda: decoded(body)).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize("kind", ["object", "list"])
-def test_32_levels_are_taken_and_33_are_not(kind: str) -> None:
-    assert sent(nested(32, kind)).values == orjson.loads(nested(32, kind))
-    assert refusal(lambda: sent(nested(33, kind))).slug == "invalid-encoded-params"
+def test_decode_32_levels_are_accepted_and_33_are_refused(kind: str) -> None:
+    assert decoded(nested(32, kind)).values == orjson.loads(nested(32, kind))
+    assert refusal(lambda: decoded(nested(33, kind))).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize(
@@ -194,8 +202,8 @@ def test_32_levels_are_taken_and_33_are_not(kind: str) -> None:
         pytest.param(b'{"a":[' + b"{}," * 50 + nested(32) + b"]}", id="deep-after-wide"),
     ],
 )
-def test_a_deep_body_is_refused_and_nothing_breaks(body: bytes) -> None:
-    assert refusal(lambda: sent(body)).slug == "invalid-encoded-params"
+def test_decode_very_deep_body_is_refused_without_a_crash(body: bytes) -> None:
+    assert refusal(lambda: decoded(body)).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize(
@@ -206,32 +214,32 @@ def test_a_deep_body_is_refused_and_nothing_breaks(body: bytes) -> None:
         pytest.param("[{" * 1000, id="brackets-in-text"),
     ],
 )
-def test_a_wide_body_is_not_a_deep_one(value: object) -> None:
-    assert sent(orjson.dumps({"a": value})).values == {"a": value}
+def test_decode_wide_body_is_accepted(value: object) -> None:
+    assert decoded(orjson.dumps({"a": value})).values == {"a": value}
 
 
-def test_path_beats_body_and_body_beats_query() -> None:
+def test_decode_path_wins_over_body_and_body_over_query() -> None:
     given = request(b"a=query&b=query&c=query&d=query", content_type=JSON)
     params = decode(given, match(a="path", b="path"), b'{"a":"body","c":"body","e":"body"}')
     assert params.values == {"a": "path", "b": "path", "c": "body", "d": "query", "e": "body"}
 
 
-def test_the_whole_value_beats_the_whole_value() -> None:
-    assert sent(b'{"a":{"x":1}}', query=b"a[y]=2").values == {"a": {"x": 1}}
+def test_decode_values_of_body_and_query_are_not_merged() -> None:
+    assert decoded(b'{"a":{"x":1}}', query=b"a[y]=2").values == {"a": {"x": 1}}
 
 
-def test_null_in_a_body_beats_the_query_too() -> None:
-    assert sent(b'{"a":null}', query=b"a=1").values == {"a": None}
+def test_decode_null_in_a_body_wins_over_the_query() -> None:
+    assert decoded(b'{"a":null}', query=b"a=1").values == {"a": None}
 
 
-def test_params_remember_whether_they_came_as_text() -> None:
+def test_decode_params_of_query_and_path_are_marked_as_text() -> None:
     given = request(b"a=1&b=2&c[d]=3", content_type=JSON)
     params = decode(given, match(id=7), b'{"a":1,"e":"5"}')
     assert params.from_text == {"b", "c", "id"}
 
 
-def test_all_values_of_a_form_came_as_text() -> None:
-    assert sent(b"a=1&b[]=2", FORM, b"a=9&c=3").from_text == {"a", "b", "c"}
+def test_decode_params_of_a_form_are_marked_as_text() -> None:
+    assert decoded(b"a=1&b[]=2", FORM, b"a=9&c=3").from_text == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("body", [b"", b'{"x":1}'], ids=["no-body", "body"])
@@ -244,8 +252,8 @@ def test_all_values_of_a_form_came_as_text() -> None:
         pytest.param(b"&".join([b"a=1"] * 1001), id="1001-pairs"),
     ],
 )
-def test_a_query_that_cannot_be_decoded_is_refused(query: bytes, body: bytes) -> None:
-    assert refusal(lambda: sent(body, query=query)).slug == "invalid-encoded-params"
+def test_decode_invalid_query_is_refused(query: bytes, body: bytes) -> None:
+    assert refusal(lambda: decoded(body, query=query)).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize(
@@ -259,9 +267,9 @@ def test_a_query_that_cannot_be_decoded_is_refused(query: bytes, body: bytes) ->
         pytest.param(b"", JSON, b"a%00=x", id="query-key"),
     ],
 )
-def test_a_nul_in_text_is_noticed(body: bytes, content_type: str, query: bytes) -> None:
-    assert sent(body, content_type, query).holds_nul
+def test_decode_nul_in_text_is_noticed(body: bytes, content_type: str, query: bytes) -> None:
+    assert decoded(body, content_type, query).holds_nul
 
 
-def test_text_without_a_nul_is_not_suspected() -> None:
-    assert not sent(b'{"a":"x","b":[0,"00"]}', query=b"c=0").holds_nul
+def test_decode_text_without_a_nul_is_not_marked() -> None:
+    assert not decoded(b'{"a":"x","b":[0,"00"]}', query=b"c=0").holds_nul

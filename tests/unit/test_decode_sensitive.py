@@ -1,4 +1,4 @@
-"""Sensitive routes: the whole body is base64 text of a JSON object, and nothing else counts."""
+"""Decoding on sensitive routes: the whole body is a JSON object in base64."""
 
 import base64
 import random
@@ -17,7 +17,7 @@ SENSITIVE = route(sensitive_params=True)
 ENCODED = base64.b64encode(b'{"a":1}')
 
 
-def secret(body: bytes, query: bytes = b"", **headers: str) -> Params:
+def decoded(body: bytes, query: bytes = b"", **headers: str) -> Params:
     return decode(request(query, **headers), match(SENSITIVE), body)
 
 
@@ -35,8 +35,8 @@ def secret(body: bytes, query: bytes = b"", **headers: str) -> Params:
         pytest.param(base64.b64encode(b'{"a":1,"a":2}'), {"a": 2}, id="duplicate-key"),
     ],
 )
-def test_a_sensitive_body_is_base64_text_of_json(body: bytes, values: dict[str, Any]) -> None:
-    assert secret(body).values == values
+def test_decode_sensitive_body_is_json_in_base64(body: bytes, values: dict[str, Any]) -> None:
+    assert decoded(body).values == values
 
 
 @pytest.mark.parametrize(
@@ -64,47 +64,47 @@ def test_a_sensitive_body_is_base64_text_of_json(body: bytes, values: dict[str, 
         pytest.param(base64.b64encode(b'{"a":' * 33 + b"1" + b"}" * 33), id="33-levels"),
     ],
 )
-def test_a_sensitive_body_that_is_anything_else_is_refused(body: bytes) -> None:
-    assert refusal(lambda: secret(body)).slug == "invalid-encoded-params"
+def test_decode_sensitive_body_of_another_form_is_refused(body: bytes) -> None:
+    assert refusal(lambda: decoded(body)).slug == "invalid-encoded-params"
 
 
 @pytest.mark.parametrize("text", [b"[]", b"null", b"5", b'"text"'])
-def test_a_sensitive_body_of_no_object_holds_no_params(text: bytes) -> None:
-    assert refusal(lambda: secret(base64.b64encode(text))).slug == "no-params-decoded"
+def test_decode_sensitive_json_other_than_an_object_is_refused(text: bytes) -> None:
+    assert refusal(lambda: decoded(base64.b64encode(text))).slug == "no-params-decoded"
 
 
 @pytest.mark.parametrize("query", [b"", b"a=1"], ids=["no-query", "query"])
-def test_a_sensitive_route_needs_a_body(query: bytes) -> None:
+def test_decode_sensitive_route_without_a_body_is_refused(query: bytes) -> None:
     assert (
-        refusal(lambda: secret(b"", query, content_type="application/json")).slug
+        refusal(lambda: decoded(b"", query, content_type="application/json")).slug
         == "no-params-decoded"
     )
 
 
 @pytest.mark.parametrize("query", [b"", b"a=1"], ids=["no-query", "query"])
-def test_a_sensitive_body_of_an_empty_object_holds_no_params(query: bytes) -> None:
+def test_decode_sensitive_empty_object_is_refused(query: bytes) -> None:
     body = base64.b64encode(b"{}")
-    assert refusal(lambda: secret(body, query)).slug == "no-params-decoded"
+    assert refusal(lambda: decoded(body, query)).slug == "no-params-decoded"
 
 
-def test_a_sensitive_body_of_an_empty_object_may_stand_beside_a_token_in_the_header() -> None:
-    assert secret(base64.b64encode(b"{}"), authorization="Bearer x").values == {}
+def test_decode_sensitive_empty_object_is_accepted_beside_a_bearer_token() -> None:
+    assert decoded(base64.b64encode(b"{}"), authorization="Bearer x").values == {}
 
 
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/json", "application/x-www-form-urlencoded", "image/png", "x"],
 )
-def test_a_sensitive_route_does_not_look_at_the_content_type(content_type: str) -> None:
-    assert secret(ENCODED, content_type=content_type).values == {"a": 1}
+def test_decode_sensitive_content_type_is_not_read(content_type: str) -> None:
+    assert decoded(ENCODED, content_type=content_type).values == {"a": 1}
 
 
 @pytest.mark.parametrize("query", [b"b=2&a=3", b"a[=broken", b"a=%FF", b"a=%00"])
-def test_a_sensitive_route_does_not_read_the_query(query: bytes) -> None:
-    assert secret(ENCODED, query) == Params({"a": 1}, frozenset(), holds_nul=False)
+def test_decode_sensitive_query_is_not_read(query: bytes) -> None:
+    assert decoded(ENCODED, query) == Params({"a": 1}, frozenset(), holds_nul=False)
 
 
-def test_a_path_param_beats_a_sensitive_body() -> None:
+def test_decode_sensitive_path_param_wins_over_the_body() -> None:
     params = decode(request(), match(SENSITIVE, a=7), ENCODED)
     assert params == Params({"a": 7}, frozenset({"a"}), holds_nul=False)
 
@@ -113,9 +113,9 @@ def test_a_path_param_beats_a_sensitive_body() -> None:
     "body",
     [b'{"pin":"hunter2"', base64.b64encode(b'{"pin":"hunter2"'), b"hunter2hunter2!", b"hunter2=="],
 )
-def test_a_refused_sensitive_body_is_never_quoted(body: bytes) -> None:
-    refused = refusal(lambda: secret(body))
-    assert "hunter2" not in f"{refused.message}{refused.errors}{refused}"
+def test_decode_sensitive_refusal_never_quotes_the_body(body: bytes) -> None:
+    rejection = refusal(lambda: decoded(body))
+    assert "hunter2" not in f"{rejection.message}{rejection.errors}{rejection}"
 
 
 _json = st.recursive(
@@ -132,15 +132,15 @@ _json = st.recursive(
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-def test_either_alphabet_with_any_line_breaks_is_read_back(
+def test_decode_sensitive_either_alphabet_with_line_breaks_is_read_back(
     values: dict[str, Any], encode: Any, padded: Any, chance: random.Random
 ) -> None:
     text = encode(orjson.dumps(values)).decode()
-    pieces = [*(text if padded else text.rstrip("="))]
+    characters = [*(text if padded else text.rstrip("="))]
     for _ in range(chance.randrange(6)):
-        pieces.insert(chance.randrange(len(pieces) + 1), chance.choice(["\n", "\r\n"]))
-    assert secret("".join(pieces).encode()).values == values
+        characters.insert(chance.randrange(len(characters) + 1), chance.choice(["\n", "\r\n"]))
+    assert decoded("".join(characters).encode()).values == values
 
 
-def test_a_nul_in_a_sensitive_body_is_noticed() -> None:
-    assert secret(base64.b64encode(b'{"a":"\\u0000"}')).holds_nul
+def test_decode_sensitive_nul_is_noticed() -> None:
+    assert decoded(base64.b64encode(b'{"a":"\\u0000"}')).holds_nul

@@ -1,4 +1,4 @@
-"""Match and resolve: from method and path to the code that does the work."""
+"""Match and resolve: from method and path to the action."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ async def create(_: Call) -> Reply:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_head_is_get(method: str) -> None:
-    asked = request()._replace(method=method, path=b"/services/things/7")
-    assert stage.match(asked, Table(1, [], [READ])) == Match(READ, {"id": 7})
+def test_match_treats_head_as_get(method: str) -> None:
+    incoming = request()._replace(method=method, path=b"/services/things/7")
+    assert stage.match(incoming, Table(1, [], [READ])) == Match(READ, {"id": 7})
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,16 @@ def test_head_is_get(method: str) -> None:
         ("GET", b"/"),
     ],
 )
-def test_a_path_or_method_that_no_route_has_does_not_exist(method: str, path: bytes) -> None:
-    asked = request()._replace(method=method, path=path)
-    refused = refusal(lambda: stage.match(asked, Table(1, [], [READ])))
-    assert refused.slug == "route-non-existent"
+def test_match_unknown_path_or_method_is_refused(method: str, path: bytes) -> None:
+    incoming = request()._replace(method=method, path=path)
+    rejection = refusal(lambda: stage.match(incoming, Table(1, [], [READ])))
+    assert rejection.slug == "route-non-existent"
 
 
-def test_head_is_no_other_method() -> None:
-    asked = request()._replace(method="HEAD", path=b"/api/v1/things/create")
-    assert refusal(lambda: stage.match(asked, Table(1, [], [route()]))).slug == "route-non-existent"
+def test_match_head_of_a_post_route_is_refused() -> None:
+    incoming = request()._replace(method="HEAD", path=b"/api/v1/things/create")
+    rejection = refusal(lambda: stage.match(incoming, Table(1, [], [route()])))
+    assert rejection.slug == "route-non-existent"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_head_is_no_other_method() -> None:
         ({"action": "read"}, [SERVICE], {"things.create": create}, "service-not-found"),
     ],
 )
-def test_route_then_service_then_code_must_be_there(
+def test_resolve_requires_route_then_service_then_code(
     changes: dict[str, Any],
     services: list[Service],
     functions: dict[str, Function],

@@ -1,4 +1,4 @@
-"""Replies and refusals to bytes: envelopes, key order, headers that nothing can break."""
+"""Replies and refusals as bytes: envelopes, the order of keys, and safe headers."""
 
 from urllib.parse import unquote
 
@@ -52,18 +52,18 @@ def keys(response: Response) -> list[str]:
         (None, b'{"code":200,"status":"action-successful"}'),
     ],
 )
-def test_a_plano_success_has_data_where_there_is_data(data: object, body: bytes) -> None:
+def test_respond_plano_success_has_data_if_the_reply_has_data(data: object, body: bytes) -> None:
     assert succeeded(Reply(data)) == Response(200, "action-successful", [], body)
 
 
 @pytest.mark.parametrize(
     "data", [{"statuses": [{"id": "5", "name": "Nowe"}]}, {"id": 5}, {"count": 5}, [], {}]
 )
-def test_a_shoplo_success_is_the_service_s_object_as_it_is(data: object) -> None:
+def test_respond_shoplo_success_is_the_service_s_data_unchanged(data: object) -> None:
     assert succeeded(Reply(data), envelope="shoplo").body == orjson.dumps(data)
 
 
-def test_times_are_iso_8601_in_utc() -> None:
+def test_respond_times_are_iso_8601_in_utc() -> None:
     body = succeeded(Reply({"at": NOON})).body
     assert orjson.loads(body)["data"] == {"at": "2026-05-04T12:00:00+00:00"}
 
@@ -80,20 +80,20 @@ def test_times_are_iso_8601_in_utc() -> None:
         (ANONYMOUS, "default", "default", []),
     ],
 )
-def test_a_view_is_added_if_it_is_asked_for_and_the_token_has_one(
+def test_respond_adds_a_requested_view_that_the_token_has(
     caller: Caller, session_view: str | None, application_view: str | None, more: list[str]
 ) -> None:
     valid = Valid({}, (), session_view, application_view)
     assert keys(succeeded(Reply({}), valid, caller)) == ["code", "status", "data", *more]
 
 
-def test_the_headers_of_a_service_are_added() -> None:
+def test_respond_adds_the_headers_of_a_reply() -> None:
     reply = Reply({}, {"Cache-Control": "max-age=60", "X-Total": "5"})
     headers = [(b"cache-control", b"max-age=60"), (b"x-total", b"5")]
     assert succeeded(reply).headers == headers
 
 
-def test_a_plano_refusal_has_its_keys_in_the_contract_s_order() -> None:
+def test_respond_plano_refusal_has_the_documented_order_of_keys() -> None:
     response = refused(Rejection("missing-param", "Something is absent.", errors=MISSING))
     assert response.http == 400
     assert response.body == (
@@ -103,23 +103,23 @@ def test_a_plano_refusal_has_its_keys_in_the_contract_s_order() -> None:
     )
 
 
-def test_a_plano_refusal_has_errors_only_where_there_are_some() -> None:
+def test_respond_plano_refusal_without_errors_has_no_such_key() -> None:
     assert keys(refused(Rejection("invalid-token"))) == ["code", "status", "message", "request_id"]
 
 
-def test_a_session_stands_before_the_request_id() -> None:
+def test_respond_session_comes_before_the_request_id() -> None:
     response = refused(Rejection("client-required", extra={"session": {"id": 1}}))
     assert keys(response) == ["code", "status", "message", "session", "request_id"]
 
 
 @pytest.mark.parametrize("envelope", respond.ENVELOPES)
-def test_a_refusal_without_words_of_its_own_has_those_of_the_catalogue(envelope: str) -> None:
+def test_respond_refusal_without_a_message_has_the_catalogue_s_meaning(envelope: str) -> None:
     body = orjson.loads(refused(Rejection("invalid-token"), envelope=envelope).body)
-    words = body["message"] if envelope == "plano" else body["error_msg"]
-    assert words == statuses.COMMON["invalid-token"].meaning
+    message = body["message"] if envelope == "plano" else body["error_msg"]
+    assert message == statuses.COMMON["invalid-token"].meaning
 
 
-def test_a_shoplo_refusal_has_its_keys_in_the_contract_s_order() -> None:
+def test_respond_shoplo_refusal_has_the_documented_order_of_keys() -> None:
     response = refused(Rejection("missing-param", "Absent.", errors=MISSING[:1]), envelope="shoplo")
     assert response.body == (
         b'{"status":"err","error":"missing-param","error_msg":"Absent.","code":400,'
@@ -128,7 +128,7 @@ def test_a_shoplo_refusal_has_its_keys_in_the_contract_s_order() -> None:
 
 
 @pytest.mark.parametrize("slug", statuses.COMMON)
-def test_a_shoplo_client_finds_the_two_codes_it_looks_for(slug: str) -> None:
+def test_respond_shoplo_refusal_has_the_code_that_clients_test_for(slug: str) -> None:
     tokens = {"invalid-token", "client-required", "session-required", "permission-denied"}
     expected = "202" if slug in tokens else "251" if slug == "session-expired" else slug
     body = orjson.loads(refused(Rejection(slug), envelope="shoplo").body)
@@ -138,13 +138,13 @@ def test_a_shoplo_client_finds_the_two_codes_it_looks_for(slug: str) -> None:
 
 @pytest.mark.parametrize("slug", statuses.COMMON)
 @pytest.mark.parametrize("envelope", respond.ENVELOPES)
-def test_retry_after_stands_on_429_and_503_and_nowhere_else(slug: str, envelope: str) -> None:
+def test_respond_retry_after_is_set_on_429_and_503_only(slug: str, envelope: str) -> None:
     response = refused(Rejection(slug, retry_after=7), envelope=envelope)
     expected = [(b"retry-after", b"7")] if response.http in {429, 503} else []
     assert response.headers == expected
 
 
-def test_retry_after_names_a_second_where_nobody_knows_better() -> None:
+def test_respond_retry_after_defaults_to_one_second() -> None:
     assert refused(Rejection("service-unavailable")).headers == [(b"retry-after", b"1")]
 
 
@@ -153,12 +153,12 @@ def ignored(*names: str, envelope: str = "plano") -> bytes | None:
     return dict(response.headers).get(b"x-ignored-params")
 
 
-def test_nothing_is_named_where_nothing_was_ignored() -> None:
+def test_ignored_params_header_is_absent_if_none_was_ignored() -> None:
     assert ignored() is None
 
 
 @pytest.mark.parametrize("envelope", respond.ENVELOPES)
-def test_ignored_params_are_named(envelope: str) -> None:
+def test_ignored_params_header_names_them(envelope: str) -> None:
     assert ignored("stgae", "order.notse", envelope=envelope) == b"stgae, order.notse"
 
 
@@ -181,11 +181,11 @@ def test_ignored_params_are_named(envelope: str) -> None:
     ],
     ids=ascii,
 )
-def test_no_name_can_break_the_header(name: str) -> None:
+def test_ignored_params_header_is_safe_from_any_name(name: str) -> None:
     header = ignored("before", name, "after")
     assert header is not None
     assert all(0x21 <= byte <= 0x7E or byte == 0x20 for byte in header)
-    assert [unquote(each.strip()) for each in header.decode().split(",")] == [
+    assert [unquote(part.strip()) for part in header.decode().split(",")] == [
         "before",
         name,
         "after",
@@ -201,21 +201,21 @@ def test_no_name_can_break_the_header(name: str) -> None:
         pytest.param(["\U0001f600" * 1000] * 1000, id="both"),
     ],
 )
-def test_the_header_is_bounded_whatever_was_sent(names: list[str]) -> None:
+def test_ignored_params_header_is_bounded_whatever_was_sent(names: list[str]) -> None:
     header = ignored(*names)
     assert header is not None
     assert len(header) <= 16 * 1024
     assert header.count(b", ") <= 20
 
 
-def test_that_more_was_ignored_is_said() -> None:
+def test_ignored_params_header_ends_with_dots_if_there_are_more() -> None:
     assert ignored(*"abcdefghijklmnopqrst") == b", ".join(
         b"%c" % c for c in b"abcdefghijklmnopqrst"
     )
     assert (ignored(*"abcdefghijklmnopqrstu") or b"").endswith(b"s, t, ...")
 
 
-def test_the_default_view_of_a_session_has_the_contract_s_fields_in_order() -> None:
+def test_session_view_has_the_documented_fields_in_order() -> None:
     assert list(views.session(session(), "plano_ses_x").items()) == [
         ("id", 1),
         ("token", "plano_ses_x"),
@@ -232,9 +232,9 @@ def test_the_default_view_of_a_session_has_the_contract_s_fields_in_order() -> N
     ]
 
 
-def test_a_remembered_session_is_shown_without_an_end() -> None:
+def test_session_view_of_a_remembered_session_has_no_end() -> None:
     assert views.session(session(remember_me=True), "t")["expires_at"] is None
 
 
-def test_an_application_is_never_shown_with_a_token() -> None:
+def test_application_view_has_no_token() -> None:
     assert "token" not in views.application(application())

@@ -1,4 +1,4 @@
-"""The words of entries: short, for the caller, and never with a value in them."""
+"""Messages of entries: short, for the caller, and never with a value in them."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from support.builders import examples, faults, judged, params, refusal
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "words"),
+    ("schema", "value", "message"),
     [
         ({"type": "integer"}, "x", "must be an integer between -(2^63-1) and 2^63-1"),
         ({"type": "number"}, "x", "must be a number"),
@@ -21,22 +21,24 @@ from support.builders import examples, faults, judged, params, refusal
         ({"type": ["string", "boolean"]}, 1, "must be true or false or text"),
         ({"enum": ["a", "b"]}, "x", "must be one of a, b"),
         ({"enum": [1, True, None]}, "x", "must be one of 1, true, null"),
+        ({"enum": ["0", "1", 0, 1]}, "x", "must be one of 0, 1"),
+        ({"enum": ["a"]}, "x", "must be a"),
         ({"const": "yes"}, "x", "must be yes"),
         ({"const": None}, "x", "must be null"),
         ({"minLength": 1}, "", "empty"),
-        ({"minLength": 2}, "x", "is shorter than 2"),
-        ({"maxLength": 2}, "xyz", "is longer than 2 characters"),
+        ({"minLength": 2}, "x", "must have at least 2 characters"),
+        ({"maxLength": 2}, "xyz", "must have at most 2 characters"),
         ({"minimum": 2}, 1, "must be at least 2"),
         ({"maximum": 2}, 3, "must be at most 2"),
-        ({"exclusiveMinimum": 2}, 2, "must be more than 2"),
+        ({"exclusiveMinimum": 2}, 2, "must be greater than 2"),
         ({"exclusiveMaximum": 2}, 2, "must be less than 2"),
         ({"multipleOf": 5}, 6, "must be a multiple of 5"),
         ({"minItems": 2}, [1], "must have at least 2 items"),
-        ({"maxItems": 1}, [1, 2], "must have at most 1 items"),
+        ({"maxItems": 1}, [1, 2], "must have at most 1 item"),
         ({"minProperties": 2}, {"x": 1}, "must have at least 2 keys"),
-        ({"maxProperties": 1}, {"x": 1, "y": 2}, "must have at most 1 keys"),
-        ({"uniqueItems": True}, [1, 1], "must not have an item twice"),
-        ({"pattern": "^a$"}, "x", "has the wrong format"),
+        ({"maxProperties": 1}, {"x": 1, "y": 2}, "must have at most 1 key"),
+        ({"uniqueItems": True}, [1, 1], "must not contain an item twice"),
+        ({"pattern": "^a$"}, "x", "must match the pattern ^a$"),
         ({"format": "email"}, "x", "is not a valid email"),
         ({"format": "date-time"}, "x", "is not a valid date-time"),
         ({"not": {}}, "x", "is invalid"),
@@ -44,29 +46,35 @@ from support.builders import examples, faults, judged, params, refusal
         (
             {"anyOf": [{"type": "integer"}, {"type": "boolean"}]},
             "x",
-            "fits none of the forms that are allowed",
+            "must match one of the allowed forms",
+        ),
+        (
+            {"oneOf": [{"type": "integer"}, {"minimum": 0}]},
+            1,
+            "must match exactly one of the allowed forms",
         ),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_each_keyword_has_its_words(schema: dict[str, Any], value: object, words: str) -> None:
-    assert faults(params(a=schema), {"a": value}) == ("invalid-param", [f"a: {words}"])
+def test_wording_of_each_keyword(schema: dict[str, Any], value: object, message: str) -> None:
+    assert faults(params(a=schema), {"a": value}) == ("invalid-param", [f"a: {message}"])
 
 
-def test_a_property_that_must_not_be_there_is_not_allowed() -> None:
+def test_wording_of_a_property_whose_schema_is_false() -> None:
     assert faults(params(a=False), {"a": 1}) == ("invalid-param", ["a: is not allowed"])
     assert judged(params(a=False, b={}), {"b": 1}).params == {"b": 1}
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")], ids=["all-of-two", "two-of-three"])
-def test_a_value_that_fits_more_forms_than_one_lacks_nothing(names: tuple[str, ...]) -> None:
+def test_wording_of_several_matching_forms_names_nothing_missing(names: tuple[str, ...]) -> None:
     schema = {**params(), "oneOf": [{"required": [name]} for name in names]}
     slug, entries = faults(schema, {"a": 1, "b": 1})
     assert (slug, len(entries)) == ("invalid-param", 1)
-    assert "fits none" not in entries[0]
+    assert "missing" not in entries[0]
+    assert "exactly one" in entries[0]
 
 
-def test_the_same_fault_found_twice_is_told_once() -> None:
+def test_wording_lists_an_error_found_twice_once() -> None:
     twice = {"allOf": [{"required": ["a"]}, {"required": ["a"]}], "required": ["a"], **params()}
     assert faults(twice, {}) == ("missing-param", ["a: missing"])
 
@@ -112,16 +120,16 @@ _secrets = st.builds("hunter2 {}".format, st.text(_no_nul, max_size=12))
 
 @examples
 @given(_secrets)
-def test_no_entry_ever_quotes_a_value(secret: str) -> None:
+def test_wording_never_quotes_a_value(secret: str) -> None:
     schema = {
         **params(**_KEYWORDS, **{name: inside for name, (inside, _) in _INSIDE.items()}),
         "$defs": {"whole": {"type": "integer"}},
     }
     values = {
         **dict.fromkeys(_KEYWORDS, secret),
-        **{name: made(secret) for name, (_, made) in _INSIDE.items()},
+        **{name: value_with(secret) for name, (_, value_with) in _INSIDE.items()},
     }
-    refused = refusal(lambda: judged(schema, values))
-    named = {error["attr"].partition(".")[0] for error in refused.errors}
+    rejection = refusal(lambda: judged(schema, values))
+    named = {error["attr"].partition(".")[0] for error in rejection.errors}
     assert named == {*_KEYWORDS, *_INSIDE}
-    assert "hunter2" not in f"{refused}{refused.message}{refused.errors}"
+    assert "hunter2" not in f"{rejection}{rejection.message}{rejection.errors}"

@@ -1,6 +1,6 @@
-"""Form and query text with bracket nesting: `status[name]=Nowe&ids[]=1&items[][sku]=A`.
+"""Forms and query strings with nested keys: `status[name]=Nowe&ids[]=1&items[][sku]=A`.
 
-The rules are those of Rack and PHP, whose clients send such text.
+The rules are those of Rack and PHP, whose clients send them.
 """
 
 import re
@@ -15,17 +15,17 @@ _PERCENT, _PLUS = b"%+"
 
 
 def parse(text: bytes) -> dict[str, Any]:
-    """All values are str. Of a plain key given twice the last counts.
+    """Nested params whose values are all str; the last value of a repeated key wins.
 
     Raises Rejection: invalid-encoded-params.
     """
     pairs = [pair for pair in text.split(b"&") if pair]
     if len(pairs) > MAX_PAIRS:
-        raise undecodable(f"more than {MAX_PAIRS} pairs")
+        raise undecodable(f"more than {MAX_PAIRS} key=value pairs")
     values: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition(b"=")
-        _put(values, _steps(_unquote(key)), _unquote(value))
+        _assign(values, _split_key(_unquote(key)), _unquote(value))
     return values
 
 
@@ -35,54 +35,54 @@ def _unquote(text: bytes) -> str:
     try:
         return unquote_to_bytes(text.replace(b"+", b" ")).decode()
     except UnicodeDecodeError as error:
-        raise undecodable("not UTF-8") from error
+        raise undecodable("a key or value is not valid UTF-8") from error
 
 
-def _steps(key: str) -> list[str]:
+def _split_key(key: str) -> list[str]:
     """`items[][sku]` as `["items", "", "sku"]`."""
-    found = _KEY.fullmatch(key)
-    if not found:
-        raise undecodable("a key's brackets do not match")
-    name, rest = found.groups()
-    steps = [name, *rest[1:-1].split("][")] if rest else [name]
-    if len(steps) > MAX_DEPTH:
+    matched = _KEY.fullmatch(key)
+    if not matched:
+        raise undecodable("the brackets of a key are unbalanced")
+    name, brackets = matched.groups()
+    path = [name, *brackets[1:-1].split("][")] if brackets else [name]
+    if len(path) > MAX_DEPTH:
         raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
-    return steps
+    return path
 
 
-def _put(values: dict[str, Any], steps: list[str], value: str) -> None:
-    name, *rest = steps
-    if not rest:
-        _same_kind(values.get(name, ""), str)
+def _assign(values: dict[str, Any], path: list[str], value: str) -> None:
+    name, *below = path
+    if not below:
+        _require_type(values.get(name, ""), str)
         values[name] = value
-    elif rest[0] == _APPEND:
+    elif below[0] == _APPEND:
         items = values.setdefault(name, [])
-        _append(_same_kind(items, list), rest[1:], value)
+        _append(_require_type(items, list), below[1:], value)
     else:
         inner = values.setdefault(name, {})
-        _put(_same_kind(inner, dict), rest, value)
+        _assign(_require_type(inner, dict), below, value)
 
 
-def _append(items: list[Any], steps: list[str], value: str) -> None:
+def _append(items: list[Any], path: list[str], value: str) -> None:
     """Append a value, or fill the last object of the list until it has this key."""
-    if not steps:
+    if not path:
         items.append(value)
         return
-    if steps[0] == _APPEND:
-        raise undecodable("a list in a list has no form in brackets")
-    if not items or not isinstance(items[-1], dict) or _has(items[-1], steps):
+    if path[0] == _APPEND:
+        raise undecodable("brackets cannot express a list inside a list")
+    if not items or not isinstance(items[-1], dict) or _has_value(items[-1], path):
         items.append({})
-    _put(items[-1], steps, value)
+    _assign(items[-1], path, value)
 
 
-def _has(item: Any, steps: list[str]) -> bool:  # noqa: ANN401 - text, list or object
-    name, *rest = steps
+def _has_value(item: Any, path: list[str]) -> bool:  # noqa: ANN401 - text, list or object
+    name, *below = path
     if not isinstance(item, dict) or name not in item:
         return False
-    return not rest or (rest[0] != _APPEND and _has(item[name], rest))
+    return not below or (below[0] != _APPEND and _has_value(item[name], below))
 
 
-def _same_kind(found: Any, kind: type) -> Any:  # noqa: ANN401
-    if not isinstance(found, kind):
-        raise undecodable("a key is used both as a value and as a list or object")
-    return found
+def _require_type(value: Any, expected: type) -> Any:  # noqa: ANN401
+    if not isinstance(value, expected):
+        raise undecodable("a key is used both as a value and as a list or an object")
+    return value

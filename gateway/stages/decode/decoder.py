@@ -1,6 +1,7 @@
 """Decode: path, body and query to one object of params.
 
-Path beats body beats query. On a sensitive route the whole body is base64 and nothing else counts.
+A param of the path wins over the body, and the body over the query. On a sensitive route the whole
+body is base64, and neither the query nor the content type is read.
 """
 
 import base64
@@ -17,7 +18,7 @@ from gateway.stages.decode import brackets
 from gateway.stages.decode.limits import MAX_DEPTH, undecodable
 from gateway.values import Params, Rejection, Request
 
-Reader: TypeAlias = Callable[[bytes], dict[str, Any]]
+BodyParser: TypeAlias = Callable[[bytes], dict[str, Any]]
 
 _EMPTY: Mapping[str, Any] = {}
 _NONE: frozenset[str] = frozenset()
@@ -28,67 +29,67 @@ _UTF8 = {"utf-8", "utf8", "us-ascii"}
 
 
 def decode(request: Request, match: Match, body: bytes) -> Params:
-    """The merged params.
+    """The params of path, body and query, merged.
 
     Raises Rejection: invalid-content-type, invalid-encoded-params, no-params-decoded.
     """
     if match.route.sensitive_params:
-        return _sensitive(request, match, body)
+        return _decode_sensitive(request, match, body)
     query = brackets.parse(request.query) if request.query else _EMPTY
-    sent, from_text = _body(request, body)
-    if body and not (sent or query or match.path_params or request.bearer):
+    values, from_text = _decode_body(request, body)
+    if body and not (values or query or match.path_params or request.bearer):
         raise Rejection(statuses.NO_PARAMS_DECODED)
     holds_nul = _may_hold_nul(body)
     if not (query or match.path_params):
-        return Params(sent, from_text, holds_nul)
+        return Params(values, from_text, holds_nul)
     holds_nul = holds_nul or _may_hold_nul(request.query)
-    texts = query.keys() - sent.keys() | from_text | match.path_params.keys()
-    return Params({**query, **sent, **match.path_params}, frozenset(texts), holds_nul)
+    texts = query.keys() - values.keys() | from_text | match.path_params.keys()
+    return Params({**query, **values, **match.path_params}, frozenset(texts), holds_nul)
 
 
-def _sensitive(request: Request, match: Match, body: bytes) -> Params:
+def _decode_sensitive(request: Request, match: Match, body: bytes) -> Params:
     if not body:
         raise Rejection(statuses.NO_PARAMS_DECODED)
-    text = _from_base64(body)
-    values = {**_json(text), **match.path_params}
+    text = _decode_base64(body)
+    values = {**_parse_json(text), **match.path_params}
     if not (values or request.bearer):
         raise Rejection(statuses.NO_PARAMS_DECODED)
     return Params(values, frozenset(match.path_params), _may_hold_nul(text))
 
 
-def _from_base64(body: bytes) -> bytes:
-    """Either alphabet of RFC 4648, padding and line breaks optional."""
+def _decode_base64(body: bytes) -> bytes:
+    """Either alphabet of RFC 4648; padding and line breaks are optional."""
     text = body.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n")
-    bare = text.rstrip(b"=")
-    padding = b"=" * (-len(bare) % 4)
-    if text != bare and text != bare + padding:
-        raise undecodable("the padding of the base64 text is wrong")
+    unpadded = text.rstrip(b"=")
+    padding = b"=" * (-len(unpadded) % 4)
+    if text != unpadded and text != unpadded + padding:
+        raise undecodable("the base64 padding is incorrect")
     try:
-        return base64.b64decode(bare + padding, validate=True)
+        return base64.b64decode(unpadded + padding, validate=True)
     except binascii.Error as error:
-        raise undecodable("the body is not base64 text") from error
+        raise undecodable("the body is not valid base64") from error
 
 
-def _body(request: Request, body: bytes) -> tuple[dict[str, Any], frozenset[str]]:
-    """The body's params, and the names of those that came as text."""
+def _decode_body(request: Request, body: bytes) -> tuple[dict[str, Any], frozenset[str]]:
+    """The params of the body, and the names of those that came as text."""
     if not body:
         return {}, _NONE
     if request.headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Rejection(statuses.INVALID_CONTENT_TYPE)
-    reader = _reader(request.headers.get(b"content-type", b""))
-    values = reader(body)
-    return values, frozenset(values) if reader is brackets.parse else _NONE
+        raise Rejection(statuses.INVALID_CONTENT_TYPE, "Send the body without Content-Encoding.")
+    parse = _parser_of(request.headers.get(b"content-type", b""))
+    values = parse(body)
+    return values, frozenset(values) if parse is brackets.parse else _NONE
 
 
 @lru_cache(maxsize=64)
-def _reader(content_type: bytes) -> Reader:
-    """What reads a body of this type; of the few that callers use each is read once."""
-    kind, _, rest = content_type.decode("latin-1").lower().partition(";")
+def _parser_of(content_type: bytes) -> BodyParser:
+    """The parser for a content type; cached, since callers use only a few."""
+    kind, _, parameters = content_type.decode("latin-1").lower().partition(";")
     kind = kind.strip()
-    if not _is_utf8(rest):
-        raise Rejection(statuses.INVALID_CONTENT_TYPE)
+    if not _is_utf8(parameters):
+        raise Rejection(statuses.INVALID_CONTENT_TYPE, "The charset of the body must be UTF-8.")
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        return _json
+        return _parse_json
     if kind == "application/x-www-form-urlencoded":
         return brackets.parse
     raise Rejection(statuses.INVALID_CONTENT_TYPE)
@@ -102,13 +103,14 @@ def _is_utf8(parameters: str) -> bool:
     return True
 
 
-def _json(text: bytes) -> dict[str, Any]:
-    """A JSON object. orjson refuses NaN, Infinity, lone surrogates and what is not UTF-8."""
+def _parse_json(text: bytes) -> dict[str, Any]:
+    """A JSON object. orjson refuses NaN, Infinity, lone surrogates and invalid UTF-8."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise undecodable(f"not JSON: line {error.lineno}, column {error.colno}") from error
-    # Counting is cheap and walking is not: only a body with many brackets can be too deep.
+        position = f"line {error.lineno}, column {error.colno}"
+        raise undecodable(f"the JSON is invalid at {position}") from error
+    # Counting is cheaper than walking: only a body with many brackets can be too deep.
     lists = text.count(b"[") if _BRACKET in text else 0
     if text.count(b"{") + lists > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
@@ -118,7 +120,7 @@ def _json(text: bytes) -> dict[str, Any]:
 
 
 def _depth(value: Any) -> int:  # noqa: ANN401 - JSON is any
-    """How many levels of objects and lists; a loop, since the depth is the caller's choice."""
+    """How many levels of objects and lists; a loop, since a caller could exhaust the stack."""
     depth, level = 0, [value]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
@@ -131,7 +133,7 @@ def _children(value: dict[str, Any] | list[Any]) -> list[Any]:
 
 
 def _may_hold_nul(raw: bytes) -> bool:
-    # One byte, given as a number, is looked for in a tenth of the time that several take.
+    # Python finds a byte given as a number ten times as fast as a sequence of bytes.
     return (
         0 in raw or (_BACKSLASH in raw and b"\\u0000" in raw) or (_PERCENT in raw and b"%00" in raw)
     )

@@ -1,4 +1,4 @@
-"""How much structure a request may have, and the refusal of what cannot be decoded."""
+"""Limits on the structure of params, and the refusal of undecodable ones."""
 
 from gateway import statuses
 from gateway.values import Rejection
@@ -7,6 +7,6 @@ MAX_DEPTH = 32
 MAX_PAIRS = 1000
 
 
-def undecodable(why: str) -> Rejection:
-    """The refusal; `why` never quotes what was sent."""
-    return Rejection(statuses.INVALID_ENCODED_PARAMS, f"The params cannot be decoded: {why}.")
+def undecodable(reason: str) -> Rejection:
+    """The refusal invalid-encoded-params; `reason` must not quote the request."""
+    return Rejection(statuses.INVALID_ENCODED_PARAMS, f"The params cannot be decoded: {reason}.")

@@ -1,4 +1,4 @@
-"""Validate: params against the route's JSON Schema."""
+"""Validate: check params against the route's JSON Schema."""
 
 from gateway.stages.validate.validator import validate
 

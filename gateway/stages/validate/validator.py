@@ -1,4 +1,4 @@
-"""Validate: params against the route's JSON Schema; what is left is what the service sees."""
+"""Validate: check params against the route's JSON Schema and normalise them for the service."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -14,31 +14,39 @@ from gateway.stages.validate import wording
 from gateway.values import Error, Params, Rejection, Valid
 
 LARGE = 10_000
+"""Values in one request, above which only the first error is listed."""
+
 _VIEWS = frozenset(views.PARAMS)
 
 
 def validate(params: Params, match: Match) -> Valid:
-    """The params in the schema's types, without unknown and without common ones.
+    """The service's own params in the types of the schema; unknown params are dropped.
 
-    Raises Rejection: missing-param if any param is missing, else invalid-param; `errors` has all.
+    Raises Rejection with an entry for each error: missing-param if a param is missing, otherwise
+    invalid-param.
     """
     schema = match.route.params
-    values = _own_values(params, schema)
-    is_sound = schema.validator.is_valid(values) and not params.holds_nul
-    # Views come last, and only few requests name one.
-    if not is_sound or not _VIEWS.isdisjoint(values):
-        _refuse_faults(values, params, schema)
+    values = _typed_values(params, schema)
+    is_valid = schema.validator.is_valid(values) and not params.holds_nul
+    # Views are checked last, since few requests name one.
+    if not is_valid or not _VIEWS.isdisjoint(values):
+        _refuse_errors(values, params, schema)
     ignored: list[str] = []
-    settled = schema.normalise(values, ignored)
-    if schema.common.isdisjoint(settled):
-        return Valid(settled, tuple(ignored), None, None)
-    taken = {name: settled.pop(name, None) for name in schema.common}
-    return Valid(settled, tuple(ignored), taken.get("session_view"), taken.get("application_view"))
+    normal = schema.normalise(values, ignored)
+    if schema.common.isdisjoint(normal):
+        return Valid(normal, tuple(ignored), None, None)
+    common = {name: normal.pop(name, None) for name in schema.common}
+    return Valid(
+        normal,
+        tuple(ignored),
+        session_view=common.get("session_view"),
+        application_view=common.get("application_view"),
+    )
 
 
-def _refuse_faults(values: dict[str, Any], params: Params, schema: ParamSchema) -> None:
-    """Name all that is wrong, if anything is. Raises Rejection."""
-    errors = wording.bounded(_faults(values, params, schema))
+def _refuse_errors(values: dict[str, Any], params: Params, schema: ParamSchema) -> None:
+    """Raise Rejection if there are errors."""
+    errors = wording.first(_entries(values, params, schema))
     if not errors:
         return
     ignored: list[str] = []
@@ -48,8 +56,8 @@ def _refuse_faults(values: dict[str, Any], params: Params, schema: ParamSchema) 
     raise Rejection(slug, errors=errors, ignored=tuple(ignored))
 
 
-def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
-    """The params that are judged here, text turned into types; the token was judged before."""
+def _typed_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
+    """The params without the token, which authenticate has checked; text is turned into types."""
     values = dict(params.values)
     if "token" in schema.common:
         values.pop("token", None)
@@ -60,16 +68,16 @@ def _own_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
     return values
 
 
-def _faults(values: dict[str, Any], params: Params, schema: ParamSchema) -> Iterator[Error]:
+def _entries(values: dict[str, Any], params: Params, schema: ParamSchema) -> Iterator[Error]:
     if not schema.validator.is_valid(values):
         yield from wording.entries(_errors(values, schema))
     if params.holds_nul:
-        yield from _nuls(values, ())
-    yield from _unknown_views(values, schema)
+        yield from _nul_entries(values, ())
+    yield from _view_entries(values, schema)
 
 
 def _errors(values: dict[str, Any], schema: ParamSchema) -> Iterable[jsonschema_rs.ValidationError]:
-    """All errors; of very large params the first alone, since finding all takes seconds."""
+    """All errors; for more than `LARGE` values only the first, since finding all takes seconds."""
     if not _is_large(values):
         return schema.validator.iter_errors(values)
     try:
@@ -80,7 +88,7 @@ def _errors(values: dict[str, Any], schema: ParamSchema) -> Iterable[jsonschema_
 
 
 def _is_large(values: dict[str, Any]) -> bool:
-    """Whether there are more than `LARGE` values, counted no further than that."""
+    """Whether there are more than `LARGE` values; counts no further than needed."""
     count = 0
     level: list[Any] = [values]
     while level and count <= LARGE:
@@ -94,21 +102,21 @@ def _children(value: Any) -> Iterable[Any]:  # noqa: ANN401 - an object or a lis
     return value.values() if isinstance(value, dict) else value
 
 
-def _nuls(value: object, at: tuple[str | int, ...]) -> Iterator[Error]:
-    """PostgreSQL cannot hold a NUL in text."""
+def _nul_entries(value: object, path: tuple[str | int, ...]) -> Iterator[Error]:
+    """Refused since PostgreSQL cannot store a NUL in text."""
     if isinstance(value, str) and "\0" in value:
-        yield Rejection.error(wording.dotted(at), "must not hold a NUL character")
+        yield Rejection.error(wording.dotted(path), "must not contain a NUL character")
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _nuls(name, (*at, name.replace("\0", "")))
-            yield from _nuls(item, (*at, name))
+            yield from _nul_entries(name, (*path, name.replace("\0", "")))
+            yield from _nul_entries(item, (*path, name))
     elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _nuls(item, (*at, place))
+        for index, item in enumerate(value):
+            yield from _nul_entries(item, (*path, index))
 
 
-def _unknown_views(values: dict[str, Any], schema: ParamSchema) -> Iterator[Error]:
-    for name, known in views.PARAMS.items():
+def _view_entries(values: dict[str, Any], schema: ParamSchema) -> Iterator[Error]:
+    for name, options in views.PARAMS.items():
         view = values.get(name)
-        if name in schema.common and isinstance(view, str) and view not in known:
-            yield Rejection.error(name, f"must be one of {', '.join(known)}")
+        if name in schema.common and isinstance(view, str) and view not in options:
+            yield Rejection.error(name, wording.one_of(options))
