@@ -1,6 +1,6 @@
-"""The catalogue of statuses: every answer the gateway can give, in pipeline order.
+"""The catalogue of statuses: every answer that the gateway can give, in pipeline order.
 
-The command line, the documentation and the log levels are all made from this one table.
+The command line, the documentation and the log levels are derived from this table.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 Fault = Literal["none", "caller", "gateway", "dependency"]
 
-# The slugs are constants: a typing error is an error of types, and does not wait for a request.
+# Constants, so that the type checker finds a misspelt slug before a request does.
 INVALID_REQUEST: Final = "invalid-request"
 ROUTE_NON_EXISTENT: Final = "route-non-existent"
 IDENTIFY_REQUEST_ERROR: Final = "identify-request-error"
@@ -40,9 +40,9 @@ APPLICATION_CRASH: Final = "application-crash"
 class Status:
     """One documented answer.
 
-    `slug` stands in the answer's `status`, `http` is its HTTP code and its `code`.
-    `fault` says who can mend it; log level, notifications and alerts follow from it.
-    `seed` is true for the statuses that the Plano API's own pages document.
+    `slug` is the answer's `status`, `http` its HTTP code and its `code`. `fault` says who can fix
+    it; log level, notifications and alerts follow from it. `seed` is true for the statuses that
+    the Plano API's own pages document.
     """
 
     slug: str
@@ -59,7 +59,7 @@ _ALL = (
         500,
         "match",
         "caller",
-        "No route of the registry has this method and path.",
+        "No route has this method and path.",
         seed=True,
     ),
     Status(
@@ -67,7 +67,7 @@ _ALL = (
         500,
         "edge, match",
         "gateway",
-        "The gateway failed before it knew the route, for example because no registry is loaded.",
+        "The gateway failed before it identified the route, for example with no registry loaded.",
         seed=True,
     ),
     Status(
@@ -82,7 +82,8 @@ _ALL = (
         400,
         "decode",
         "caller",
-        "There is a body, and its content type is missing or is not one that the gateway reads.",
+        "The Content-Type of the body is missing or not supported; send `application/json` or "
+        "`application/x-www-form-urlencoded`.",
         seed=True,
     ),
     Status(
@@ -90,7 +91,8 @@ _ALL = (
         400,
         "decode",
         "caller",
-        "The params cannot be decoded: not base64 on a sensitive route, not JSON, not UTF-8.",
+        "The params cannot be decoded: invalid JSON, invalid UTF-8, or not base64 on a sensitive "
+        "route.",
         seed=True,
     ),
     Status(
@@ -98,7 +100,7 @@ _ALL = (
         400,
         "decode",
         "caller",
-        "The body was decoded and holds no params.",
+        "The body was decoded but contains no params.",
         seed=True,
     ),
     Status(
@@ -106,7 +108,7 @@ _ALL = (
         500,
         "resolve",
         "caller",
-        "The route is registered and not deployed yet.",
+        "The route is registered but not deployed yet.",
         seed=True,
     ),
     Status(
@@ -114,7 +116,7 @@ _ALL = (
         500,
         "resolve",
         "gateway",
-        "The route is deployed, but its service is not, or this worker does not have its code.",
+        "The route is deployed, but its service is not, or this worker lacks the service's code.",
         seed=True,
     ),
     Status(
@@ -122,7 +124,7 @@ _ALL = (
         400,
         "authenticate, validate",
         "caller",
-        "A required param is absent; `errors` names each one.",
+        "A required param is missing; `errors` names each one.",
         seed=True,
     ),
     Status(
@@ -130,7 +132,7 @@ _ALL = (
         401,
         "authenticate",
         "caller",
-        "The token is unknown, revoked, or of a kind that the route does not take.",
+        "The token is unknown, revoked, or of a kind that the route does not accept.",
         seed=True,
     ),
     Status(
@@ -139,7 +141,7 @@ _ALL = (
         "authenticate",
         "caller",
         "The session is older than 7 days or was not used for 72 hours, "
-        "and its user did not choose `remember_me`.",
+        "and its user has not chosen `remember_me`; log in again.",
         seed=True,
     ),
     Status(
@@ -147,8 +149,8 @@ _ALL = (
         401,
         "authenticate",
         "caller",
-        "The user has no client, employee or liaison record and so no role. "
-        "The answer carries `session`, whose token is what registering as a client needs.",
+        "The user has no client, employee or liaison record, and therefore no role. "
+        "Register the user as a client with the token of `session` in this answer.",
         seed=True,
     ),
     Status(
@@ -156,21 +158,22 @@ _ALL = (
         400,
         "authenticate",
         "caller",
-        "The route works for a user, and the token belongs to an application.",
+        "The route requires a user's session, but the token belongs to an application.",
     ),
     Status(
         PERMISSION_DENIED,
         403,
         "authenticate",
         "caller",
-        "The caller's role, or the application's token, may not use this route.",
+        "The caller's role, or the application's token, is not permitted to call this route.",
     ),
     Status(
         RATE_LIMIT_EXCEEDED,
         429,
         "authenticate",
         "caller",
-        "Too many calls or guesses; `Retry-After` says when to come back.",
+        "Too many calls, or too many wrong passwords or tokens; retry after the seconds in "
+        "`Retry-After`.",
     ),
     Status(
         INVALID_PARAM,
@@ -186,21 +189,21 @@ _ALL = (
         409,
         "dispatch",
         "caller",
-        "A request with the same idempotency key is in flight.",
+        "Another request with this Idempotency-Key is still running; retry when it has finished.",
     ),
     Status(
         IDEMPOTENCY_MISMATCH,
         422,
         "dispatch",
         "caller",
-        "The idempotency key was used before with other params.",
+        "This Idempotency-Key was already used with other params.",
     ),
     Status(
         ACTION_SUCCESSFUL,
         200,
         "service",
         "none",
-        "Done; what the action returns is under `data`.",
+        "The action succeeded; its result, if any, is under `data`.",
         seed=True,
     ),
     Status(
@@ -208,7 +211,7 @@ _ALL = (
         500,
         "service",
         "dependency",
-        "Mail could not be sent; it is kept, and a notification is raised.",
+        "A mail could not be sent; the gateway keeps it and raises a notification.",
         seed=True,
     ),
     Status(
@@ -216,21 +219,22 @@ _ALL = (
         504,
         "service",
         "gateway",
-        "The route's deadline passed before the work reached the database; nothing was changed.",
+        "The route's timeout passed before the work reached the database; nothing was changed.",
     ),
     Status(
         SERVICE_UNAVAILABLE,
         503,
         "any",
         "dependency",
-        "A dependency is down or the gateway sheds load; `Retry-After` says when to come back.",
+        "A dependency is down or the gateway is overloaded; retry after the seconds in "
+        "`Retry-After`.",
     ),
     Status(
         APPLICATION_CRASH,
         500,
         "any after match",
         "gateway",
-        "An unexpected fault; the request id leads to its log line.",
+        "An unexpected error; the log describes it under this request id.",
         seed=True,
     ),
 )
@@ -240,7 +244,7 @@ def _by_slug(statuses: tuple[Status, ...]) -> dict[str, Status]:
     table: dict[str, Status] = {}
     for status in statuses:
         if status.slug in table:
-            message = f"the status {status.slug} is in the catalogue twice"
+            message = f"duplicate status in the catalogue: {status.slug}"
             raise ValueError(message)
         table[status.slug] = status
     return table
@@ -250,8 +254,8 @@ COMMON = _by_slug(_ALL)
 SUCCESS = COMMON[ACTION_SUCCESSFUL]
 
 
-def own(statuses: dict[str, tuple[int, str]]) -> dict[str, Status]:
-    """Statuses that a route adds to the common ones, from slug → (HTTP code, meaning)."""
+def route_statuses(statuses: dict[str, tuple[int, str]]) -> dict[str, Status]:
+    """The statuses that a route adds to the common ones, from slug → (HTTP code, meaning)."""
     return {
         slug: Status(slug, http, "service", "caller", meaning)
         for slug, (http, meaning) in statuses.items()

@@ -100,7 +100,7 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         rate_limit=_rate(*limit) if (limit := record.get("rate_limit")) else None,
         timeout=_interned(record["timeout"]),
         max_body=_interned(record["max_body"]),
-        statuses={**statuses.COMMON, **statuses.own(own)} if own else statuses.COMMON,
+        statuses={**statuses.COMMON, **statuses.route_statuses(own)} if own else statuses.COMMON,
         params=params,
     )
 

@@ -1,4 +1,4 @@
-"""The catalogue of statuses holds the contract's rows and no others."""
+"""The catalogue of statuses against the contract's table."""
 
 import pytest
 
@@ -39,46 +39,46 @@ SEED = {
 ALL = list(statuses.catalogue())
 
 
-def test_the_catalogue_is_the_contract_s_table_in_its_order() -> None:
+def test_catalogue_is_the_contract_s_table_in_its_order() -> None:
     assert [(status.slug, status.http) for status in statuses.catalogue()] == [*CONTRACT.items()]
 
 
-def test_fifteen_statuses_are_the_seed_s() -> None:
+def test_catalogue_has_fifteen_statuses_of_the_seed() -> None:
     assert {status.slug for status in statuses.catalogue() if status.seed} == SEED
     assert len(SEED) == 15
 
 
-def test_common_statuses_are_found_by_slug() -> None:
+def test_catalogue_finds_common_statuses_by_slug() -> None:
     assert {slug: status.http for slug, status in statuses.COMMON.items()} == CONTRACT
     assert all(slug == status.slug for slug, status in statuses.COMMON.items())
     assert statuses.SUCCESS is statuses.COMMON["action-successful"]
 
 
 @pytest.mark.parametrize("status", ALL, ids=lambda status: status.slug)
-def test_a_refusal_is_somebody_s_fault_and_one_below_500_the_caller_s(status: Status) -> None:
+def test_catalogue_refusal_has_a_fault_and_below_500_it_is_the_caller_s(status: Status) -> None:
     assert (status.fault == "none") == (status.http == 200)
     assert status.fault == "caller" or not 400 <= status.http < 500
 
 
-def test_a_wrong_path_is_the_caller_s_fault_although_it_is_a_500() -> None:
+def test_catalogue_unknown_route_is_the_caller_s_fault_despite_500() -> None:
     assert statuses.COMMON["route-non-existent"].fault == "caller"
     assert statuses.COMMON["application-crash"].fault == "gateway"
 
 
 @pytest.mark.parametrize("status", ALL, ids=lambda status: status.slug)
-def test_each_meaning_is_a_sentence(status: Status) -> None:
+def test_catalogue_meaning_is_a_sentence(status: Status) -> None:
     assert status.meaning[0].isupper()
     assert status.meaning.endswith(".")
 
 
-def test_a_slug_that_is_taken_is_refused() -> None:
-    twice = Status("invalid-param", 400, "validate", "caller", "Again.")
-    with pytest.raises(ValueError, match="invalid-param is in the catalogue twice"):
-        statuses._by_slug((*statuses.catalogue(), twice))
+def test_catalogue_duplicate_slug_is_refused() -> None:
+    duplicate = Status("invalid-param", 400, "validate", "caller", "Again.")
+    with pytest.raises(ValueError, match="duplicate status in the catalogue: invalid-param"):
+        statuses._by_slug((*statuses.catalogue(), duplicate))
 
 
-def test_a_route_s_own_statuses_are_the_caller_s_faults() -> None:
-    own = statuses.own({"email-not-found": (400, "No user has this address.")})
+def test_catalogue_route_s_own_statuses_are_the_caller_s_fault() -> None:
+    own = statuses.route_statuses({"email-not-found": (400, "No user has this address.")})
     expected = Status("email-not-found", 400, "service", "caller", "No user has this address.")
     assert own == {"email-not-found": expected}
     assert not own["email-not-found"].seed

@@ -19,7 +19,7 @@ from gateway.upstreams.call import Call
 from gateway.upstreams.python import PythonAction
 from gateway.values import ANONYMOUS, Rejection, Reply
 
-OWN = statuses.own({"email-not-found": (400, "No user has this address.")})
+OWN = statuses.route_statuses({"email-not-found": (400, "No user has this address.")})
 Action = Callable[[Call], Awaitable[Reply]]
 
 
