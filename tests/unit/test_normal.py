@@ -1,4 +1,4 @@
-"""The verdict whether there is anything to settle: it never says settled of what would change."""
+"""The validator of normal values: it never accepts one that `normalise` would change."""
 
 import copy
 import json
@@ -66,30 +66,28 @@ def _same(one: Any, other: Any) -> bool:
 
 @settings(max_examples=1500)
 @given(schemas, values)
-def test_what_is_settled_would_not_be_changed(document: dict[str, Any], value: Any) -> None:
+def test_normal_value_is_not_changed_by_normalise(document: dict[str, Any], value: Any) -> None:
     shape = shape_of(document)
-    verdict = normal.verdict(shape)
+    validator = normal.compile_validator(shape)
     ignored: list[str] = []
-    after = normalise(copy.deepcopy(value), shape, ignored)
-    changed = ignored or not _same(after, value)
-    assert verdict is not None
-    assert not (changed and verdict.is_valid(value))
+    normalised = normalise(copy.deepcopy(value), shape, ignored)
+    changed = ignored or not _same(normalised, value)
+    assert validator is not None
+    assert not (changed and validator.is_valid(value))
 
 
 @settings(max_examples=500)
 @given(schemas, values)
-def test_and_what_was_settled_is_settled_if_it_was_valid(
-    document: dict[str, Any], value: Any
-) -> None:
-    """Or the verdict would be true and of no use.
+def test_normal_validator_accepts_normalised_values(document: dict[str, Any], value: Any) -> None:
+    """Otherwise it would be correct and useless.
 
-    A fraction may be called unsettled where one branch takes whole numbers and another all.
+    A fraction may be refused where one branch takes integers and another all numbers.
     """
     schema = ParamSchema(json.dumps(document))
     if schema.validator.is_valid(value) and "2.5" not in repr(value):
-        once = normalise(value, schema.shape, [])
-        assert schema.settled
-        assert schema.settled.is_valid(once)
+        normalised = normalise(value, schema.shape, [])
+        assert schema.normal_validator
+        assert schema.normal_validator.is_valid(normalised)
 
 
 ORDER = {
@@ -103,7 +101,7 @@ ORDER = {
 
 
 @pytest.mark.parametrize(
-    ("value", "is_settled"),
+    ("value", "is_normal"),
     [
         ({"id": 1, "note": "a", "client": {"code": 2}}, True),
         ({}, True),
@@ -113,19 +111,19 @@ ORDER = {
         ({"client": {"other": 1}}, False),
     ],
 )
-def test_an_ordinary_schema(value: dict[str, Any], *, is_settled: bool) -> None:
-    verdict = normal.verdict(shape_of(ORDER))
-    assert verdict
-    assert verdict.is_valid(value) is is_settled
+def test_normal_validator_of_an_ordinary_schema(value: dict[str, Any], *, is_normal: bool) -> None:
+    validator = normal.compile_validator(shape_of(ORDER))
+    assert validator
+    assert validator.is_valid(value) is is_normal
 
 
-def test_a_recursive_schema_has_no_verdict_and_is_settled_by_walking() -> None:
+def test_normal_validator_is_absent_for_a_recursive_schema_which_is_walked() -> None:
     document = {
         "type": "object",
         "properties": {"inner": {"$ref": "#"}, "n": {"type": "integer"}},
     }
     schema = ParamSchema(json.dumps(document))
-    assert schema.settled is None
+    assert schema.normal_validator is None
     ignored: list[str] = []
     assert schema.normalise({"inner": {"n": 2.0, "x": 1}}, ignored) == {"inner": {"n": 2}}
     assert ignored == ["inner.x"]

@@ -1,4 +1,4 @@
-"""Shapes: what a schema says of types and of known params, however it says it."""
+"""Shapes: the types and known params of a schema, whichever keywords it uses."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from support.builders import judged, judged_text, params
 
 from gateway.registry.schema.shape import normalise, shape_of
 
-WHOLE = {"type": "integer"}
-POINT = params(x=WHOLE, y=WHOLE)
+INTEGER = {"type": "integer"}
+POINT = params(x=INTEGER, y=INTEGER)
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ POINT = params(x=WHOLE, y=WHOLE)
         pytest.param({"$ref": "#/$defs/list/prefixItems/0"}, id="ref-into-a-list"),
         pytest.param({"description": "A point.", "$ref": "#/$defs/point"}, id="ref-and-more"),
         pytest.param({"allOf": [{"$ref": "#/$defs/point"}]}, id="all-of"),
-        pytest.param({"allOf": [params(x=WHOLE), params(y=WHOLE)]}, id="all-of-two"),
-        pytest.param({**params(x=WHOLE), "allOf": [params(y=WHOLE)]}, id="all-of-one-more"),
-        pytest.param({"anyOf": [params(x=WHOLE), params(y=WHOLE)]}, id="any-of"),
+        pytest.param({"allOf": [params(x=INTEGER), params(y=INTEGER)]}, id="all-of-two"),
+        pytest.param({**params(x=INTEGER), "allOf": [params(y=INTEGER)]}, id="all-of-one-more"),
+        pytest.param({"anyOf": [params(x=INTEGER), params(y=INTEGER)]}, id="any-of"),
         pytest.param({"oneOf": [{**POINT, "required": ["x"]}, {"type": "null"}]}, id="one-of"),
         pytest.param(
-            {"if": {"required": ["x"]}, "then": params(x=WHOLE), "else": params(y=WHOLE)},
+            {"if": {"required": ["x"]}, "then": params(x=INTEGER), "else": params(y=INTEGER)},
             id="if-then-else",
         ),
         pytest.param({"type": ["object", "null"], "properties": POINT["properties"]}, id="or-null"),
     ],
 )
-def test_a_shape_is_the_same_however_it_is_written(schema: dict[str, Any]) -> None:
+def test_shape_is_the_same_for_all_ways_to_write_a_schema(schema: dict[str, Any]) -> None:
     defs = {
         "point": POINT,
         "same": {"$ref": "#/$defs/point"},
@@ -45,56 +45,56 @@ def test_a_shape_is_the_same_however_it_is_written(schema: dict[str, Any]) -> No
     assert judged_text(document, {"at": {"x": "1", "y": "2"}}).params == {"at": {"x": 1, "y": 2}}
 
 
-def test_an_object_that_names_nothing_knows_nothing() -> None:
+def test_shape_of_an_object_without_properties_drops_all_keys() -> None:
     valid = judged(params(at={"type": "object"}), {"at": {"x": 1}})
     assert (valid.params, valid.ignored) == ({"at": {}}, ("at.x",))
 
 
 TREES = {
-    "ref-to-the-root": params(n=WHOLE, left={"$ref": "#"}, right={"$ref": "#"}),
-    "the-ref-first": params(left={"$ref": "#"}, right={"$ref": "#"}, n=WHOLE),
+    "ref-to-the-root": params(n=INTEGER, left={"$ref": "#"}, right={"$ref": "#"}),
+    "the-ref-first": params(left={"$ref": "#"}, right={"$ref": "#"}, n=INTEGER),
     "ref-and-more": params(
-        left={"$ref": "#", "description": "Left."}, right={"allOf": [{"$ref": "#"}]}, n=WHOLE
+        left={"$ref": "#", "description": "Left."}, right={"allOf": [{"$ref": "#"}]}, n=INTEGER
     ),
     "ref-to-a-definition": {
-        **params(n=WHOLE, left={"$ref": "#/$defs/node"}, right={"$ref": "#/$defs/node"}),
+        **params(n=INTEGER, left={"$ref": "#/$defs/node"}, right={"$ref": "#/$defs/node"}),
         "$defs": {
-            "node": params(left={"$ref": "#/$defs/node"}, right={"$ref": "#/$defs/node"}, n=WHOLE)
+            "node": params(left={"$ref": "#/$defs/node"}, right={"$ref": "#/$defs/node"}, n=INTEGER)
         },
     },
     "two-that-name-each-other": {
-        **params(n=WHOLE, left={"$ref": "#/$defs/a"}, right={"$ref": "#/$defs/b"}),
+        **params(n=INTEGER, left={"$ref": "#/$defs/a"}, right={"$ref": "#/$defs/b"}),
         "$defs": {
-            "a": params(n=WHOLE, left={"$ref": "#/$defs/b"}, right={"$ref": "#/$defs/a"}),
-            "b": params(left={"$ref": "#/$defs/b"}, right={"$ref": "#/$defs/a"}, n=WHOLE),
+            "a": params(n=INTEGER, left={"$ref": "#/$defs/b"}, right={"$ref": "#/$defs/a"}),
+            "b": params(left={"$ref": "#/$defs/b"}, right={"$ref": "#/$defs/a"}, n=INTEGER),
         },
     },
 }
 
 
 @pytest.mark.parametrize("schema", TREES.values(), ids=TREES)
-class TestARecursiveSchema:
+class TestShapeOfARecursiveSchema:
     """A tree whose nodes have a number and two nodes."""
 
-    def test_keeps_what_it_knows_at_every_depth(self, schema: dict[str, Any]) -> None:
+    def test_keeps_known_params_at_every_depth(self, schema: dict[str, Any]) -> None:
         tree = {"n": 1, "left": {"n": 2, "right": {"n": 3, "left": {"n": 4}}}, "right": {"n": 5}}
         assert judged(schema, tree).params == tree
 
-    def test_drops_what_it_does_not_know(self, schema: dict[str, Any]) -> None:
+    def test_drops_unknown_params_at_every_depth(self, schema: dict[str, Any]) -> None:
         valid = judged(schema, {"left": {"x": 1, "right": {"left": {"n": 1, "x": 1}}}})
         assert valid.params == {"left": {"right": {"left": {"n": 1}}}}
         assert set(valid.ignored) == {"left.x", "left.right.left.x"}
 
-    def test_turns_text(self, schema: dict[str, Any]) -> None:
-        turned = judged_text(schema, {"left": {"n": "1", "right": {"left": {"n": "2"}}}})
-        assert turned.params == {"left": {"n": 1, "right": {"left": {"n": 2}}}}
+    def test_converts_text(self, schema: dict[str, Any]) -> None:
+        converted = judged_text(schema, {"left": {"n": "1", "right": {"left": {"n": "2"}}}})
+        assert converted.params == {"left": {"n": 1, "right": {"left": {"n": 2}}}}
 
     def test_makes_integers(self, schema: dict[str, Any]) -> None:
         deepest = judged(schema, {"left": {"right": {"left": {"n": 1.0}}}}).params
         assert type(deepest["left"]["right"]["left"]["n"]) is int
 
 
-def test_a_list_of_itself_is_a_list_at_every_depth() -> None:
+def test_shape_of_a_list_of_itself_holds_at_every_depth() -> None:
     node = params(children={"type": "array", "items": {"$ref": "#/$defs/node"}}, name={})
     document = {**params(tree={"$ref": "#/$defs/node"}), "$defs": {"node": node}}
     tree = {"name": "a", "children": [{"name": "b", "children": [{"name": "c"}]}]}
@@ -103,11 +103,11 @@ def test_a_list_of_itself_is_a_list_at_every_depth() -> None:
 
 @pytest.mark.parametrize(
     "keyword",
-    [{"additionalProperties": WHOLE}, {"patternProperties": {"^[a-z]$": WHOLE}}],
+    [{"additionalProperties": INTEGER}, {"patternProperties": {"^[a-z]$": INTEGER}}],
     ids=["additional", "pattern"],
 )
-class TestAMap:
-    """An object whose keys are the caller's, and whose values have a type."""
+class TestShapeOfAMap:
+    """An object with any keys, whose values have a type."""
 
     def test_keeps_all_keys(self, keyword: dict[str, Any]) -> None:
         valid = judged(params(counts={"type": "object", **keyword}), {"counts": {"a": 1, "b": 2}})
@@ -117,7 +117,7 @@ class TestAMap:
         valid = judged(params(counts={"type": "object", **keyword}), {"counts": {"a": 12.0}})
         assert type(valid.params["counts"]["a"]) is int
 
-    def test_turns_text(self, keyword: dict[str, Any]) -> None:
+    def test_converts_text(self, keyword: dict[str, Any]) -> None:
         valid = judged_text(params(counts={"type": "object", **keyword}), {"counts": {"a": "12"}})
         assert valid.params == {"counts": {"a": 12}}
 
@@ -134,7 +134,7 @@ class TestAMap:
     ],
     ids=str,
 )
-def test_a_free_form_is_kept_whole(keyword: dict[str, Any]) -> None:
+def test_shape_of_a_free_form_object_keeps_all_keys(keyword: dict[str, Any]) -> None:
     values = {"free": {"a": {"b": [{"c": 12.0}]}}}
     valid = judged(params(free={"type": "object", **keyword}), values)
     assert (valid.params, valid.ignored) == (values, ())
@@ -142,21 +142,21 @@ def test_a_free_form_is_kept_whole(keyword: dict[str, Any]) -> None:
     assert judged({"type": "object", **keyword}, {"a": values}).params == {"a": values}
 
 
-def test_unknown_params_are_dropped_inside_the_values_of_a_map() -> None:
+def test_shape_of_a_map_drops_unknown_params_inside_its_values() -> None:
     schema = params(places={"type": "object", "additionalProperties": POINT})
     valid = judged(schema, {"places": {"home": {"x": 1, "z": 2}}})
     assert (valid.params, valid.ignored) == ({"places": {"home": {"x": 1}}}, ("places.home.z",))
 
 
-def test_the_first_items_of_a_list_may_have_types_of_their_own() -> None:
-    schema = params(pair={"type": "array", "prefixItems": [WHOLE, POINT]})
+def test_shape_of_a_list_may_have_types_for_its_first_items() -> None:
+    schema = params(pair={"type": "array", "prefixItems": [INTEGER, POINT]})
     valid = judged(schema, {"pair": [12.0, {"x": 1, "z": 2}]})
     assert (valid.params, valid.ignored) == ({"pair": [12, {"x": 1}]}, ("pair.1.z",))
     assert type(valid.params["pair"][0]) is int
 
 
-def test_two_branches_may_each_know_some_of_the_params_of_one_object() -> None:
-    schema = {**params(at=params(x=WHOLE)), "allOf": [params(at=params(y=WHOLE))]}
+def test_shape_of_an_object_merges_the_params_of_its_branches() -> None:
+    schema = {**params(at=params(x=INTEGER)), "allOf": [params(at=params(y=INTEGER))]}
     valid = judged(schema, {"at": {"x": 1, "y": 2, "z": 3}})
     assert (valid.params, valid.ignored) == ({"at": {"x": 1, "y": 2}}, ("at.z",))
 
@@ -177,12 +177,12 @@ def test_two_branches_may_each_know_some_of_the_params_of_one_object() -> None:
     ],
     ids=str,
 )
-def test_text_is_turned_at_every_level(text: dict[str, Any], value: dict[str, Any]) -> None:
-    inner = params(c=WHOLE, d={"type": "string"})
+def test_shape_converts_text_at_every_level(text: dict[str, Any], value: dict[str, Any]) -> None:
+    inner = params(c=INTEGER, d={"type": "string"})
     schema = params(
-        a=WHOLE,
+        a=INTEGER,
         b=inner,
-        list={"type": "array", "items": WHOLE},
+        list={"type": "array", "items": INTEGER},
         rows={"type": "array", "items": inner},
         free={"type": "object", "additionalProperties": True},
         either={"type": ["integer", "string"]},
@@ -191,6 +191,6 @@ def test_text_is_turned_at_every_level(text: dict[str, Any], value: dict[str, An
     assert judged_text(schema, text).params == value
 
 
-def test_a_number_that_some_branch_takes_as_it_is_is_not_cut() -> None:
+def test_shape_keeps_a_fraction_that_a_branch_accepts() -> None:
     shape = shape_of({"anyOf": [{}, {"type": "integer"}]})
     assert [normalise(value, shape, []) for value in (2.5, 2.0)] == [2.5, 2]

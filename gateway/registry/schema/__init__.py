@@ -1,4 +1,4 @@
-"""A route's params as a JSON Schema, compiled once and shared by the routes that have it."""
+"""A route's params as a JSON Schema, compiled once and shared by routes with equal schemas."""
 
 from gateway.registry.schema.param_schema import (
     ParamSchema,

@@ -1,4 +1,4 @@
-"""A route's params as a JSON Schema (2020-12), compiled when it is first used and then shared."""
+"""A route's params as a JSON Schema (2020-12), compiled at its first use and then shared."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -23,24 +23,24 @@ _INNER = frozenset({*_MAPS, *_LISTS, *_ONES})
 
 
 class SchemaError(ValueError):
-    """A schema that cannot be compiled; the text says why."""
+    """A schema that cannot be compiled; the text is the reason."""
 
 
 class ParamSchema:
-    """The params of a route. Equal texts are one object, so that they compile once."""
+    """The schema of a route's params. Get it from `interned`: equal texts then compile once."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole schema, as it is stored and documented; made each time, for it is large."""
+        """The schema as it is stored and documented; parsed each time, to save its memory."""
         document: dict[str, Any] = orjson.loads(self.text)
         return document
 
     @cached_property
     def common(self) -> frozenset[str]:
-        """The common params of this route: the pipeline reads them, the service does not."""
+        """Names of the common params, which the pipeline reads and the service does not get."""
         properties = self.document.get("properties", {})
         return frozenset(
             name
@@ -50,48 +50,48 @@ class ParamSchema:
 
     @property
     def has_secrets(self) -> bool:
-        """Whether a param of the service's own is `x-sensitive`, at any level."""
+        """Whether a param other than the common ones is `x-sensitive`, at any level."""
         properties = self.document.get("properties", {})
         own = [properties[name] for name in properties if name not in self.common]
         return any(inner.get("x-sensitive") for schema in own for inner in subschemas(schema))
 
     @cached_property
     def validator(self) -> jsonschema_rs.Draft202012Validator:
-        """The compiled schema, without the token: authenticate has judged it already."""
-        return compile_schema(_without(self.document, self.common & {"token"}))
+        """The compiled schema; it does not require the token, which authenticate has checked."""
+        return compile_schema(_not_requiring(self.document, self.common & {"token"}))
 
     @cached_property
     def shape(self) -> Shape:
-        """The same as a tree of types, for what a JSON Schema verdict does not do."""
+        """The schema as a tree of types, for converting values."""
         return shape_of(self.document)
 
     @cached_property
-    def settled(self) -> jsonschema_rs.Draft4Validator | None:
-        """Says whether valid params are what the service is to have, if that can be told so."""
-        return normal.verdict(self.shape)
+    def normal_validator(self) -> jsonschema_rs.Draft4Validator | None:
+        """Accepts params that `normalise` would leave as they are; None for some schemas."""
+        return normal.compile_validator(self.shape)
 
     def normalise(self, values: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
         """Valid params without unknown keys, 12.0 as 12: see `shape.normalise`."""
-        if self.settled and self.settled.is_valid(values):
+        if self.normal_validator and self.normal_validator.is_valid(values):
             return values
-        walked: dict[str, Any] = normalise(values, self.shape, ignored)
-        return walked
+        normalised: dict[str, Any] = normalise(values, self.shape, ignored)
+        return normalised
 
     def compile(self) -> None:
-        """Compile now. Raises SchemaError."""
-        _ = self.validator, self.shape, self.settled
+        """Compile now instead of at the first use. Raises SchemaError."""
+        _ = self.validator, self.shape, self.normal_validator
 
 
 _interned: WeakValueDictionary[str, ParamSchema] = WeakValueDictionary()
 
 
 def interned(text: str) -> ParamSchema:
-    """The one ParamSchema of this text, for as long as some route uses it."""
+    """The one ParamSchema of this text; it is freed with the last route that uses it."""
     return _interned.setdefault(text, ParamSchema(text))
 
 
 def compile_schema(document: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """Compile with a linear-time regex engine and without reading anything outside the document.
+    """Compile a schema, with a linear-time regex engine and without any other document.
 
     Raises SchemaError, also for a `$ref` that leaves the document.
     """
@@ -109,32 +109,32 @@ def compile_schema(document: dict[str, Any]) -> jsonschema_rs.Draft202012Validat
 
 
 def _refuse_references_outside(document: dict[str, Any]) -> None:
-    """Only `#/…` is a reference inside the document for everything that reads a schema here."""
+    """Allow `#/…` only: the rest of this project resolves no other form. Raises SchemaError."""
     for schema in subschemas(document):
         ref = schema.get("$ref", "#")
         if not (ref == "#" or ref.startswith("#/")):
-            raise SchemaError(f"$ref stays inside the file as #/…, {ref} does not")
+            raise SchemaError(f"$ref must point inside the file, as #/…, not to {ref}")
         if "$dynamicRef" in schema or ("$id" in schema and schema is not document):
-            raise SchemaError("$dynamicRef and an inner $id are not supported: write $ref as #/…")
+            raise SchemaError("$dynamicRef and an inner $id are not supported; use $ref with #/…")
 
 
 def _refuse(uri: str) -> NoReturn:
-    message = f"$ref stays inside the file, {uri} does not"
+    message = f"$ref must point inside the file, not to {uri}"
     raise SchemaError(message)
 
 
-def _without(document: dict[str, Any], elsewhere: frozenset[str]) -> dict[str, Any]:
-    """The same with some params no longer required; they stay, since a `$ref` may name them."""
-    required = [name for name in document.get("required", ()) if name not in elsewhere]
+def _not_requiring(document: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """A copy that does not require these params; it keeps them, since a `$ref` may name them."""
+    required = [name for name in document.get("required", ()) if name not in names]
     return {**document, "required": required}
 
 
 def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON is any
-    """A schema and all schemas inside it, outermost first; `$ref` is not followed."""
+    """A schema and all schemas inside it, outermost first, without following `$ref`."""
     if not isinstance(schema, dict):
         return
     yield schema
-    # Most schemas are leaves, and this is most of the time that a manifest takes to check.
+    # Most schemas are leaves, and this walk is most of the time of checking a manifest.
     if _INNER.isdisjoint(schema):
         return
     for key in _MAPS:
@@ -148,7 +148,7 @@ def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON 
 
 
 def _bounded(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which every integer has the bounds that PostgreSQL and JSON parsers share."""
+    """A copy in which integers have 64-bit bounds, which PostgreSQL and JSON parsers share."""
     copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
     for schema in subschemas(copy):
         types = types_of(schema)

@@ -1,7 +1,7 @@
-"""What a verdict does not do: turn text into types, drop unknown params, make 12.0 into 12.
+"""Converting params, which validation does not do: text to types, 12.0 to 12, unknown keys dropped.
 
-A shape is what all the schemas that speak of one value say together: of `$ref`, `allOf`, `anyOf`
-and the like, each branch adds what it knows.
+A shape merges all the schemas that apply to one value: each branch of `$ref`, `allOf`, `anyOf` and
+the like adds its types and properties.
 """
 
 import re
@@ -17,166 +17,173 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _BRANCHES = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
 
-
 _MAY_CHANGE = frozenset((dict, list, float))
-"""What JSON has that may have to be changed; all else is taken as it is."""
+"""Types of JSON values that `normalise` may have to change."""
 
 MAX_ITEMS = 1000
-"""Items of a list that came as one text; as many as pairs in a form."""
+"""Items of a list that came as one text; as many as a form may have pairs."""
 
 
 @dataclass(slots=True)
 class Shape:
-    """The types a value may have, and the shapes of what is inside it.
+    """The types a value may have, and the shapes of its properties and items.
 
-    An `open` object keeps keys that are none of its `properties`: a free-form one, a map, whose
-    values have the shape `rest`, and one whose schema refuses unknown keys itself. The first
-    items of a list may have shapes of their own, `first`.
+    An `open` object keeps keys that are not in its `properties`: a free-form object; a map, whose
+    values have the shape `additional`; an object whose schema refuses unknown keys itself. As in
+    JSON Schema, `prefix_items` are the shapes of a list's first items, `items` that of the others.
     """
 
     types: set[str] = field(default_factory=set)
     properties: dict[str, "Shape"] = field(default_factory=dict)
-    rest: "Shape | None" = None
-    first: list["Shape"] = field(default_factory=list)
+    additional: "Shape | None" = None
+    prefix_items: list["Shape"] = field(default_factory=list)
     items: "Shape | None" = None
     open: bool = True
 
-    def of_key(self, name: str) -> "Shape":
-        """The shape of an object's value."""
-        return self.properties.get(name) or self.rest or ANY
+    def value_shape(self, name: str) -> "Shape":
+        """The shape of an object's value under this key."""
+        return self.properties.get(name) or self.additional or ANY
 
-    def of_item(self, place: int) -> "Shape":
-        """The shape of a list's item."""
-        return self.first[place] if place < len(self.first) else self.items or ANY
+    def item_shape(self, index: int) -> "Shape":
+        """The shape of a list's item at this index."""
+        return self.prefix_items[index] if index < len(self.prefix_items) else self.items or ANY
 
     @property
-    def is_whole(self) -> bool:
-        """Whether a number here is a whole one."""
+    def is_integer(self) -> bool:
+        """Whether a number of this shape is an integer."""
         return "integer" in self.types and "number" not in self.types
 
     @property
-    def holds_something(self) -> bool:
-        """Whether there may be something inside for `normalise` to change."""
-        return not self.open or bool(self.properties or self.rest or self.first or self.items)
+    def has_inner_shapes(self) -> bool:
+        """Whether `normalise` may change something inside an object or a list."""
+        return not self.open or bool(
+            self.properties or self.additional or self.prefix_items or self.items
+        )
 
 
 ANY = Shape()
 
 
 def shape_of(document: dict[str, Any]) -> Shape:
-    """The shape of a schema whose references are sound; a recursive schema has a recursive one."""
-    known: dict[frozenset[int], Shape] = {}
-    return _shape([document], document, known)
+    """The shape of a schema whose references all resolve; a recursive schema has a recursive shape.
+
+    Raises LookupError or ValueError for a `$ref` to nothing.
+    """
+    shapes: dict[frozenset[int], Shape] = {}
+    return _shape([document], document, shapes)
 
 
 def _shape(
-    schemas: Iterable[Any], document: dict[str, Any], known: dict[frozenset[int], Shape]
+    schemas: Iterable[Any], document: dict[str, Any], shapes: dict[frozenset[int], Shape]
 ) -> Shape:
-    """The shape of a value of which all these schemas speak.
+    """The shape of a value to which all these schemas apply.
 
-    Sets of schemas are finite and each is made once, which is what ends a recursion.
+    `shapes` has one for each set of schemas; such sets are finite, so a recursion ends.
     """
-    speaking = _with_branches(schemas, document)
-    key = frozenset(id(schema) for schema in speaking)
-    if key in known:
-        return known[key]
-    shape = known[key] = Shape()
+    applied = _with_branches(schemas, document)
+    key = frozenset(id(schema) for schema in applied)
+    if key in shapes:
+        return shapes[key]
+    shape = shapes[key] = Shape()
 
-    def of(parts: list[Any]) -> Shape | None:
-        return _shape(parts, document, known) if parts else None
+    def merge(parts: list[Any]) -> Shape | None:
+        return _shape(parts, document, shapes) if parts else None
 
-    shape.types = {name for schema in speaking for name in types_of(schema)}
+    shape.types = {name for schema in applied for name in types_of(schema)}
     shape.properties = {
-        name: _shape(parts, document, known) for name, parts in _by_name(speaking).items()
+        name: _shape(parts, document, shapes) for name, parts in _properties(applied).items()
     }
-    shape.rest = of([part for schema in speaking for part in _of_other_keys(schema)])
-    shape.items = of([schema["items"] for schema in speaking if "items" in schema])
-    most = max((len(schema.get("prefixItems", ())) for schema in speaking), default=0)
-    shape.first = [_shape(_at(speaking, place), document, known) for place in range(most)]
-    shape.open = _is_open(speaking)
-    if not (shape.properties or shape.rest or shape.items or shape.first):
-        known[key] = _leaf(frozenset(shape.types), shape.open)
-    return known[key]
+    shape.additional = merge([part for schema in applied for part in _additional(schema)])
+    shape.items = merge([schema["items"] for schema in applied if "items" in schema])
+    length = max((len(schema.get("prefixItems", ())) for schema in applied), default=0)
+    shape.prefix_items = [
+        _shape(_prefix_items(applied, index), document, shapes) for index in range(length)
+    ]
+    shape.open = _is_open(applied)
+    if not (shape.properties or shape.additional or shape.items or shape.prefix_items):
+        shapes[key] = _leaf(frozenset(shape.types), shape.open)
+    return shapes[key]
 
 
 @lru_cache(maxsize=256)
 def _leaf(types: frozenset[str], is_open: bool) -> Shape:  # noqa: FBT001 - a key
-    """Most shapes are of texts and numbers: equal ones are one object."""
+    """Most shapes are of texts and numbers; equal ones share one object, to save memory."""
     return Shape(types=set(types), open=is_open)
 
 
 def _with_branches(schemas: Iterable[Any], document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The schemas with all they refer to and all their branches; true and false say nothing."""
-    found: dict[int, dict[str, Any]] = {}
-    waiting = list(schemas)
-    while waiting:
-        schema = waiting.pop()
-        if isinstance(schema, dict) and id(schema) not in found:
-            found[id(schema)] = schema
-            waiting += [branch for key in _BRANCHES for branch in schema.get(key, ())]
-            waiting += [schema[key] for key in _CONDITIONS if key in schema]
-            waiting += [target(schema["$ref"], document)] if "$ref" in schema else []
-    return list(found.values())
+    """The schemas, their branches and the targets of their references; booleans add nothing."""
+    applied: dict[int, dict[str, Any]] = {}
+    pending = list(schemas)
+    while pending:
+        schema = pending.pop()
+        if isinstance(schema, dict) and id(schema) not in applied:
+            applied[id(schema)] = schema
+            pending += [branch for key in _BRANCHES for branch in schema.get(key, ())]
+            pending += [schema[key] for key in _CONDITIONS if key in schema]
+            pending += [resolve_ref(schema["$ref"], document)] if "$ref" in schema else []
+    return list(applied.values())
 
 
-def target(ref: str, document: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON is any
-    """What a `$ref` inside the document names. Raises LookupError or ValueError if nothing."""
-    found: Any = document
+def resolve_ref(ref: str, document: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON is any
+    """The target of a `$ref` inside the document. Raises LookupError or ValueError if none."""
+    target: Any = document
     for part in unquote(ref.removeprefix("#")).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
-        found = found[int(key)] if isinstance(found, list) else found[key]
-    return found
+        target = target[int(key)] if isinstance(target, list) else target[key]
+    return target
 
 
 def types_of(schema: dict[str, Any]) -> list[str]:
-    """The types that a schema names itself."""
+    """The types in a schema's own `type`."""
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else types
 
 
-def _by_name(speaking: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for schema in speaking:
+def _properties(schemas: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The schemas of each property, by its name."""
+    by_name: dict[str, list[Any]] = {}
+    for schema in schemas:
         for name, child in schema.get("properties", {}).items():
-            found.setdefault(name, []).append(child)
-    return found
+            by_name.setdefault(name, []).append(child)
+    return by_name
 
 
-def _of_other_keys(schema: dict[str, Any]) -> Iterator[Any]:
+def _additional(schema: dict[str, Any]) -> Iterator[Any]:
     yield from schema.get("patternProperties", {}).values()
     if isinstance(schema.get("additionalProperties"), dict):
         yield schema["additionalProperties"]
 
 
-def _at(speaking: list[dict[str, Any]], place: int) -> list[Any]:
-    lists = (schema.get("prefixItems", ()) for schema in speaking)
-    return [items[place] for items in lists if place < len(items)]
+def _prefix_items(schemas: list[dict[str, Any]], index: int) -> list[Any]:
+    lists = (schema.get("prefixItems", ()) for schema in schemas)
+    return [items[index] for items in lists if index < len(items)]
 
 
-def _is_open(speaking: list[dict[str, Any]]) -> bool:
-    says_more = {"additionalProperties", "patternProperties"}
-    if any(not says_more.isdisjoint(schema) for schema in speaking):
+def _is_open(schemas: list[dict[str, Any]]) -> bool:
+    keywords = {"additionalProperties", "patternProperties"}
+    if any(not keywords.isdisjoint(schema) for schema in schemas):
         return True
-    return not any("properties" in schema or "object" in types_of(schema) for schema in speaking)
+    return not any("properties" in schema or "object" in types_of(schema) for schema in schemas)
 
 
 def from_text(value: Any, shape: Shape) -> Any:  # noqa: ANN401
-    """A value that came as text, in the types of its shape.
+    """A value that came as text, converted to the types of its shape.
 
-    What cannot be turned stays as it is, and the verdict refuses it.
+    Text that cannot be converted stays text, and validation refuses it.
     """
     if isinstance(value, str):
-        return _scalar(value, shape)
+        return _scalar_from_text(value, shape)
     if isinstance(value, dict) and "array" in shape.types and "object" not in shape.types:
-        value = _numbered(value)
+        value = _list_of_numbered(value)
     if isinstance(value, list):
-        return [from_text(item, shape.of_item(place)) for place, item in enumerate(value)]
+        return [from_text(item, shape.item_shape(index)) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        return {name: from_text(item, shape.of_key(name)) for name, item in value.items()}
+        return {name: from_text(item, shape.value_shape(name)) for name, item in value.items()}
     return value
 
 
-def _scalar(text: str, shape: Shape) -> Any:  # noqa: ANN401
+def _scalar_from_text(text: str, shape: Shape) -> Any:  # noqa: ANN401
     types = shape.types
     if not types or "string" in types:
         return text
@@ -187,41 +194,41 @@ def _scalar(text: str, shape: Shape) -> Any:  # noqa: ANN401
     if "boolean" in types and text in _BOOLEANS:
         return _BOOLEANS[text]
     if "array" in types:
-        return _items(text, shape)
+        return _split_items(text, shape)
     return text
 
 
-def _items(text: str, shape: Shape) -> Any:  # noqa: ANN401
-    """A list that came as one text, at commas; one that is too long stays text."""
+def _split_items(text: str, shape: Shape) -> Any:  # noqa: ANN401
+    """A list from text with commas; more than `MAX_ITEMS` items stay text."""
     parts = text.split(",", MAX_ITEMS) if text else []
     if len(parts) > MAX_ITEMS:
         return text
-    return [from_text(item.strip(), shape.of_item(place)) for place, item in enumerate(parts)]
+    return [from_text(part.strip(), shape.item_shape(index)) for index, part in enumerate(parts)]
 
 
-def _numbered(value: dict[str, Any]) -> Any:  # noqa: ANN401
-    """`ids[0]=…&ids[1]=…`, as PHP writes a list, is a list."""
+def _list_of_numbered(value: dict[str, Any]) -> Any:  # noqa: ANN401
+    """The list that PHP writes as `ids[0]=…&ids[1]=…`; any other object stays as it is."""
     if all(_INTEGER.fullmatch(key) for key in value):
         return [value[key] for key in sorted(value, key=int)]
     return value
 
 
 def normalise(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN401
-    """A valid value without unknown params and with whole numbers as int.
+    """A valid value without unknown params, and with 12.0 as 12 where an integer is due.
 
-    The names of what is dropped go to `ignored`, dotted. `value` is changed in place where it can
-    be: it was made for this request.
+    Adds the dotted names of dropped params to `ignored`. May change `value` in place, since it
+    belongs to this request.
     """
     if type(value) is float:
-        return int(value) if shape.is_whole and value.is_integer() else value
-    if not shape.holds_something:
+        return int(value) if shape.is_integer and value.is_integer() else value
+    if not shape.has_inner_shapes:
         return value
     if type(value) is dict:
         return _normalise_object(value, shape, ignored)
     if type(value) is list:
         return [
-            _normalise_below(item, shape.of_item(place), place, ignored)
-            for place, item in enumerate(value)
+            _normalise_child(item, shape.item_shape(index), index, ignored)
+            for index, item in enumerate(value)
         ]
     return value
 
@@ -233,13 +240,13 @@ def _normalise_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -
         value = {name: item for name, item in value.items() if name in known}
     for name, item in value.items():
         if type(item) in _MAY_CHANGE:
-            value[name] = _normalise_below(item, shape.of_key(name), name, ignored)
+            value[name] = _normalise_child(item, shape.value_shape(name), name, ignored)
     return value
 
 
-def _normalise_below(value: Any, shape: Shape, name: str | int, ignored: list[str]) -> Any:  # noqa: ANN401
-    """What is inside under a name, which is written only before names that are dropped there."""
-    inside: list[str] = []
-    settled = normalise(value, shape, inside)
-    ignored += [f"{name}.{each}" for each in inside] if inside else ()
-    return settled
+def _normalise_child(value: Any, shape: Shape, name: str | int, ignored: list[str]) -> Any:  # noqa: ANN401
+    """A normalised property or item; its name is joined to dropped params only if there are any."""
+    dropped: list[str] = []
+    normalised = normalise(value, shape, dropped)
+    ignored += [f"{name}.{path}" for path in dropped] if dropped else ()
+    return normalised
