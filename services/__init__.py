@@ -1,1 +1,1 @@
-"""The services: one module each, one async function for each action."""
+"""The services: a module for each, an async function for each action."""

@@ -1,11 +1,11 @@
 -- name: application
--- The id of an application, and whether a user has an address already.
+-- The id of an application, and whether a user already has an address.
 select id, exists (select from users where lower(email) = lower($1)) as taken
 from applications
 where slug = $2;
 
 -- name: register
--- A user and its client record, both or neither; no row if the address is taken meanwhile.
+-- Insert a user and its client record, both or neither; no row if the address is already taken.
 with company as (
     select $6::bigint is null or exists (select from companies where id = $6) as is_there
 ), new_user as (

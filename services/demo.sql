@@ -1,4 +1,4 @@
--- Demo orders, which `gateway dev` puts into a fresh database.
+-- Demo orders, which `gateway dev` inserts into a new database.
 -- Orders 1 to 100, each with the order request of id 1000 + n; requests 1101 to 1110 have none yet.
 
 insert into order_requests (id, client_id) select 1000 + n, 1 from generate_series(1, 110) as n;

@@ -1,4 +1,4 @@
-"""Times that callers write in Mountain Time: the params whose names end in `_mt`."""
+"""Parsing times in Mountain Time: the params whose names end in `_mt`."""
 
 import re
 from datetime import UTC, datetime
@@ -12,13 +12,13 @@ _ISO = re.compile(
 
 
 class MountainTimeError(ValueError):
-    """A text that is not a time; the message is meant for the caller."""
+    """A text that is not a valid time; the message is written for the caller."""
 
 
 def parse(text: str) -> datetime:
     """A time in UTC, from ISO 8601 or FileMaker's `MM/DD/YYYY HH:MM:SS`.
 
-    Without a zone it is Mountain Time; of a time that the clock shows twice it is the first.
+    A text without a zone is Mountain Time. Where the clock shows a time twice, the first is meant.
     Raises MountainTimeError, also for a time that the clock skips.
     """
     time = _read(text)
@@ -29,10 +29,10 @@ def parse(text: str) -> datetime:
         moment = local.astimezone(UTC)
         skipped = moment.astimezone(_ZONE).replace(tzinfo=None) != time
     except OverflowError:
-        message = "is outside the years 1 to 9999"
+        message = "must be in the years 1 to 9999"
         raise MountainTimeError(message) from None
     if skipped:
-        message = "does not exist: the clock in Denver skips it"
+        message = "does not exist in Mountain Time: the clock skips it, as daylight saving begins"
         raise MountainTimeError(message)
     return moment
 
@@ -43,12 +43,12 @@ def _read(text: str) -> datetime:
             return reader(text)
         except ValueError:
             continue
-    message = "must be a time: ISO 8601 or MM/DD/YYYY HH:MM:SS"
+    message = "is not a valid date and time; use ISO 8601 or MM/DD/YYYY HH:MM:SS"
     raise MountainTimeError(message)
 
 
 def _iso(text: str) -> datetime:
-    # fromisoformat takes any character between date and time, and an offset for a time.
+    # fromisoformat accepts any character between date and time, and an offset without a time.
     if not _ISO.fullmatch(text):
         raise ValueError
     return datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""Order stages: what happened to an order, and where the order stands now."""
+"""Order stages: the history of an order, and its current status."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ _TIMES = {
     "created_at_mt": "created_at_fm",
     "notified_at_mt": "notified_at",
 }
-"""Params that are times, and the columns they set."""
+"""Params in Mountain Time, and their columns."""
 
 _COLUMNS = {
     "order": {
@@ -38,9 +38,9 @@ _COLUMNS = {
     },
     "appointment": {"cancel_reason": "appt_cancel_reason", "cancel_note": "appt_cancel_note"},
 }
-"""Keys of the nested params whose columns have another name."""
+"""Nested params whose columns have another name."""
 
-_UNKNOWN = {
+_CHECKS = {
     "order_id": "unknown order",
     "order_request_id": "unknown order request",
     "same_order": "belongs to another order than order_id",
@@ -48,45 +48,45 @@ _UNKNOWN = {
     "updated_by_id": "unknown user",
     "client_id": "unknown client",
 }
-"""Checks that the statement makes, and what to say where one fails."""
+"""The checks of the statement, and the message of each failed one."""
 
 _ATTRS = {"same_order": "order_request_id", "client_id": "client.client_id"}
 
 
-def _order(call: Call) -> object:
-    """Calls for one order go one after the other: its status has one row."""
+def _order_key(call: Call) -> object:
+    """Calls for one order run one after the other, since its status has one row."""
     order = call.params.get("order_id")
     return ("request", call.params["order_request_id"]) if order is None else order
 
 
-@batched(partition_key=_order)
+@batched(partition_key=_order_key)
 async def create(calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
     """Insert a row into order_stages and, with `update_status`, set the order's order_statuses row.
 
-    All in one statement, with the mails of the events that have one, so that what belongs together
-    commits together or not at all. A call alone waits for an order that somebody else is at.
+    One statement also queues the mails of events, so that stage, status and mail commit together or
+    not at all. Only a call that runs singly waits for an order that another transaction has locked.
     """
-    read = [_times(call.params) for call in calls]
-    given = [
-        {**_given(call, times), "i": i, "valid": not errors, "ticket": call.mail.ticket}
-        for i, (call, (times, errors)) in enumerate(zip(calls, read, strict=True))
+    parsed = [_parse_times(call.params) for call in calls]
+    rows_in = [
+        {**_columns(call, times), "i": i, "valid": not errors, "ticket": call.mail.ticket}
+        for i, (call, (times, errors)) in enumerate(zip(calls, parsed, strict=True))
     ]
-    rows = await db.fetch(_SQL["create"], given, singly)
-    return [_outcome(row, errors) for row, (_, errors) in zip(rows, read, strict=True)]
+    rows = await db.fetch(_SQL["create"], rows_in, singly)
+    return [_outcome(row, errors) for row, (_, errors) in zip(rows, parsed, strict=True)]
 
 
 def _outcome(row: Record, errors: list[Any]) -> Outcome:
-    """What became of one call: its rows, or what is wrong with it."""
+    """The outcome of one call: its rows as JSON, or its errors."""
     errors = errors + [
-        Rejection.error(_ATTRS.get(check, check), words)
-        for check, words in _UNKNOWN.items()
+        Rejection.error(_ATTRS.get(check, check), message)
+        for check, message in _CHECKS.items()
         if not row[check]
     ]
     if errors:
         return Rejection(statuses.INVALID_PARAM, errors=errors)
     if row["goes_alone"]:
         return RETRY_SINGLY
-    # JSON as the database wrote it: to take it apart and write it anew costs a quarter of the rate.
+    # JSON as PostgreSQL wrote it: parsing and writing it again would cost a quarter of the rate.
     if row["mail"]:
         return Reply(
             orjson.loads(row["data"]), mail=QueuedMail(row["mail"], "order_stage.notified_at")
@@ -94,8 +94,8 @@ def _outcome(row: Record, errors: list[Any]) -> Outcome:
     return Reply(orjson.Fragment(row["data"]))
 
 
-def _times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:
-    """The times that were given, by column, and an error for each that cannot be read."""
+def _parse_times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:
+    """The times by column, and an error for each invalid one."""
     times, errors = {}, []
     for name, column in _TIMES.items():
         if name in params:
@@ -106,17 +106,17 @@ def _times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:
     return times, errors
 
 
-def _given(call: Call, times: dict[str, datetime]) -> dict[str, Any]:
-    """The statement's input: columns of both tables, as they were given."""
+def _columns(call: Call, times: dict[str, datetime]) -> dict[str, Any]:
+    """The statement's input: values by the columns of both tables."""
     params = dict(call.params)
     for name, columns in _COLUMNS.items():
         inner = params.pop(name, {})
         params.update({columns.get(key, key): value for key, value in inner.items()})
-    params.update(_client(params.pop("client", {})))
+    params.update(_client_columns(params.pop("client", {})))
     return {**params, **times, "caller_id": call.caller.user_id}
 
 
-def _client(client: dict[str, Any]) -> dict[str, Any]:
-    """Postal codes arrive as integers, which have lost their leading zeros."""
+def _client_columns(client: dict[str, Any]) -> dict[str, Any]:
+    """Postal codes arrive as integers; their leading zeros are restored."""
     code = client.get("client_billing_postal_code")
     return client if code is None else {**client, "client_billing_postal_code": f"{code:05d}"}

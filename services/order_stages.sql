@@ -1,12 +1,10 @@
 -- name: create
--- Of each call check what it names; of those where all is well insert the stage, set the order's
--- status, and queue the mail that the event has for the order's client, unless the client was told
--- already.
--- The order requests are locked before a stage takes its id, so that of two calls for one order the
--- one with the higher id is the later one to write the status, and in the order of their ids, so
--- that no two batches wait for each other. The clock is read after the lock, so that times follow
--- the ids. A call whose order somebody else is at, or another call of the batch, goes alone: only
--- one that is alone ($2) waits.
+-- Check the ids in each call. For the valid calls insert the stage, set the order's status, and
+-- queue the event's mail to the order's client, unless the client was already notified.
+-- Order requests are locked before a stage gets its id: of two calls for one order, the one with the
+-- higher id writes the status last. They are locked by ascending id, so that two batches cannot
+-- deadlock. The clock is read after the lock, so that times follow the ids. A call whose order is
+-- locked, or has an earlier call in the batch, is run alone later ($2); only then does it wait.
 with given as materialized (
     select * from jsonb_to_recordset($1::jsonb) as g (
         i bigint, valid boolean, caller_id bigint, ticket jsonb,
@@ -23,9 +21,9 @@ with given as materialized (
         order_cancel_reason text, order_cancel_note text
     )
 ),
-looked as (
-    -- What a call names, as far as it is there. Each limit keeps a look-up a look-up: for a batch
-    -- of unknown size the planner would rather read a table of thousands from end to end.
+referenced as (
+    -- The rows that a call refers to, null where a row does not exist. Each limit makes the planner
+    -- use an index: for a batch of unknown size it would otherwise scan tables of thousands of rows.
     select
         g.*,
         r.id as request, o.id as known_order, coalesce(o.client_id, r.client_id) as its_client,
@@ -58,33 +56,33 @@ looked as (
         where id = coalesce(g.updated_by_id, g.caller_id) limit 1
     ) updater on true
 ),
-judged as materialized (
+checked as materialized (
     select *,
         valid and has_order and has_order_request and has_same_order
             and has_creator and has_updater and has_client as passes
-    from looked
+    from referenced
 ),
 free as materialized (
     select r.id from order_requests r
-    where not $2 and r.id = any (array (select request from judged))
+    where not $2 and r.id = any (array (select request from checked))
     order by r.id
     for no key update skip locked
 ),
 awaited as materialized (
     select r.id from order_requests r
-    where $2 and r.id = any (array (select request from judged))
+    where $2 and r.id = any (array (select request from checked))
     for no key update
 ),
 passed as (
     select *,
         request not in (select id from free union all select id from awaited)
             or row_number() over (partition by request order by i) > 1 as goes_alone
-    from judged
+    from checked
     where passes
 ),
 fresh as materialized (
-    -- Sorted first, and only then numbered. Of a person a name that is given wins, then the user
-    -- that is named, then the calling user.
+    -- Sorted before it is numbered. A person's name comes from the params, otherwise from the user
+    -- whose id is in the params, otherwise from the calling user.
     select *,
         nextval('order_stages_id_seq'::regclass) as stage_id, clock_timestamp() as at,
         coalesce(created_by, creator) as creator_name,
@@ -184,7 +182,7 @@ select
     '{"order_stage":' || row_to_json(stage.whole)
         || ',"order_status":' || coalesce(row_to_json(status.whole)::text, 'null') || '}' as data,
     mail.id as mail
-from judged l
+from checked l
 left join fresh f using (i)
 left join stage on stage.id = f.stage_id
 left join status on f.update_status and status.order_request_id = f.request

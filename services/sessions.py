@@ -1,4 +1,4 @@
-"""Sessions: log in, look at them, log out."""
+"""Sessions: log in, show and list sessions, log out."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,45 +10,45 @@ from services.sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 
 _SQL = load_queries(__file__)
 
-_LISTED = ("id", "application", "address", "created_at", "last_used_at")
+_LIST_FIELDS = ("id", "application", "address", "created_at", "last_used_at")
 
 
 async def create(call: Call) -> Reply:
-    """Log in with a password: a session of its own for each log-in.
+    """Log in with a password; each log-in has a session of its own.
 
-    The session whose token came as `Authorization: Bearer` ends, if it is of the same user. A
-    user without any role gets a session too, beside `client-required`.
+    Ends the session whose token came as `Authorization: Bearer`, if it is the same user's. A user
+    without any role gets a session as well, in the answer `client-required`.
     """
     sign_in = SignIn(call)
     with call.identity.limits.guessing(call.address, call.params["email"]):
-        user = await _user(call)
+        user = await _verified_user(call)
     if user["roles"] and not user["may_enter"]:
         raise Rejection("user-requires-role")
     session = await sign_in.begin(user["id"], user["application_id"], user["password_hash"])
-    await _renew(call, user)
+    await _rehash(call, user)
     if not user["roles"]:
         raise Rejection(statuses.CLIENT_REQUIRED, extra={"session": session})
-    passed = {name: call.params[name] for name in ("redirect_url",) if name in call.params}
-    return Reply({"session": session, **passed})
+    returned = {name: call.params[name] for name in ("redirect_url",) if name in call.params}
+    return Reply({"session": session, **returned})
 
 
-async def _user(call: Call) -> Record:
-    """The user with this address and this password."""
+async def _verified_user(call: Call) -> Record:
+    """The user with this e-mail address and password."""
     email, password = call.params["email"], call.params["password"]
-    found = await call.db.fetchrow(_SQL["user"], email, call.params["application"])
-    if found is None:
+    user = await call.db.fetchrow(_SQL["user"], email, call.params["application"])
+    if user is None:
         raise Rejection(statuses.INVALID_PARAM, errors=[UNKNOWN_APPLICATION])
-    if found["id"] is None:
+    if user["id"] is None:
         raise Rejection("email-not-found")
-    if found["password_hash"] is None:
+    if user["password_hash"] is None:
         raise Rejection("user-has-no-password")
-    if not await call.identity.passwords.verify(found["password_hash"], password):
+    if not await call.identity.passwords.verify(user["password_hash"], password):
         raise Rejection("invalid-password")
-    return found
+    return user
 
 
-async def _renew(call: Call, user: Record) -> None:
-    """Store the password with the parameters of today, if it is not."""
+async def _rehash(call: Call, user: Record) -> None:
+    """Hash the password again if its hash has outdated parameters."""
     stored = user["password_hash"]
     if call.identity.passwords.is_outdated(stored):
         hashed = await call.identity.passwords.hash(call.params["password"])
@@ -56,7 +56,7 @@ async def _renew(call: Call, user: Record) -> None:
 
 
 async def read(call: Call) -> Reply:
-    """The session that calls."""
+    """Show the calling session."""
     session, token = call.caller.session, call.caller.token
     if session is None or token is None:
         raise Rejection(statuses.SESSION_REQUIRED)
@@ -64,30 +64,30 @@ async def read(call: Call) -> Reply:
 
 
 async def index(call: Call) -> Reply:
-    """The user's sessions that are not over, the one used last first; none shows a token."""
+    """List the user's live sessions without their tokens, most recently used first."""
     rows = await call.db.fetch(_SQL["index"], call.caller.user_id)
     now, own = datetime.now(UTC), call.caller.session
-    # The use that calls is written behind.
-    known = [own if own and row["id"] == own.id else Session.of(row) for row in rows]
-    live = [session for session in known if not lifetime.is_over(session, now)]
+    # The row of the calling session is older: its use by this call is written later.
+    sessions = [own if own and row["id"] == own.id else Session.of(row) for row in rows]
+    live = [session for session in sessions if not lifetime.is_over(session, now)]
     live.sort(key=lambda session: session.last_used_at, reverse=True)
-    return Reply({"sessions": [_listed(session, call) for session in live]})
+    return Reply({"sessions": [_list_view(session, call) for session in live]})
 
 
-def _listed(session: Session, call: Call) -> dict[str, Any]:
+def _list_view(session: Session, call: Call) -> dict[str, Any]:
     return {
-        **{name: getattr(session, name) for name in _LISTED},
+        **{name: getattr(session, name) for name in _LIST_FIELDS},
         "expires_at": lifetime.ends_at(session),
         "current": call.caller.session is not None and session.id == call.caller.session.id,
     }
 
 
 async def delete(call: Call) -> Reply:
-    """Log out: this session, the one of an id, or with `all` every session of the user."""
+    """End the calling session, the one with `id`, or with `all` every session of the user."""
     current = call.caller.session.id if call.caller.session else None
-    chosen = call.params.get("id", current)
-    everything = call.params.get("all", False)
-    rows = await call.db.fetch(_SQL["end"], call.caller.user_id, chosen, everything)
+    session_id = call.params.get("id", current)
+    all_sessions = call.params.get("all", False)
+    rows = await call.db.fetch(_SQL["end"], call.caller.user_id, session_id, all_sessions)
     if not rows and "id" in call.params:
         raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("id", "unknown session")])
     return Reply({"ended": len(rows)})

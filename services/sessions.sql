@@ -1,5 +1,6 @@
 -- name: user
--- Who signs in with an address, and what the application says to them; no row: no such application.
+-- The user with an address, and whether the application admits it. No row if the application is
+-- unknown; no user id if the address is.
 select u.id, u.password_hash, a.id as application_id, gateway.roles_of(u.id) as roles,
        a.roles is null or a.roles && gateway.roles_of(u.id) as may_enter
 from applications a
@@ -7,11 +8,11 @@ left join users u on lower(u.email) = lower($1)
 where a.slug = $2;
 
 -- name: rehash
--- Store the same password with the parameters of today, unless it was changed meanwhile.
+-- Store a password's new hash, unless the password was changed in the meantime.
 update users set password_hash = $2 where id = $1 and password_hash = $3;
 
 -- name: index
--- The sessions of a user that nobody has ended; the one used last comes first.
+-- The sessions of a user that were not ended, most recently used first.
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
        created_at, last_used_at, address
 from gateway.live_sessions
@@ -19,7 +20,7 @@ where user_id = $1
 order by last_used_at desc, id desc;
 
 -- name: end
--- End one of a user's sessions, or all of them.
+-- End one of a user's sessions or, with $3, all of them.
 update sessions set revoked_at = now()
 where user_id = $1 and revoked_at is null and (id = $2 or $3)
 returning id;

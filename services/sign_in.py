@@ -1,4 +1,4 @@
-"""What every way in ends with: a session begins, and is shown."""
+"""Beginning a session, the last step of logging in and of registering."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ UNKNOWN_APPLICATION = Rejection.error("application", "unknown application")
 
 
 class SignIn:
-    """One way in. Raises Rejection: invalid-param if the answer's view is unknown, before all else.
+    """A log-in in progress. Raises Rejection (invalid-param) if the answer's view is unknown.
 
-    A class, since every async function of a module of services is an action.
+    A class, since every public async function in a module of services is an action.
     """
 
     def __init__(self, call: Call) -> None:
@@ -20,29 +20,27 @@ class SignIn:
         self._view = chosen_view(call)
 
     async def begin(self, user_id: int, application_id: int, stored: str) -> dict[str, Any]:
-        """Begin a session and show it; its token is shown this once.
+        """Begin a session; its view is the only place that shows the new token.
 
-        `stored` is the hash of the password that let the user in. The session that the same user
-        had until now, if its token came with the request, ends. Raises Rejection: invalid-password
-        if the password was changed meanwhile.
+        `stored` is the password hash that the log-in was checked against. If the request came with
+        the token of another session of the user, that session ends. Raises Rejection
+        (invalid-password) if the password was changed in the meantime.
         """
         token = tokens.make(tokens.SESSION_PREFIX)
-        given = self._call.caller.token
-        before = tokens.digest(given) if given else None
-        args = user_id, application_id, tokens.digest(token), self._call.address, before, stored
-        made = await self._call.db.fetchrow(_SQL["begin"], *args)
-        row = made and await self._call.db.fetchrow(_SQL["read"], made["id"])
+        current = self._call.caller.token
+        replaced = tokens.digest(current) if current else None
+        args = user_id, application_id, tokens.digest(token), self._call.address, replaced, stored
+        begun = await self._call.db.fetchrow(_SQL["begin"], *args)
+        row = begun and await self._call.db.fetchrow(_SQL["read"], begun["id"])
         if row is None:
-            raise Rejection("invalid-password", "The password was changed meanwhile.")
+            raise Rejection("invalid-password", "Another request has just changed the password.")
         return views.session(Session.of(row), token, self._view)
 
 
 def chosen_view(call: Call) -> str:
-    """The view of the session that the answer shows. Raises Rejection: invalid-param."""
+    """The name of the session view to answer with. Raises Rejection: invalid-param."""
     view: str = call.params.get("view", "default")
     if view not in views.SESSION_VIEWS:
-        known = ", ".join(views.SESSION_VIEWS)
-        raise Rejection(
-            statuses.INVALID_PARAM, errors=[Rejection.error("view", f"must be one of {known}")]
-        )
+        message = f"must be {' or '.join(views.SESSION_VIEWS)}"
+        raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("view", message)])
     return view

@@ -1,6 +1,6 @@
 -- name: begin
--- A new session; one of the same user whose token was presented with the request ends. No row if
--- the password is another one by now: who changes it ends every session that began before.
+-- Insert a session, and end the user's session with the token hash $5. No row if the password was
+-- changed since it was checked: a change of password ends all sessions that began before it.
 with person as (
     select id from users where id = $1 and password_hash = $6 for share
 ), before as (
@@ -12,7 +12,7 @@ select id, $2, $3, $4 from person
 returning id;
 
 -- name: read
--- A session as the gateway knows it, by its id.
+-- A session by its id, with the columns that the gateway caches.
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
        created_at, last_used_at, address
 from gateway.live_sessions

@@ -1,4 +1,4 @@
-"""Order statuses in Shoplo's dialect: every scalar a string, times in UTC and whole seconds."""
+"""Order statuses in Shoplo's format: every scalar is a string, times are UTC in whole seconds."""
 
 import re
 import unicodedata
@@ -36,7 +36,7 @@ _CACHE = RenderCache()
 
 
 class _Page(NamedTuple):
-    """What a list asks for."""
+    """The filters and the position of a page; equal pages are fetched once."""
 
     since_id: int | None
     name: str | None
@@ -51,64 +51,64 @@ class _Page(NamedTuple):
 
 @batched()
 async def index(calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
-    """List the statuses that pass the filters, a page at a time, in the order of their ids."""
-    asked = [_asked(call.params, singly=singly) for call in calls]
-    pages = await _pages(db, {each for each in asked if isinstance(each, _Page)})
+    """List the statuses that pass the filters, a page at a time, by ascending id."""
+    pages = [_page_or_outcome(call.params, singly=singly) for call in calls]
+    json = await _pages(db, {page for page in pages if isinstance(page, _Page)})
     return [
-        _listed(pages[each], call.params.get("fields")) if isinstance(each, _Page) else each
-        for call, each in zip(calls, asked, strict=True)
+        _list_reply(json[page], call.params.get("fields")) if isinstance(page, _Page) else page
+        for call, page in zip(calls, pages, strict=True)
     ]
 
 
-def _asked(params: dict[str, Any], *, singly: bool) -> _Page | Outcome:
-    """The page, or what becomes of the call without one."""
+def _page_or_outcome(params: dict[str, Any], *, singly: bool) -> _Page | Outcome:
+    """The requested page, or the outcome of a call that is refused or runs alone."""
     if "sku" in params and not singly:
-        # It reads orders too, and may take long: nobody else should wait for that.
+        # This filter reads orders as well and may be slow: the batch should not wait for it.
         return RETRY_SINGLY
     limit = params.get("limit", 50)
-    # An offset beyond what PostgreSQL counts is an empty page all the same.
+    # A page beyond the range of PostgreSQL's bigint is empty, like any page after the last.
     offset = min((params.get("page", 1) - 1) * limit, 2**62)
     try:
         return _Page._make([*_filters(params), limit, offset])
-    except Rejection as refusal:
-        return refusal
+    except Rejection as rejection:
+        return rejection
 
 
-async def _pages(db: Database, asked: Collection[_Page]) -> dict[_Page, bytes]:
-    """The JSON of each page; of those whose rows are the same, and unknown, one is fetched."""
-    hashes = {page: row["hash"] for page, row in await _read(db, asked, whole=False)}
-    pages = _known(hashes)
-    one_each = {hash_: page for page, hash_ in hashes.items() if page not in pages}
-    pages |= await _fetched(db, one_each.values())
-    pages |= _known(hashes)
-    # Nobody is left, unless rows changed between the two statements.
-    return pages | await _fetched(db, [page for page in asked if page not in pages])
+async def _pages(db: Database, pages: Collection[_Page]) -> dict[_Page, bytes]:
+    """The JSON of each page; cached pages are not fetched, pages with equal rows once."""
+    hashes = {page: row["hash"] for page, row in await _query(db, pages, whole=False)}
+    json = _cached(hashes)
+    one_per_hash = {hash_: page for page, hash_ in hashes.items() if page not in json}
+    json |= await _fetch(db, one_per_hash.values())
+    json |= _cached(hashes)
+    # Pages are still missing only if rows changed between the two statements.
+    return json | await _fetch(db, [page for page in pages if page not in json])
 
 
-def _known(hashes: Mapping[_Page, int]) -> dict[_Page, bytes]:
-    found = ((page, _CACHE.find(hash_)) for page, hash_ in hashes.items())
-    return {page: json for page, json in found if json}
+def _cached(hashes: Mapping[_Page, int]) -> dict[_Page, bytes]:
+    cached = ((page, _CACHE.find(hash_)) for page, hash_ in hashes.items())
+    return {page: json for page, json in cached if json}
 
 
-async def _fetched(db: Database, pages: Collection[_Page]) -> dict[_Page, bytes]:
+async def _fetch(db: Database, pages: Collection[_Page]) -> dict[_Page, bytes]:
     fetched = {}
-    for page, row in await _read(db, pages, whole=True):
+    for page, row in await _query(db, pages, whole=True):
         fetched[page] = json = (row["rows"] or "[]").encode()
         _CACHE.keep(row["hash"], json)
     return fetched
 
 
-async def _read(
+async def _query(
     db: Database, pages: Collection[_Page], *, whole: bool
 ) -> Iterable[tuple[_Page, Record]]:
-    given = [{**page._asdict(), "i": i, "whole": whole} for i, page in enumerate(pages)]
-    rows = await db.fetch(_SQL["index"], given, _CACHE.seed) if given else []
+    rows_in = [{**page._asdict(), "i": i, "whole": whole} for i, page in enumerate(pages)]
+    rows = await db.fetch(_SQL["index"], rows_in, _CACHE.seed) if rows_in else []
     return zip(pages, rows, strict=True)
 
 
-def _listed(page: bytes, fields: Sequence[str] | None) -> Reply:
+def _list_reply(page: bytes, fields: Sequence[str] | None) -> Reply:
     if fields:
-        page = orjson.dumps([_only(status, fields) for status in orjson.loads(page)])
+        page = orjson.dumps([_select(status, fields) for status in orjson.loads(page)])
     return Reply({"statuses": orjson.Fragment(page)})
 
 
@@ -116,40 +116,40 @@ async def count(call: Call) -> Reply:
     """Count the statuses that pass the filters."""
     filters = _filters(call.params)
 
-    async def counted(db: Database) -> Reply:
+    async def count_rows(db: Database) -> Reply:
         row = await db.fetchrow(_SQL["count"], *filters)
         return Reply({"count": row["count"] if row else 0})
 
-    return await call.db.shared(counted, *filters)
+    return await call.db.shared(count_rows, *filters)
 
 
 async def read(call: Call) -> Reply:
-    """One status."""
+    """Show one status."""
     row = await call.db.fetchrow(_SQL["read"], call.params["id"])
     if row is None:
         raise _unknown()
-    return Reply({"status": _only(orjson.loads(row["status"]), call.params.get("fields", ()))})
+    return Reply({"status": _select(orjson.loads(row["status"]), call.params.get("fields", ()))})
 
 
 async def create(call: Call) -> Reply:
-    """A new status; its url is made from its name unless it is given."""
-    given = _given(call.params["status"])
+    """Create a status; without `url` in the params its url is derived from its name."""
+    fields = _fields(call.params["status"])
     for _ in range(_ATTEMPTS):
-        url = given["url"] or await _free_url(call, given["name"])
-        rest = (given[name] or "0" for name in ("send_mail", "mail_template", "change_type"))
-        color = given["color"] or _PALETTE["1"]
-        row = await call.db.fetchrow(_SQL["create"], given["name"], url, color, *rest)
+        url = fields["url"] or await _free_url(call, fields["name"])
+        flags = (fields[name] or "0" for name in ("send_mail", "mail_template", "change_type"))
+        color = fields["color"] or _PALETTE["1"]
+        row = await call.db.fetchrow(_SQL["create"], fields["name"], url, color, *flags)
         if row:
             return Reply({"status": orjson.Fragment(row["status"])})
-        if given["url"]:
+        if fields["url"]:
             break
     raise _url_taken()
 
 
 async def update(call: Call) -> Reply:
-    """Change what is given of a status."""
-    given = _given(call.params["status"])
-    changes = [given[name] for name in _FIELDS]
+    """Change the given fields of a status."""
+    fields = _fields(call.params["status"])
+    changes = [fields[name] for name in _FIELDS]
     try:
         row = await call.db.fetchrow(_SQL["update"], call.params["id"], *changes)
     except UniqueViolation as error:
@@ -160,7 +160,7 @@ async def update(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    """Delete a status that no order has."""
+    """Delete a status; refused while orders have it."""
     try:
         row = await call.db.fetchrow(_SQL["delete"], call.params["id"])
     except ForeignKeyViolation as error:
@@ -172,23 +172,25 @@ async def delete(call: Call) -> Reply:
 
 
 def _url_taken() -> Rejection:
-    return Rejection("url-taken", errors=[Rejection.error("status.url", "is taken")])
+    return Rejection(
+        "url-taken", errors=[Rejection.error("status.url", "another status has this url")]
+    )
 
 
 def _unknown() -> Rejection:
     return Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("id", "unknown status")])
 
 
-def _only(status: dict[str, str], fields: Sequence[str]) -> dict[str, str]:
-    """A status with the fields that were asked for, in their documented order."""
+def _select(status: dict[str, str], fields: Sequence[str]) -> dict[str, str]:
+    """The requested fields of a status in their documented order; all if none is requested."""
     if not fields:
         return status
-    wanted = {*fields}
-    return {name: value for name, value in status.items() if name in wanted}
+    requested = {*fields}
+    return {name: value for name, value in status.items() if name in requested}
 
 
 def _filters(params: dict[str, Any]) -> list[Any]:
-    """The filters in the order of the statements; None where one is not given."""
+    """The filters in the order of the statements' arguments; None for an absent one."""
     errors: list[Any] = []
     times = [_time(name, params.get(name), errors) for name in _TIMES]
     if errors:
@@ -200,36 +202,36 @@ def _time(name: str, text: str | None, errors: list[Any]) -> datetime | None:
     if text is None:
         return None
     try:
-        # The schema saw to its form; 24:00:00 has it, and is the next day's in later Pythons.
+        # The schema checks the pattern only; newer Pythons read 24:00:00 as the next day.
         time = datetime.fromisoformat(text)
         if text == time.isoformat(" "):
             return time.replace(tzinfo=UTC)
     except ValueError:
         pass
-    errors.append(Rejection.error(name, "is no time of the calendar"))
+    errors.append(Rejection.error(name, "is not a valid date and time"))
     return None
 
 
-def _given(status: dict[str, Any]) -> dict[str, str | None]:
-    """The fields as they are stored; None where one is not given."""
-    given = {name: None if name not in status else str(status[name]) for name in _FIELDS}
-    if given["color"] is not None:
-        given["color"] = _color(given["color"])
-    return given
+def _fields(status: dict[str, Any]) -> dict[str, str | None]:
+    """The fields as the table stores them; None for an absent one."""
+    fields = {name: None if name not in status else str(status[name]) for name in _FIELDS}
+    if fields["color"] is not None:
+        fields["color"] = _hex_color(fields["color"])
+    return fields
 
 
-def _color(text: str) -> str:
-    """Six hex digits as they are, or a number of the palette as its color."""
+def _hex_color(text: str) -> str:
+    """Six hex digits unchanged, or those of a palette number."""
     if _HEX.fullmatch(text):
         return text
     if text not in _PALETTE:
-        words = f"must be six hex digits, or a number of the palette: {', '.join(_PALETTE)}"
-        raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("status.color", words)])
+        message = f"must be six hex digits or a palette number: {', '.join(_PALETTE)}"
+        raise Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("status.color", message)])
     return _PALETTE[text]
 
 
 async def _free_url(call: Call, name: str | None) -> str:
-    """The name as a slug, with the first number behind it that is free."""
+    """The slug of the name; if taken, with the first free number appended."""
     slug = slug_of(name or "")
     taken = {row["url"] for row in await call.db.fetch(_SQL["urls_like"], slug)}
     number = 2
@@ -241,7 +243,7 @@ async def _free_url(call: Call, name: str | None) -> str:
 
 
 def slug_of(name: str) -> str:
-    """`Wysłane dziś` as `wyslane-dzis`: letters folded to ASCII, all else a dash."""
+    """`Wysłane dziś` as `wyslane-dzis`: letters folded to ASCII, other characters to dashes."""
     folded = unicodedata.normalize("NFKD", name.translate(_WITHOUT_DECOMPOSITION))
     ascii_only = folded.encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-") or "status"

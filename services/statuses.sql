@@ -1,6 +1,5 @@
 -- name: index
--- Of each page that is asked for a hash of its rows, in the order of their ids, and where it says
--- `whole` these rows as JSON.
+-- For each requested page a hash of its rows, by ascending id; with `whole` also the rows as JSON.
 select page.hash, page.rows
 from jsonb_to_recordset($1::jsonb) as g (
     i bigint, whole boolean, since_id bigint, name text, sku text,
@@ -32,11 +31,11 @@ cross join lateral (
 order by g.i;
 
 -- name: read
--- A status, as it is answered.
+-- A status as answers contain it.
 select row_to_json(shown(s))::text as status from statuses s where id = $1;
 
 -- name: count
--- How many statuses pass all filters.
+-- The number of statuses that pass all filters.
 select count(*) as count
 from statuses s
 where ($1::bigint is null or s.id > $1)
@@ -51,18 +50,18 @@ where ($1::bigint is null or s.id > $1)
     and ($7::timestamptz is null or s.updated_at < $7);
 
 -- name: urls_like
--- The urls that a new one could clash with.
+-- The urls that a generated one could collide with.
 select url from statuses where url = $1 or starts_with(url, $1 || '-');
 
 -- name: create
--- A new status, as it is answered; nothing if its url was taken meanwhile.
+-- Insert a status and return it as answers contain it; no row if its url is already taken.
 insert into statuses (name, url, color, send_mail, mail_template, change_type)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (url) do nothing
 returning row_to_json(shown(statuses))::text as status;
 
 -- name: update
--- Set what is given and leave the rest, in one statement: two updates at once lose nothing.
+-- Set the given fields only. One statement, so that concurrent updates lose nothing.
 update statuses set
     name = coalesce($2, name),
     url = coalesce($3, url),

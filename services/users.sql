@@ -1,5 +1,5 @@
 -- name: client_register
--- A client record for a user; no row if there is one already.
+-- Insert a client record for a user; no row if the user already has one.
 with company as (
     select $3::bigint is null or exists (select from companies where id = $3) as is_there
 ), client as (
@@ -20,11 +20,11 @@ where client.id is not null or not company.is_there;
 select password_hash from users where id = $1;
 
 -- name: lock
--- Let nobody log in or change the password meanwhile.
+-- Lock the user against log-ins and password changes until the transaction ends.
 select from users where id = $1 for no key update;
 
 -- name: update_password
--- Another password, unless it was changed meanwhile; then the user's other sessions end with it.
+-- Set a new password and end the user's other sessions, unless the hash is no longer $3.
 with changed as (
     update users set password_hash = $2 where id = $1 and password_hash = $3 returning id
 ), ended as (

@@ -58,7 +58,7 @@ class Reads:
         self.go = asyncio.Event()
         self.go.set()
         self.change: str | None = None
-        self._read = statuses._read
+        self._read = statuses._query
 
     async def read(self, db: Database, pages: Collection[statuses._Page], *, whole: bool) -> Any:
         if pages:
@@ -74,7 +74,7 @@ class Reads:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     made = Reads()
     monkeypatch.setattr(statuses, "_CACHE", RenderCache())
-    monkeypatch.setattr(statuses, "_read", made.read)
+    monkeypatch.setattr(statuses, "_query", made.read)
     return made
 
 
