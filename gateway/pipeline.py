@@ -49,7 +49,9 @@ class Pipeline:
         action = resolve(found, table, self.actions)
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)
-        call = self.calls.create(request, found.route, caller, valid.params, exchange.is_disconnected)
+        call = self.calls.create(
+            request, found.route, caller, valid.params, exchange.is_disconnected
+        )
         reply = await dispatch(call, action)
         return respond.success(reply, valid, caller, found.route.envelope)
 

@@ -2,7 +2,7 @@
 
 import tables
 
-# name | type | order | required, as the page shows them, in the page's order.
+# name | type | order | required, as on the page and in its order.
 PAGE = """
 order_id | integer | 1 |
 order_request_id | integer | 2 |
@@ -45,12 +45,16 @@ session_view | string | 300 |
 """
 
 
-def test_every_param_has_the_name_type_order_and_flag_of_the_page() -> None:
+def test_seed_params_have_the_name_type_order_and_flag_of_the_page() -> None:
     page = [tuple(cell.strip() for cell in line.split("|")) for line in PAGE.strip().splitlines()]
     documented = [row[:4] for row in tables.params(tables.schema_of("order_stages.create"))]
     assert documented == page
 
 
-def test_one_of_the_two_order_ids_is_required() -> None:
+def test_seed_requires_one_of_the_two_order_ids() -> None:
     schema = tables.schema_of("order_stages.create")
     assert schema["anyOf"] == [{"required": ["order_id"]}, {"required": ["order_request_id"]}]
+
+
+def test_seed_params_all_have_a_description() -> None:
+    assert all(row[4] for row in tables.params(tables.schema_of("order_stages.create")))
