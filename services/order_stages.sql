@@ -5,7 +5,7 @@
 -- higher id writes the status last. They are locked by ascending id, so that two batches cannot
 -- deadlock. The clock is read after the lock, so that times follow the ids. A call whose order is
 -- locked, or has an earlier call in the batch, is run alone later ($2); only then does it wait.
-with given as materialized (
+with calls as materialized (
     select * from jsonb_to_recordset($1::jsonb) as g (
         i bigint, valid boolean, caller_id bigint, ticket jsonb,
         order_id bigint, order_request_id bigint, update_status boolean,
@@ -36,7 +36,7 @@ referenced as (
         g.created_by_id is null or creator.id is not null as has_creator,
         g.updated_by_id is null or updater.id is not null as has_updater,
         g.client_id is null or exists (select from clients where id = g.client_id) as has_client
-    from given g
+    from calls g
     left join lateral (
         select id, order_request_id from orders where id = g.order_id limit 1
     ) named on true
@@ -101,7 +101,7 @@ stage as (
         coalesce(f.stage_start_at, f.at), coalesce(f.created_at_fm, f.at),
         f.stage_by_id, f.creator_name, f.notes, f.event_slug, f.notified_at
     from fresh f
-    returning id, order_stages as whole
+    returning id, order_stages as full_row
 ),
 status as (
     insert into order_statuses as s (
@@ -154,7 +154,7 @@ status as (
         updated_by_id = excluded.updated_by_id,
         updated_by = excluded.updated_by,
         updated_at = excluded.updated_at
-    returning order_request_id, s as whole
+    returning order_request_id, s as full_row
 ),
 mail as (
     select f.i, gateway.queue_mail(
@@ -179,8 +179,8 @@ select
     l.has_same_order as same_order, l.has_creator as created_by_id,
     l.has_updater as updated_by_id, l.has_client as client_id,
     f.i is null as goes_alone,
-    '{"order_stage":' || row_to_json(stage.whole)
-        || ',"order_status":' || coalesce(row_to_json(status.whole)::text, 'null') || '}' as data,
+    '{"order_stage":' || row_to_json(stage.full_row)
+        || ',"order_status":' || coalesce(row_to_json(status.full_row)::text, 'null') || '}' as data,
     mail.id as mail
 from checked l
 left join fresh f using (i)

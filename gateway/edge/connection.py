@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self.channel = Channel(transport, self.loop, self._server, self._app_state)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """asyncio: the connection is closed; tell its exchanges."""
+        """asyncio: the connection is closed; disconnect its exchanges."""
         self._connections.discard(self)
         if self._idle_timer:
             self._idle_timer.cancel()

@@ -40,9 +40,9 @@ class Http1Exchange:
     """One request, the bytes of its body as they arrive, and its answer.
 
     `header_list` are the headers in their order; where one came twice, `headers` has the last.
-    `disconnected` is true once the client has left before its answer, `complete` once the answer
-    was written. `on_answered` is called when the answer is complete, `on_finished` when the
-    application has returned.
+    `disconnected` is true once the client has closed the connection before its answer, `complete`
+    once the answer was written. `on_answered` is called when the answer is complete, `on_finished`
+    when the application has returned.
     """
 
     version = "1.1"
@@ -245,7 +245,7 @@ class Http1Exchange:
     def _close_if_body_unsent(self) -> None:
         """Close after an answer that came before 100 Continue.
 
-        The client may send the body or the next request: one cannot be told from the other.
+        What the client sends next, the body or another request, would be ambiguous.
         """
         if self.expects_continue and self._more_body:
             self.keep_alive = False

@@ -93,8 +93,8 @@ class Edge(Connection):
     def _ignore_upgrade(self, data: bytes) -> None:
         """Read the body and what follows as if the client had not requested an upgrade.
 
-        The parser takes `data` for another protocol. A new parser replaces it; a head of our own
-        tells the new one how the body is framed.
+        The parser takes `data` for another protocol. A new parser replaces it, and learns the
+        framing of the body from a head of our own.
         """
         framing = (b"content-length", b"transfer-encoding")
         headers = self._newest.header_list if self._newest else ()

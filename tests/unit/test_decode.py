@@ -125,16 +125,16 @@ def test_decode_body_without_params_is_accepted_beside_a_query(
 def test_decode_body_without_params_is_accepted_beside_a_path_param(
     body: bytes, content_type: str
 ) -> None:
-    given = request(content_type=content_type)
-    assert decode(given, match(id=7), body).values == {"id": 7}
+    incoming = request(content_type=content_type)
+    assert decode(incoming, match(id=7), body).values == {"id": 7}
 
 
 @bodies_without_params
 def test_decode_body_without_params_is_accepted_beside_a_bearer_token(
     body: bytes, content_type: str
 ) -> None:
-    given = request(content_type=content_type, authorization="Bearer x")
-    assert decode(given, match(), body).values == {}
+    incoming = request(content_type=content_type, authorization="Bearer x")
+    assert decode(incoming, match(), body).values == {}
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_decode_wide_body_is_accepted(value: object) -> None:
 
 
 def test_decode_path_wins_over_body_and_body_over_query() -> None:
-    given = request(b"a=query&b=query&c=query&d=query", content_type=JSON)
-    params = decode(given, match(a="path", b="path"), b'{"a":"body","c":"body","e":"body"}')
+    incoming = request(b"a=query&b=query&c=query&d=query", content_type=JSON)
+    params = decode(incoming, match(a="path", b="path"), b'{"a":"body","c":"body","e":"body"}')
     assert params.values == {"a": "path", "b": "path", "c": "body", "d": "query", "e": "body"}
 
 
@@ -233,8 +233,8 @@ def test_decode_null_in_a_body_wins_over_the_query() -> None:
 
 
 def test_decode_params_of_query_and_path_are_marked_as_text() -> None:
-    given = request(b"a=1&b=2&c[d]=3", content_type=JSON)
-    params = decode(given, match(id=7), b'{"a":1,"e":"5"}')
+    incoming = request(b"a=1&b=2&c[d]=3", content_type=JSON)
+    params = decode(incoming, match(id=7), b'{"a":1,"e":"5"}')
     assert params.from_text == {"b", "c", "id"}
 
 

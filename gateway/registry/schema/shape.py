@@ -234,10 +234,10 @@ def normalise(value: Any, shape: Shape, ignored: list[str]) -> Any:  # noqa: ANN
 
 
 def _normalise_object(value: dict[str, Any], shape: Shape, ignored: list[str]) -> dict[str, Any]:
-    known = shape.properties
-    if not (shape.open or known.keys() >= value.keys()):
-        ignored += [name for name in value if name not in known]
-        value = {name: item for name, item in value.items() if name in known}
+    properties = shape.properties
+    if not (shape.open or properties.keys() >= value.keys()):
+        ignored += [name for name in value if name not in properties]
+        value = {name: item for name, item in value.items() if name in properties}
     for name, item in value.items():
         if type(item) in _MAY_CHANGE:
             value[name] = _normalise_child(item, shape.value_shape(name), name, ignored)
