@@ -23,7 +23,7 @@ from gateway.stages.respond import Trace
 from gateway.stages.validate import validate
 from gateway.upstreams.action import Action
 from gateway.upstreams.call import CallFactory
-from gateway.values import ClientLeftError, Rejection, Request, Response
+from gateway.values import ClientDisconnectedError, Rejection, Request, Response
 
 
 class Pipeline:
@@ -49,9 +49,7 @@ class Pipeline:
         action = resolve(found, table, self.actions)
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)
-        call = self.calls.create(
-            request, found.route, caller, valid.params, exchange.is_disconnected
-        )
+        call = self.calls.create(request, exchange, found.route, caller, valid.params)
         reply = await dispatch(call, action)
         return respond.success(reply, valid, caller, found.route.envelope)
 
@@ -65,7 +63,7 @@ class Pipeline:
         except DatabaseUnavailable as error:
             self.recorder.log_unavailable(request.id, error)
             rejection = Rejection(statuses.SERVICE_UNAVAILABLE)
-        except ClientLeftError:
+        except ClientDisconnectedError:
             return None, trace
         except asyncio.CancelledError:
             # The worker stops, and this request has had its time: an answer is better than none.

@@ -47,7 +47,7 @@ class Rejection(Exception):  # noqa: N818 - a refusal is an answer, not an error
         return {"attr": attr, "message": message}
 
 
-class ClientLeftError(Exception):
+class ClientDisconnectedError(Exception):
     """The connection closed before the body was complete: there is nobody to answer."""
 
 

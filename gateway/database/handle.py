@@ -16,7 +16,7 @@ from gateway.database.errors import (
 from gateway.database.pool import Pool
 from gateway.runtime import events
 from gateway.runtime.timeout import Timeout
-from gateway.values import ClientLeftError
+from gateway.values import ClientDisconnectedError
 
 T = TypeVar("T")
 
@@ -34,11 +34,12 @@ class Database:
 
     `scope` is who may share its reads; `owner`, the route, is whose share of the connections it
     uses. Before any SQL is sent, the deadline cancels the call, and the work is skipped if the
-    client has disconnected (`has_left`). Once SQL is sent neither ends the call, since its outcome
-    would be unknown: a late answer is then an unavailable database, not a service's time-out.
+    client has disconnected (`is_disconnected`). Once SQL is sent neither ends the call, since its
+    outcome would be unknown: a late answer is then an unavailable database, not a service's
+    time-out.
     """
 
-    __slots__ = ("_deadline", "_owner", "_pool", "_scope", "has_left", "on_sent")
+    __slots__ = ("_deadline", "_owner", "_pool", "_scope", "is_disconnected", "on_sent")
 
     def __init__(
         self,
@@ -46,13 +47,13 @@ class Database:
         deadline: float,
         scope: Hashable = None,
         owner: Hashable = None,
-        has_left: Callable[[], bool] = _never,
+        is_disconnected: Callable[[], bool] = _never,
     ) -> None:
         self._pool = pool
         self._deadline = deadline
         self._scope = scope
         self._owner = owner
-        self.has_left = has_left
+        self.is_disconnected = is_disconnected
         self.on_sent: Callable[[], None] = lambda: None
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
@@ -89,7 +90,7 @@ class Database:
         return await self.run(in_transaction)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run `work` on one connection. Raises DatabaseError and ClientLeftError."""
+        """Run `work` on one connection. Raises DatabaseError and ClientDisconnectedError."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._run_once(work)
@@ -110,10 +111,13 @@ class Database:
             self._pool.release(connection, self._owner)
 
     def _begin(self) -> None:
-        """From here on the work is finished even if the client leaves. Raises ClientLeftError."""
-        if self.has_left():
-            raise ClientLeftError
-        self.has_left = _never
+        """From here on the work is finished even if the client leaves.
+
+        Raises ClientDisconnectedError.
+        """
+        if self.is_disconnected():
+            raise ClientDisconnectedError
+        self.is_disconnected = _never
         self.on_sent()
 
     async def _run_in_time(
@@ -137,7 +141,7 @@ class Transaction(Database):
     __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
-        self.has_left = _never
+        self.is_disconnected = _never
         self.on_sent = lambda: None
         self._connection = connection
 

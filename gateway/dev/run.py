@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -29,8 +28,6 @@ from gateway.upstreams.python import Actions
 
 ACTOR = "gateway dev"
 ANY_NUMBER = 10**9
-
-_log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, manifest: Path, say: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 from gateway import statuses
 from gateway.edge import addresses
-from gateway.values import ClientLeftError, Rejection
+from gateway.values import ClientDisconnectedError, Rejection
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -91,7 +91,7 @@ class AsgiExchange:
 async def read_body(exchange: Exchange, limit: int) -> bytes:
     """Read the whole body, at most `limit` bytes.
 
-    Raises Rejection (payload-too-large) and ClientLeftError.
+    Raises Rejection (payload-too-large) and ClientDisconnectedError.
     """
     body = exchange.take_body()
     if body is None:
@@ -111,7 +111,7 @@ async def _read_chunks(exchange: Exchange, limit: int) -> bytes:
     while True:
         message = await exchange.receive()
         if message["type"] == "http.disconnect":
-            raise ClientLeftError
+            raise ClientDisconnectedError
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:

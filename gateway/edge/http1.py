@@ -5,7 +5,6 @@ applications.
 """
 
 import asyncio
-import logging
 import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 
 from gateway.edge import heads
 from gateway.edge.channel import Channel
+from gateway.runtime import events
 
 Message: TypeAlias = MutableMapping[str, Any]
 Serve: TypeAlias = Callable[["Http1Exchange"], Awaitable[None]]
@@ -32,8 +32,6 @@ CRASH: Message = {
     ],
 }
 CRASH_BODY: Message = {"type": "http.response.body", "body": b"Internal Server Error"}
-
-_log = logging.getLogger(__name__)
 
 
 class Http1Exchange:
@@ -110,17 +108,17 @@ class Http1Exchange:
         try:
             await serve(self)
             if not (self.complete or self.disconnected):
-                await self._abort("the application returned before its answer was complete")
-        except BaseException:  # noqa: BLE001 - the server goes on, whatever was raised
-            _log.exception("Exception in ASGI application")
-            await self._abort("")
+                reason = "the application returned before its answer was complete"
+                events.emit(events.EDGE_ANSWER_FAILED, reason=reason)
+                await self._abort()
+        except BaseException as error:  # noqa: BLE001 - the server goes on, whatever was raised
+            events.emit(events.EDGE_ANSWER_FAILED, trace=error, reason=type(error).__name__)
+            await self._abort()
         finally:
             self._on_finished(self)
 
-    async def _abort(self, reason: str) -> None:
+    async def _abort(self) -> None:
         """Answer 500 or, if part of an answer was sent, close the connection."""
-        if reason:
-            _log.error("%s", reason)
         if self.written or self.complete:
             self._channel.close()
             return

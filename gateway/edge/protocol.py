@@ -6,7 +6,6 @@ connection is closed; so is, without an answer, the connection of a client that 
 """
 
 import asyncio
-import logging
 from typing import Any
 
 import httptools
@@ -15,6 +14,7 @@ from gateway.edge import parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
+from gateway.runtime import events
 
 __all__ = ["BODY_WINDOW", "HEAD_TIMEOUT", "MAX_HEAD", "MAX_HEADERS", "MIN_BODY_BYTES", "Edge"]
 
@@ -27,8 +27,6 @@ BODY_WINDOW = 10.0
 MIN_BODY_BYTES = 10 * 1024
 
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
-
-_log = logging.getLogger(__name__)
 
 
 class Edge(Connection):
@@ -212,7 +210,7 @@ class Edge(Connection):
             self._timer = None
 
     def _close_slow(self, reason: str) -> None:
-        _log.info("closed a slow connection: %s", reason)
+        events.emit(events.EDGE_CONNECTION_CUT, reason=reason)
         self.transport.close()
 
     def _refuse(self, error: Exception) -> None:
@@ -222,7 +220,7 @@ class Edge(Connection):
         # The parser wraps what a callback raises: its own error has ours as context.
         reason = error.__context__ if isinstance(error.__context__, BadRequestError) else error
         request_id = request_ids.make()
-        _log.info("%s: refused a malformed request: %s", request_id, reason)
+        events.emit(events.EDGE_REQUEST_REFUSED, request_id=request_id, reason=str(reason))
         broken = self._abandon_request() if self._in_body else None
         earlier = self._previous if broken else self._newest
         if earlier is not None and not earlier.complete:

@@ -7,7 +7,6 @@ services, schemas, routes.
 import asyncio
 import contextlib
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ import orjson
 from gateway.registry.records import Route, record_of, route_from, service_from
 from gateway.registry.schema import ParamSchema, interned
 from gateway.registry.table import Table
+from gateway.runtime import events
 
 FORMAT = 1
 SLICE = 25
@@ -28,8 +28,6 @@ SLICE_PAUSE = 0.002
 
 ABANDONED_AGE = 600.0
 """Seconds after which a temporary file belongs to a writer that was killed."""
-
-_log = logging.getLogger(__name__)
 
 
 class SnapshotError(Exception):
@@ -77,7 +75,7 @@ async def save(path: Path, table: Table) -> None:
     try:
         await asyncio.to_thread(_write, path, table.revision, lines)
     except OSError as error:
-        _log.warning("the registry snapshot cannot be written to %s: %s", path, error)
+        events.emit(events.REGISTRY_SNAPSHOT_FAILED, path=str(path), reason=str(error))
 
 
 def saved_revision(path: Path) -> int:

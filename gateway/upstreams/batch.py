@@ -21,7 +21,7 @@ from gateway.runtime.lazy_timeout import LazyTimeout
 from gateway.upstreams import idempotency
 from gateway.upstreams.action import RETRY_SINGLY, Batch, Outcome, RetrySingly
 from gateway.upstreams.call import Call
-from gateway.values import ClientLeftError, Rejection, Reply
+from gateway.values import ClientDisconnectedError, Rejection, Reply
 
 MAX_BATCHES = 2
 """Batches of one action in flight: while one commits, the next is written."""
@@ -57,8 +57,8 @@ def _finish(entry: _Entry, outcome: Reply | Exception) -> None:
 
 def _is_abandoned(entry: _Entry) -> bool:
     """Whether no caller waits for it any more: the work is skipped if the client disconnected."""
-    if entry.call.db.has_left():
-        _finish(entry, ClientLeftError())
+    if entry.call.db.is_disconnected():
+        _finish(entry, ClientDisconnectedError())
     return entry.reply.done()
 
 
@@ -212,12 +212,14 @@ class BatchAttempt:
         self._has_claims = any(call.claim for call in self._calls)
         deadlines = [call.deadline for call in self._calls]
         owner = self._calls[0].route.name
-        self._db = Database(pool, max(deadlines), owner=owner, has_left=self._have_all_left)
+        self._db = Database(
+            pool, max(deadlines), owner=owner, is_disconnected=self._all_disconnected
+        )
         self._timeout = LazyTimeout(self._outcomes(), min(deadlines))
         self._db.on_sent = self._timeout.lift
 
-    def _have_all_left(self) -> bool:
-        return all(call.db.has_left() for call in self._calls)
+    def _all_disconnected(self) -> bool:
+        return all(call.db.is_disconnected() for call in self._calls)
 
     async def run(self) -> Sequence[Outcome]:
         """An outcome for each call, in their order.

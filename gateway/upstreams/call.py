@@ -1,11 +1,11 @@
 """What an action is given: the request's values, and what it may use to do its work."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
+from gateway.edge.exchange import Exchange
 from gateway.identity.credentials import Credentials
 from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.mailer import Mailer
@@ -46,15 +46,14 @@ class CallFactory:
     def create(
         self,
         request: Request,
+        exchange: Exchange,
         route: Route,
         caller: Caller,
         params: dict[str, Any],
-        has_left: Callable[[], bool],
     ) -> Call:
-        """The call of a route's action. Raises Rejection: missing-param, invalid-param.
+        """The call of a route's action.
 
-        `has_left` says whether the client has disconnected. The two refusals name the header
-        `Idempotency-Key`.
+        Raises Rejection: missing-param and invalid-param, both about the header Idempotency-Key.
         """
         deadline = asyncio.get_running_loop().time() + route.timeout
         scope = route.name, caller.application_slug, caller.role
@@ -63,7 +62,7 @@ class CallFactory:
             route=route,
             caller=caller,
             params=params,
-            db=Database(self._pool, deadline, scope, route.name, has_left),
+            db=Database(self._pool, deadline, scope, route.name, exchange.is_disconnected),
             mail=Mailer(self._outbox, route.name, request.id, deadline),
             identity=self._credentials,
             deadline=deadline,

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from support.harness import Client, settings, until
 from support.probe import SECRET
 
-from gateway.runtime import metrics
+from gateway.runtime import events, metrics
 from gateway.runtime.metrics import MAX_LABEL_SETS, METRICS, Metrics
 from gateway.serve.worker import Worker
 
@@ -98,6 +98,7 @@ def test_many_at_once_are_counted_as_the_library_counts_one() -> None:
 
 async def test_names_and_labels_are_as_the_table_says(client: Client) -> None:
     await client.create_stage(order_id=7)
+    events.emit(events.DATABASE_UP)
     found: dict[str, set[str]] = {}
     kinds = {}
     for family in text_string_to_metric_families(await text(client)):
@@ -110,6 +111,7 @@ async def test_names_and_labels_are_as_the_table_says(client: Client) -> None:
     assert {name: kind for name, kind in kinds.items() if kind != "gauge"} == {
         "http_server_request_duration_seconds": "histogram",
         "gateway_answers_total": "counter",
+        "gateway_events_total": "counter",
     }
 
 
