@@ -1,4 +1,4 @@
-"""A line chart as SVG: both axes logarithmic, each point with its number."""
+"""A line chart as SVG, with two logarithmic axes and a number at each point."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,8 @@ COLOURS = ("#1f5fa8", "#b5482a", "#5a7d2a")
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
-def chart(title: str, below: str, series: Series) -> str:
-    """The chart of some series of points."""
+def chart(title: str, x_label: str, series: Series) -> str:
+    """Draw series of points."""
     xs = [x for points in series.values() for x, _ in points]
     ys = [y for points in series.values() for _, y in points]
     scale = _Scale((min(xs), max(xs)), (_decade(min(ys)), _decade(max(ys)) * 10))
@@ -22,7 +22,7 @@ def chart(title: str, below: str, series: Series) -> str:
         f"<title>{title}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="26" font-size="15" fill="#222222">{title}</text>',
-        f'<text x="{LEFT}" y="{BOTTOM + 40}" {GREY}>{below}</text>',
+        f'<text x="{LEFT}" y="{BOTTOM + 40}" {GREY}>{x_label}</text>',
         *_grid(scale, sorted(set(xs))),
     ]
     for (name, points), colour in zip(series.items(), COLOURS, strict=False):
@@ -31,7 +31,7 @@ def chart(title: str, below: str, series: Series) -> str:
 
 
 class _Scale:
-    """Where a value stands."""
+    """Converts values to coordinates."""
 
     def __init__(self, xs: tuple[float, float], ys: tuple[float, float]) -> None:
         self.xs = xs
@@ -57,9 +57,9 @@ def _grid(scale: _Scale, xs: Sequence[float]) -> Iterator[str]:
         yield f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#dddddd"/>'
         yield f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end" {GREY}>{tick:,.0f}</text>'
         tick *= 10
-    for each in xs:
-        x = scale.x(each)
-        yield f'<text x="{x}" y="{BOTTOM + 18}" text-anchor="middle" {GREY}>{each:,.0f}</text>'
+    for value in xs:
+        x = scale.x(value)
+        yield f'<text x="{x}" y="{BOTTOM + 18}" text-anchor="middle" {GREY}>{value:,.0f}</text>'
 
 
 def _line(name: str, points: Sequence[tuple[float, float, float]], colour: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""Acknowledged means durable: whatever is killed, each create that was answered is in the database.
+"""Checks that every acknowledged create survives `kill -9` of PostgreSQL and of workers.
 
-`python benchmarks/durable.py` creates stages over 64 connections without pause and meanwhile ends
-PostgreSQL and a worker with `kill -9`, in turn, 20 times. Then it looks for the id and the text of
-every answer, for a text that was written twice, and for an order whose status does not show its
-newest stage. It prints counts, and exits 1 if something is lost, written twice, or half written.
+`python benchmarks/durable.py` creates stages over 64 connections without pause, and kills
+PostgreSQL and a worker in turn, 20 times. Then it looks in the database for the id and the text of
+every answer, for texts that were written twice, and for orders whose status does not show their
+newest stage. It prints counts, and exits 1 if a create is lost, written twice, or half written.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import uvloop
 from bench.client import body_length
 from harness import PATH
 from noop import prepare
-from propagation import gateway, started
+from propagation import running_gateway, wait_until_started
 
 from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster, EmbeddedError
@@ -31,12 +31,12 @@ from gateway.dev.postgres import Cluster, EmbeddedError
 CALLERS = 64
 WORKERS = 2
 DURABLE = {"fsync": "on", "full_page_writes": "on"}
-PATIENCE = 60.0
-PAUSE = 0.02
-"""Seconds that a caller waits after a call that was not answered with 200."""
+RECOVERY_TIMEOUT = 60.0
+RETRY_DELAY = 0.02
+"""Seconds that a caller waits after a call without an answer of 200."""
 
-CALM = (0.3, 1.2)
-"""Seconds between two kills."""
+KILL_DELAY = (0.3, 1.2)
+"""Seconds, at least and at most, between the recovery from a kill and the next kill."""
 
 BY_TEXT = "select notes, array_agg(id) as ids from order_stages group by notes"
 TORN = """
@@ -48,7 +48,7 @@ where s.newest is distinct from t.order_stage_id
 
 
 class Calls:
-    """Creates without pause, each with a text of its own; `answered` are ids by text."""
+    """Creates without pause, each with a unique text; `answered` maps texts to ids."""
 
     def __init__(self, port: int, token: str) -> None:
         self.answered: dict[str, int] = {}
@@ -58,16 +58,16 @@ class Calls:
         self._token = token
         self._numbers = itertools.count()
 
-    async def caller(self) -> None:
-        """One caller, until it is cancelled."""
+    async def run_caller(self) -> None:
+        """Call until cancelled."""
         while True:
             try:
-                await self._over_one_connection()
+                await self._call_over_one_connection()
             except (OSError, EOFError):
                 self.broken += 1
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RETRY_DELAY)
 
-    async def _over_one_connection(self) -> None:
+    async def _call_over_one_connection(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             while True:
@@ -85,7 +85,7 @@ class Calls:
             self.answered[text] = body["data"]["order_stage"]["id"]
         else:
             self.refused += 1
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RETRY_DELAY)
 
     def _request(self, number: int, text: str) -> bytes:
         params = {"order_id": number % 100 + 1, "update_status": True, "stage": "scheduled"}
@@ -95,13 +95,14 @@ class Calls:
 
 
 async def kill_postgres(cluster: Cluster, folder: Path) -> None:
-    """End the postmaster, and start it again; its children leave it in their own time."""
+    """Kill the postmaster and start it again."""
     pid = int((folder / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RECOVERY_TIMEOUT
+    # PostgreSQL refuses to start while children of the killed postmaster are still running.
     while True:
         try:
-            await asyncio.to_thread(_again, cluster)
+            await asyncio.to_thread(_restart, cluster)
         except EmbeddedError:
             if time.monotonic() > deadline:
                 raise
@@ -110,71 +111,75 @@ async def kill_postgres(cluster: Cluster, folder: Path) -> None:
             return
 
 
-def _again(cluster: Cluster) -> None:
+def _restart(cluster: Cluster) -> None:
     cluster.stop()
     cluster.start()
 
 
 async def kill_worker() -> None:
-    """End one of the workers, which its supervisor starts again."""
-    # Looked for beside the loop: while it stood still, all that is in flight would be answered.
-    pid = await asyncio.to_thread(_a_worker)
+    """Kill one of the workers, which the supervisor starts again."""
+    # In a thread: while the loop waited for `ps`, every call in flight would be answered.
+    pid = await asyncio.to_thread(_random_worker)
     os.kill(pid, signal.SIGKILL)
 
 
-def _a_worker() -> int:
+def _random_worker() -> int:
     [supervisor] = _children(os.getpid(), "gateway serve")
     return random.choice(_children(supervisor))
 
 
-def _children(parent: int, named: str = "") -> list[int]:
-    command = ["ps", "-axww", "-o", "pid=,ppid=,command="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    lines = [line.split(maxsplit=2) for line in listed.splitlines()]
-    return [int(pid) for pid, of, words in lines if int(of) == parent and named in words]
+def _children(parent: int, command_part: str = "") -> list[int]:
+    ps = ["ps", "-axww", "-o", "pid=,ppid=,command="]
+    output = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in output.splitlines()]
+    return [
+        int(pid)
+        for pid, parent_pid, command in rows
+        if int(parent_pid) == parent and command_part in command
+    ]
 
 
-async def until_answered(calls: Calls, more: int) -> float:
-    """Seconds until so many more calls are answered."""
-    began, need = time.monotonic(), len(calls.answered) + more
-    while len(calls.answered) < need:
-        if time.monotonic() - began > PATIENCE:
-            raise TimeoutError("no call is answered any more")
+async def wait_for_answers(calls: Calls, count: int) -> float:
+    """Wait until `count` more calls are answered; return the seconds that this took."""
+    started, target = time.monotonic(), len(calls.answered) + count
+    while len(calls.answered) < target:
+        if time.monotonic() - started > RECOVERY_TIMEOUT:
+            raise TimeoutError("the gateway no longer answers calls with 200")
         await asyncio.sleep(0.01)
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
-async def until_calm(calls: Calls) -> None:
-    """Wait until every caller is served: one who is refused has nothing in flight to lose."""
+async def wait_until_all_served(calls: Calls) -> None:
+    """Wait until no caller is refused: a refused caller has nothing in flight that can be lost."""
     refused = -1
     while refused != calls.refused:
         refused = calls.refused
-        await until_answered(calls, CALLERS)
-        await asyncio.sleep(random.uniform(*CALM))
+        await wait_for_answers(calls, CALLERS)
+        await asyncio.sleep(random.uniform(*KILL_DELAY))
 
 
-async def torment(calls: Calls, cluster: Cluster, folder: Path, kills: int) -> None:
-    """Kill one and the other in turn, with calls in flight."""
-    callers = [asyncio.create_task(calls.caller()) for _ in range(CALLERS)]
+async def call_and_kill(calls: Calls, cluster: Cluster, folder: Path, kills: int) -> None:
+    """Kill PostgreSQL and a worker in turn, with calls in flight."""
+    callers = [asyncio.create_task(calls.run_caller()) for _ in range(CALLERS)]
     for number in range(kills):
-        await until_calm(calls)
+        await wait_until_all_served(calls)
         if number % 2:
             await kill_worker()
         else:
             await kill_postgres(cluster, folder)
-        seconds = await until_answered(calls, 1)
+        seconds = await wait_for_answers(calls, 1)
         victim = "a worker" if number % 2 else "PostgreSQL"
         print(f"{number + 1:3} kill -9 of {victim:10} answered again after {seconds:.2f} s")
-    await until_calm(calls)
+    await wait_until_all_served(calls)
     for caller in callers:
         caller.cancel()
     await asyncio.gather(*callers, return_exceptions=True)
 
 
-async def judge(calls: Calls, db: Connection) -> bool:
-    """Compare what was answered with what is there."""
+async def compare(calls: Calls, db: Connection) -> bool:
+    """Compare the answers with the rows of the database; return whether all agree."""
     rows = {row["notes"]: row["ids"] for row in await db.fetch(BY_TEXT)}
-    lost = [text for text, made in calls.answered.items() if made not in rows.get(text, ())]
+    lost = [text for text, row_id in calls.answered.items() if row_id not in rows.get(text, ())]
     twice = [text for text, ids in rows.items() if len(ids) > 1]
     torn = await db.fetchval(TORN)
     print(
@@ -187,26 +192,27 @@ async def judge(calls: Calls, db: Connection) -> bool:
 
 
 async def run(cluster: Cluster, folder: Path, kills: int) -> bool:
-    """Prepare, torment, judge."""
+    """Call and kill; return whether every answered create is in the database."""
     token = await prepare(cluster.url())
-    with gateway(cluster.url(), cluster.url(), folder / "data", workers=WORKERS) as address:
-        db = await connect(cluster.url())
-        await started(db, workers=WORKERS)
+    url = cluster.url()
+    with running_gateway(url, url, folder / "data", workers=WORKERS) as address:
+        db = await connect(url)
+        await wait_until_started(db, workers=WORKERS)
         await db.close()
         calls = Calls(int(address.rpartition(":")[2]), token)
-        await torment(calls, cluster, folder / "pg", kills)
+        await call_and_kill(calls, cluster, folder / "pg", kills)
     db = await connect(cluster.url())
-    held = await judge(calls, db)
+    is_durable = await compare(calls, db)
     await db.close()
-    return held
+    return is_durable
 
 
 def main() -> None:
-    """Exit 0 if everything that was answered is there."""
+    """Exit 0 if every answered create is in the database, whole and once."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=20, help="how often something is killed (20)")
+    parser.add_argument("--kills", type=int, default=20, help="how many processes to kill (20)")
     parser.add_argument(
-        "--control", action="store_true", help="do not flush commits: losses are to be found"
+        "--control", action="store_true", help="do not flush commits; must then find losses"
     )
     options = parser.parse_args()
     commits = "off" if options.control else "on"
@@ -215,10 +221,10 @@ def main() -> None:
         cluster = Cluster(Path(name) / "pg", options={**DURABLE, "synchronous_commit": commits})
         cluster.start()
         try:
-            held = uvloop.run(run(cluster, Path(name), options.kills))
+            is_durable = uvloop.run(run(cluster, Path(name), options.kills))
         finally:
             cluster.stop()
-    sys.exit(not held)
+    sys.exit(not is_durable)
 
 
 if __name__ == "__main__":

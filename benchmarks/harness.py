@@ -1,6 +1,6 @@
-"""A worker in this process without a database: one known token, the repository's own routes.
+"""A worker in this process without a database, with one known token and the project's routes.
 
-What counts the work of one request sends it over a connection that has no socket.
+Programs that count the work of one request send it over a connection without a socket.
 """
 
 import asyncio
@@ -42,18 +42,18 @@ YEARS = 1e9
 
 
 async def echo(call: Call) -> Reply:
-    """The no-op that stands where the service would."""
+    """Return the params: a no-op in the place of a service."""
     return Reply(call.params)
 
 
 def worker() -> Worker:
-    """A worker that is never run: it serves from a table and a token in memory."""
-    made = Worker(Settings.load({}), Actions({"order_stages.create": echo}))
-    log_to(made, io.StringIO())
-    made.registry.current = _table()
-    cache = made.identity.store.cache
+    """A worker that is never started: it serves from a table and a token in memory."""
+    worker = Worker(Settings.load({}), Actions({"order_stages.create": echo}))
+    log_to(worker, io.StringIO())
+    worker.registry.current = _table()
+    cache = worker.identity.store.cache
     cache.store(tokens.digest(TOKEN), _session(), time.monotonic() + YEARS)
-    return made
+    return worker
 
 
 def log_to(worker: Worker, out: TextIO) -> None:
@@ -76,24 +76,36 @@ def _table() -> Table:
 
 def _session() -> Session:
     now = datetime.now(UTC)
-    names = "Ada", "Fields", "employee@example.com", "planoorder"
-    return Session(1, 1, *names, ("employee",), ("ops",), True, now, now, None)  # noqa: FBT003
+    return Session(
+        id=1,
+        user_id=1,
+        first_name="Ada",
+        last_name="Fields",
+        email="employee@example.com",
+        application="planoorder",
+        roles=("employee",),
+        permissions=("ops",),
+        remember_me=True,
+        created_at=now,
+        last_used_at=now,
+        address=None,
+    )
 
 
 def request_body() -> bytes:
-    """The body of the one request that is measured."""
+    """The body of the measured request."""
     return orjson.dumps({"token": TOKEN, **BODY})
 
 
-class Wire:
-    """A transport that keeps what is written and has no socket."""
+class MemoryTransport:
+    """A transport without a socket, which keeps the bytes that are written."""
 
     def __init__(self) -> None:
-        self.said = b""
+        self.written = b""
         self.writes = 0
 
     def write(self, data: bytes) -> None:
-        self.said += data
+        self.written += data
         self.writes += 1
 
     def close(self) -> None:
@@ -106,35 +118,35 @@ class Wire:
         return False
 
 
-def connection(app: Any) -> tuple[Edge, Wire]:
-    """A connection to an application, as uvicorn's server makes it."""
-    given: dict[str, Any] = {
+def connection(app: Any) -> tuple[Edge, MemoryTransport]:
+    """A connection to an application, as uvicorn's server creates it."""
+    options: dict[str, Any] = {
         "ws": "none",
         "lifespan": "off",
         "log_config": None,
         "proxy_headers": False,
     }
-    config = uvicorn.Config(app, http=Edge, **given)
+    config = uvicorn.Config(app, http=Edge, **options)
     config.load()
     state = ServerState()
     state.default_headers = [(b"date", b"Sun, 22 Nov 2026 00:00:00 GMT")]
-    made = Edge(config=config, server_state=state, app_state={})
-    wire = Wire()
-    made.connection_made(wire)
-    return made, wire
+    edge = Edge(config=config, server_state=state, app_state={})
+    transport = MemoryTransport()
+    edge.connection_made(transport)
+    return edge, transport
 
 
 def request() -> bytes:
-    """The one request that is measured."""
-    body = orjson.dumps({"token": TOKEN, **BODY})
+    """The measured request."""
+    body = request_body()
     head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
-async def answer(edge: Edge, wire: Wire, asked: bytes) -> bytes:
-    """What is said to a request whose application does not wait for anything."""
-    wire.said = b""
-    edge.data_received(asked)
-    while not wire.said:  # noqa: ASYNC110 - a turn of the loop, and no time
+async def answer(edge: Edge, transport: MemoryTransport, request: bytes) -> bytes:
+    """Send a request and return its answer; the application must not wait for anything."""
+    transport.written = b""
+    edge.data_received(request)
+    while not transport.written:  # noqa: ASYNC110 - one turn of the loop, without a delay
         await asyncio.sleep(0)
-    return wire.said
+    return transport.written

@@ -1,7 +1,8 @@
-"""How many instructions one request takes, counted by valgrind: no load on the machine changes it.
+"""Counts the instructions of one request with valgrind: other load does not change the figure.
 
 `python benchmarks/instructions.py` runs this program under `valgrind --tool=callgrind` with two
-numbers of requests, and prints the difference for each, with the functions that take most.
+numbers of requests, divides the difference by the requests between them, and prints the result
+for the whole program and for the functions that take most.
 """
 
 import asyncio
@@ -24,15 +25,15 @@ _ROW = re.compile(r"\s*([\d,]+) \([ \d.]+%\)\s+(?:<.*>|\?*:?)?(\S+)")
 
 
 async def serve(requests: int) -> None:
-    """So many requests over one connection."""
-    edge, wire = harness.connection(harness.worker().app)
-    asked = harness.request()
+    """Serve a number of requests over one connection."""
+    edge, transport = harness.connection(harness.worker().app)
+    request = harness.request()
     for _ in range(requests):
-        assert (await harness.answer(edge, wire, asked)).startswith(b"HTTP/1.1 200 ")
+        assert (await harness.answer(edge, transport, request)).startswith(b"HTTP/1.1 200 ")
 
 
-def counted(requests: int, folder: Path) -> Counter[str]:
-    """Instructions by function of C, and all of them, of a whole process."""
+def count_instructions(requests: int, folder: Path) -> Counter[str]:
+    """The instructions of a process, by C function and in total (`PROGRAM`)."""
     out = folder / str(requests)
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
@@ -44,11 +45,11 @@ def counted(requests: int, folder: Path) -> Counter[str]:
     )
     command = ["callgrind_annotate", "--threshold=100", str(out)]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: Counter[str] = Counter()
+    instructions: Counter[str] = Counter()
     for line in text.splitlines():
         if row := _ROW.match(line):
-            found[row[2].rpartition("/")[2]] += int(row[1].replace(",", ""))
-    return found
+            instructions[row[2].rpartition("/")[2]] += int(row[1].replace(",", ""))
+    return instructions
 
 
 def main() -> None:
@@ -56,9 +57,9 @@ def main() -> None:
     if not shutil.which("valgrind"):
         sys.exit("valgrind is not installed; tests/unit/test_cost.py counts calls without it")
     with tempfile.TemporaryDirectory() as folder:
-        few, many = (counted(requests, Path(folder)) for requests in (FEW, MANY))
-    each = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
-    for name, instructions in sorted(each.items(), key=lambda item: -item[1])[:MAX_ROWS]:
+        few, many = (count_instructions(requests, Path(folder)) for requests in (FEW, MANY))
+    per_request = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
+    for name, instructions in sorted(per_request.items(), key=lambda item: -item[1])[:MAX_ROWS]:
         print(f"{instructions:10,.0f}  {name}")
 
 

@@ -1,10 +1,10 @@
-"""What 50 calls that wait for a Mandrill that hangs cost the event loop of their worker.
+"""What 50 calls that wait for a hanging Mandrill cost the event loop of their worker.
 
-`python benchmarks/mail.py` lets a task of a worker's loop sleep 1 ms over and over and takes by how
-much it oversleeps, while another one calls a route that asks the database; in turn with no mail and
-with 50 calls that wait for their mail, of which a stand-in in another process has taken as many as
-are sent at once, and does not answer. The calls come within the process, so that no other server
-has a part in it.
+`python benchmarks/mail.py` lets a task of a worker's loop sleep 1 ms over and over, and measures by
+how much it oversleeps while another task calls a route that queries the database; in turn without
+mail and with 50 calls that wait for their mail. A stand-in for Mandrill in another process accepts
+as many mails as the worker sends at once, and does not answer them. The calls are made in the
+worker's process, without a server.
 """
 
 import asyncio
@@ -35,28 +35,28 @@ from gateway.settings import Settings
 HANGING = 50
 SECONDS = 5.0
 ROUNDS = 3
-NAP = 0.001
-COUNTED = "select count(*) from gateway.outbox where state = 'waiting'"
+SLEEP = 0.001
+COUNT_WAITING = "select count(*) from gateway.outbox where state = 'waiting'"
 
 
 def serve_stand_in(listener: socket.socket) -> None:
-    """The stand-in for Mandrill, which answers `slow@` after half a minute."""
+    """Serve the stand-in for Mandrill, which takes half a minute to answer mail to `slow@`."""
     serve_asgi(listener, StandIn().app)
 
 
-async def lags(seconds: float) -> list[float]:
-    """By how many milliseconds each of so many naps was too long."""
-    found: list[float] = []
-    # Not the loop's own clock, which counts whole milliseconds and stands still in between.
+async def measure_lags(seconds: float) -> list[float]:
+    """Sleep over and over; return by how many milliseconds each sleep was too long."""
+    lags: list[float] = []
+    # Not the loop's own clock, which counts whole milliseconds.
     end = time.perf_counter() + seconds
-    while (begun := time.perf_counter()) < end:
-        await asyncio.sleep(NAP)
-        found.append((time.perf_counter() - begun - NAP) * 1000)
-    return found
+    while (started := time.perf_counter()) < end:
+        await asyncio.sleep(SLEEP)
+        lags.append((time.perf_counter() - started - SLEEP) * 1000)
+    return lags
 
 
-async def answered(http: httpx2.AsyncClient, token: str) -> int:
-    """Call another route again and again, until cancelled; count the answers."""
+async def count_answers(http: httpx2.AsyncClient, token: str) -> int:
+    """Call another route over and over until cancelled; return the number of answers."""
     count = 0
     with contextlib.suppress(asyncio.CancelledError):
         while True:
@@ -70,27 +70,29 @@ async def answered(http: httpx2.AsyncClient, token: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def hanging(http: httpx2.AsyncClient, token: str, db: Connection) -> AsyncIterator[None]:
-    """So many calls that wait for their mail, for the length of the block."""
+async def hanging_calls(
+    http: httpx2.AsyncClient, token: str, db: Connection
+) -> AsyncIterator[None]:
+    """Keep `HANGING` calls waiting for their mail, for the length of the block."""
     params = {"token": token, "update_status": True, "stage": "s", "event_slug": "stage-changed"}
     calls = [
         asyncio.create_task(http.post(PATH, json={**params, "order_id": number}))
         for number in range(1, HANGING + 1)
     ]
-    while await db.fetchval(COUNTED) < HANGING:  # noqa: ASYNC110
+    while await db.fetchval(COUNT_WAITING) < HANGING:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     yield
-    assert not [call for call in calls if call.done()], "a call did not wait for its mail"
+    assert not any(call.done() for call in calls), "a call did not wait for its mail"
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
     await db.execute("update gateway.outbox set state = 'discarded'")
 
 
-async def phase(
+async def run_phase(
     settings: Settings, token: str, db: Connection, *, hang: bool
 ) -> tuple[list[float], int]:
-    """The lags of a worker's loop, and how many other calls it answered."""
+    """The lags of a worker's loop in milliseconds, and the number of other calls it answered."""
     worker = Worker(settings)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(worker.running())
@@ -98,40 +100,40 @@ async def phase(
         http = httpx2.AsyncClient(transport=transport, base_url="http://gateway", timeout=30)
         await stack.enter_async_context(http)
         if hang:
-            await stack.enter_async_context(hanging(http, token, db))
+            await stack.enter_async_context(hanging_calls(http, token, db))
         await asyncio.sleep(0.5)
-        others = asyncio.create_task(answered(http, token))
-        found = await lags(SECONDS)
-        others.cancel()
-        return found, await others
+        other_calls = asyncio.create_task(count_answers(http, token))
+        lags = await measure_lags(SECONDS)
+        other_calls.cancel()
+        return lags, await other_calls
 
 
 async def run(url: str, folder: str, mandrill: str) -> None:
     """Measure and print."""
     token = await prepare(url)
-    given = {
+    environment = {
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_DATA_DIR": folder,
         "GATEWAY_MANDRILL_URL": mandrill + API,
         "GATEWAY_MANDRILL_API_KEY": "benchmark",
     }
-    settings = Settings.load(given)
+    settings = Settings.load(environment)
     db = await connect(url)
     await db.execute("update users set email = 'slow@example.com' where id = 2")
-    found: dict[bool, list[float]] = {False: [], True: []}
+    lags: dict[bool, list[float]] = {False: [], True: []}
     counts = {False: 0, True: 0}
     for _ in range(ROUNDS):
         for hang in (False, True):
-            times, count = await phase(settings, token, db, hang=hang)
-            found[hang] += times
+            times, count = await run_phase(settings, token, db, hang=hang)
+            lags[hang] += times
             counts[hang] += count
     await db.close()
-    report(found, counts)
+    report(lags, counts)
 
 
-def report(found: dict[bool, list[float]], counts: dict[bool, int]) -> None:
-    print(f"{'mail':14}{'naps':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'other calls/s':>15}")
-    for hang, times in found.items():
+def report(lags: dict[bool, list[float]], counts: dict[bool, int]) -> None:
+    print(f"{'mail':14}{'sleeps':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'other calls/s':>15}")
+    for hang, times in lags.items():
         print(
             f"{f'{HANGING} hanging' if hang else 'none':14}{len(times):8}"
             f"{statistics.median(times):9.2f}{percentile(times, 0.99):9.2f}{max(times):9.1f}"
@@ -140,7 +142,7 @@ def report(found: dict[bool, list[float]], counts: dict[bool, int]) -> None:
 
 
 def main() -> None:
-    """Measure and print, on a PostgreSQL of its own."""
+    """Measure and print, with an embedded PostgreSQL."""
     log.configure("critical")
     print(
         f"one worker, {HANGING} calls, {ROUNDS} x {SECONDS:.0f} s, {os.cpu_count()} cores for all, "

@@ -1,9 +1,9 @@
-"""What the gateway adds to a request that does nothing: against a raw ASGI echo and Starlette.
+"""What the gateway adds to a request that does nothing, beside a raw ASGI echo and Starlette.
 
-`python benchmarks/noop.py` starts each server in a process of its own, sends them the same POST
-over the same number of connections in turn, round after round, and prints medians, ratios and the
-servers' processor time a request. The gateway authenticates, validates, logs and counts; the two
-baselines echo JSON and do nothing else.
+`python benchmarks/noop.py` starts each server in its own process, sends each the same POST over the
+same number of connections in turn, round after round, and prints medians, ratios and the processor
+time of a request. The gateway authenticates, validates, logs and counts; the two baselines only
+echo JSON.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 import uvicorn
 import uvloop
-from bench.client import is_whole
+from bench.client import is_complete
 from harness import BODY, PATH, echo
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -48,7 +48,7 @@ ROUNDS = 5
 
 
 def serve_gateway(listener: socket.socket, database_url: str) -> None:
-    """The gateway, with everything a request has but the service's work."""
+    """Serve the gateway with everything that a request runs through except a real service."""
     environment = {"GATEWAY_DATABASE_URL": database_url, "GATEWAY_LOG_LEVEL": "error"}
     settings = Settings.load(environment)
     log.configure(settings.log_level)
@@ -70,12 +70,12 @@ async def raw_echo(_: Any, receive: Any, send: Any) -> None:
 
 
 async def starlette_echo(request: Request) -> Response:
-    """The same as a Starlette route."""
+    """Echo JSON in a Starlette route."""
     return Response(orjson.dumps(orjson.loads(await request.body())))
 
 
 def serve_asgi(listener: socket.socket, app: Any) -> None:
-    """A baseline under the same uvicorn."""
+    """Serve a baseline with the uvicorn that the gateway uses."""
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", access_log=False, log_level="error", lifespan="off"
     )
@@ -88,44 +88,44 @@ BASELINES: dict[str, Any] = {
 }
 
 
-class Load(asyncio.Protocol):
-    """One connection that sends the next request when the answer to the last is complete."""
+class ClosedLoopConnection(asyncio.Protocol):
+    """A connection that sends the next request when the last answer is complete."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
         self.requests = requests
         self.done = 0
         self.wrong = 0
-        self._have = b""
+        self._received = b""
 
-    def connection_made(self, transport: Any) -> None:  # uvloop's is no asyncio.Transport
+    def connection_made(self, transport: Any) -> None:  # uvloop's is not an asyncio.Transport
         """Send the first request."""
         self._transport = transport
         transport.write(next(self.requests))
 
     def data_received(self, data: bytes) -> None:
-        """Count an answer that is complete, and send again."""
-        self._have += data
-        if is_whole(self._have):
-            self.wrong += not self._have.startswith(b"HTTP/1.1 200")
+        """Count an answer once it is complete, and send the next request."""
+        self._received += data
+        if is_complete(self._received):
+            self.wrong += not self._received.startswith(b"HTTP/1.1 200")
             self.done += 1
-            self._have = b""
+            self._received = b""
             self._transport.write(next(self.requests))
 
 
-async def load(port: int, requests: Iterator[bytes], seconds: float = SECONDS) -> float:
+async def measure_rate(port: int, requests: Iterator[bytes], seconds: float = SECONDS) -> float:
     """Requests a second over `CONNECTIONS` connections."""
     loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: Load(requests), "127.0.0.1", port)
+    connections = [
+        await loop.create_connection(lambda: ClosedLoopConnection(requests), "127.0.0.1", port)
         for _ in range(CONNECTIONS)
     ]
     started = time.perf_counter()
     await asyncio.sleep(seconds)
-    took = time.perf_counter() - started
-    for transport, _ in made:
+    elapsed = time.perf_counter() - started
+    for transport, _ in connections:
         transport.close()
-    assert not sum(protocol.wrong for _, protocol in made), "an answer was not 200"
-    return sum(protocol.done for _, protocol in made) / took
+    assert not any(protocol.wrong for _, protocol in connections), "an answer was not 200"
+    return sum(protocol.done for _, protocol in connections) / elapsed
 
 
 def processor_seconds(pid: int) -> float:
@@ -135,16 +135,16 @@ def processor_seconds(pid: int) -> float:
 
 
 def start(target: Callable[..., None], *args: Any) -> tuple[Any, int]:
-    """A server in a process of its own, pinned to the first core, and its port."""
+    """Start a server in its own process, pinned to the first core; return process and port."""
     listener = server.listen("127.0.0.1", 0)
     process = multiprocessing.get_context("fork").Process(
-        target=_pinned, args=(target, listener, *args)
+        target=_run_pinned, args=(target, listener, *args)
     )
     process.start()
     return process, listener.getsockname()[1]
 
 
-def _pinned(target: Callable[..., None], *args: Any) -> None:
+def _run_pinned(target: Callable[..., None], *args: Any) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     target(*args)
 
@@ -167,7 +167,7 @@ def request_bytes(token: str) -> bytes:
 
 
 async def prepare(url: str) -> str:
-    """A migrated database with the demo and the routes; answers a token."""
+    """Fill a database with the tables, the demo and the routes; return an employee's token."""
     connection = await connect(url)
     try:
         await migrate(connection, find_all())
@@ -188,8 +188,8 @@ def main() -> None:
         time.sleep(2)
         try:
             with on_the_last_core():
-                found = measure(servers, request_bytes(token))
-            report(found)
+                rounds = measure(servers, request_bytes(token))
+            report(rounds)
         finally:
             for process, _ in servers.values():
                 process.terminate()
@@ -197,27 +197,27 @@ def main() -> None:
 
 
 def measure(servers: dict[str, Any], request: bytes) -> dict[str, list[tuple[float, float]]]:
-    """For each server a (requests a second, processor microseconds a request) for each round."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+    """The (requests a second, processor microseconds a request) of each round, by server."""
+    rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
     for _ in range(ROUNDS):
         for name, (process, port) in servers.items():
             before = processor_seconds(process.pid)
-            rate = uvloop.run(load(port, itertools.repeat(request)))
+            rate = uvloop.run(measure_rate(port, itertools.repeat(request)))
             used = processor_seconds(process.pid) - before
-            found[name].append((rate, used / (rate * SECONDS) * 1e6))
-    return found
+            rounds[name].append((rate, used / (rate * SECONDS) * 1e6))
+    return rounds
 
 
-def report(found: dict[str, list[tuple[float, float]]]) -> None:
-    """A table of medians, with ratios to the first baseline."""
+def report(rounds: dict[str, list[tuple[float, float]]]) -> None:
+    """Print a table of medians, with ratios to the first baseline."""
     print(
         f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, "
         f"{os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:.0f} s, "
-        "load and server each on a core of its own\n"
+        "load and server on separate cores\n"
     )
     medians = {
-        name: tuple(statistics.median(column) for column in zip(*rounds, strict=True))
-        for name, rounds in found.items()
+        name: tuple(statistics.median(column) for column in zip(*pairs, strict=True))
+        for name, pairs in rounds.items()
     }
     base = medians["raw ASGI echo"]
     print(f"{'server':24}{'requests/s':>12}{'x raw':>8}{'cpu us/request':>16}{'x raw':>8}")

@@ -1,8 +1,8 @@
-"""How long after its commit a change of one route is served by the last of four workers.
+"""The time from the commit of a changed route until the last of four workers serves it.
 
 `python benchmarks/propagation.py` starts `gateway serve --workers 4` on 10,000 routes and applies
-one change after another: with NOTIFY as it should be, with the listening connections cut before
-each commit, and with connections that stay open and carry nothing any more. The baseline is a bare
+one change after another: with a working NOTIFY, with the listening connections cut before each
+commit, and with listening connections that stay open but carry no more data. The baseline is a bare
 NOTIFY from one connection to another. It prints a histogram of each.
 """
 
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-import memory
+import generated_routes
 from changes import ONE
-from routes import create, fill
+from routes import create_database, fill
 
 from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster
@@ -35,29 +35,29 @@ ROUTES = 10_000
 WORKERS = 4
 CHANGES = 100
 CHANGES_LOST = 25
-SETTLE = 0.05
-SETTLE_LOST = 2.0
-"""Seconds between changes; after a lost connection all workers shall follow again by then."""
+CHANGE_INTERVAL = 0.05
+CHANGE_INTERVAL_LOST = 2.0
+"""Seconds between changes; workers that lost their connection must follow again by then."""
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 BOUNDS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BAR = 40
 
-Before: TypeAlias = Callable[[], None]
+Disturbance: TypeAlias = Callable[[], None]
 
 
-class Wire:
-    """A proxy in front of PostgreSQL, whose connections can be cut or left without life."""
+class Proxy:
+    """A proxy in front of PostgreSQL that can cut or silence its connections."""
 
     def __init__(self, folder: str, port: str) -> None:
-        self._to = f"{folder}/.s.PGSQL.{port}"
+        self._socket_path = f"{folder}/.s.PGSQL.{port}"
         self._writers: list[asyncio.StreamWriter] = []
-        self._dead: set[asyncio.StreamWriter] = set()
+        self._silenced: set[asyncio.StreamWriter] = set()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
-        """Its port, for the length of the block."""
-        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        """Serve for the length of the block; yields the port."""
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -65,33 +65,35 @@ class Wire:
             server.close()
 
     def cut(self) -> None:
-        """Close every connection there is."""
+        """Close every connection."""
         for writer in self._writers:
             writer.close()
         self._writers.clear()
 
     def silence(self) -> None:
-        """Leave every connection open, and let nothing more through."""
-        self._dead.update(self._writers)
+        """Leave every connection open, but drop all further data."""
+        self._silenced.update(self._writers)
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(self._to)
-        self._writers += [writer, back]
-        await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_unix_connection(self._socket_path)
+        self._writers += [writer, server_writer]
+        await asyncio.gather(
+            self._forward(reader, server_writer), self._forward(server_reader, writer)
+        )
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
-                if writer not in self._dead:
+                if writer not in self._silenced:
                     writer.write(data)
         writer.close()
 
 
 @contextlib.contextmanager
-def gateway(
+def running_gateway(
     url: str, listen_url: str, folder: Path, workers: int = WORKERS, **settings: str
 ) -> Iterator[str]:
-    """The real command with its workers, and where it listens."""
+    """Run the real command with its workers, for the length of the block; yields its address."""
     port = _free_port()
     environment = {
         **os.environ,
@@ -117,110 +119,114 @@ def _free_port() -> int:
     return port
 
 
-async def change(connection: Connection, folder: Path) -> int:
-    """Apply a change of one route, and answer its revision."""
+async def apply_change(connection: Connection, folder: Path) -> int:
+    """Apply a change of one route; return its revision."""
     (folder / "one.yaml").write_text(ONE.format(number=time.time_ns()))
     [desired] = check(folder / "one.yaml")
     return (await apply(connection, desired, Author("benchmark"))).revision
 
 
-async def until_served(connection: Connection, revision: int) -> float:
-    """Milliseconds until the last worker says that it serves a revision, asked all the time."""
+async def wait_until_served(connection: Connection, revision: int) -> float:
+    """Poll until the last worker serves a revision; return the milliseconds that this took."""
     started = time.perf_counter()
     while await store.late_workers(connection, revision):
-        if time.perf_counter() - started > PATIENCE:
+        if time.perf_counter() - started > TIMEOUT:
             raise TimeoutError
     return (time.perf_counter() - started) * 1000
 
 
-async def started(connection: Connection, workers: int = WORKERS) -> None:
-    """Wait for all workers to live and to serve."""
+async def wait_until_started(connection: Connection, workers: int = WORKERS) -> None:
+    """Wait until all workers are registered and serve the newest revision."""
     while True:
         if await connection.fetchval("select count(*) from gateway.workers") == workers:
             break
         await asyncio.sleep(0.1)
-    await until_served(connection, await store.newest(connection))
+    await wait_until_served(connection, await store.newest(connection))
 
 
 async def measure(
-    connection: Connection, folder: Path, changes: int, normalise: float, before: Before
+    connection: Connection, folder: Path, changes: int, interval: float, disturb: Disturbance
 ) -> list[float]:
-    """Apply so many changes, with something done before each."""
-    found = []
+    """Apply changes, each after a disturbance; return the milliseconds until each is served."""
+    times = []
     for _ in range(changes):
-        before()
-        found.append(await until_served(connection, await change(connection, folder)))
-        await asyncio.sleep(normalise)
-    return found
+        disturb()
+        revision = await apply_change(connection, folder)
+        times.append(await wait_until_served(connection, revision))
+        await asyncio.sleep(interval)
+    return times
 
 
-async def bare(url: str) -> list[float]:
+async def measure_bare_notify(url: str) -> list[float]:
     """Milliseconds of a NOTIFY from one connection to another."""
-    one, other = await connect(url), await connect(url)
-    heard = asyncio.Event()
-    await other.add_listener("bare", lambda *_: heard.set())
-    found = []
+    sender, listener = await connect(url), await connect(url)
+    received = asyncio.Event()
+    await listener.add_listener("bare", lambda *_: received.set())
+    times = []
     for _ in range(CHANGES):
-        heard.clear()
-        began = time.perf_counter()
-        await one.execute("notify bare")
-        await heard.wait()
-        found.append((time.perf_counter() - began) * 1000)
-    await asyncio.gather(one.close(), other.close())
-    return found
+        received.clear()
+        started = time.perf_counter()
+        await sender.execute("notify bare")
+        await received.wait()
+        times.append((time.perf_counter() - started) * 1000)
+    await asyncio.gather(sender.close(), listener.close())
+    return times
 
 
 @contextlib.asynccontextmanager
-async def wired(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A proxy in front of a database, and the database's address there."""
+async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy in front of a database, and the database's address through it."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
-    wire = Wire(query["host"][0], query["port"][0])
-    async with wire.serving() as port:
-        yield wire, f"postgresql://gateway@127.0.0.1:{port}{parts.path}"
+    proxy = Proxy(query["host"][0], query["port"][0])
+    async with proxy.serving() as port:
+        yield proxy, f"postgresql://gateway@127.0.0.1:{port}{parts.path}"
 
 
 async def run(url: str, folder: Path) -> None:
     """Measure and print."""
-    async with wired(url) as (wire, listen_url):
+    async with proxied(url) as (proxy, listen_url):
         connection = await connect(url)
-        with gateway(url, listen_url, folder / "data"):
-            await started(connection)
-            report("a bare NOTIFY", await bare(url))
-            report("NOTIFY", await measure(connection, folder, CHANGES, SETTLE, lambda: None))
-            for name, before in (("cut", wire.cut), ("silent", wire.silence)):
-                lost = measure(connection, folder, CHANGES_LOST, SETTLE_LOST, before)
-                report(f"listening connections {name} before each commit", await lost)
+        with running_gateway(url, listen_url, folder / "data"):
+            await wait_until_started(connection)
+            report("a bare NOTIFY", await measure_bare_notify(url))
+            times = await measure(connection, folder, CHANGES, CHANGE_INTERVAL, lambda: None)
+            report("NOTIFY", times)
+            for name, disturb in (("cut", proxy.cut), ("silent", proxy.silence)):
+                times = await measure(
+                    connection, folder, CHANGES_LOST, CHANGE_INTERVAL_LOST, disturb
+                )
+                report(f"listening connections {name} before each commit", times)
         await connection.close()
 
 
-def report(name: str, found: list[float]) -> None:
-    """A histogram."""
-    found = sorted(found)
-    p99 = found[min(len(found) - 1, int(len(found) * 0.99))]
+def report(name: str, times: list[float]) -> None:
+    """Print a histogram of milliseconds."""
+    times = sorted(times)
+    p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
     print(
-        f"\n{name}: {len(found)} times, median {statistics.median(found):.1f} ms, "
-        f"p99 {p99:.1f} ms, longest {found[-1]:.1f} ms"
+        f"\n{name}: {len(times)} times, median {statistics.median(times):.1f} ms, "
+        f"p99 {p99:.1f} ms, longest {times[-1]:.1f} ms"
     )
     lower = 0
     for upper in BOUNDS:
-        count = sum(lower <= each < upper for each in found)
+        count = sum(lower <= milliseconds < upper for milliseconds in times)
         if count:
-            bar = "#" * max(1, round(count / len(found) * BAR))
+            bar = "#" * max(1, round(count / len(times) * BAR))
             print(f"{lower:6,}-{upper:5,} ms {count:4} {bar}")
         lower = upper
 
 
 def main() -> None:
-    """Measure and print, on a PostgreSQL of its own."""
+    """Measure and print, with an embedded PostgreSQL."""
     print(
         f"{WORKERS} workers, {ROUTES:,} routes, a change of one route each time; "
         f"{os.cpu_count()} cores for all, load average {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres") as cluster:
         folder = Path(name)
-        url = asyncio.run(create(cluster, "served"))
-        asyncio.run(fill(url, memory.write(folder / "many", ROUTES)))
+        url = asyncio.run(create_database(cluster, "served"))
+        asyncio.run(fill(url, generated_routes.write(folder / "many", ROUTES)))
         asyncio.run(run(url, folder))
 
 

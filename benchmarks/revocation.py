@@ -1,10 +1,10 @@
-"""How long after it was revoked a token is still accepted by any of four workers, under load.
+"""How long four workers under load still accept a token after its revocation.
 
 `python benchmarks/revocation.py` starts `gateway serve --workers 4`, calls without pause with a
-session's token over many connections, revokes it, and takes the time from the commit to the last
-call that was begun later and accepted all the same: a hundred times with NOTIFY as it should be,
-and some with listening connections that carry nothing any more. The baseline is a bare NOTIFY
-from one connection to another. It prints a histogram of each.
+session's token over many connections, and revokes it. It measures the time from the commit to the
+start of the last call that was still accepted: a hundred times with a working NOTIFY, and a few
+times with listening connections that carry no more data. The baseline is a bare NOTIFY from one
+connection to another. It prints a histogram of each.
 """
 
 import asyncio
@@ -15,7 +15,15 @@ from pathlib import Path
 
 import httpx2
 from noop import prepare
-from propagation import PATIENCE, WORKERS, bare, gateway, report, started, wired
+from propagation import (
+    TIMEOUT,
+    WORKERS,
+    measure_bare_notify,
+    proxied,
+    report,
+    running_gateway,
+    wait_until_started,
+)
 
 from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster
@@ -25,83 +33,87 @@ TIMES = 100
 TIMES_LOST = 5
 CALLERS = 16
 WARM_UP = 0.2
-SETTLE = 0.5
-SETTLE_LOST = 6.0
-"""Seconds that the callers go on after the revocation."""
+AFTER_REVOCATION = 0.5
+AFTER_REVOCATION_LOST = 6.0
+"""Seconds for which the callers continue after the revocation."""
 
 REVOKE = "update sessions set revoked_at = now() where token_hash = $1"
 COUNT = "/services/statuses/count"
 
 
 class Callers:
-    """Call over and over; `accepted` is when the last call that was accepted was begun."""
+    """Callers without pause; `last_accepted` is when the last accepted call was started."""
 
     def __init__(self, http: httpx2.AsyncClient, token: str) -> None:
-        self.accepted = 0.0
+        self.last_accepted = 0.0
         self.calls = 0
         self._http = http
         self._headers = {"authorization": f"Bearer {token}"}
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Call until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(CALLERS):
                 group.create_task(self._call())
 
     async def _call(self) -> None:
         while True:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             answer = await self._http.get(COUNT, headers=self._headers)
             self.calls += 1
             if answer.status_code == httpx2.codes.OK:
-                self.accepted = max(self.accepted, begun)
+                self.last_accepted = max(self.last_accepted, started)
 
 
-async def once(connection: Connection, address: str, settle: float = SETTLE) -> tuple[float, int]:
-    """Milliseconds from the commit to the last accepted call, 0 if there was none; and calls."""
+async def measure_once(
+    connection: Connection, address: str, seconds: float = AFTER_REVOCATION
+) -> tuple[float, int]:
+    """Milliseconds from the commit to the last accepted call, 0 if none; and the calls made."""
     token = await issue.session(connection, "employee@example.com", "planoorder")
-    # A client of its own: one whose calls were cancelled keeps their places.
+    # A client for each time: cancelled calls keep their places in the connection limit.
     limits = httpx2.Limits(max_connections=CALLERS)
     async with httpx2.AsyncClient(base_url=address, limits=limits) as http:
         callers = Callers(http, token)
         running = asyncio.create_task(callers.run())
-        async with asyncio.timeout(PATIENCE):
-            while not callers.accepted:  # noqa: ASYNC110 - the callers go on all the time
+        async with asyncio.timeout(TIMEOUT):
+            while not callers.last_accepted:  # noqa: ASYNC110 - the callers run all the time
                 await asyncio.sleep(0.01)
         await asyncio.sleep(WARM_UP)
         await connection.execute(REVOKE, tokens.digest(token))
         revoked = time.perf_counter()
-        await asyncio.sleep(settle)
+        await asyncio.sleep(seconds)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    return max(0.0, callers.accepted - revoked) * 1000, callers.calls
+    return max(0.0, callers.last_accepted - revoked) * 1000, callers.calls
 
 
 async def run(url: str, folder: Path) -> None:
     """Measure and print."""
     await prepare(url)
     connection = await connect(url)
-    async with wired(url) as (wire, listen_url):
-        with gateway(url, listen_url, folder / "data") as address:
-            await started(connection)
-            report("a bare NOTIFY", await bare(url))
-            tell("NOTIFY", [await once(connection, address) for _ in range(TIMES)])
-            lost = []
+    async with proxied(url) as (proxy, listen_url):
+        with running_gateway(url, listen_url, folder / "data") as address:
+            await wait_until_started(connection)
+            report("a bare NOTIFY", await measure_bare_notify(url))
+            times = [await measure_once(connection, address) for _ in range(TIMES)]
+            report_accepted("NOTIFY", times)
+            times = []
             for _ in range(TIMES_LOST):
-                wire.silence()
-                lost.append(await once(connection, address, SETTLE_LOST))
-            tell("NOTIFY lost", lost)
+                proxy.silence()
+                times.append(await measure_once(connection, address, AFTER_REVOCATION_LOST))
+            report_accepted("NOTIFY lost", times)
     await connection.close()
 
 
-def tell(name: str, found: list[tuple[float, int]]) -> None:
-    """A histogram, and how many calls were made."""
-    report(f"{name}: from the revocation to the last accepted call", [took for took, _ in found])
-    print(f"{sum(calls for _, calls in found):,} calls")
+def report_accepted(name: str, times: list[tuple[float, int]]) -> None:
+    """Print a histogram, and the number of calls."""
+    milliseconds = [accepted for accepted, _ in times]
+    report(f"{name}: from the revocation to the last accepted call", milliseconds)
+    print(f"{sum(calls for _, calls in times):,} calls")
 
 
 def main() -> None:
-    """Measure and print, on a PostgreSQL of its own."""
+    """Measure and print, with an embedded PostgreSQL."""
     print(
         f"{WORKERS} workers, {CALLERS} callers without pause, {os.cpu_count()} cores for all, "
         f"load average {os.getloadavg()[0]:.1f}"

@@ -1,9 +1,9 @@
 """What many routes cost: to check and apply them, to build their table, and at each request.
 
-`python benchmarks/routes.py` takes 10 to 100,000 routes of many shapes through `check` and
-`apply` into databases of an embedded PostgreSQL, builds each table in a fresh process, and then
-sends random GETs to a worker of each size and to bare Starlette in turn, round after round. It
-prints medians and draws docs/routes.svg.
+`python benchmarks/routes.py` checks 10 to 100,000 routes of many shapes and applies them to
+databases of an embedded PostgreSQL, builds each table in a fresh process, and then sends random
+GETs to a worker of each size and to plain Starlette in turn, round after round. It prints medians
+and draws docs/routes.svg.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
 
-import memory
+import generated_routes
 import orjson
 import starlette
 import uvicorn
@@ -29,7 +29,7 @@ import uvloop
 from chart import chart
 from noop import (
     CONNECTIONS,
-    load,
+    measure_rate,
     on_the_last_core,
     processor_seconds,
     serve_asgi,
@@ -63,18 +63,22 @@ PICTURE = Path(__file__).parents[1] / "docs" / "routes.svg"
 
 @dataclass
 class Build:
-    """What one table took: its stall is the longest time that a ticking task was kept waiting."""
+    """The cost of building one table.
+
+    Stalls are in milliseconds: the longest delay of a task that ticks every millisecond, and the
+    longest processor time between two ticks.
+    """
 
     seconds: float
     stall: float
-    stall_of_processor: float
+    processor_stall: float
     megabytes: float
     megabytes_compiled: float
 
 
 @dataclass
 class Size:
-    """What so many routes took before the first request."""
+    """The cost of a number of routes before the first request; times are in seconds."""
 
     check: float
     apply: float
@@ -82,12 +86,12 @@ class Size:
 
 
 async def echo(call: Call) -> Reply:
-    """The no-op that stands where the service would."""
+    """Return the params: a no-op in the place of a service."""
     return Reply(call.params)
 
 
 def serve_gateway(listener: Any, url: str, count: int, folder: str) -> None:
-    """A worker with code for each route."""
+    """Serve a worker that has an action for each route."""
     environment = {
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_LOG_LEVEL": "error",
@@ -96,7 +100,7 @@ def serve_gateway(listener: Any, url: str, count: int, folder: str) -> None:
     settings = Settings.load(environment)
     log.configure(settings.log_level)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    actions = Actions({memory.name(number): echo for number in range(count)})
+    actions = Actions({generated_routes.name(number): echo for number in range(count)})
 
     async def run() -> None:
         await server.serve(Worker(settings, actions), settings, listener)
@@ -105,7 +109,7 @@ def serve_gateway(listener: Any, url: str, count: int, folder: str) -> None:
 
 
 async def starlette_echo(request: Request) -> Response:
-    """The same of a Starlette route: the path's params as JSON."""
+    """Answer the params of the path as JSON, in a Starlette route."""
     return Response(orjson.dumps(request.path_params, default=str))
 
 
@@ -113,14 +117,18 @@ def starlette_app(count: int) -> Starlette:
     """The same routes in Starlette."""
     return Starlette(
         routes=[
-            Route(memory.path(number), starlette_echo, methods=[memory.method(number)])
+            Route(
+                generated_routes.path(number),
+                starlette_echo,
+                methods=[generated_routes.method(number)],
+            )
             for number in range(count)
         ]
     )
 
 
 async def fill(url: str, file: Path) -> tuple[float, float]:
-    """Seconds that `check` and `apply` take."""
+    """Check and apply a manifest; return the seconds that each took."""
     connection = await connect(url)
     try:
         await migrate(connection, find_all())
@@ -133,12 +141,12 @@ async def fill(url: str, file: Path) -> tuple[float, float]:
         await connection.close()
 
 
-def build(url: str, answer: Pipe) -> None:
-    """Build a table in this fresh process, as a worker does at its start."""
-    answer.send(uvloop.run(_build(url)))
+def build_table(url: str, pipe: Pipe) -> None:
+    """Build a table in this fresh process, as a worker does when it starts."""
+    pipe.send(uvloop.run(_build_table(url)))
 
 
-async def _build(url: str) -> Build:
+async def _build_table(url: str) -> Build:
     connection = await connect(url)
     before, stalls = _megabytes(), [(0.0, 0.0)]
     ticking = asyncio.create_task(_tick(stalls))
@@ -152,7 +160,13 @@ async def _build(url: str) -> Build:
     for schema in {id(route.params): route.params for route in table.routes.values()}.values():
         schema.compile()
     wall, processor = (max(column) * 1000 for column in zip(*stalls, strict=True))
-    return Build(seconds, wall, processor, loaded - before, _megabytes() - before)
+    return Build(
+        seconds=seconds,
+        stall=wall,
+        processor_stall=processor,
+        megabytes=loaded - before,
+        megabytes_compiled=_megabytes() - before,
+    )
 
 
 async def _tick(stalls: list[tuple[float, float]]) -> None:
@@ -168,17 +182,17 @@ def _megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def in_fresh_process(url: str) -> Build:
+def build_in_fresh_process(url: str) -> Build:
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=build, args=(url, there))
+    receiver, sender = context.Pipe()
+    process = context.Process(target=build_table, args=(url, sender))
     process.start()
-    found: Build = here.recv()
+    build: Build = receiver.recv()
     process.join()
-    return found
+    return build
 
 
-async def create(cluster: Cluster, name: str) -> str:
+async def create_database(cluster: Cluster, name: str) -> str:
     connection: Connection = await connect(cluster.url())
     await connection.execute(f"create database {name}")
     await connection.close()
@@ -186,36 +200,37 @@ async def create(cluster: Cluster, name: str) -> str:
 
 
 def prepare(cluster: Cluster, folder: Path, count: int) -> tuple[str, Size]:
-    """A database of so many routes, and what it took to get there."""
-    file = memory.write(folder / str(count), count)
-    url = asyncio.run(create(cluster, f"routes_{count}"))
-    checked, applied = asyncio.run(fill(url, file))
-    return url, Size(checked, applied, in_fresh_process(url))
+    """Prepare a database of `count` routes; return its address and the cost."""
+    file = generated_routes.write(folder / str(count), count)
+    url = asyncio.run(create_database(cluster, f"routes_{count}"))
+    check_seconds, apply_seconds = asyncio.run(fill(url, file))
+    build = build_in_fresh_process(url)
+    return url, Size(check=check_seconds, apply=apply_seconds, build=build)
 
 
-def requests(count: int) -> Iterator[bytes]:
-    """Random requests, over and over."""
-    found = list(itertools.islice(memory.requests(count), MAX_REQUESTS))
-    random.Random(1).shuffle(found)
-    return itertools.cycle(found)
+def random_requests(count: int) -> Iterator[bytes]:
+    """Requests in random order, in an endless cycle."""
+    requests = list(itertools.islice(generated_routes.requests(count), MAX_REQUESTS))
+    random.Random(1).shuffle(requests)
+    return itertools.cycle(requests)
 
 
 def measure(
-    servers: dict[tuple[str, int], Any], rounds_wanted: int, seconds: float
+    servers: dict[tuple[str, int], Any], round_count: int, seconds: float
 ) -> dict[tuple[str, int], tuple[float, float]]:
     """Medians of (requests a second, processor microseconds a request); round 0 warms up."""
     rounds: dict[tuple[str, int], list[tuple[float, float]]] = {key: [] for key in servers}
-    sent = {count: requests(count) for _, count in servers}
-    for number in range(rounds_wanted + 1):
+    requests = {count: random_requests(count) for _, count in servers}
+    for round_number in range(round_count + 1):
         for key, (process, port) in servers.items():
             before = processor_seconds(process.pid)
-            rate = uvloop.run(load(port, sent[key[1]], seconds))
+            rate = uvloop.run(measure_rate(port, requests[key[1]], seconds))
             used = processor_seconds(process.pid) - before
-            if number:
+            if round_number:
                 rounds[key].append((rate, used / (rate * seconds) * 1e6))
     return {
-        key: (statistics.median(r for r, _ in found), statistics.median(c for _, c in found))
-        for key, found in rounds.items()
+        key: (statistics.median(r for r, _ in pairs), statistics.median(c for _, c in pairs))
+        for key, pairs in rounds.items()
     }
 
 
@@ -224,7 +239,7 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, Starlette "
         f"{starlette.__version__}, {os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} "
-        f"rounds of {SECONDS} s, load and server each on a core of its own, "
+        f"rounds of {SECONDS} s, load and server on separate cores, "
         f"load average {os.getloadavg()[0]:.1f}\n"
     )
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres") as cluster:
@@ -236,7 +251,7 @@ def main() -> None:
 def serve_and_measure(
     folder: Path, urls: dict[int, str], rounds: int = ROUNDS, seconds: float = SECONDS
 ) -> dict[tuple[str, int], tuple[float, float]]:
-    """Start a server of each kind and size, and send to each in turn."""
+    """Start a server of each kind and size, and send requests to each in turn."""
     servers = {
         ("gateway", count): start(serve_gateway, url, count, str(folder / str(count)))
         for count, url in urls.items()
@@ -246,7 +261,7 @@ def serve_and_measure(
             servers["Starlette", count] = start(serve_asgi, starlette_app(count))
     try:
         for count in urls:
-            # When its first snapshot is written a worker has nothing left to do but serve.
+            # A worker that has written its first snapshot has finished all work of its start.
             while not (folder / str(count) / SNAPSHOT).exists():
                 time.sleep(0.1)
         with on_the_last_core():
@@ -263,10 +278,10 @@ def report_sizes(sizes: dict[int, Size]) -> None:
         f"{'own cpu':>9}{'MB':>6}{'MB compiled':>13}"
     )
     for count, size in sizes.items():
-        made = size.build
+        build = size.build
         print(
-            f"{count:8,}{size.check:9.2f}{size.apply:9.2f}{made.seconds:9.2f}{made.stall:10.1f}"
-            f"{made.stall_of_processor:9.1f}{made.megabytes:6.0f}{made.megabytes_compiled:13.0f}"
+            f"{count:8,}{size.check:9.2f}{size.apply:9.2f}{build.seconds:9.2f}{build.stall:10.1f}"
+            f"{build.processor_stall:9.1f}{build.megabytes:6.0f}{build.megabytes_compiled:13.0f}"
         )
 
 

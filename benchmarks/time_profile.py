@@ -1,9 +1,9 @@
-"""What each part of a request costs within it, in microseconds of processor time.
+"""What each part of a request costs, in microseconds of processor time.
 
-A part is left out by giving its first result again and again; what the whole request then takes
-less is its cost. That is about twice what the same part takes in a loop by itself, where all that
-it needs is still in the processor's caches. The least of several rounds, the whole in turn with the
-parts, over a connection without a socket.
+A part is left out by returning its first result every time; its cost is the time that the request
+then saves. This is about twice the time of the same part in a loop by itself, where everything it
+needs stays in the processor's caches. The whole request and the parts take turns, over a connection
+without a socket; each figure is the minimum of several rounds.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from gateway.upstreams.call import CallFactory
 ROUNDS = 15
 REQUESTS = 1000
 WARM = 200
+WHOLE = "whole request"
 
 PARTS: dict[str, tuple[Any, str]] = {
     "request: headers, id, address": (gate.Gate, "_request"),
@@ -41,79 +42,80 @@ PARTS: dict[str, tuple[Any, str]] = {
     "respond": (respond, "success"),
     "headers": (gate.Gate, "_headers"),
     "count and log": (RequestLog, "record"),
-    "all of the gate": (gate.Gate, "serve"),
+    "whole gate": (gate.Gate, "serve"),
 }
-"""The functions that are left out, by where they are looked up."""
+"""The functions to leave out: the object on which each is looked up, and its name."""
 
 
 async def _answer(_: gate.Gate, exchange: Any) -> None:
-    """A gate that does nothing: what is left is the edge, a task and a turn of the loop."""
+    """A gate that does nothing, which leaves the edge, a task and a turn of the loop."""
     exchange.take_body()
     await exchange.answer(200, [(b"content-length", b"2")], b"{}")
 
 
-def _remembering(function: Any) -> Any:
-    """The same, but that the first result is every result."""
-    found: list[Any] = []
+def _return_first_result(function: Any) -> Any:
+    """A function that runs `function` once and then returns its first result every time."""
+    results: list[Any] = []
     if inspect.iscoroutinefunction(function):
 
-        async def again(*args: Any) -> Any:
-            if not found:
-                found.append(await function(*args))
-            return found[0]
+        async def first_result(*args: Any) -> Any:
+            if not results:
+                results.append(await function(*args))
+            return results[0]
 
-        return again
+        return first_result
 
-    def once(*args: Any) -> Any:
-        if not found:
-            found.append(function(*args))
-        return found[0]
+    def first_plain_result(*args: Any) -> Any:
+        if not results:
+            results.append(function(*args))
+        return results[0]
 
-    return once
+    return first_plain_result
 
 
 @contextlib.contextmanager
-def left_out(place: Any, name: str) -> Iterator[None]:
-    """Without this part, for the length of the block."""
-    function = getattr(place, name)
-    setattr(place, name, _answer if name == "serve" else _remembering(function))
+def left_out(owner: Any, name: str) -> Iterator[None]:
+    """Leave out one part, for the length of the block."""
+    function = getattr(owner, name)
+    setattr(owner, name, _answer if name == "serve" else _return_first_result(function))
     try:
         yield
     finally:
-        setattr(place, name, function)
+        setattr(owner, name, function)
 
 
-async def _round(nowhere: TextIO) -> float:
-    """Microseconds of a request."""
+async def _measure_round(devnull: TextIO) -> float:
+    """Microseconds of a request, the mean of a round."""
     worker = harness.worker()
-    harness.log_to(worker, nowhere)
-    edge, wire = harness.connection(worker.app)
-    asked = harness.request()
+    harness.log_to(worker, devnull)
+    edge, transport = harness.connection(worker.app)
+    request = harness.request()
     for _ in range(WARM):
-        await harness.answer(edge, wire, asked)
-    began = time.process_time()
+        await harness.answer(edge, transport, request)
+    started = time.process_time()
     for _ in range(REQUESTS):
-        await harness.answer(edge, wire, asked)
-    took = time.process_time() - began
+        await harness.answer(edge, transport, request)
+    elapsed = time.process_time() - started
     edge.connection_lost(None)
-    return took / REQUESTS * 1e6
+    return elapsed / REQUESTS * 1e6
 
 
-async def main(nowhere: TextIO) -> None:
+async def main(devnull: TextIO) -> None:
     """Measure and print."""
-    least: dict[str, float] = {}
+    minima: dict[str, float] = {}
     for _ in range(ROUNDS):
-        for name, part in {"the whole": None, **PARTS}.items():
+        for name, part in {WHOLE: None, **PARTS}.items():
             with left_out(*part) if part else contextlib.nullcontext():
-                least[name] = min(least.get(name, float("inf")), await _round(nowhere))
-    whole = least.pop("the whole")
+                minimum = minima.get(name, float("inf"))
+                minima[name] = min(minimum, await _measure_round(devnull))
+    whole = minima.pop(WHOLE)
     print(
         f"Python {platform.python_version()}, uvloop {metadata.version('uvloop')}, {ROUNDS} rounds"
     )
-    for name, without in least.items():
+    for name, without in minima.items():
         print(f"{name:32}{whole - without:6.1f}")
-    print(f"{'edge, task and loop':32}{least['all of the gate']:6.1f}")
-    print(f"{'the whole':32}{whole:6.1f}")
+    print(f"{'edge, task and loop':32}{minima['whole gate']:6.1f}")
+    print(f"{WHOLE:32}{whole:6.1f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What FastAPI reads and answers, as pydantic models: the params of schemas/order_stages."""
+"""Requests and answers of the FastAPI baseline as pydantic models; see schemas/order_stages."""
 
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
-    """JSON values are taken as they are: "12" is no integer, as at the gateway."""
+    """Converts no JSON values: the string "12" is not an integer, as in the gateway."""
 
     model_config = ConfigDict(strict=True)
 
@@ -67,14 +67,14 @@ class Stage(Strict):
 
     @model_validator(mode="after")
     def names_an_order(self) -> Self:
-        """One of two params is needed."""
+        """Require at least one of the two ids."""
         if self.order_id is None and self.order_request_id is None:
             raise ValueError("order_id or order_request_id is needed")
         return self
 
 
 class Rows(BaseModel):
-    """Both rows as they were written."""
+    """Both written rows."""
 
     order_stage: dict[str, Any]
     order_status: dict[str, Any] | None
@@ -89,7 +89,7 @@ class Created(BaseModel):
 
 
 class Status(BaseModel):
-    """A status, every field a text."""
+    """A status; every field is a string."""
 
     id: str
     uuid: str

@@ -1,4 +1,4 @@
-"""A Litestar handler that checks a body with msgspec, its own way, and answers it: no token."""
+"""A Litestar handler that validates a body with msgspec and echoes it: no token."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from litestar import Litestar, post
 
 
 class Stage(msgspec.Struct, omit_defaults=True):
-    """What an order stage is made of, as far as the benchmark's body goes."""
+    """The fields of an order stage that the benchmark's body has."""
 
     update_status: bool
     stage: str

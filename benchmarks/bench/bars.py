@@ -1,4 +1,4 @@
-"""A chart of horizontal bars as SVG, each with its number; the gateway's in a colour of its own."""
+"""A horizontal bar chart as SVG: each bar has its number, the gateway's has its own colour."""
 
 from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape
@@ -10,7 +10,7 @@ OWN, OTHER, GREY = "#1f5fa8", "#b9c3cc", 'fill="#333333"'
 
 
 def bars(title: str, values: Mapping[str, float]) -> str:
-    """The chart of some values by name, from the top down."""
+    """Draw values by name, from the top down."""
     height = TOP + STEP * len(values) + 10
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {STYLE}>',
@@ -19,16 +19,16 @@ def bars(title: str, values: Mapping[str, float]) -> str:
         f'<text x="14" y="28" font-size="15" fill="#222222">{escape(title)}</text>',
     ]
     longest = max(values.values())
-    for number, (name, value) in enumerate(values.items()):
-        lines += _bar(name, value, value / longest, TOP + STEP * number)
+    for index, (name, value) in enumerate(values.items()):
+        lines += _bar(name, value, value / longest, TOP + STEP * index)
     return "\n".join([*lines, "</svg>", ""])
 
 
 def _bar(name: str, value: float, share: float, y: int) -> Iterator[str]:
     width = round(share * (WIDTH - LEFT - RIGHT), 1)
     colour = OWN if name.startswith("gateway") else OTHER
-    said = f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-    middle = y + THICK - 5
-    yield f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end" {GREY}>{escape(name)}</text>'
+    label = f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    baseline = y + THICK - 5
+    yield f'<text x="{LEFT - 8}" y="{baseline}" text-anchor="end" {GREY}>{escape(name)}</text>'
     yield f'<rect x="{LEFT}" y="{y}" width="{width}" height="{THICK}" fill="{colour}"/>'
-    yield f'<text x="{LEFT + width + 6}" y="{middle}" {GREY}>{said}</text>'
+    yield f'<text x="{LEFT + width + 6}" y="{baseline}" {GREY}>{label}</text>'

@@ -1,4 +1,4 @@
-"""The requests of the benchmarks, as bytes: the same for every server that can answer them."""
+"""The requests of the benchmarks, as bytes: every server gets the same."""
 
 import base64
 import random
@@ -29,51 +29,51 @@ BODY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Files of requests, by what they ask for."""
+    """Files of requests, by the name of the request."""
 
     files: Mapping[str, Path]
 
-    def body(self, name: str) -> int:
-        """Bytes of the body of a file's first request."""
+    def body_length(self, name: str) -> int:
+        """The length in bytes of the body of a file's first request."""
         first = self.files[name].read_bytes().split(load.SEPARATOR)[0]
         return len(first.partition(b"\r\n\r\n")[2])
 
     def __getitem__(self, name: str) -> Path:
-        """One of the files."""
+        """The file of one kind of request."""
         return self.files[name]
 
 
 def write(folder: Path, tokens: Sequence[str]) -> Requests:
     """Write the files of all workloads."""
-    chance = random.Random(SEED)
-    made = {
-        "echo": [_post("/api/v1/bench/echo", _body(chance), each) for each in tokens],
-        "create": [_post(CREATE, _body(chance), chance.choice(tokens)) for _ in range(DISTINCT)],
-        "list": [_list(number, chance.choice(tokens)) for number in range(DISTINCT)],
+    rng = random.Random(SEED)
+    requests = {
+        "echo": [_post("/api/v1/bench/echo", _body(rng), token) for token in tokens],
+        "create": [_post(CREATE, _body(rng), rng.choice(tokens)) for _ in range(DISTINCT)],
+        "list": [_list(hours, rng.choice(tokens)) for hours in range(DISTINCT)],
         "same list": [_get("/services/statuses?limit=50", tokens[0])],
-        "refused": [_post(CREATE, {"update_status": True}, each) for each in tokens],
+        "refused": [_post(CREATE, {"update_status": True}, token) for token in tokens],
         "log-in": [_log_in()],
         "slow": [_post("/api/v1/bench/slow", {"seconds": SLOW_SECONDS}, tokens[0])],
     }
-    return Requests({name: load.write(folder, name, each) for name, each in made.items()})
+    return Requests({name: load.write(folder, name, sent) for name, sent in requests.items()})
 
 
 CREATE = "/api/v1/order_stages/create"
 
 
-def _body(chance: random.Random) -> dict[str, object]:
-    return {"order_id": chance.choice(ORDERS), **BODY}
+def _body(rng: random.Random) -> dict[str, object]:
+    return {"order_id": rng.choice(ORDERS), **BODY}
 
 
-def _list(number: int, token: str) -> bytes:
-    """All fifty, by a filter that no other request has."""
-    since = datetime(2001, 1, 1) + timedelta(hours=number)  # noqa: DTZ001 - the API takes it bare
+def _list(hours: int, token: str) -> bytes:
+    """A list of all fifty statuses; each request filters by a different time."""
+    since = datetime(2001, 1, 1) + timedelta(hours=hours)  # noqa: DTZ001 - the API takes no zone
     return _get(f"/services/statuses?limit=50&created_at_min={quote(str(since))}", token)
 
 
 def _log_in() -> bytes:
-    given = {"email": "employee@example.com", "password": demo.PASSWORD}
-    body = base64.b64encode(orjson.dumps({**given, "application": demo.APPLICATION}))
+    credentials = {"email": "employee@example.com", "password": demo.PASSWORD}
+    body = base64.b64encode(orjson.dumps({**credentials, "application": demo.APPLICATION}))
     return _request("POST /api/v1/sessions/create", body, "content-type: text/plain")
 
 

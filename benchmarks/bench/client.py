@@ -1,8 +1,8 @@
-"""A lean HTTP client in a process of its own, which prints what it found as one line of JSON.
+"""A lean HTTP client that runs in its own process and prints its result as one line of JSON.
 
 A closed loop sends on each connection when the last answer is complete. An open loop sends at
-random moments of a fixed rate and measures from the moment a request was due, so that a server
-that stalls is not spared the requests that would have come meanwhile.
+random moments with a fixed mean rate and measures from the moment a request was due, so a stall of
+the server counts against every request that arrives during the stall.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from typing import Any
 import orjson
 import uvloop
 
-PATIENCE = 20.0
-"""Seconds that the last answers get; what is missing then counts as wrong."""
+ANSWER_TIMEOUT = 20.0
+"""Seconds to wait for the last answers; an answer that is missing by then counts as wrong."""
 
 
 def body_length(head: bytes) -> int:
-    """What an answer's head says of its body."""
+    """The `Content-Length` in an answer's head."""
     return int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
 
 
-def is_whole(answer: bytes) -> bool:
-    """Whether an answer is complete."""
-    head, found, body = answer.partition(b"\r\n\r\n")
-    return bool(found) and len(body) >= body_length(head)
+def is_complete(answer: bytes) -> bool:
+    """Whether the whole head and the whole body have arrived."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    return bool(separator) and len(body) >= body_length(head)
 
 
 class Tally:
-    """Latencies in seconds, and how many answers were not what they are to be."""
+    """Latencies in seconds, and the number of answers with an unexpected status."""
 
     def __init__(self, status: int = 200) -> None:
         self.head = b"HTTP/1.1 %d" % status
@@ -43,8 +43,8 @@ class Tally:
         self.wrong = 0
         self.latencies: list[float] = []
 
-    def told(self, seconds: float) -> dict[str, float]:
-        """What is printed; latencies in milliseconds."""
+    def summary(self, seconds: float) -> dict[str, float]:
+        """The figures to print; latencies in milliseconds."""
         ordered = sorted(self.latencies) or [float("nan")]
         return {
             "done": len(self.latencies),
@@ -56,92 +56,92 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request, waits for the whole answer, and says that it is idle again."""
+    """Sends a request, waits for the whole answer, and calls `on_idle` with itself."""
 
-    def __init__(self, idle: Any) -> None:
-        self._idle = idle
-        self._have = b""
+    def __init__(self, on_idle: Any) -> None:
+        self._on_idle = on_idle
+        self._received = b""
 
-    def connection_made(self, transport: Any) -> None:  # uvloop's is no asyncio.Transport
-        """Keep the way to send."""
+    def connection_made(self, transport: Any) -> None:  # uvloop's is not an asyncio.Transport
+        """Keep the transport to send with."""
         self.transport = transport
 
-    def ask(self, request: bytes, tally: Tally, since: float) -> None:
-        """Send; the latency is counted from `since`."""
+    def send(self, request: bytes, tally: Tally, since: float) -> None:
+        """Send a request; its latency counts from `since`."""
         self._tally, self._since = tally, since
         tally.sent += 1
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Count an answer that is complete."""
-        self._have += data
-        if is_whole(self._have):
-            self._tally.wrong += not self._have.startswith(self._tally.head)
+        """Count the answer once it is complete."""
+        self._received += data
+        if is_complete(self._received):
+            self._tally.wrong += not self._received.startswith(self._tally.head)
             self._tally.latencies.append(time.perf_counter() - self._since)
-            self._have = b""
-            self._idle(self)
+            self._received = b""
+            self._on_idle(self)
 
 
-async def connect(port: int, count: int, idle: Any) -> list[Connection]:
-    """So many open connections."""
+async def connect(port: int, count: int, on_idle: Any) -> list[Connection]:
+    """Open `count` connections."""
     loop = asyncio.get_running_loop()
     return [
-        (await loop.create_connection(lambda: Connection(idle), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: Connection(on_idle), "127.0.0.1", port))[1]
         for _ in range(count)
     ]
 
 
 def read(file: str) -> Iterator[bytes]:
-    """The requests of a file, over and over."""
+    """The requests of a file, in an endless cycle."""
     return itertools.cycle(Path(file).read_bytes().split(b"\0"))
 
 
-async def closed(asked: Any) -> dict[str, Any]:
-    """As many requests as the server answers."""
-    requests, tally = read(asked["closed"]), Tally()
+async def closed_loop(options: Any) -> dict[str, Any]:
+    """Send as many requests as the server answers."""
+    requests, tally = read(options["closed"]), Tally()
 
     def send(connection: Connection) -> None:
         if time.perf_counter() < end:
-            connection.ask(next(requests), tally, time.perf_counter())
+            connection.send(next(requests), tally, time.perf_counter())
 
-    connections = await connect(asked["port"], asked["connections"], send)
-    began = time.perf_counter()
-    end = began + asked["seconds"]
+    connections = await connect(options["port"], options["connections"], send)
+    started = time.perf_counter()
+    end = started + options["seconds"]
     for connection in connections:
         send(connection)
-    await asyncio.sleep(asked["seconds"])
-    while not tally.latencies and time.perf_counter() < end + PATIENCE:  # noqa: ASYNC110
+    await asyncio.sleep(options["seconds"])
+    while not tally.latencies and time.perf_counter() < end + ANSWER_TIMEOUT:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    # What is on its way is neither counted nor wrong; its rows may be written all the same.
-    told = tally.told(time.perf_counter() - began)
-    return {**told, "wrong": tally.wrong}
+    # Requests in flight count neither as done nor as wrong, though the server may write their rows.
+    summary = tally.summary(time.perf_counter() - started)
+    return {**summary, "wrong": tally.wrong}
 
 
-async def fixed(asked: Any) -> dict[str, Any]:
-    """Some streams at once, each at its own rate."""
+async def open_loop(options: Any) -> dict[str, Any]:
+    """Send several streams at once, each at its own rate."""
     idle: deque[Connection] = deque()
     waiting: deque[tuple[bytes, Tally, float]] = deque()
 
     def send(connection: Connection) -> None:
         idle.append(connection)
         while waiting and idle:
-            idle.popleft().ask(*waiting.popleft())
+            idle.popleft().send(*waiting.popleft())
 
-    idle.extend(await connect(asked["port"], asked["connections"], send))
-    tallies = {stream["name"]: Tally(stream["status"]) for stream in asked["streams"]}
-    began = time.perf_counter()
-    for after, name, request in arrivals(asked["streams"], asked["seconds"]):
-        if (early := began + after - time.perf_counter()) > 0:
-            await asyncio.sleep(early)
-        waiting.append((request, tallies[name], began + after))
+    idle.extend(await connect(options["port"], options["connections"], send))
+    tallies = {stream["name"]: Tally(stream["status"]) for stream in options["streams"]}
+    started = time.perf_counter()
+    for offset, name, request in arrivals(options["streams"], options["seconds"]):
+        if (delay := started + offset - time.perf_counter()) > 0:
+            await asyncio.sleep(delay)
+        waiting.append((request, tallies[name], started + offset))
         if idle:
-            idle.popleft().ask(*waiting.popleft())
-    await _finish(waiting, list(tallies.values()))
-    return {name: tally.told(asked["seconds"]) for name, tally in tallies.items()}
+            idle.popleft().send(*waiting.popleft())
+    await _wait_for_answers(waiting, list(tallies.values()))
+    return {name: tally.summary(options["seconds"]) for name, tally in tallies.items()}
 
 
-async def _finish(waiting: deque[Any], tallies: list[Tally]) -> None:
-    deadline = time.perf_counter() + PATIENCE
+async def _wait_for_answers(waiting: deque[Any], tallies: list[Tally]) -> None:
+    deadline = time.perf_counter() + ANSWER_TIMEOUT
     while waiting or any(tally.sent > len(tally.latencies) for tally in tallies):
         if time.perf_counter() > deadline:
             return
@@ -149,27 +149,25 @@ async def _finish(waiting: deque[Any], tallies: list[Tally]) -> None:
 
 
 def arrivals(streams: list[Any], seconds: float) -> Iterator[tuple[float, str, bytes]]:
-    """When, for which stream, and what: independent random arrivals, merged in order."""
-    return heapq.merge(
-        *(_arrivals(number, stream, seconds) for number, stream in enumerate(streams))
-    )
+    """Yield (seconds since the start, stream, request): random arrivals, merged in order."""
+    return heapq.merge(*(_arrivals(seed, stream, seconds) for seed, stream in enumerate(streams)))
 
 
 def _arrivals(seed: int, stream: Any, seconds: float) -> Iterator[tuple[float, str, bytes]]:
-    chance, after = random.Random(seed), 0.0
+    rng, offset = random.Random(seed), 0.0
     for request in read(stream["requests"]):
-        # The first comes at once, so that a short run has one too.
-        yield after, stream["name"], request
-        after += chance.expovariate(stream["rate"])
-        if after > seconds:
+        # The first request is due immediately, so that even a short run has one.
+        yield offset, stream["name"], request
+        offset += rng.expovariate(stream["rate"])
+        if offset > seconds:
             return
 
 
 def main() -> None:
-    """Do what the one argument asks for."""
-    asked = orjson.loads(sys.argv[1])
-    found = uvloop.run(closed(asked) if "closed" in asked else fixed(asked))
-    sys.stdout.write(orjson.dumps(found).decode() + "\n")
+    """Run the loop that the one argument, a JSON object, describes."""
+    options = orjson.loads(sys.argv[1])
+    result = uvloop.run(closed_loop(options) if "closed" in options else open_loop(options))
+    sys.stdout.write(orjson.dumps(result).decode() + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The database of a run: a PostgreSQL of its own that flushes each commit, with the demo data."""
+"""The database of a run: an embedded PostgreSQL that flushes each commit, with the demo data."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,8 @@ MANIFESTS = (ROOT / "routes.yaml", Path(__file__).with_name("routes.yaml"))
 ORDERS = range(10_001, 15_001)
 REQUEST_OF_ORDER = 10_000
 CALLERS = 64
-QUIET = 10
-"""Looks, a hundredth of a second apart, that find no statement under way."""
+IDLE_CHECKS = 10
+"""Consecutive checks, 10 ms apart, that must find no running statement."""
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 SIZE = {"shared_buffers": "256MB", "max_connections": "300", "max_wal_size": "4GB"}
@@ -32,24 +32,24 @@ _SQL = load_queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where it is, its version, and the tokens of so many callers."""
+    """A database by its address, with its version and the tokens of the callers."""
 
     url: str
     version: str
     tokens: tuple[str, ...]
 
     def reset(self) -> None:
-        """Bring the order tables back to where each run starts."""
+        """Restore the order tables to the state in which each run starts."""
         asyncio.run(_reset(self.url))
 
     def written(self) -> int:
-        """Stages written since then."""
-        return asyncio.run(_written(self.url))
+        """The number of stages written since the last reset."""
+        return asyncio.run(_count_written(self.url))
 
 
 @contextlib.contextmanager
 def database(folder: Path) -> Iterator[Database]:
-    """Start it on the last core and fill it, for the length of the block."""
+    """Start the server on the last core and fill its database, for the length of the block."""
     with on_the_last_core():
         cluster = Cluster(folder, options={**DURABLE, **SIZE})
         cluster.start()
@@ -68,41 +68,43 @@ async def _prepare(url: str) -> Database:
             for desired in check(manifest):
                 await apply(db, desired, Author("benchmark"))
         await db.execute(_SQL["fill"])
-        made = await _sessions(db)
+        session_tokens = await _create_sessions(db)
         await db.execute("vacuum analyze")
-        return Database(url, await db.fetchval("show server_version"), made)
+        version = await db.fetchval("show server_version")
+        return Database(url=url, version=version, tokens=session_tokens)
     finally:
         await db.close()
 
 
-async def _sessions(db: Connection) -> tuple[str, ...]:
-    """Sessions of the demo's employee; answers their tokens."""
-    made = tuple(tokens.make(tokens.SESSION_PREFIX) for _ in range(CALLERS))
-    await db.execute(_SQL["sessions"], demo.APPLICATION, [tokens.digest(each) for each in made])
-    return made
+async def _create_sessions(db: Connection) -> tuple[str, ...]:
+    """Create sessions of the demo's employee; return their tokens."""
+    session_tokens = tuple(tokens.make(tokens.SESSION_PREFIX) for _ in range(CALLERS))
+    digests = [tokens.digest(token) for token in session_tokens]
+    await db.execute(_SQL["sessions"], demo.APPLICATION, digests)
+    return session_tokens
 
 
 async def _reset(url: str) -> None:
     db = await connect(url)
     try:
-        await _quiet(db)
+        await _wait_until_idle(db)
         await db.execute(_SQL["reset"])
         await db.execute("vacuum analyze order_stages, order_statuses")
-        # No run pays for the pages that another made dirty.
+        # No run pays for the dirty pages of the run before it.
         await db.execute("checkpoint")
     finally:
         await db.close()
 
 
-async def _quiet(db: Connection) -> None:
-    """Wait until the servers are done with the run before."""
-    quiet = 0
-    while quiet < QUIET:
-        quiet = 0 if await db.fetchval(_SQL["busy"]) else quiet + 1
+async def _wait_until_idle(db: Connection) -> None:
+    """Wait until the servers have finished the previous run."""
+    idle_checks = 0
+    while idle_checks < IDLE_CHECKS:
+        idle_checks = 0 if await db.fetchval(_SQL["busy"]) else idle_checks + 1
         await asyncio.sleep(0.01)
 
 
-async def _written(url: str) -> int:
+async def _count_written(url: str) -> int:
     db = await connect(url)
     try:
         return int(await db.fetchval(_SQL["written"]))

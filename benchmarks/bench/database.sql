@@ -1,29 +1,28 @@
 -- name: fill
--- Orders of the benchmark, each with a status already, so that every call updates one; and
--- statuses up to fifty.
+-- Orders of the benchmark, and enough statuses for a list of fifty.
 insert into order_requests (id, client_id) select n + 10000, 1 from generate_series(10001, 15000) n;
 insert into orders (id, order_request_id, client_id)
 select n, n + 10000, 1 from generate_series(10001, 15000) n;
 insert into statuses (name, url, color)
 select 'Status ' || n, 'status-' || n, 'EC451F' from generate_series(6, 50) n;
 
-create function bench_create(an_order bigint, a_request bigint, text, text) returns bigint
+create function bench_create(p_order bigint, p_request bigint, text, text) returns bigint
 language plpgsql as $$
 declare
-    made order_stages;
+    new_stage order_stages;
 begin
     insert into order_stages (
         order_id, order_request_id, stage, stage_start_at, created_at_fm,
         created_by_id, created_by, notes
     ) values (
-        an_order, a_request, 'scheduled', clock_timestamp(), clock_timestamp(), 1, 'Ada Fields', $3
-    ) returning * into made;
+        p_order, p_request, 'scheduled', clock_timestamp(), clock_timestamp(), 1, 'Ada Fields', $3
+    ) returning * into new_stage;
     insert into order_statuses as s (
         order_request_id, order_id, order_stage_id, stage, stage_start_at, client_id,
         client_billing_postal_code, appt_id, appt_start_at, order_notes,
         updated_by_id, updated_by, updated_at
     ) values (
-        a_request, an_order, made.id, made.stage, made.stage_start_at, 1,
+        p_request, p_order, new_stage.id, new_stage.stage, new_stage.stage_start_at, 1,
         '02134', 1, '10:00', $4, 1, 'Ada Fields', clock_timestamp()
     )
     on conflict (order_request_id) do update set
@@ -35,22 +34,22 @@ begin
         order_notes = coalesce(excluded.order_notes, s.order_notes),
         updated_by_id = excluded.updated_by_id, updated_by = excluded.updated_by,
         updated_at = excluded.updated_at;
-    return made.id;
+    return new_stage.id;
 end $$;
 
 -- name: sessions
--- A session of the demo's employee for each of these tokens.
+-- Create a session of the demo's employee for each digest of a token.
 insert into sessions (user_id, application_id, token_hash)
 select 1, a.id, digest from applications a, unnest($2::bytea[]) digest where a.slug = $1;
 
 -- name: busy
--- Statements under way: a load tool that leaves does not end what it asked for.
+-- Count running statements: a load tool that exits does not cancel its own.
 select count(*) as busy from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'
     and backend_type = 'client backend';
 
 -- name: reset
--- The same rows at the start of each run.
+-- Restore the rows with which each run starts; every order has a status, so every call updates one.
 truncate order_statuses, order_stages restart identity;
 insert into order_stages (order_id, order_request_id, stage, stage_start_at, created_at_fm)
 select id, order_request_id, 'ordered', now(), now() from orders where id > 10000;
@@ -60,5 +59,5 @@ insert into order_statuses (
 select order_request_id, order_id, id, stage, stage_start_at, now() from order_stages;
 
 -- name: written
--- Stages that calls have added since the reset.
+-- Count the stages that calls have added since the reset.
 select count(*) - 5000 as written from order_stages;

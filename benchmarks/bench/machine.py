@@ -1,6 +1,6 @@
-"""The machine: which process has which core, the time it used, and what the run's conditions are.
+"""The machine: the core of each process, its processor time, and the conditions of a run.
 
-Servers, and pgbench in their place, have the first core. PostgreSQL and the load have the last.
+Servers, or pgbench in their place, run on the first core. PostgreSQL and the load run on the last.
 """
 
 import contextlib
@@ -16,48 +16,48 @@ _PACKAGES = ("uvicorn", "uvloop", "starlette", "asyncpg", "orjson", "jsonschema-
 
 
 def can_pin() -> bool:
-    """Whether this system lets processes be kept on cores, and there are two of them."""
+    """Whether this system can pin processes to cores and has at least two."""
     return hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
 
 
-def tells_memory() -> bool:
-    """Whether a process can read how much memory it has, as on Linux."""
+def reports_memory() -> bool:
+    """Whether a process can read its own memory use, as on Linux."""
     return Path("/proc/self/statm").exists()
 
 
 @contextlib.contextmanager
 def on_the_first_core() -> Iterator[None]:
-    """What is started in the block stays on the first core."""
-    with _on(0):
+    """Pin the processes that the block starts to the first core."""
+    with _on_core(0):
         yield
 
 
 @contextlib.contextmanager
 def on_the_last_core() -> Iterator[None]:
-    """What is started in the block stays on the last core."""
-    with _on(-1):
+    """Pin the processes that the block starts to the last core."""
+    with _on_core(-1):
         yield
 
 
 @contextlib.contextmanager
-def _on(place: int) -> Iterator[None]:
+def _on_core(index: int) -> Iterator[None]:
     if not can_pin():
         yield
         return
-    before = os.sched_getaffinity(0)
-    # Of all that the process was given when it began, not of what an outer block left.
-    os.sched_setaffinity(0, {sorted(_CORES)[place]})
+    outer_cores = os.sched_getaffinity(0)
+    # The index counts the cores that the process started with, not those of an enclosing block.
+    os.sched_setaffinity(0, {sorted(_CORES)[index]})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        os.sched_setaffinity(0, outer_cores)
 
 
 _CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def processor_seconds(pid: int) -> float:
-    """User and system time of a process so far; NaN where the system does not say."""
+    """User and system time of a process so far; NaN where the system does not report it."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -66,35 +66,35 @@ def processor_seconds(pid: int) -> float:
 
 
 def conditions() -> str:
-    """Processor, cores, topology, versions of the gateway's side."""
-    where = (
+    """Processor, cores, pinning, and the versions of the gateway's packages."""
+    pinning = (
         "servers and pgbench on the first core, PostgreSQL and the load on the last"
         if len(_CORES) > 1
         else "nothing pinned to a core"
     )
     load = os.getloadavg()[0]
     return (
-        f"{_processor()}, {os.cpu_count()} cores ({where}), {platform.system()}; "
+        f"{_processor()}, {os.cpu_count()} cores ({pinning}), {platform.system()}; "
         f"Python {platform.python_version()}, {versions()}; load average at the start {load:.1f}"
     )
 
 
 def versions() -> str:
-    """The versions of the packages that the gateway's path is made of."""
+    """The versions of the packages that a request of the gateway runs through."""
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
 
 
-def said(*command: str) -> str:
-    """What a command prints, or nothing where there is no such command."""
+def output_of(*command: str) -> str:
+    """The output of a command; empty if the command is not installed."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def _processor() -> str:
     if not _CPUINFO.exists():
         return platform.processor() or platform.machine()
-    named = [line for line in _CPUINFO.read_text().splitlines() if line.startswith("model name")]
-    return named[0].partition(": ")[2] if named else platform.machine()
+    models = [line for line in _CPUINFO.read_text().splitlines() if line.startswith("model name")]
+    return models[0].partition(": ")[2] if models else platform.machine()

@@ -1,4 +1,4 @@
-"""The gateway as `gateway serve` has it, with the two actions that only the benchmarks need."""
+"""The gateway as `gateway serve` runs it, with the two actions that only the benchmarks need."""
 
 import os
 import sys
@@ -14,30 +14,30 @@ from gateway.upstreams.python import Actions
 
 
 async def echo(call: Call) -> Reply:
-    """The no-op that stands where the service would."""
+    """Return the params: a no-op in the place of a service."""
     return Reply(call.params)
 
 
 async def slow(call: Call) -> Reply:
-    """A statement that takes long."""
+    """Run a statement that takes `seconds`."""
     await call.db.fetchrow("select pg_sleep($1)", call.params["seconds"])
     return Reply({})
 
 
 def actions() -> Actions:
-    """The real actions and these."""
+    """The real actions and those of the benchmarks."""
     loaded = Actions.load()
-    real = {name: found for name in loaded.names() if (found := loaded.find(name))}
+    real = {name: action for name in loaded.names() if (action := loaded.find(name))}
     return Actions({**real, "bench.echo": echo, "bench.slow": slow})
 
 
 async def serve(settings: Settings, port: int) -> None:
-    """One worker, until it is told to stop."""
+    """Serve with one worker until a signal stops it."""
     await server.serve(Worker(settings, actions()), settings, server.listen("127.0.0.1", port))
 
 
 def main() -> None:
-    """Serve on the port of the one argument."""
+    """Serve on the port that the one argument names."""
     settings = Settings.load(os.environ)
     log.configure(settings.log_level)
     uvloop.run(serve(settings, int(sys.argv[1])))

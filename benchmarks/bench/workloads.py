@@ -1,4 +1,4 @@
-"""What is measured: each workload sends the same requests to every server that can answer them."""
+"""The workloads: each sends the same requests to every server that can answer them."""
 
 import itertools
 import os
@@ -10,30 +10,30 @@ from pathlib import Path
 
 import orjson
 
-from bench import load, many_routes
-from bench import pgbench as statements
+from bench import load, many_routes, pgbench
 from bench.calls import SLOW_SECONDS, Requests
 from bench.database import Database
 from bench.load import LoadError, Run, Stream
 from bench.machine import on_the_first_core, processor_seconds
-from bench.results import Found, Measure, interleaved
-from bench.targets import GATEWAY, PATHS, Target
+from bench.results import Measure, WorkloadResult, interleaved
+from bench.targets import GATEWAY, PYTHON_PATH, Target
 
 ECHO_CONNECTIONS = 32
 MIXED = (("create", 200.0), ("list", 200.0), ("refused", 100.0), ("log-in", 5.0))
 STATUS = {"refused": 400}
-SLOW = 8.0
-"""Calls a second of the slow route; each keeps a connection for `SLOW_SECONDS`."""
+SLOW_RATE = 8.0
+"""Calls a second of the slow route; each holds a connection for `SLOW_SECONDS`."""
 
-SLOW_ON = ", slow route on"
-OWN = "asyncpg, the gateway's statement"
-SHARE = 0.5
-"""The share of its saturation that a server is offered."""
+WITH_SLOW_ROUTE = ", slow route on"
+ASYNCPG_STATEMENT = "asyncpg, the gateway's statement"
+ASYNCPG_FUNCTION = "asyncpg, one function"
+OFFERED_SHARE = 0.5
+"""The share of a server's saturated rate at which the steady workload sends."""
 
 
 @dataclass(slots=True)
 class Bench:
-    """What the workloads share."""
+    """The servers, the requests and the options that all workloads share."""
 
     database: Database
     targets: Mapping[str, Target]
@@ -46,90 +46,93 @@ class Bench:
     smoke: bool = False
     notes: list[str] = field(default_factory=list)
 
-    def doing(self, what: str) -> list[Target]:
-        """The servers that can do this."""
-        return [target for target in self.targets.values() if what in target.does]
+    def servers_with(self, request: str) -> list[Target]:
+        """The servers that can answer a request."""
+        return [target for target in self.targets.values() if request in target.requests]
 
-    def closed(self, target: Target, requests: str, connections: int) -> Run:
+    def run_closed_loop(self, target: Target, requests: str, connections: int) -> Run:
         """One run of a closed loop, with the server's processor time a request."""
         before = processor_seconds(target.pid)
-        run, done = load.closed(target.port, self.requests[requests], connections, self.seconds)
+        run, done = load.closed_loop(
+            target.port, self.requests[requests], connections, self.seconds
+        )
         used = processor_seconds(target.pid) - before
         return replace(run, cpu=used / done * 1e6)
 
-    def create(self, target: Target, connections: int) -> Run:
-        """The same of creates: the database starts as it always does, and holds what was said."""
+    def run_creates(self, target: Target, connections: int) -> Run:
+        """One run of creates on a reset database, which must then hold a row for each answer."""
         self.database.reset()
-        run = self.closed(target, "create", connections)
+        run = self.run_closed_loop(target, "create", connections)
         if self.database.written() < run.rate * self.seconds * 0.99:
-            raise LoadError(f"{target.name}: fewer rows than answers")
+            raise LoadError(f"{target.name}: the database has fewer rows than there were answers")
         return run
 
 
-def noop(bench: Bench) -> Found:
-    """A POST that does nothing."""
-    found = Found(
+def noop(bench: Bench) -> WorkloadResult:
+    """A POST to a handler that does nothing."""
+    result = WorkloadResult(
         "noop",
         "A call that does nothing",
-        f"POST of {bench.requests.body('echo')} bytes of JSON, {ECHO_CONNECTIONS} connections. "
-        "The gateway looks up the token, checks roles, validates, logs and counts. FastAPI "
-        "validates with pydantic, Fastify with ajv, Litestar with msgspec, and the others only "
-        "echo; none looks at a token.",
+        f"POST of {bench.requests.body_length('echo')} bytes of JSON, {ECHO_CONNECTIONS} "
+        "connections. The gateway looks up the token, checks roles, validates, logs and counts. "
+        "FastAPI validates with pydantic, Fastify with ajv, Litestar with msgspec, and the others "
+        "only echo; no peer reads the token.",
     )
     measures: dict[str, Measure] = {
-        target.name: _echo(bench, target) for target in bench.doing("echo")
+        target.name: _echo(bench, target) for target in bench.servers_with("echo")
     }
-    found.rows = interleaved(measures, bench.rounds)
+    result.rows = interleaved(measures, bench.rounds)
     what = "authenticated, validated no-op POST, logged and counted"
-    found.compare(what, "Starlette echo", 1.2)
-    found.compare(what, "raw uvicorn echo", 0.8)
-    found.compare(what, "FastAPI", 4)
-    return found
+    result.compare(what, "Starlette echo", 1.2)
+    result.compare(what, "raw uvicorn echo", 0.8)
+    result.compare(what, "FastAPI", 4)
+    return result
 
 
 def _echo(bench: Bench, target: Target) -> Measure:
-    return lambda: bench.closed(target, "echo", ECHO_CONNECTIONS)
+    return lambda: bench.run_closed_loop(target, "echo", ECHO_CONNECTIONS)
 
 
-def create(bench: Bench) -> Found:
-    """Writes that commit."""
-    found = Found(
+def create(bench: Bench) -> WorkloadResult:
+    """Creates, each answered after its commit."""
+    result = WorkloadResult(
         "create",
         "order_stages.create",
-        f"{bench.connections} connections, 64 callers, 5,000 orders, each answer after its commit "
-        "reached the disk. FastAPI with asyncpg's pool and Fastify with pg's look up the token, "
-        "validate, and write both rows; they do not write when a session was last used, which the "
-        "gateway does. pgbench sends the two statements alone, without HTTP, token or validation; "
-        "its p50 is a mean.",
+        f"{bench.connections} connections, 64 callers, 5,000 orders; every answer comes after its "
+        "commit has reached the disk. FastAPI with asyncpg's pool and Fastify with pg's pool look "
+        "up the token, validate, and write both rows; unlike the gateway, they do not record when "
+        "a session was last used. pgbench sends only the two statements, without HTTP, token or "
+        "validation; its p50 is a mean.",
     )
     measures: dict[str, Measure] = {
-        target.name: _create(bench, target, bench.connections) for target in bench.doing("create")
+        target.name: _create(bench, target, bench.connections)
+        for target in bench.servers_with("create")
     }
-    found.rows = interleaved({**measures, **_pgbench(bench)}, bench.rounds)
+    result.rows = interleaved({**measures, **_pgbench(bench)}, bench.rounds)
     what = f"`order_stages.create`, {bench.connections} connections, durable commit"
-    found.compare(what, statements.TRANSACTION, 2.2)
-    found.compare(what, statements.FUNCTION, 1.5)
-    found.compare(what, "FastAPI", 6)
-    found.compare(what, "Fastify", 4)
-    return found
+    result.compare(what, pgbench.TRANSACTION, 2.2)
+    result.compare(what, pgbench.FUNCTION, 1.5)
+    result.compare(what, "FastAPI", 6)
+    result.compare(what, "Fastify", 4)
+    return result
 
 
 def _create(bench: Bench, target: Target, connections: int) -> Measure:
-    return lambda: bench.create(target, connections)
+    return lambda: bench.run_creates(target, connections)
 
 
 def _pgbench(bench: Bench) -> dict[str, Measure]:
-    """Each script with the number of clients with which it does most here."""
+    """Each script, with the number of clients that gives the highest rate here."""
     if bench.pgbench is None:
         bench.notes.append("pgbench is left out: it is not installed.")
         return {}
     program, url, clients = bench.pgbench, bench.database.url, {}
-    counts = statements.CLIENTS[: 1 if bench.smoke else None]
+    counts = pgbench.CLIENTS[: 1 if bench.smoke else None]
     for name, script in bench.scripts.items():
         bench.database.reset()
-        clients[name] = statements.best(program, url, script, bench.seconds / 2, counts)
-    said = ", ".join(f"{name.removeprefix('pgbench, ')}: {n}" for name, n in clients.items())
-    bench.notes.append(f"pgbench does most with so many clients, and has them: {said}.")
+        clients[name] = pgbench.best_client_count(program, url, script, bench.seconds / 2, counts)
+    chosen = ", ".join(f"{name.removeprefix('pgbench, ')}: {n}" for name, n in clients.items())
+    bench.notes.append(f"pgbench runs with the number of clients that is fastest here: {chosen}.")
     return {name: _pgbench_run(bench, program, name, clients[name]) for name in bench.scripts}
 
 
@@ -137,116 +140,122 @@ def _pgbench_run(bench: Bench, program: str, name: str, clients: int) -> Measure
     def measure() -> Run:
         bench.database.reset()
         script, url = bench.scripts[name], bench.database.url
-        return statements.run(program, url, script, clients, bench.seconds)
+        return pgbench.run(program, url, script, clients, bench.seconds)
 
     return measure
 
 
-def distinct(bench: Bench) -> Found:
+def distinct_lists(bench: Bench) -> WorkloadResult:
     """Lists that all differ."""
-    found = Found(
+    result = WorkloadResult(
         "list",
         "A list of 50 statuses, no two requests alike",
-        f"{bench.connections} connections; each request filters by another time, and all "
-        "fifty pass. The gateway asks the database for a hash of the page, and has its rows at "
-        "hand for as long as they do not change.",
+        f"{bench.connections} connections; each request filters by a different time, and all "
+        "fifty statuses pass the filter. The gateway asks the database for a hash of the page, "
+        "and keeps the rendered rows until they change.",
     )
-    found.rows = interleaved(_lists(bench, "list"), bench.rounds)
-    found.compare("list of 50 statuses, distinct requests", "FastAPI", 8)
-    return found
+    result.rows = interleaved(_lists(bench, "list"), bench.rounds)
+    result.compare("list of 50 statuses, distinct requests", "FastAPI", 8)
+    return result
 
 
-def same(bench: Bench) -> Found:
+def identical_lists(bench: Bench) -> WorkloadResult:
     """Lists that are all alike."""
-    found = Found(
+    result = WorkloadResult(
         "same",
         "A list of 50 statuses, all requests alike",
-        f"{bench.connections} connections with the same request and token: the best case for "
-        "sharing a query among those who wait.",
+        f"{bench.connections} connections send the same request with the same token: the best "
+        "case for sharing one query among waiting calls.",
     )
-    found.rows = interleaved(_lists(bench, "same list"), bench.rounds)
-    found.compare("list of 50 statuses, identical requests", "FastAPI", 25)
-    return found
+    result.rows = interleaved(_lists(bench, "same list"), bench.rounds)
+    result.compare("list of 50 statuses, identical requests", "FastAPI", 25)
+    return result
 
 
 def _lists(bench: Bench, requests: str) -> dict[str, Measure]:
-    def of(target: Target) -> Measure:
-        return lambda: bench.closed(target, requests, bench.connections)
+    def measure(target: Target) -> Measure:
+        return lambda: bench.run_closed_loop(target, requests, bench.connections)
 
-    return {target.name: of(target) for target in bench.doing("list")}
+    return {target.name: measure(target) for target in bench.servers_with("list")}
 
 
-def lone(bench: Bench) -> Found:
+def lone_creates(bench: Bench) -> WorkloadResult:
     """One create at a time."""
-    found = Found(
+    result = WorkloadResult(
         "lone",
         "One create at a time",
-        "One connection; beside it asyncpg on the servers' core with the statements alone, "
-        "prepared: as the gateway's own statement, which also checks what is named and looks for "
-        "mail, as one function, and as a transaction of four round trips.",
-        bars="p50",
-        ratio="gateway's p50 ×",
+        "One connection. The asyncpg rows run only the prepared statements, on the servers' core: "
+        "as the gateway's own statement, which also checks referenced rows and looks for mail, as "
+        "one function, and as a transaction of four round trips.",
+        chart_column="p50",
+        ratio_heading="gateway's p50 ×",
     )
     measures: dict[str, Measure] = {
-        target.name: _create(bench, target, 1) for target in bench.doing("create")
+        target.name: _create(bench, target, 1) for target in bench.servers_with("create")
     }
-    measures[OWN] = lambda: direct(bench, "statement")
-    measures["asyncpg, one function"] = lambda: direct(bench, "function")
-    measures["asyncpg, one transaction"] = lambda: direct(bench, "transaction")
-    found.rows = interleaved(measures, bench.rounds)
-    for bare in (OWN, "asyncpg, one function"):
-        found.compare("one call at a time: latency (p50)", bare, 1.5, column="p50", most=True)
-    return found
+    measures[ASYNCPG_STATEMENT] = lambda: asyncpg_floor(bench, "statement")
+    measures[ASYNCPG_FUNCTION] = lambda: asyncpg_floor(bench, "function")
+    measures["asyncpg, one transaction"] = lambda: asyncpg_floor(bench, "transaction")
+    result.rows = interleaved(measures, bench.rounds)
+    for floor in (ASYNCPG_STATEMENT, ASYNCPG_FUNCTION):
+        result.compare("one call at a time: latency (p50)", floor, 1.5, column="p50", at_most=True)
+    return result
 
 
-def direct(bench: Bench, kind: str) -> Run:
-    """The statements through asyncpg, without a server."""
+def asyncpg_floor(bench: Bench, kind: str) -> Run:
+    """Run the statements through asyncpg, without a server."""
     bench.database.reset()
     script = str(Path(__file__).with_name("asyncpg_floor.py"))
     command = [sys.executable, script, bench.database.url, kind, str(bench.seconds)]
     with on_the_first_core():
-        done = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": PATHS}, capture_output=True, check=False
+        completed = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": PYTHON_PATH}, capture_output=True, check=False
         )
-    if done.returncode:
-        raise LoadError(done.stderr.decode())
-    return Run(**orjson.loads(done.stdout))
+    if completed.returncode:
+        raise LoadError(completed.stderr.decode())
+    return Run(**orjson.loads(completed.stdout))
 
 
-def steady(bench: Bench) -> Found:
-    """Creates at half of what a server can do, and at half of what the slowest can."""
-    found = Found(
+def steady_creates(bench: Bench) -> WorkloadResult:
+    """Creates at half of each server's saturated rate, and at half of the slowest server's."""
+    result = WorkloadResult(
         "steady",
         "Creates at a fixed rate",
-        "Random arrivals, measured from when each was due; the client's own timer, about a "
-        f"millisecond, is in every figure but pgbench's. The rates are {SHARE:.0%} of what each "
-        "server does at saturation here, and the same share of the slowest. pgbench at the "
-        "gateway's rate is what PostgreSQL and the disk are good for.",
-        bars="p99",
-        base=None,
+        "Random arrivals; each latency counts from when its request was due. The client's timer "
+        "adds about a millisecond to every figure except pgbench's. Each server gets "
+        f"{OFFERED_SHARE:.0%} of its own saturated rate, and the same share of the slowest "
+        "server's. pgbench at the gateway's rate shows the limit of PostgreSQL and the disk.",
+        chart_column="p99",
+        base_row=None,
     )
-    servers = bench.doing("create")
-    saturated = {each.name: _create(bench, each, bench.connections) for each in servers}
-    most = {name: runs[0] for name, runs in interleaved(saturated, 1).items()}
-    slowest = min(run.rate for run in most.values()) * SHARE
+    servers = bench.servers_with("create")
+    saturated = {target.name: _create(bench, target, bench.connections) for target in servers}
+    saturation = {name: runs[0].rate for name, runs in interleaved(saturated, 1).items()}
+    slowest = min(saturation.values()) * OFFERED_SHARE
     measures: dict[str, Measure] = {}
     for target in servers:
-        for rate in sorted({slowest, most[target.name].rate * SHARE}):
+        for rate in sorted({slowest, saturation[target.name] * OFFERED_SHARE}):
             measures[f"{target.name}, {rate:,.0f}/s"] = _steady(bench, target, rate)
         measures[f"{target.name}, saturated"] = saturated[target.name]
     if bench.pgbench:
-        rate = most[GATEWAY].rate * SHARE
-        name = f"{statements.FUNCTION}, {rate:,.0f}/s"
+        rate = saturation[GATEWAY] * OFFERED_SHARE
+        name = f"{pgbench.FUNCTION}, {rate:,.0f}/s"
         measures[name] = _pgbench_steady(bench, bench.pgbench, rate)
-    found.rows = interleaved(measures, bench.rounds)
-    return found
+    result.rows = interleaved(measures, bench.rounds)
+    return result
 
 
 def _pgbench_steady(bench: Bench, program: str, rate: float) -> Measure:
     def measure() -> Run:
         bench.database.reset()
-        given = program, bench.database.url, bench.scripts[statements.FUNCTION]
-        return statements.at_rate(*given, statements.STEADY_CLIENTS, bench.seconds, rate=rate)
+        return pgbench.at_rate(
+            program=program,
+            url=bench.database.url,
+            script=bench.scripts[pgbench.FUNCTION],
+            clients=pgbench.STEADY_CLIENTS,
+            seconds=bench.seconds,
+            rate=rate,
+        )
 
     return measure
 
@@ -256,60 +265,61 @@ def _steady(bench: Bench, target: Target, rate: float) -> Measure:
         bench.database.reset()
         before = processor_seconds(target.pid)
         stream = Stream("create", bench.requests["create"], rate)
-        run = load.fixed(target.port, [stream], bench.seconds)["create"]
+        run = load.open_loop(target.port, [stream], bench.seconds)["create"]
         used = processor_seconds(target.pid) - before
         return replace(run, cpu=used / (run.rate * bench.seconds) * 1e6)
 
     return measure
 
 
-def mixed(bench: Bench) -> Found:
+def mixed_calls(bench: Bench) -> WorkloadResult:
     """All kinds of calls at once, with and without a slow route beside them."""
-    found = Found(
+    result = WorkloadResult(
         "mixed",
         "Mixed calls beside a slow route",
-        "The gateway alone: creates, lists, calls that are refused, and log-ins at fixed rates; "
-        f"then the same with {SLOW:g} calls a second of a route that keeps a database "
+        "The gateway alone: creates, lists, refused calls and log-ins at fixed rates; "
+        f"then the same with {SLOW_RATE:g} calls a second of a route that holds a database "
         f"connection for {SLOW_SECONDS:g} s.",
-        bars="p99",
-        ratio="p99 × without",
-        base=None,
+        chart_column="p99",
+        ratio_heading="p99 × without",
+        base_row=None,
     )
     rows: dict[str, list[Run]] = {}
-    for number, slow in itertools.product(range(bench.rounds + 1), (False, True)):
-        for name, run in _mixture(bench, slow=slow).items():
+    for round_number, slow in itertools.product(range(bench.rounds + 1), (False, True)):
+        for name, run in _mixed_round(bench, slow=slow).items():
             # The first round warms up.
-            rows.setdefault(name + SLOW_ON * slow, []).extend([run] * (number > 0))
-    found.rows = {name: rows[name] for name in sorted(rows)}
-    found.pairs = {name: name.removesuffix(SLOW_ON) for name in rows if name.endswith(SLOW_ON)}
-    return found
+            rows.setdefault(name + WITH_SLOW_ROUTE * slow, []).extend([run] * (round_number > 0))
+    result.rows = {name: rows[name] for name in sorted(rows)}
+    with_slow_route = [name for name in rows if name.endswith(WITH_SLOW_ROUTE)]
+    result.pairs = {name: name.removesuffix(WITH_SLOW_ROUTE) for name in with_slow_route}
+    return result
 
 
-def _mixture(bench: Bench, *, slow: bool) -> Mapping[str, Run]:
+def _mixed_round(bench: Bench, *, slow: bool) -> Mapping[str, Run]:
     bench.database.reset()
     streams = [
         Stream(name, bench.requests[name], rate, STATUS.get(name, 200)) for name, rate in MIXED
     ]
     if slow:
-        streams.append(Stream("slow", bench.requests["slow"], SLOW))
-    found = dict(load.fixed(bench.targets[GATEWAY].port, streams, bench.seconds))
-    # What it takes is known; it is there for what it does to the others.
-    found.pop("slow", None)
-    return found
+        streams.append(Stream("slow", bench.requests["slow"], SLOW_RATE))
+    runs = dict(load.open_loop(bench.targets[GATEWAY].port, streams, bench.seconds))
+    # Its latency is known; only its effect on the other calls is reported.
+    runs.pop("slow", None)
+    return runs
 
 
-def many(bench: Bench) -> Found:
-    """Many routes, on databases and servers of their own."""
+def growing_routes(bench: Bench) -> WorkloadResult:
+    """10 to 100,000 routes, on their own databases and servers."""
     return many_routes.run(rounds=bench.rounds, seconds=bench.seconds, smoke=bench.smoke)
 
 
-WORKLOADS: dict[str, Callable[[Bench], Found]] = {
+WORKLOADS: dict[str, Callable[[Bench], WorkloadResult]] = {
     "noop": noop,
     "create": create,
-    "list": distinct,
-    "same": same,
-    "lone": lone,
-    "steady": steady,
-    "mixed": mixed,
-    "routes": many,
+    "list": distinct_lists,
+    "same": identical_lists,
+    "lone": lone_creates,
+    "steady": steady_creates,
+    "mixed": mixed_calls,
+    "routes": growing_routes,
 }

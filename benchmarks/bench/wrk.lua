@@ -1,17 +1,17 @@
--- Sends the requests of a file in turn, each as it stands there, and prints what came of it.
-local requests, number = {}, 0
+-- Sends the requests of a file in turn, byte for byte, and prints the result as a line of JSON.
+local requests, index = {}, 0
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
-  for each in file:read("*a"):gmatch("[^%z]+") do
-    requests[#requests + 1] = each
+  for bytes in file:read("*a"):gmatch("[^%z]+") do
+    requests[#requests + 1] = bytes
   end
   file:close()
 end
 
 function request()
-  number = number % #requests + 1
-  return requests[number]
+  index = index % #requests + 1
+  return requests[index]
 end
 
 function done(summary, latency)

@@ -1,5 +1,5 @@
 // The same three routes in Fastify with ajv, fast-json-stringify and pg's pool, as its
-// documentation has it. Like the other baselines it does not write when a session was last used.
+// documentation shows. Unlike the gateway, it does not record when a session was last used.
 import { createHash } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
 import Fastify from 'fastify'
@@ -10,7 +10,7 @@ const SQL = Object.fromEntries(
   readdirSync(new URL('../sql/', import.meta.url)).map((file) => [file.slice(0, -4), read(`../sql/${file}`)])
 )
 const ROLES = ['employee', 'liaison']
-const [OLDEST, LONGEST_UNUSED] = [7 * 86400e3, 3 * 86400e3]
+const [MAX_AGE, MAX_IDLE] = [7 * 86400e3, 3 * 86400e3]
 
 const address = new URL(process.env.DATABASE_URL.replace('@/', '@localhost/'))
 const connections = Number(process.env.CONNECTIONS ?? 16)
@@ -48,7 +48,7 @@ const querystring = {
   }
 }
 
-// Not strict: the schema has keywords of the gateway's own.
+// Not strict: the schema has the gateway's own keywords.
 const app = Fastify({ ajv: { customOptions: { strict: false } } })
 const query = async (client, name, values) => (await client.query({ name, text: SQL[name], values })).rows
 
@@ -58,8 +58,8 @@ async function authenticate (client, request) {
   const token = request.headers.authorization?.slice('Bearer '.length) ?? ''
   const [session] = await query(client, 'session', [createHash('sha256').update(token).digest()])
   if (!session) throw refuse(401, 'invalid-token')
-  const old = Date.now() - session.created_at > OLDEST || Date.now() - session.last_used_at > LONGEST_UNUSED
-  if (old && !session.remember_me) throw refuse(401, 'session-expired')
+  const expired = Date.now() - session.created_at > MAX_AGE || Date.now() - session.last_used_at > MAX_IDLE
+  if (expired && !session.remember_me) throw refuse(401, 'session-expired')
   return session
 }
 
@@ -85,7 +85,7 @@ async function transaction (client, work) {
 }
 
 async function write (client, params, session) {
-  const { appointment = {}, client: given = {}, order: details = {} } = params
+  const { appointment = {}, client: clientFields = {}, order: orderFields = {} } = params
   const [order] = await query(client, 'order', [params.order_id, params.order_request_id])
   if (!order) throw refuse(400, 'invalid-param')
   const name = `${session.first_name} ${session.last_name}`
@@ -95,18 +95,18 @@ async function write (client, params, session) {
     params.notes, params.event_slug, params.notified_at_mt
   ])
   if (!params.update_status) return { order_stage: stage, order_status: null }
-  const code = given.client_billing_postal_code
-  const addons = details.services_addon_array
+  const code = clientFields.client_billing_postal_code
+  const addons = orderFields.services_addon_array
   const [written] = await query(client, 'status', [
     order.order_request_id, order.order_id, stage.id, stage.stage, stage.stage_trigger,
-    stage.stage_start_at, given.client_id ?? order.client_id,
+    stage.stage_start_at, clientFields.client_id ?? order.client_id,
     code === undefined ? order.billing_postal_code : String(code).padStart(5, '0'),
     params.updated_by_id ?? session.user_id, params.updated_by ?? name,
     appointment.appt_id, appointment.appt_confirmed, appointment.appt_duration_time,
     appointment.appt_start_at, appointment.appt_stop_at, appointment.cancel_reason,
-    appointment.cancel_note, details.notes, details.delivery_rush, details.due_date,
-    details.external_id, details.service_type, addons && JSON.stringify(addons),
-    details.cancel_reason, details.cancel_note
+    appointment.cancel_note, orderFields.notes, orderFields.delivery_rush, orderFields.due_date,
+    orderFields.external_id, orderFields.service_type, addons && JSON.stringify(addons),
+    orderFields.cancel_reason, orderFields.cancel_note
   ])
   return { order_stage: stage, order_status: written }
 }

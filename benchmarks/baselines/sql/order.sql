@@ -1,4 +1,4 @@
--- The order that is named by its id or by its request's, locked until the transaction ends.
+-- Find an order by its id or by its request's id, and lock the request until the transaction ends.
 select r.id as order_request_id, o.id as order_id, coalesce(o.client_id, r.client_id) as client_id,
        c.billing_postal_code
 from order_requests r

@@ -1,4 +1,4 @@
--- The first of the two writes.
+-- Insert the stage: the first of the two writes.
 insert into order_stages (
     order_id, order_request_id, stage, stage_trigger, stage_start_at, created_at_fm,
     created_by_id, created_by, notes, event_slug, notified_at

@@ -1,4 +1,4 @@
--- The second of the two writes; what is not given keeps its value.
+-- Update the status: the second of the two writes. Absent params leave their columns unchanged.
 insert into order_statuses as s (
     order_request_id, order_id, order_stage_id, stage, stage_trigger, stage_start_at,
     client_id, client_billing_postal_code, updated_by_id, updated_by,

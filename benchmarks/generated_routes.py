@@ -1,6 +1,6 @@
-"""A manifest of many routes: different depths, literals, and params of each kind at each place.
+"""Generates a manifest of many routes with different depths, literals and kinds of params.
 
-Nine routes of ten share the schemas of files, the others have theirs in the manifest.
+Nine routes in ten use a schema file, which several routes share; the others have an inline schema.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ TEMPLATES = (
 )
 METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE")
 ACTIONS = 500
-"""Routes that each service has."""
+"""Routes of each service."""
 
 SCHEMAS = 1000
 ONE_PARAM = {
@@ -44,7 +44,7 @@ Action = Callable[[Any], Any]
 
 
 def write(folder: Path, count: int, namespace: str = "many") -> Path:
-    """Write a manifest of so many routes, with its schemas, and answer its file."""
+    """Write a manifest of `count` routes with its schemas; return the manifest's file."""
     (folder / "schemas").mkdir(parents=True, exist_ok=True)
     for number in range(SCHEMAS):
         if number % 10:
@@ -65,7 +65,7 @@ def _lines(count: int, namespace: str) -> Iterator[str]:
 
 
 def route(number: int, title: str = "") -> str:
-    """One route, as a manifest has it."""
+    """The YAML of one route in the manifest."""
     schema = number * 7 % SCHEMAS
     inline = orjson.dumps(small(schema)).decode()
     return (
@@ -80,7 +80,7 @@ def route(number: int, title: str = "") -> str:
 
 
 def name(number: int) -> str:
-    """The name of a route, which is its handler too."""
+    """The name of a route, which is also its handler."""
     return f"service_{number // ACTIONS}.action_{number}"
 
 
@@ -90,22 +90,22 @@ def method(number: int) -> str:
 
 
 def path(number: int) -> str:
-    """The pattern of a route; two methods share each literal."""
+    """The path of a route, with its params in braces."""
     template = TEMPLATES[number % len(TEMPLATES)]
     return template.format(service=f"service_{number // ACTIONS}", action=f"action_{number}")
 
 
 def requests(count: int) -> Iterator[bytes]:
-    """A GET of each route that takes one param, of the first so many routes."""
+    """A GET for each of the first `count` routes that has this method and one path param."""
     for number in range(count):
-        found = [text for text in ONE_PARAM if text in path(number)]
+        params = [param for param in ONE_PARAM if param in path(number)]
         if method(number) == "GET" and path(number).count("{") == 1:
-            target = path(number).replace(found[0], ONE_PARAM[found[0]])
+            target = path(number).replace(params[0], ONE_PARAM[params[0]])
             yield f"GET {target} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
 
 
 def large(number: int) -> dict[str, Any]:
-    """A schema with nested objects, patterns, enums and limits; no two are equal."""
+    """A schema with nested objects, patterns, enums and limits; each number gives another one."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -128,6 +128,6 @@ def large(number: int) -> dict[str, Any]:
 
 
 def small(number: int) -> dict[str, Any]:
-    """A schema that fits into a line; no two are equal."""
-    plain = {name: {"type": schema["type"]} for name, schema in PATH_PARAMS.items()}
-    return {"properties": {**plain, "count": {"type": "integer", "maximum": number}}}
+    """A schema that fits into a line; each number gives another one."""
+    path_params = {name: {"type": schema["type"]} for name, schema in PATH_PARAMS.items()}
+    return {"properties": {**path_params, "count": {"type": "integer", "maximum": number}}}
