@@ -1,8 +1,8 @@
-"""Finds words that the project's sentences do without, and says what to write instead.
+"""Finds words to avoid in sentences, and suggests replacements.
 
 `python tools/words.py` reads the whole repository, `python tools/words.py docs README.md` only
-these; it exits 1 if it finds any. A sentence should be subject, verb, object, with the field's
-standard nouns: `RULES` is the list of what readers stumbled over.
+these paths; it exits 1 if it finds any. A sentence should be subject, verb, object, with the
+field's standard nouns; `RULES` lists the words that made readers stumble.
 """
 
 import re
@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PLACES = (
+PATHS = (
     *("gateway", "services", "schemas", "docs", "tests", "benchmarks", "deploy", "tools"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "Makefile"),
     *("pyproject.toml", "routes.yaml", ".github"),
 )
 SUFFIXES = {".env", ".json", ".md", ".py", ".service", ".sql", ".toml", ".yaml", ".yml", ""}
 SKIPPED = {"__pycache__", "migrations", "node_modules"}
-"""Folders that are left out; a migration that was released is never edited."""
-LISTING = {ROOT / "tools" / "words.py", ROOT / "tests" / "unit" / "test_words.py"}
-"""Files that name the words in order to find them."""
+"""Folders to skip; released migrations must not be edited."""
+WORD_LISTS = {ROOT / "tools" / "words.py", ROOT / "tests" / "unit" / "test_words.py"}
+"""Files that must name the words in order to find them."""
 
 
 class Rule(NamedTuple):
-    """A word that is not used; a space stands for any gap, also a line's end and `_`."""
+    """A word to avoid; a space in a pattern also matches `_` and the end of a line."""
 
     pattern: str
     instead: str
     allowed: tuple[tuple[str, str], ...] = ()
-    """Patterns of text in which the word may stand, each with the reason."""
+    """Patterns of text in which the word is allowed, each with the reason."""
 
 
 ACTOR = "name the actor: the client, the caller, the operator, another worker"
@@ -66,7 +66,7 @@ RULES = (
 
 
 class Hit(NamedTuple):
-    """A word that was found, and where."""
+    """A word that was found, its line, and its replacement."""
 
     line: int
     word: str
@@ -74,7 +74,7 @@ class Hit(NamedTuple):
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # A sentence goes on in the next line, in a comment after its mark.
+    # A sentence may continue in the next line, in a comment after its marker.
     return re.compile(pattern.replace(" ", r"(?:_|\s+(?:(?:#|--)\s+)?)"), re.IGNORECASE)
 
 
@@ -85,29 +85,29 @@ _COMPILED = [
 
 
 def hits(text: str) -> Iterator[Hit]:
-    """The words of a text that the rules refuse, rule by rule."""
+    """Find the words to avoid in a text, rule by rule."""
     for pattern, allowed, instead in _COMPILED:
-        spans = [found.span() for each in allowed for found in each.finditer(text)]
-        for found in pattern.finditer(text):
-            if not any(start < found.end() and found.start() < end for start, end in spans):
-                line = text.count("\n", 0, found.start()) + 1
-                yield Hit(line, " ".join(found[0].split()), instead)
+        spans = [match.span() for exception in allowed for match in exception.finditer(text)]
+        for match in pattern.finditer(text):
+            if not any(start < match.end() and match.start() < end for start, end in spans):
+                line = text.count("\n", 0, match.start()) + 1
+                yield Hit(line, " ".join(match[0].split()), instead)
 
 
-def files(places: Sequence[Path]) -> Iterator[Path]:
-    """The files of folders that hold sentences, and the files that are named."""
-    for place in places:
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            hidden = SKIPPED.intersection(file.parts) or file.suffix not in SUFFIXES
-            if file.is_file() and not hidden and file not in LISTING:
+def files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files to read: those named, and those in the named folders that may hold sentences."""
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            skipped = SKIPPED.intersection(file.parts) or file.suffix not in SUFFIXES
+            if file.is_file() and not skipped and file not in WORD_LISTS:
                 yield file
 
 
 def main() -> None:
-    """Print each word with its place and what to write instead."""
-    places = [Path(place).resolve() for place in sys.argv[1:]] or [ROOT / name for name in PLACES]
+    """Print each word with its file, its line and its replacement."""
+    paths = [Path(path).resolve() for path in sys.argv[1:]] or [ROOT / name for name in PATHS]
     count = 0
-    for file in files(places):
+    for file in files(paths):
         name = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
         for hit in sorted(hits(file.read_text(encoding="utf-8"))):
             print(f"{name}:{hit.line}: {hit.word} → {hit.instead}")
