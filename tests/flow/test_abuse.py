@@ -26,9 +26,7 @@ FLOODS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("options", FLOODS.values(), ids=FLOODS)
-async def test_an_answer_does_not_grow_with_what_is_wrong(
-    probe: Client, options: dict[str, Any]
-) -> None:
+async def test_refusal_of_huge_params_stays_small(probe: Client, options: dict[str, Any]) -> None:
     headers = {"authorization": f"Bearer {probe.tokens['employee']}", **options.get("headers", {})}
     response = await probe.request("POST", ECHO, **{**options, "headers": headers})
     assert (response.status_code, response.json()["status"]) == (400, "invalid-param")
@@ -36,15 +34,13 @@ async def test_an_answer_does_not_grow_with_what_is_wrong(
     assert len(response.content) < 50_000
 
 
-async def test_a_misspelt_param_is_named_where_it_is_missed(client: Client) -> None:
+async def test_misspelt_param_is_reported_as_missing_and_as_ignored(client: Client) -> None:
     response = await client.create_stage(order_id=7, stage=..., stagee="scheduled")
     assert response.json()["errors"] == [{"attr": "stage", "message": "missing"}]
     assert response.headers["x-ignored-params"] == "stagee"
 
 
-async def test_a_call_that_is_refused_for_lateness_does_not_write_later(
-    database: str, tokens: dict[str, str]
-) -> None:
+async def test_timed_out_call_does_not_write_later(database: str, tokens: dict[str, str]) -> None:
     await execute(
         database,
         "update gateway.routes set record = record || '{\"timeout\": 2}' "
@@ -76,7 +72,7 @@ async def _hold(database: str, table: str, held: asyncio.Event) -> None:
     await on(database, hold)
 
 
-async def test_busy_services_do_not_keep_callers_from_signing_in(
+async def test_authentication_works_while_services_hold_all_connections(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(database, tokens, database_connections="1") as client:
@@ -125,7 +121,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-async def test_a_mistake_of_a_service_is_a_crash_in_the_envelope(
+async def test_service_mistake_is_answered_as_application_crash(
     database: str, tokens: dict[str, str], name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await apply_probe(database)
@@ -136,6 +132,6 @@ async def test_a_mistake_of_a_service_is_a_crash_in_the_envelope(
     assert response.json()["request_id"] in caplog.text
 
 
-async def test_an_encoded_slash_is_no_way_to_an_own_page(client: Client) -> None:
+async def test_encoded_slash_does_not_reach_a_health_page(client: Client) -> None:
     response = await client.request("GET", "/-%2Flive")
     assert response.json()["status"] == "route-non-existent"

@@ -131,7 +131,7 @@ async def statuses_of(tasks: Sequence[asyncio.Task[httpx2.Response]]) -> list[st
 DONE = "action-successful"
 
 
-async def test_a_call_that_comes_alone_goes_at_once(kept: str, tokens: dict[str, str]) -> None:
+async def test_batch_lone_call_runs_immediately(kept: str, tokens: dict[str, str]) -> None:
     work = Kept()
     async with calling(kept, tokens, work) as caller:
         for n in range(3):
@@ -139,7 +139,7 @@ async def test_a_call_that_comes_alone_goes_at_once(kept: str, tokens: dict[str,
     assert work.batches == [["0"], ["1"], ["2"]]
 
 
-async def test_while_two_batches_are_under_way_the_third_gathers(
+async def test_batch_collects_calls_while_two_batches_run(
     kept: str, tokens: dict[str, str]
 ) -> None:
     work = Kept()
@@ -166,7 +166,7 @@ async def test_while_two_batches_are_under_way_the_third_gathers(
 
 
 @pytest.mark.parametrize("bad", ["bad", "unreadable"])
-async def test_a_bad_call_fails_alone(kept: str, tokens: dict[str, str], bad: str) -> None:
+async def test_batch_bad_call_fails_alone(kept: str, tokens: dict[str, str], bad: str) -> None:
     work = Kept()
     async with calling(kept, tokens, work) as caller:
         calls = await gathered(caller, work, "a", bad, "b")
@@ -177,7 +177,7 @@ async def test_a_bad_call_fails_alone(kept: str, tokens: dict[str, str], bad: st
     assert len(work.batches) == 2 + 1 + 3
 
 
-async def test_a_refused_call_does_not_touch_its_neighbours(
+async def test_batch_refused_call_does_not_affect_the_others(
     kept: str, tokens: dict[str, str]
 ) -> None:
     work = Kept()
@@ -189,7 +189,7 @@ async def test_a_refused_call_does_not_touch_its_neighbours(
 
 
 @pytest.mark.parametrize("what", ["crash", "short"])
-async def test_what_may_be_committed_is_not_done_again(
+async def test_batch_that_may_have_committed_is_not_repeated(
     kept: str, tokens: dict[str, str], what: str
 ) -> None:
     work = Kept()
@@ -200,7 +200,7 @@ async def test_what_may_be_committed_is_not_done_again(
         assert await caller.companies() == Counter(["first", "second", "a", what])
 
 
-async def test_in_a_transaction_of_keys_a_crash_undoes_the_batch(
+async def test_batch_with_an_idempotency_key_is_rolled_back_by_a_crash(
     kept: str, tokens: dict[str, str]
 ) -> None:
     work = Kept()
@@ -213,7 +213,9 @@ async def test_in_a_transaction_of_keys_a_crash_undoes_the_batch(
         assert await caller.companies() == Counter(["first", "second", "a"])
 
 
-async def test_keys_and_batches_work_together(kept: str, tokens: dict[str, str]) -> None:
+async def test_batch_with_idempotency_keys_replays_and_refuses_repeats(
+    kept: str, tokens: dict[str, str]
+) -> None:
     work = Kept()
     async with calling(kept, tokens, work) as caller:
         done = await caller.call("a", "k1")
@@ -234,7 +236,7 @@ async def test_keys_and_batches_work_together(kept: str, tokens: dict[str, str])
         assert await caller.companies() == Counter(["a", "b", "c", "held0", "held1"])
 
 
-async def test_calls_of_one_line_go_one_after_the_other_in_their_order(
+async def test_batch_calls_with_one_partition_key_run_one_by_one_in_order(
     kept: str, tokens: dict[str, str]
 ) -> None:
     work = Kept()
@@ -246,7 +248,7 @@ async def test_calls_of_one_line_go_one_after_the_other_in_their_order(
     assert [row["name"] for row in rows] == names
 
 
-async def test_many_calls_of_one_line_keep_no_other_call_waiting(
+async def test_batch_calls_with_one_partition_key_do_not_delay_others(
     kept: str, tokens: dict[str, str]
 ) -> None:
     work = Kept()
@@ -262,7 +264,9 @@ async def test_many_calls_of_one_line_keep_no_other_call_waiting(
         assert await statuses_of(crowd) == [DONE] * 300
 
 
-async def test_a_call_that_has_to_go_alone_does(kept: str, tokens: dict[str, str]) -> None:
+async def test_batch_call_that_asks_to_run_singly_runs_alone(
+    kept: str, tokens: dict[str, str]
+) -> None:
     work = Kept()
     async with calling(kept, tokens, work) as caller:
         calls = await gathered(caller, work, "a", "singly", "singly", "b")
@@ -272,9 +276,7 @@ async def test_a_call_that_has_to_go_alone_does(kept: str, tokens: dict[str, str
     assert work.singly == [False] * 3 + [True] * 2
 
 
-async def test_the_end_of_a_batch_is_the_beginning_of_the_next(
-    kept: str, tokens: dict[str, str]
-) -> None:
+async def test_batch_end_starts_the_next_batch(kept: str, tokens: dict[str, str]) -> None:
     """Also when nobody else comes to remind the line of it."""
     work = Kept()
     async with calling(kept, tokens, work) as caller:
@@ -285,7 +287,7 @@ async def test_the_end_of_a_batch_is_the_beginning_of_the_next(
         assert await statuses_of([*held, *rest]) == [DONE] * 4
 
 
-async def test_calls_for_orders_that_are_held_leave_both_places_to_others(client: Client) -> None:
+async def test_batch_calls_for_two_locked_orders_do_not_delay_others(client: Client) -> None:
     principal = await connect(client.database_url)
     async with principal.transaction():
         await principal.execute("select from order_requests where id in (1007, 1008) for update")
@@ -300,7 +302,7 @@ async def test_calls_for_orders_that_are_held_leave_both_places_to_others(client
     await principal.close()
 
 
-async def test_without_a_connection_in_time_a_batch_is_timed_out(
+async def test_batch_without_a_connection_times_out(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "2s"}}))
@@ -312,7 +314,7 @@ async def test_without_a_connection_in_time_a_batch_is_timed_out(
         assert await caller.companies() == Counter(["c"])
 
 
-async def test_who_has_more_time_does_not_share_the_time_out_of_who_has_less(
+async def test_batch_timeout_of_one_call_does_not_end_the_others(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     """Two routes with one action, whose calls travel together."""
@@ -332,7 +334,7 @@ async def test_who_has_more_time_does_not_share_the_time_out_of_who_has_less(
     assert work.batches[1:] == [["patient", "impatient"], ["patient"]]
 
 
-async def test_a_full_line_sheds_and_loses_nothing(
+async def test_batch_queue_that_is_full_refuses_new_calls_and_loses_none(
     kept: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "MAX_WAITING", 2)
@@ -346,7 +348,7 @@ async def test_a_full_line_sheds_and_loses_nothing(
         assert await caller.companies() == Counter(["first", "second", "a", "b"])
 
 
-async def test_a_call_whose_time_is_up_leaves_the_line(
+async def test_batch_call_that_times_out_leaves_the_queue(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "2s"}}))
@@ -359,7 +361,7 @@ async def test_a_call_whose_time_is_up_leaves_the_line(
         assert not await caller.companies()
 
 
-async def test_a_lost_database_is_an_outage_for_all_of_a_batch(
+async def test_batch_is_unavailable_when_the_database_is_lost(
     kept: str, tokens: dict[str, str]
 ) -> None:
     work = Kept()
@@ -373,7 +375,7 @@ async def test_a_lost_database_is_an_outage_for_all_of_a_batch(
         assert not await caller.companies()
 
 
-async def test_an_order_that_somebody_holds_keeps_no_other_order_waiting(client: Client) -> None:
+async def test_batch_calls_for_a_locked_order_do_not_delay_other_orders(client: Client) -> None:
     principal = await connect(client.database_url)
     async with principal.transaction():
         await principal.execute("select from order_requests where id = 1007 for update")
@@ -388,7 +390,7 @@ async def test_an_order_that_somebody_holds_keeps_no_other_order_waiting(client:
     await principal.close()
 
 
-async def test_two_names_of_one_order_do_not_meet_in_a_batch(client: Client) -> None:
+async def test_batch_never_contains_one_order_by_two_ids(client: Client) -> None:
     by_order = [client.create_stage(order_id=7) for _ in range(20)]
     by_request = [client.create_stage(order_request_id=1007) for _ in range(20)]
     mixed = [call for pair in zip(by_order, by_request, strict=True) for call in pair]
@@ -402,9 +404,7 @@ async def test_two_names_of_one_order_do_not_meet_in_a_batch(client: Client) -> 
     assert status["order_stage_id"] == newest["id"]
 
 
-async def test_batches_of_two_workers_never_wait_for_each_other(
-    database: str, tokens: dict[str, str]
-) -> None:
+async def test_batches_of_two_workers_never_deadlock(database: str, tokens: dict[str, str]) -> None:
     async with serving(database, tokens) as one, serving(database, tokens) as other:
         calls = [
             client.create_stage(order_id=number)
@@ -420,9 +420,7 @@ async def test_batches_of_two_workers_never_wait_for_each_other(
     assert deadlocks["deadlocks"] == 0
 
 
-async def test_the_server_is_asked_again_after_it_rolled_back(
-    kept: str, tokens: dict[str, str]
-) -> None:
+async def test_batch_is_retried_after_a_deadlock(kept: str, tokens: dict[str, str]) -> None:
     class Deadlocked(Kept):
         async def _write(
             self, calls: Sequence[Call], db: Database, *, singly: bool

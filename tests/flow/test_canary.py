@@ -230,7 +230,7 @@ def assert_clean(written: dict[str, str]) -> None:
     assert [name for name, text in written.items() if holds(text)] == []
 
 
-async def test_the_search_finds_what_is_there(serve: Serve) -> None:
+async def test_canary_search_finds_every_form_in_every_output(serve: Serve) -> None:
     async with serve() as (client, written):
         assert_clean(await written.all())
         for text in FORMS:
@@ -251,7 +251,7 @@ async def test_the_search_finds_what_is_there(serve: Serve) -> None:
     assert found["said"].count(CANARY) == 3, "a log line, its record, and an access line"
 
 
-async def test_nothing_is_written_of_what_is_refused_on_the_way(serve: Serve) -> None:
+async def test_secret_of_a_refused_call_is_written_nowhere(serve: Serve) -> None:
     met = set()
     async with serve() as (client, written):
         for target in TARGETS.values():
@@ -264,7 +264,7 @@ async def test_nothing_is_written_of_what_is_refused_on_the_way(serve: Serve) ->
     assert met >= {"invalid-param", "missing-param", "invalid-token", "invalid-password"}
 
 
-async def test_nothing_is_written_of_what_is_done(serve: Serve) -> None:
+async def test_secret_of_a_successful_call_is_written_nowhere(serve: Serve) -> None:
     async with serve() as (client, written):
         steps: list[tuple[str, Params]] = [
             ("clients.register", REGISTER),
@@ -331,7 +331,7 @@ TIMED = "update gateway.routes set record = record || jsonb_build_object('timeou
 
 
 @pytest.mark.parametrize(("action", "slug"), FAULTS.values(), ids=FAULTS)
-async def test_nothing_is_written_of_what_fails_in_the_service(
+async def test_secret_of_a_call_that_fails_in_its_service_is_written_nowhere(
     serve: Serve, database: str, action: Function, slug: str
 ) -> None:
     await execute(database, TIMED, TIMEOUTS[slug])
@@ -341,7 +341,7 @@ async def test_nothing_is_written_of_what_fails_in_the_service(
         assert_clean(await written.all())
 
 
-async def test_nothing_is_written_while_the_database_is_away(
+async def test_secret_is_written_nowhere_during_a_database_outage(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as (client, written):

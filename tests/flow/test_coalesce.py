@@ -32,7 +32,7 @@ class Reader:
         return number
 
 
-async def test_who_asks_meanwhile_shares_the_next_query() -> None:
+async def test_coalesced_reads_during_a_query_share_the_next_query() -> None:
     shared, reader, told = Coalescer(), Reader(), []
 
     async def ask(name: str) -> int:
@@ -51,7 +51,7 @@ async def test_who_asks_meanwhile_shares_the_next_query() -> None:
     assert not shared._in_flight
 
 
-async def test_other_keys_do_not_wait() -> None:
+async def test_coalesced_reads_of_other_keys_do_not_wait() -> None:
     shared, held, free = Coalescer(), Reader(), Reader()
     free.let_go.set()
     waiting = asyncio.create_task(shared.read("a", held.make, lambda: None))
@@ -60,7 +60,7 @@ async def test_other_keys_do_not_wait() -> None:
     assert await waiting == 1
 
 
-async def test_a_fault_is_told_to_all_that_share_it_and_to_nobody_after() -> None:
+async def test_coalesced_read_error_reaches_its_callers_and_no_later_caller() -> None:
     shared, reader = Coalescer(), Reader()
     reader.fault = DatabaseUnavailable("gone")
     calls = [asyncio.create_task(shared.read("k", reader.make, lambda: None)) for _ in range(3)]
@@ -72,7 +72,7 @@ async def test_a_fault_is_told_to_all_that_share_it_and_to_nobody_after() -> Non
     assert await shared.read("k", reader.make, lambda: None) == 3
 
 
-async def test_who_leaves_does_not_take_the_others_along() -> None:
+async def test_coalesced_read_survives_a_caller_that_leaves() -> None:
     shared, reader = Coalescer(), Reader()
     first = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
@@ -85,7 +85,7 @@ async def test_who_leaves_does_not_take_the_others_along() -> None:
         await first
 
 
-async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str) -> None:
+async def test_coalesced_read_survives_a_caller_that_times_out(database: str) -> None:
     """The read begins after one of those that share it has left at his deadline."""
     pool, now = Pool(database, 1), asyncio.get_running_loop().time()
 
@@ -110,7 +110,7 @@ async def test_who_was_timed_out_does_not_stop_those_that_wait_on(database: str)
     await pool.close()
 
 
-async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None:
+async def test_coalesced_read_without_callers_does_not_start(database: str) -> None:
     """Neither one that waits for a connection nor the one after it; and the key goes on."""
     pool, shared, made = Pool(database, 1), Coalescer(), list[str]()
 
@@ -138,7 +138,7 @@ async def test_what_nobody_waits_for_any_more_is_not_read(database: str) -> None
     await pool.close()
 
 
-async def test_who_comes_last_gives_the_round_its_time() -> None:
+async def test_coalesced_read_runs_as_the_last_caller_asked() -> None:
     shared, reader = Coalescer(), Reader()
     first = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
@@ -155,7 +155,7 @@ async def test_who_comes_last_gives_the_round_its_time() -> None:
     assert [await task for task in (first, *rest)] == [1, "b", "b"]
 
 
-async def test_a_read_that_is_cancelled_itself_leaves_its_key_alive() -> None:
+async def test_coalesced_read_that_is_cancelled_leaves_its_key_usable() -> None:
     shared, reader = Coalescer(), Reader()
     waiting = asyncio.create_task(shared.read("k", reader.make, lambda: None))
     await until(lambda: reader.begun == 1)
@@ -168,7 +168,7 @@ async def test_a_read_that_is_cancelled_itself_leaves_its_key_alive() -> None:
     assert await shared.read("k", reader.make, lambda: None) == 2
 
 
-async def test_a_read_that_gets_no_connection_ends_at_its_deadline(database: str) -> None:
+async def test_coalesced_read_without_a_connection_times_out(database: str) -> None:
     """It has not begun by then, so that nothing is unknown of it."""
     pool, now = Pool(database, 1), asyncio.get_running_loop().time()
 
@@ -189,7 +189,7 @@ async def test_a_read_that_gets_no_connection_ends_at_its_deadline(database: str
     await pool.close()
 
 
-async def test_scopes_do_not_share(database: str) -> None:
+async def test_coalesced_reads_of_different_scopes_are_separate(database: str) -> None:
     pool = Pool(database, 4)
     deadline = asyncio.get_running_loop().time() + 10
     made = []
@@ -205,7 +205,7 @@ async def test_scopes_do_not_share(database: str) -> None:
     await pool.close()
 
 
-async def test_a_list_shows_what_was_written_before_it_was_asked_for(client: Client) -> None:
+async def test_coalesced_list_shows_all_writes_before_its_request(client: Client) -> None:
     """However many lists are under way: write, ask, see, over and over, among identical asks."""
     path, headers = "/services/statuses", {"authorization": f"Bearer {client.tokens['employee']}"}
     stop = asyncio.Event()

@@ -129,7 +129,7 @@ def strangers(client: Client) -> Iterator[str]:
 
 
 @every_fault
-async def test_whatever_goes_wrong_an_unconfirmed_token_is_neither_good_nor_bad(
+async def test_unconfirmed_token_is_unavailable_after_any_database_error(
     probe: Client, token_store: TokenStore, fault: Exception
 ) -> None:
     asked = [*strangers(probe), probe.tokens["nobody"], probe.tokens["expired"]]
@@ -140,7 +140,7 @@ async def test_whatever_goes_wrong_an_unconfirmed_token_is_neither_good_nor_bad(
 
 
 @every_fault
-async def test_whatever_goes_wrong_an_unconfirmed_application_is_neither_known_nor_unknown(
+async def test_unconfirmed_application_is_unavailable_after_any_database_error(
     probe: Client, token_store: TokenStore, fault: Exception
 ) -> None:
     callers = [probe.tokens["employee"], probe.tokens["application"]]
@@ -158,7 +158,9 @@ def _server_errors() -> list[type[asyncpg.PostgresError]]:
     return [kind for kind in found if issubclass(kind, asyncpg.PostgresError)]
 
 
-async def test_no_error_that_a_server_can_send_is_an_answer(tokens: dict[str, str]) -> None:
+async def test_token_look_up_turns_every_server_error_into_unavailable(
+    tokens: dict[str, str],
+) -> None:
     kinds = _server_errors()
     assert len(kinds) > 200
     for kind in kinds:
@@ -169,7 +171,7 @@ async def test_no_error_that_a_server_can_send_is_an_answer(tokens: dict[str, st
             await token_store.is_application("planox2")
 
 
-async def test_a_look_up_that_takes_too_long_is_no_answer(
+async def test_token_look_up_that_times_out_is_unavailable(
     probe: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.identity.token_store.LOOKUP_TIMEOUT", 0.2)
@@ -177,7 +179,7 @@ async def test_a_look_up_that_takes_too_long_is_no_answer(
         assert await status(probe, probe.tokens["employee"]) == UNAVAILABLE
 
 
-async def test_faults_are_not_counted_as_guesses(probe: Client, token_store: TokenStore) -> None:
+async def test_database_errors_are_not_counted_as_guesses(probe: Client, token_store: TokenStore) -> None:
     pool, token_store.pool = token_store.pool, broken()
     for _ in range(120):
         assert await status(probe, tokens.make(tokens.SESSION_PREFIX)) == UNAVAILABLE
@@ -190,7 +192,7 @@ async def test_faults_are_not_counted_as_guesses(probe: Client, token_store: Tok
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0, WELCOME), (59.9, WELCOME), (60.1, UNAVAILABLE)]
 )
-async def test_a_token_is_taken_for_60_seconds_after_the_database_confirmed_it(
+async def test_confirmed_token_is_accepted_for_60_seconds_of_an_outage(
     probe: Client,
     token_store: TokenStore,
     times: Times,
@@ -205,7 +207,7 @@ async def test_a_token_is_taken_for_60_seconds_after_the_database_confirmed_it(
 
 
 @pytest.mark.parametrize("caller", ["employee", "application"])
-async def test_using_a_token_does_not_extend_its_60_seconds(
+async def test_confirmed_token_is_not_extended_by_its_use(
     probe: Client, token_store: TokenStore, times: Times, caller: str
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
@@ -220,7 +222,7 @@ async def test_using_a_token_does_not_extend_its_60_seconds(
 
 
 @pytest.mark.parametrize("after", [59.9, 60.1])
-async def test_the_slug_of_an_application_is_taken_as_long(
+async def test_confirmed_application_is_accepted_for_60_seconds_of_an_outage(
     database: str, times: Times, after: float
 ) -> None:
     pool = Pool(database, 1)
@@ -238,7 +240,7 @@ async def test_the_slug_of_an_application_is_taken_as_long(
     assert after > GRACE or await token_store.is_application("planox2")
 
 
-async def test_a_token_whose_end_was_heard_is_not_taken_from_memory(
+async def test_revoked_token_is_not_accepted_from_the_cache(
     probe: Client, token_store: TokenStore, times: Times
 ) -> None:
     token = probe.tokens["employee"]
@@ -251,7 +253,7 @@ async def test_a_token_whose_end_was_heard_is_not_taken_from_memory(
     assert await status(probe, token) == UNAVAILABLE
 
 
-async def test_nor_one_whose_end_is_heard_while_the_database_is_asked(
+async def test_token_revoked_during_its_look_up_is_not_accepted(
     probe: Client, token_store: TokenStore, times: Times
 ) -> None:
     token = probe.tokens["employee"]
@@ -269,7 +271,7 @@ async def test_nor_one_whose_end_is_heard_while_the_database_is_asked(
     assert await status(probe, token) == UNAVAILABLE
 
 
-async def test_a_session_in_use_does_not_pass_for_unused_while_the_database_is_away(
+async def test_session_in_use_does_not_expire_as_idle_during_an_outage(
     probe: Client, token_store: TokenStore, times: Times
 ) -> None:
     token = probe.tokens["employee"]
@@ -286,7 +288,7 @@ async def test_a_session_in_use_does_not_pass_for_unused_while_the_database_is_a
 
 
 @every_fault
-async def test_uses_that_cannot_be_written_are_kept_for_the_next_time(
+async def test_session_uses_that_cannot_be_written_are_written_later(
     database: str, tokens: dict[str, str], times: Times, fault: Exception
 ) -> None:
     pool = Pool(database, 1)
@@ -305,7 +307,7 @@ async def test_uses_that_cannot_be_written_are_kept_for_the_next_time(
 
 
 @pytest.mark.parametrize("fault", [FAULTS[0], *FAULTS[-2:]], ids=lambda fault: type(fault).__name__)
-async def test_a_worker_stops_though_its_last_uses_cannot_be_written(
+async def test_worker_stops_even_if_session_uses_cannot_be_written(
     database: str, tokens: dict[str, str], fault: Exception
 ) -> None:
     async with asyncio.timeout(8):

@@ -89,14 +89,14 @@ where datname = current_database() and pid <> pg_backend_pid()
 """
 
 
-async def test_the_newest_revision_is_loaded_at_the_start(url: str) -> None:
+async def test_follow_loads_the_newest_revision_at_the_start(url: str) -> None:
     async with following(url) as registry:
         assert await registry.wait_loaded(10)
         await at(registry, 1)
 
 
 @pytest.mark.usefixtures("no_poll")
-async def test_a_notice_brings_the_new_revision(url: str, tmp_path: Path) -> None:
+async def test_follow_loads_a_new_revision_on_notify(url: str, tmp_path: Path) -> None:
     async with following(url) as registry:
         await at(registry, 1)
         before = registry.current
@@ -111,7 +111,9 @@ async def test_a_notice_brings_the_new_revision(url: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("no_poll")
-async def test_many_notices_in_a_row_end_at_the_newest(url: str, tmp_path: Path) -> None:
+async def test_follow_after_many_notices_is_at_the_newest_revision(
+    url: str, tmp_path: Path
+) -> None:
     async with following(url) as registry:
         await at(registry, 1)
         for number in range(20):
@@ -120,7 +122,7 @@ async def test_many_notices_in_a_row_end_at_the_newest(url: str, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_lost_notice_is_made_up_for_by_the_poll(url: str) -> None:
+async def test_follow_polls_for_a_revision_whose_notice_was_lost(url: str) -> None:
     async with following(url) as registry:
         await at(registry, 1)
         await execute(url, NEXT_REVISION)  # as an apply does, but without its notice
@@ -128,7 +130,9 @@ async def test_a_lost_notice_is_made_up_for_by_the_poll(url: str) -> None:
 
 
 @pytest.mark.usefixtures("no_poll")
-async def test_a_lost_listener_comes_back_and_looks_at_once(url: str, tmp_path: Path) -> None:
+async def test_follow_reconnects_a_lost_listener_and_polls_at_once(
+    url: str, tmp_path: Path
+) -> None:
     async with following(url) as registry:
         await at(registry, 1)
         for revision in (2, 3, 4):
@@ -139,7 +143,7 @@ async def test_a_lost_listener_comes_back_and_looks_at_once(url: str, tmp_path: 
 
 
 @pytest.mark.usefixtures("quick")
-async def test_while_the_database_is_gone_the_last_table_stays(
+async def test_follow_keeps_the_last_table_during_a_database_outage(
     url: str, postgres: Server, tmp_path: Path
 ) -> None:
     [row] = await execute(url, "select current_database()")
@@ -161,7 +165,7 @@ async def test_while_the_database_is_gone_the_last_table_stays(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_database_without_tables_is_told_and_waited_for(
+async def test_follow_reports_a_database_without_tables_and_waits_for_them(
     empty_database: str, tmp_path: Path
 ) -> None:
     async with following(empty_database) as registry:
@@ -175,9 +179,7 @@ async def test_a_database_without_tables_is_told_and_waited_for(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_query_that_the_server_cancels_does_not_end_the_following(
-    url: str, tmp_path: Path
-) -> None:
+async def test_follow_continues_after_a_cancelled_query(url: str, tmp_path: Path) -> None:
     cancel = (
         "select pg_cancel_backend(pid) from pg_stat_activity "
         "where datname = current_database() and wait_event_type = 'Lock'"
@@ -202,7 +204,7 @@ BROKEN = [
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("kind", "after"), BROKEN)
-async def test_a_revision_that_cannot_be_built_leaves_the_last_one_in_place(
+async def test_follow_keeps_the_last_table_if_a_revision_cannot_be_built(
     url: str, tmp_path: Path, kind: str, after: str
 ) -> None:
     async with following(url) as registry:
@@ -218,7 +220,7 @@ async def test_a_revision_that_cannot_be_built_leaves_the_last_one_in_place(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_trouble_that_lasts_is_logged_once(
+async def test_follow_logs_a_lasting_problem_once(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     looks = 0
@@ -244,7 +246,7 @@ async def ready(client: Client) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_worker_that_is_behind_serves_on_and_says_so(
+async def test_worker_that_cannot_follow_still_serves_and_is_degraded(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(database, tokens) as client:
@@ -267,9 +269,7 @@ def plano(title: str) -> Desired:
     return made
 
 
-async def test_a_request_in_flight_sees_one_table_only(
-    database: str, tokens: dict[str, str]
-) -> None:
+async def test_request_in_flight_sees_only_one_table(database: str, tokens: dict[str, str]) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def titles(call: Call) -> Reply:
@@ -294,7 +294,7 @@ async def test_a_request_in_flight_sees_one_table_only(
     assert [answer.json()["data"] for answer in answers] == [[title, title], ["New", "New"]]
 
 
-async def test_no_request_is_refused_while_routes_change(
+async def test_requests_are_answered_while_routes_change(
     database: str, tokens: dict[str, str]
 ) -> None:
     async def done(_: Call) -> Reply:
@@ -317,7 +317,7 @@ async def test_no_request_is_refused_while_routes_change(
     assert revisions == sorted(revisions)
 
 
-async def test_a_load_sees_nothing_of_an_apply_that_commits_meanwhile(
+async def test_registry_load_sees_nothing_of_a_concurrent_apply(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = store.services

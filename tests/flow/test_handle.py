@@ -24,9 +24,7 @@ def work(pool: Pool, seconds: float = 10) -> Database:
     return Database(pool, asyncio.get_running_loop().time() + seconds)
 
 
-async def test_a_deadlock_that_the_database_breaks_is_tried_again(
-    pool: Pool, database: str
-) -> None:
+async def test_transaction_is_retried_after_a_deadlock(pool: Pool, database: str) -> None:
     rename = "update users set last_name = last_name || $2 where id = $1"
     both_hold_one = asyncio.Barrier(2)
     tries = 0
@@ -50,7 +48,7 @@ async def test_a_deadlock_that_the_database_breaks_is_tried_again(
     assert {row["last_name"][-2:] for row in names} in ({"ab"}, {"ba"})
 
 
-async def test_a_connection_that_breaks_under_a_statement_is_an_unavailable_database(
+async def test_statement_whose_connection_breaks_is_unavailable(
     pool: Pool,
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
@@ -60,14 +58,14 @@ async def test_a_connection_that_breaks_under_a_statement_is_an_unavailable_data
     assert row["one"] == 1
 
 
-async def test_a_statement_that_outlasts_the_deadline_is_an_unavailable_database(
+async def test_statement_beyond_the_deadline_is_unavailable(
     pool: Pool,
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
         await work(pool, 0.05).fetchrow("select pg_sleep(30)")
 
 
-async def test_a_mistake_of_ours_is_no_outage(pool: Pool) -> None:
+async def test_statement_with_a_mistake_is_not_an_outage(pool: Pool) -> None:
     for query, args, cause in (
         ("selekt 1", (), asyncpg.PostgresSyntaxError),
         ("select $1::int", (1, 2), asyncpg.InterfaceError),

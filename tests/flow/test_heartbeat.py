@@ -35,7 +35,7 @@ select pid from pg_stat_activity where datname = current_database() and pid <> p
 """
 
 
-async def test_a_lost_connection_alone_is_no_outage(pool: Pool, database: str) -> None:
+async def test_heartbeat_reconnects_without_reporting_an_outage(pool: Pool, database: str) -> None:
     async def watchers(*known: int) -> list[int]:
         async with asyncio.timeout(10):
             while not (found := [row["pid"] for row in await execute(database, OTHERS)]):
@@ -52,7 +52,7 @@ async def test_a_lost_connection_alone_is_no_outage(pool: Pool, database: str) -
     assert pool.problem is None
 
 
-async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_lost(
+async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place(
     database: str,
 ) -> None:
     pool = Pool(database, 2)
@@ -78,7 +78,7 @@ async def test_when_the_server_is_given_up_nobody_waits_for_it_and_no_place_is_l
     await pool.close()
 
 
-async def test_what_could_not_be_served_is_told_once_a_second_and_counted(
+async def test_pool_logs_unavailable_requests_once_a_second_with_a_count(
     pool: Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(pool)
@@ -92,7 +92,7 @@ async def test_what_could_not_be_served_is_told_once_a_second_and_counted(
     ]
 
 
-async def test_a_statement_past_its_deadline_does_not_go_on_in_the_server(
+async def test_statement_beyond_its_deadline_is_cancelled_in_the_server(
     pool: Pool, database: str
 ) -> None:
     work = Database(pool, asyncio.get_running_loop().time() + 0.2)
@@ -106,7 +106,7 @@ async def test_a_statement_past_its_deadline_does_not_go_on_in_the_server(
 LAST_WORDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
 
 
-async def test_between_the_last_words_of_the_server_and_the_end_of_the_connection(
+async def test_statement_after_a_shutdown_message_of_the_server_is_unavailable(
     pool: Pool,
 ) -> None:
     async with taken(pool) as connection:
@@ -125,7 +125,7 @@ class Clock:
         return self.seconds
 
 
-async def test_for_60_seconds_the_last_word_of_the_database_counts_however_often_it_is_used(
+async def test_token_confirmed_before_an_outage_is_accepted_for_60_seconds(
     pool: Pool, tokens: dict[str, str]
 ) -> None:
     clock = Clock()

@@ -23,7 +23,7 @@ async def seen(client: Client, **options: Any) -> Any:
     return response.json()["data"]
 
 
-async def test_every_answer_has_the_documented_headers(client: Client) -> None:
+async def test_answers_have_the_documented_headers(client: Client) -> None:
     for response in (
         await client.create_stage(order_id=7),
         await client.create_stage(order_id=4711),
@@ -35,7 +35,7 @@ async def test_every_answer_has_the_documented_headers(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("given", "taken"), [("a.B-9_", True), ("x" * 65, False), ("a b", False)])
-async def test_a_request_id_is_taken_if_it_is_usable(
+async def test_request_id_of_the_client_is_used_if_it_is_valid(
     client: Client, *, given: str, taken: bool
 ) -> None:
     response = await client.post("/nowhere", headers={"x-request-id": given})
@@ -43,7 +43,7 @@ async def test_a_request_id_is_taken_if_it_is_usable(
     assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
-async def test_head_is_get_without_its_body(probe: Client) -> None:
+async def test_head_answers_like_get_without_a_body(probe: Client) -> None:
     get = await probe.request("GET", "/probe/7", headers=bearer(probe))
     head = await probe.request("HEAD", "/probe/7", headers=bearer(probe))
     assert (head.status_code, head.content) == (200, b"")
@@ -51,7 +51,7 @@ async def test_head_is_get_without_its_body(probe: Client) -> None:
     assert (await probe.request("HEAD", "/nowhere")).status_code == 500
 
 
-async def test_a_typed_segment_is_a_param_and_wins_over_body_and_query(probe: Client) -> None:
+async def test_path_param_wins_over_body_and_query(probe: Client) -> None:
     response = await probe.request(
         "GET", "/probe/7?number=1", json={"number": 2}, headers=bearer(probe)
     )
@@ -60,7 +60,7 @@ async def test_a_typed_segment_is_a_param_and_wins_over_body_and_query(probe: Cl
     assert response.json()["status"] == "invalid-param"
 
 
-async def test_text_becomes_the_type_of_the_schema(probe: Client) -> None:
+async def test_query_and_form_values_are_converted_to_the_schema_type(probe: Client) -> None:
     query = "number=7&amount=1.5&flag=1&text=12&ids[]=1&ids[]=2&inner[number]=3&free[a]=b"
     expected = {
         "number": 7,
@@ -76,7 +76,7 @@ async def test_text_becomes_the_type_of_the_schema(probe: Client) -> None:
     assert await seen(probe, content=query, headers=form) == expected
 
 
-async def test_json_is_taken_as_it_is(probe: Client) -> None:
+async def test_json_values_are_not_converted(probe: Client) -> None:
     assert await seen(probe, json={"number": 12.0, "amount": 3}) == {"number": 12, "amount": 3}
     for value in ("12", 12.5, 2**63, -(2**63), 2**64, 1e300, True, None):
         response = await probe.post(ECHO, {"number": value}, headers=bearer(probe))
@@ -84,27 +84,27 @@ async def test_json_is_taken_as_it_is(probe: Client) -> None:
     assert await seen(probe, json={"number": 2**63 - 1}) == {"number": 2**63 - 1}
 
 
-async def test_body_beats_query_and_a_json_value_stays_json(probe: Client) -> None:
+async def test_body_param_wins_over_query_and_is_not_converted(probe: Client) -> None:
     assert await seen(probe, params={"number": "1"}, json={"number": 2}) == {"number": 2}
     response = await probe.post(f"{ECHO}?number=1", {"number": "2"}, headers=bearer(probe))
     assert response.json()["status"] == "invalid-param"
 
 
-async def test_unknown_params_are_dropped_and_named(probe: Client) -> None:
+async def test_unknown_params_are_dropped_and_listed_in_a_header(probe: Client) -> None:
     params = {"nunber": 1, "inner": {"number": 1, "tpye": 2}, "free": {"kept": 1}, "a\nb": 1}
     response = await probe.post(ECHO, params, headers=bearer(probe))
     assert response.json()["data"] == {"inner": {"number": 1}, "free": {"kept": 1}}
     assert response.headers["x-ignored-params"] == "nunber, a%0Ab, inner.tpye"
 
 
-async def test_the_service_sees_no_common_param(probe: Client) -> None:
+async def test_common_params_are_hidden_from_the_service(probe: Client) -> None:
     params = {"number": 1, "token": probe.tokens["employee"], "session_view": "default"}
     response = await probe.post(ECHO, params)
     assert response.json()["data"] == {"number": 1}
     assert "x-ignored-params" not in response.headers
 
 
-async def test_a_nul_is_refused_wherever_it_hides(probe: Client) -> None:
+async def test_nul_is_refused_in_every_param(probe: Client) -> None:
     for params in ({"text": "a\0b"}, {"free": {"a": ["\0"]}}, {"free": {"\0": 1}}):
         response = await probe.post(ECHO, params, headers=bearer(probe))
         assert response.json()["status"] == "invalid-param"
@@ -113,7 +113,7 @@ async def test_a_nul_is_refused_wherever_it_hides(probe: Client) -> None:
     assert await seen(probe, json={"text": "\\u0000"}) == {"text": "\\u0000"}
 
 
-async def test_the_token_may_come_twice_if_it_is_the_same(client: Client) -> None:
+async def test_token_sent_twice_must_be_the_same(client: Client) -> None:
     path, params = CREATE, {"order_id": 7, "update_status": True, "stage": "a"}
     same = {**params, "token": client.tokens["employee"]}
     assert (await client.post(path, same, headers=bearer(client))).status_code == 200
@@ -124,7 +124,7 @@ async def test_the_token_may_come_twice_if_it_is_the_same(client: Client) -> Non
     assert (await client.post(query, params)).status_code == 200
 
 
-async def test_a_chunked_body_is_counted_while_it_is_read(probe: Client) -> None:
+async def test_chunked_body_beyond_the_limit_is_refused(probe: Client) -> None:
     async def chunks() -> Any:
         for _ in range(100):
             yield b" " * 100
@@ -133,7 +133,7 @@ async def test_a_chunked_body_is_counted_while_it_is_read(probe: Client) -> None
     assert (response.status_code, response.json()["status"]) == (413, "payload-too-large")
 
 
-async def test_shoplo_answers_in_its_own_envelope(probe: Client) -> None:
+async def test_shoplo_envelope_has_its_own_keys_and_codes(probe: Client) -> None:
     path = "/services/probe"
     response = await probe.post(path, {"text": "a"}, headers=bearer(probe))
     assert response.json() == {"text": "a"}
@@ -147,13 +147,13 @@ async def test_shoplo_answers_in_its_own_envelope(probe: Client) -> None:
     assert missing["errors"] == [{"attr": "text", "message": "missing"}]
 
 
-async def test_options_names_the_methods_of_a_path(client: Client) -> None:
+async def test_options_lists_the_methods_of_a_path(client: Client) -> None:
     response = await client.request("OPTIONS", CREATE)
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["allow"] == "POST, OPTIONS"
 
 
-async def test_cors_admits_the_origins_of_the_setting(database: str, tokens: Any) -> None:
+async def test_cors_admits_only_the_configured_origins(database: str, tokens: Any) -> None:
     origins = "https://app.example.com, https://shop.example.com"
     async with serving(database, tokens, cors_origins=origins) as client:
         for origin, admitted in (
@@ -171,7 +171,7 @@ async def test_cors_admits_the_origins_of_the_setting(database: str, tokens: Any
                 assert ("X-Request-Id" in exposed) == admitted
 
 
-async def test_more_than_the_most_in_flight_is_shed(database: str, tokens: Any) -> None:
+async def test_requests_beyond_max_in_flight_are_refused(database: str, tokens: Any) -> None:
     await apply_probe(database)
     async with serving(database, tokens, actions=actions(), max_in_flight="2") as client:
         waiting = [
@@ -186,7 +186,7 @@ async def test_more_than_the_most_in_flight_is_shed(database: str, tokens: Any) 
         assert (await client.create_stage(order_id=7)).status_code == 200
 
 
-async def test_own_paths_that_do_not_exist_answer_in_the_envelope(client: Client) -> None:
+async def test_unknown_gateway_paths_are_answered_in_the_envelope(client: Client) -> None:
     for method, path in (("GET", "/-/nothing"), ("POST", "/-/live"), ("GET", "/documentation")):
         response = await client.request(method, path)
         assert (response.status_code, response.json()["status"]) == (500, "route-non-existent")

@@ -38,7 +38,7 @@ async def stages(client: Client) -> int:
     return count
 
 
-async def test_a_repeat_is_answered_with_the_same_and_done_once(client: Client) -> None:
+async def test_idempotency_repeat_gets_the_first_answer_and_runs_once(client: Client) -> None:
     first = await create(client)
     again = await create(client)
     assert (first.status_code, first.content) == (again.status_code, again.content)
@@ -47,7 +47,7 @@ async def test_a_repeat_is_answered_with_the_same_and_done_once(client: Client) 
     assert await stages(client) == 1
 
 
-async def test_twins_at_once_are_one_execution(client: Client) -> None:
+async def test_idempotency_concurrent_repeats_run_once(client: Client) -> None:
     answers = await asyncio.gather(*(create(client) for _ in range(100)))
     found = Counter(answer.json()["status"] for answer in answers)
     assert set(found) <= {"action-successful", "idempotency-conflict"}
@@ -58,7 +58,7 @@ async def test_twins_at_once_are_one_execution(client: Client) -> None:
     assert (await create(client)).headers["idempotent-replayed"] == "true"
 
 
-async def test_other_params_under_the_key_are_refused(client: Client) -> None:
+async def test_idempotency_key_with_other_params_is_refused(client: Client) -> None:
     await create(client)
     for change in ({"stage": "ready"}, {"notes": "more"}, {"order_id": 8}):
         answer = await create(client, **change)
@@ -66,14 +66,14 @@ async def test_other_params_under_the_key_are_refused(client: Client) -> None:
     assert await stages(client) == 1
 
 
-async def test_views_and_unknown_params_make_no_difference(client: Client) -> None:
+async def test_idempotency_ignores_views_and_unknown_params(client: Client) -> None:
     await create(client)
     answer = await create(client, session_view="default", typo=1)
     assert answer.headers["idempotent-replayed"] == "true"
     assert answer.json()["session"]["user_id"] == 1
 
 
-async def test_callers_and_keys_do_not_meet(client: Client) -> None:
+async def test_idempotency_keys_are_separate_for_each_caller(client: Client) -> None:
     for caller in ("employee", "liaison", "application"):
         for key in ("a", "b", "a" * 255):
             answer = await create(client, key, caller)
@@ -82,7 +82,7 @@ async def test_callers_and_keys_do_not_meet(client: Client) -> None:
     assert await stages(client) == 9
 
 
-async def test_without_a_key_nothing_is_kept(client: Client) -> None:
+async def test_idempotency_stores_nothing_without_a_key(client: Client) -> None:
     for _ in range(2):
         assert (await create(client, None)).status_code == 200
     assert await stages(client) == 2
@@ -90,19 +90,19 @@ async def test_without_a_key_nothing_is_kept(client: Client) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
-async def test_a_key_that_is_none_is_told(client: Client, key: str) -> None:
+async def test_idempotency_key_of_invalid_length_is_refused(client: Client, key: str) -> None:
     answer = await create(client, key)
     assert answer.json()["status"] == "invalid-param"
     assert answer.json()["errors"][0]["attr"] == "Idempotency-Key"
 
 
-async def test_a_refusal_is_not_kept(client: Client) -> None:
+async def test_idempotency_does_not_store_a_refusal(client: Client) -> None:
     assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
     assert (await create(client)).json()["status"] == "action-successful"
     assert await stages(client) == 1
 
 
-async def test_after_a_day_a_key_is_new(client: Client) -> None:
+async def test_idempotency_key_expires_after_a_day(client: Client) -> None:
     await create(client)
     age = "update gateway.idempotency set created_at = now() - interval '24 hours 1 second'"
     await execute(client.database_url, age)
@@ -111,7 +111,7 @@ async def test_after_a_day_a_key_is_new(client: Client) -> None:
     assert await stages(client) == 2
 
 
-async def test_old_keys_are_swept_up(client: Client) -> None:
+async def test_idempotency_sweep_deletes_old_keys(client: Client) -> None:
     for key in ("a", "b"):
         await create(client, key)
     age = (
@@ -124,7 +124,7 @@ async def test_old_keys_are_swept_up(client: Client) -> None:
     assert len(await execute(client.database_url, "select from gateway.idempotency")) == 1
 
 
-async def test_only_hashes_of_keys_are_stored(client: Client) -> None:
+async def test_idempotency_stores_only_hashes_of_keys(client: Client) -> None:
     await create(client, "order-7-scheduled")
     [row] = await execute(client.database_url, "select * from gateway.idempotency")
     assert len(row["key"]) == len(row["fingerprint"]) == 32
@@ -181,7 +181,7 @@ async def kept(database: str, tmp_path: Path) -> str:
         ("cut", "service-unavailable", 0),
     ],
 )
-async def test_the_work_and_its_answer_are_kept_together_or_not_at_all(
+async def test_idempotency_commits_work_and_answer_together_or_not_at_all(
     kept: str, tokens: dict[str, str], what: str, status: str, left: int
 ) -> None:
     work = Database()
@@ -201,7 +201,9 @@ async def test_the_work_and_its_answer_are_kept_together_or_not_at_all(
         assert (again.headers.get("idempotent-replayed") == "true") == bool(left)
 
 
-async def test_a_route_may_require_a_key(kept: str, tokens: dict[str, str]) -> None:
+async def test_idempotency_key_may_be_required_by_a_route(
+    kept: str, tokens: dict[str, str]
+) -> None:
     async with serving(kept, tokens, actions=Actions({"kept.create": Database().create})) as client:
         headers = {"authorization": f"Bearer {tokens['employee']}"}
         answer = await client.post("/api/v1/kept/create", {"what": "fine"}, headers=headers)
@@ -210,6 +212,8 @@ async def test_a_route_may_require_a_key(kept: str, tokens: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("change", [{"auth": "public"}, {"sensitive_params": True}])
-def test_where_no_key_can_be_kept_check_refuses(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_idempotency_of_a_public_or_sensitive_route_is_refused_by_check(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
     with pytest.raises(ManifestError, match="idempotency: must be off"):
         required(tmp_path, **change)

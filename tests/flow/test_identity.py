@@ -46,21 +46,21 @@ WEEK, IDLE = timedelta(days=7), timedelta(hours=72)
         (IDLE + MINUTE, IDLE + SECOND, "session-expired"),
     ],
 )
-async def test_a_session_ends_after_7_days_or_72_idle_hours(
+async def test_session_expires_after_7_days_or_72_idle_hours(
     client: Client, created: timedelta, used: timedelta, expected: str
 ) -> None:
     await age(client, created, used)
     assert await slug(client) == expected
 
 
-async def test_remember_me_makes_a_session_last(client: Client) -> None:
+async def test_session_with_remember_me_lasts(client: Client) -> None:
     await execute(client.database_url, "update users set remember_me = true where id = 1")
     await age(client, 100 * WEEK, 50 * WEEK)
     assert await slug(client) == "action-successful"
     assert await slug(client, "liaison") == "session-expired"
 
 
-async def test_client_required_carries_the_session_that_registering_needs(client: Client) -> None:
+async def test_client_required_answer_contains_the_session(client: Client) -> None:
     response = await client.create_stage(caller="nobody", order_id=7)
     assert (response.status_code, response.json()["status"]) == (401, "client-required")
     session = response.json()["session"]
@@ -76,13 +76,13 @@ async def test_client_required_carries_the_session_that_registering_needs(client
     )
 
 
-async def test_a_route_may_take_users_without_any_role(probe: Client) -> None:
+async def test_route_may_accept_users_without_a_role(probe: Client) -> None:
     headers = {"authorization": f"Bearer {probe.tokens['nobody']}"}
     response = await probe.post("/api/v1/probe/anybody", {"number": 1}, headers=headers)
     assert response.status_code == 200
 
 
-async def test_views_are_added_where_the_token_has_one(client: Client) -> None:
+async def test_views_are_added_for_the_kind_of_caller(client: Client) -> None:
     views = {"session_view": "default", "application_view": "default"}
     answer = (await client.create_stage(order_id=7, **views)).json()
     assert answer["session"]["email"] == "employee@example.com"
@@ -96,13 +96,13 @@ async def test_views_are_added_where_the_token_has_one(client: Client) -> None:
     assert refused["session"]["user_id"] == 1
 
 
-async def test_an_unknown_view_is_found_before_anything_is_written(client: Client) -> None:
+async def test_unknown_view_is_refused_before_anything_is_written(client: Client) -> None:
     response = await client.create_stage(order_id=7, application_view="all")
     assert response.json()["errors"] == [{"attr": "application_view", "message": "must be default"}]
     assert not await execute(client.database_url, "select from order_stages")
 
 
-async def test_a_token_calls_the_routes_it_names_and_no_others(client: Client) -> None:
+async def test_application_token_may_call_only_its_routes(client: Client) -> None:
     async def issued(routes: str) -> str:
         token: str = await on(
             client.database_url,
@@ -120,12 +120,14 @@ async def test_a_token_calls_the_routes_it_names_and_no_others(client: Client) -
 
 
 @pytest.mark.parametrize("routes", ["", "order_stages", "**", "a.b.c", "order stages.*"])
-async def test_a_token_for_no_route_is_not_issued(database: str, routes: str) -> None:
+async def test_application_token_with_invalid_routes_is_not_issued(
+    database: str, routes: str
+) -> None:
     with pytest.raises(issue.IssueError):
         await on(database, lambda db: issue.application_token(db, "planoorder", routes, ""))
 
 
-async def test_only_the_hash_of_a_token_is_stored(client: Client) -> None:
+async def test_token_is_stored_only_as_a_hash(client: Client) -> None:
     rows = await execute(
         client.database_url,
         "select token_hash from sessions union all select token_hash from application_tokens",
@@ -135,7 +137,7 @@ async def test_only_the_hash_of_a_token_is_stored(client: Client) -> None:
     }
 
 
-async def test_last_use_is_written_behind_and_once(client: Client) -> None:
+async def test_session_last_use_is_written_in_the_background(client: Client) -> None:
     await age(client, MINUTE, MINUTE)
     for _ in range(5):
         assert await slug(client) == "action-successful"
@@ -147,7 +149,7 @@ async def test_last_use_is_written_behind_and_once(client: Client) -> None:
     assert datetime.now(UTC) - after["last_used_at"] < MINUTE
 
 
-async def test_a_known_token_costs_no_query(client: Client) -> None:
+async def test_token_in_the_cache_needs_no_query(client: Client) -> None:
     assert await slug(client) == "action-successful"
     asked = client.worker.identity.store._look_up
     client.worker.identity.store._look_up = None  # type: ignore[method-assign,assignment]
@@ -185,7 +187,7 @@ def token_store(pool: Pool, times: Times) -> TokenStore:
     return TokenStore(pool, clock=times)
 
 
-async def test_a_revocation_is_seen_once_the_memory_is_stale(
+async def test_token_revocation_takes_effect_when_its_cache_entry_is_stale(
     token_store: TokenStore, times: Times, database: str, tokens: dict[str, str]
 ) -> None:
     assert await token_store.find(tokens["employee"])
@@ -194,7 +196,7 @@ async def test_a_revocation_is_seen_once_the_memory_is_stale(
     assert await token_store.find(tokens["employee"]) is None
 
 
-async def test_without_the_database_a_known_token_is_taken_for_60_seconds(
+async def test_token_in_the_cache_is_accepted_for_60_seconds_of_an_outage(
     token_store: TokenStore, times: Times, pool: Pool, tokens: dict[str, str]
 ) -> None:
     assert await token_store.find(tokens["employee"])
@@ -209,7 +211,7 @@ async def test_without_the_database_a_known_token_is_taken_for_60_seconds(
         await token_store.find(tokens["employee"])
 
 
-async def test_callers_of_one_token_share_one_question(
+async def test_token_look_ups_at_the_same_time_share_one_query(
     token_store: TokenStore, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
@@ -226,7 +228,7 @@ async def test_callers_of_one_token_share_one_question(
     assert len(set(found)) == 1
 
 
-async def test_a_use_that_is_not_written_yet_keeps_a_session_alive(
+async def test_session_use_counts_before_it_is_written(
     token_store: TokenStore, pool: Pool, tokens: dict[str, str]
 ) -> None:
     session = await token_store.find(tokens["employee"])

@@ -63,7 +63,7 @@ async def left(door: Door) -> None:
     await until(lambda: "client-left" in [line["status"] for line in door.lines])
 
 
-async def test_an_action_that_waits_for_a_connection_does_not_begin(door: Door) -> None:
+async def test_action_of_a_client_that_left_does_not_start(door: Door) -> None:
     params = {"status": {"name": "Left"}}
     async with taken(door.pool):
         await door.ask_and_leave("/services/statuses", params, lambda: door.pool._waiters)
@@ -71,14 +71,14 @@ async def test_an_action_that_waits_for_a_connection_does_not_begin(door: Door) 
     assert await execute(door.client.database_url, "select from statuses where name = 'Left'") == []
 
 
-async def test_a_batch_that_nobody_waits_for_does_not_begin(door: Door) -> None:
+async def test_batch_whose_only_client_left_does_not_start(door: Door) -> None:
     async with taken(door.pool):
         await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: door.pool._waiters)
     await left(door)
     assert await execute(door.client.database_url, STAGES) == []
 
 
-async def test_who_leaves_the_line_does_not_travel(door: Door) -> None:
+async def test_batch_leaves_out_a_call_whose_client_left_the_queue(door: Door) -> None:
     create = door.client.create_stage
     async with taken(door.pool):
         line = batched_action(door.client, "order_stages.create")
@@ -96,7 +96,7 @@ async def test_who_leaves_the_line_does_not_travel(door: Door) -> None:
     assert [row["order_id"] for row in rows] == [1, 2, 3]
 
 
-async def test_what_has_begun_is_finished(door: Door) -> None:
+async def test_action_that_has_started_is_finished_after_its_client_left(door: Door) -> None:
     url = door.client.database_url
     lock = "lock table order_requests in access exclusive mode"
     async with taken(door.client.worker.outbox_pool) as principal, principal.transaction():

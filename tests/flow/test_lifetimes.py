@@ -90,7 +90,7 @@ AROUND = [
 
 @every_edge
 @pytest.mark.parametrize(("around", "expected"), AROUND)
-async def test_a_session_that_is_asked_for_ends_to_the_second(
+async def test_session_read_from_the_database_expires_to_the_second(
     client: Client, clock: Clock, edge: Edge, around: timedelta, expected: tuple[int, str]
 ) -> None:
     await session_of(client, created=edge.created, used=edge.used)
@@ -100,7 +100,7 @@ async def test_a_session_that_is_asked_for_ends_to_the_second(
 
 @every_edge
 @pytest.mark.parametrize(("around", "expected"), AROUND)
-async def test_so_does_one_that_is_remembered(
+async def test_session_in_the_cache_expires_to_the_second(
     client: Client, clock: Clock, edge: Edge, around: timedelta, expected: tuple[int, str]
 ) -> None:
     await session_of(client, created=edge.created, used=edge.used)
@@ -114,7 +114,7 @@ async def test_so_does_one_that_is_remembered(
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
-async def test_a_session_in_use_ends_by_its_age_alone(
+async def test_session_in_use_expires_only_by_age(
     client: Client, clock: Clock, *, cached: bool
 ) -> None:
     await session_of(client, created=BEGAN, used=BEGAN)
@@ -130,7 +130,7 @@ async def test_a_session_in_use_ends_by_its_age_alone(
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
-async def test_a_call_that_is_refused_is_no_use(
+async def test_session_is_not_extended_by_a_refused_call(
     client: Client, clock: Clock, *, cached: bool
 ) -> None:
     await session_of(client, created=BEGAN, used=BEGAN)
@@ -145,7 +145,7 @@ async def test_a_call_that_is_refused_is_no_use(
 
 @pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
 @pytest.mark.parametrize("passed", [WEEK - SECOND, WEEK + SECOND, 520 * WEEK], ids=str)
-async def test_who_is_remembered_stays_signed_in(
+async def test_session_with_remember_me_does_not_expire(
     client: Client, clock: Clock, passed: timedelta, *, cached: bool
 ) -> None:
     await remember(client, "true")
@@ -160,7 +160,7 @@ async def test_who_is_remembered_stays_signed_in(
 
 @pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
 @pytest.mark.parametrize("switched_on", [True, False], ids=["switched on", "switched off"])
-async def test_remember_me_counts_for_sessions_that_began_before_it_was_changed(
+async def test_session_follows_a_later_change_of_remember_me(
     client: Client, clock: Clock, *, switched_on: bool, cached: bool
 ) -> None:
     before, after = ("false", "true") if switched_on else ("true", "false")
@@ -180,7 +180,7 @@ def _is_forgotten(clock: Clock, client: Client) -> Callable[[], bool]:
     return lambda: clock.token_store.remembered(client.tokens["employee"]) is None
 
 
-async def test_the_answer_says_when_the_session_ends(client: Client, clock: Clock) -> None:
+async def test_session_answer_contains_its_expiry(client: Client, clock: Clock) -> None:
     await session_of(client, created=BEGAN, used=BEGAN)
     for hours, end in ((0, BEGAN + IDLE), (50, BEGAN + 50 * HOUR + IDLE), (110, BEGAN + WEEK)):
         clock.at = BEGAN + hours * HOUR
@@ -190,7 +190,7 @@ async def test_the_answer_says_when_the_session_ends(client: Client, clock: Cloc
         assert datetime.fromisoformat(session["last_used_at"]) == clock.at
 
 
-async def test_a_shoplo_client_is_told_by_its_own_code(client: Client, clock: Clock) -> None:
+async def test_session_expiry_has_its_own_shoplo_code(client: Client, clock: Clock) -> None:
     await session_of(client, created=BEGAN, used=BEGAN)
     clock.at = BEGAN + IDLE + SECOND
     headers = {"authorization": f"Bearer {client.tokens['employee']}"}
@@ -198,6 +198,6 @@ async def test_a_shoplo_client_is_told_by_its_own_code(client: Client, clock: Cl
     assert (answer.status_code, answer.json()["error"]) == (401, "251")
 
 
-async def test_an_application_s_token_does_not_age(client: Client, clock: Clock) -> None:
+async def test_application_token_does_not_expire(client: Client, clock: Clock) -> None:
     clock.at = BEGAN + 520 * WEEK
     assert (await client.create_stage(caller="application", order_id=7)).status_code == 200

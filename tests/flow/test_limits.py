@@ -36,7 +36,7 @@ def taken(counts: Counts, times: int, key: str = "k", rate: Rate = RATE) -> int:
     return sum(counts.take(key, rate) == 0 for _ in range(times))
 
 
-def test_so_many_get_in_and_the_next_is_told_when_to_come_back() -> None:
+def test_rate_limit_refuses_calls_beyond_the_limit_until_retry_after() -> None:
     clock = Clock()
     counts = Counts(Pool("", 1), clock)
     assert taken(counts, 20) == 5
@@ -47,13 +47,13 @@ def test_so_many_get_in_and_the_next_is_told_when_to_come_back() -> None:
     assert counts.take("k", RATE) == 0
 
 
-def test_keys_and_rates_are_counted_apart() -> None:
+def test_rate_limit_counts_keys_and_rates_separately() -> None:
     counts = Counts(Pool("", 1), Clock())
     assert taken(counts, 9) == taken(counts, 9, "other") == 5
     assert taken(counts, 9, rate=Rate(7, 3600)) == 7
 
 
-def test_what_is_given_back_was_not_counted() -> None:
+def test_rate_limit_does_not_count_a_call_that_is_given_back() -> None:
     counts = Counts(Pool("", 1), Clock())
     for _ in range(20):
         assert counts.take("k", RATE) == 0
@@ -65,9 +65,7 @@ def test_what_is_given_back_was_not_counted() -> None:
     st.lists(st.floats(0, 90), max_size=60),
     st.integers(1, 8),
 )
-def test_no_window_of_this_length_holds_twice_the_limit_and_who_waits_gets_in(
-    pauses: list[float], calls: int
-) -> None:
+def test_rate_limit_window_never_exceeds_twice_the_limit(pauses: list[float], calls: int) -> None:
     clock = Clock()
     counts = Counts(Pool("", 1), clock)
     rate = Rate(calls, 60)
@@ -83,7 +81,7 @@ def test_no_window_of_this_length_holds_twice_the_limit_and_who_waits_gets_in(
         assert sum(start <= each < start + 60 for each in let_in) < 2 * calls + 1
 
 
-def test_after_two_windows_everything_is_forgotten() -> None:
+def test_rate_limit_is_reset_after_two_windows() -> None:
     clock = Clock()
     counts = Counts(Pool("", 1), clock)
     assert taken(counts, 9) == 5
@@ -91,7 +89,7 @@ def test_after_two_windows_everything_is_forgotten() -> None:
     assert taken(counts, 9) == 5
 
 
-async def test_workers_learn_of_each_other(database: str) -> None:
+async def test_rate_limit_is_shared_by_workers(database: str) -> None:
     pools, clock = [Pool(database, 1), Pool(database, 1)], Clock()
     clock.seconds = 60 * 28_000_000.0
     one, other = (Counts(pool, clock) for pool in pools)
@@ -104,7 +102,7 @@ async def test_workers_learn_of_each_other(database: str) -> None:
         await pool.close()
 
 
-async def test_the_window_before_is_known_to_a_worker_that_did_not_count_in_it(
+async def test_rate_limit_previous_window_is_known_to_other_workers(
     database: str,
 ) -> None:
     pools, clock = [Pool(database, 1), Pool(database, 1)], Clock()
@@ -119,7 +117,7 @@ async def test_the_window_before_is_known_to_a_worker_that_did_not_count_in_it(
         await pool.close()
 
 
-async def test_only_hashes_are_stored_and_old_windows_go(database: str) -> None:
+async def test_rate_limit_stores_only_hashes_and_deletes_old_windows(database: str) -> None:
     pool, clock = Pool(database, 1), Clock()
     counts = Counts(pool, clock)
     counts.take("account:ada@example.com", RATE)
@@ -132,7 +130,7 @@ async def test_only_hashes_are_stored_and_old_windows_go(database: str) -> None:
     await pool.close()
 
 
-async def test_without_the_database_each_counts_for_itself(database: str) -> None:
+async def test_rate_limit_is_counted_by_each_worker_during_a_database_outage(database: str) -> None:
     pool = Pool("postgresql://nobody@127.0.0.1:1/nothing", 1)
     counts = Counts(pool, Clock())
     assert taken(counts, 3) == 3
@@ -161,7 +159,7 @@ async def statuses(client: Client, times: int, **changes: Any) -> list[str]:
     return [(await log_in(client, **changes)).json()["status"] for _ in range(times)]
 
 
-async def test_wrong_passwords_of_an_account_are_limited(
+async def test_password_guesses_for_an_account_are_limited(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(
@@ -174,13 +172,15 @@ async def test_wrong_passwords_of_an_account_are_limited(
         assert await statuses(client, 1, email="client@example.com") == ["invalid-password"]
 
 
-async def test_right_passwords_are_no_guesses(database: str, tokens: dict[str, str]) -> None:
+async def test_correct_passwords_do_not_count_as_guesses(
+    database: str, tokens: dict[str, str]
+) -> None:
     async with serving(database, tokens, account_guesses="3", address_guesses="3") as client:
         right = await statuses(client, 6, password="demo-password")
         assert right == ["action-successful"] * 6
 
 
-async def test_an_address_gets_no_further_over_many_accounts(
+async def test_password_guesses_from_an_address_are_limited_across_accounts(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(
@@ -194,7 +194,7 @@ async def test_an_address_gets_no_further_over_many_accounts(
         assert answer.json()["status"] == "invalid-password"
 
 
-async def test_guesses_at_once_get_no_further_than_one_by_one(
+async def test_password_guesses_in_parallel_are_limited_as_in_sequence(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(database, tokens, account_guesses="5") as client:
@@ -203,7 +203,7 @@ async def test_guesses_at_once_get_no_further_than_one_by_one(
         assert found == {"invalid-password": 5, "rate-limit-exceeded": 25}
 
 
-async def test_unknown_tokens_are_limited_and_known_ones_are_not(
+async def test_unknown_tokens_are_limited_and_known_tokens_are_not(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(database, tokens, unknown_callers="3") as client:
@@ -225,7 +225,7 @@ async def limited(_: Call) -> Reply:
 
 
 @pytest.mark.parametrize("auth", ["public", ["application", "session"]])
-async def test_a_route_may_limit_each_token_or_address(
+async def test_route_rate_limit_counts_each_token_or_address(
     database: str, tokens: dict[str, str], tmp_path: Path, auth: str | list[str]
 ) -> None:
     route = {"method": "GET", "path": "/limited", "auth": auth, "rate_limit": "50/hour"}

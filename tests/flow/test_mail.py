@@ -54,7 +54,7 @@ def ago(**past: float) -> datetime:
     return datetime.now(UTC) - timedelta(**past)
 
 
-async def test_an_event_with_a_template_is_mailed_before_the_answer(post: Post) -> None:
+async def test_mail_of_an_event_is_sent_before_the_answer(post: Post) -> None:
     async with post.serving() as client:
         answer = await create(client)
     assert (answer.status_code, answer.json()["status"]) == (200, "action-successful")
@@ -90,7 +90,7 @@ async def test_an_event_with_a_template_is_mailed_before_the_answer(post: Post) 
     ],
     ids=lambda params: "".join(map(str, params.values())),
 )
-async def test_without_something_to_say_nobody_is_written_to(
+async def test_mail_is_not_sent_without_a_template_or_if_already_notified(
     post: Post, params: dict[str, Any]
 ) -> None:
     await execute(post.database, "insert into events (slug) values ('without-template')")
@@ -104,7 +104,7 @@ async def test_without_something_to_say_nobody_is_written_to(
     assert not post.stand_in.received
 
 
-async def test_a_refused_call_mails_nothing(post: Post) -> None:
+async def test_mail_is_not_sent_for_a_refused_call(post: Post) -> None:
     async with post.serving() as client:
         assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
     assert not await messages(post.database)
@@ -185,7 +185,7 @@ async def fail(post: Post, failure: Failure) -> httpx2.Response:
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
-async def test_a_mail_that_fails_is_kept_and_told_of_and_sent_once_it_can_be(
+async def test_mail_that_fails_is_kept_reported_and_sent_on_retry(
     post: Post, failure: Failure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await fail(post, failure)
@@ -234,7 +234,9 @@ async def _is_told_of(database: str, failure: Failure, request_id: str) -> str:
 
 
 @pytest.mark.parametrize("email", [None, ""])
-async def test_a_client_that_cannot_be_written_to_is_told_of(post: Post, email: str | None) -> None:
+async def test_mail_to_a_client_without_an_address_is_parked_and_reported(
+    post: Post, email: str | None
+) -> None:
     async with post.serving() as posted:
         await read_at(posted, email)
         answer = await create(posted)
@@ -245,7 +247,9 @@ async def test_a_client_that_cannot_be_written_to_is_told_of(post: Post, email: 
     assert not post.stand_in.received
 
 
-async def test_the_same_fault_is_one_notification_until_no_message_has_it(post: Post) -> None:
+async def test_mail_failures_of_one_kind_share_a_notification_until_all_are_sent(
+    post: Post,
+) -> None:
     async with post.serving() as client:
         await read_at(client, "payment@x.y")
         answers = [await create(client, order_id=number) for number in (7, 8, 9)]
@@ -271,7 +275,7 @@ async def mend_and_retry(database: str, numbers: list[int]) -> None:
     )
 
 
-async def test_pauses_grow_and_are_spread_and_have_an_end(
+async def test_mail_retry_delays_grow_with_jitter_up_to_a_maximum(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MIN_BACKOFF", 1000.0)
@@ -292,7 +296,7 @@ async def test_pauses_grow_and_are_spread_and_have_an_end(
     assert len(post.stand_in.received) >= 40
 
 
-async def test_what_fails_for_days_is_parked_and_can_still_be_retried(post: Post) -> None:
+async def test_mail_that_fails_for_days_is_parked_and_can_still_be_retried(post: Post) -> None:
     old = f"update gateway.outbox set created_at = now() - interval '{dispatcher.MAX_RETRY_AGE} s'"
     async with post.serving() as client:
         await read_at(client, "general@x.y")
@@ -310,7 +314,7 @@ async def test_what_fails_for_days_is_parked_and_can_still_be_retried(post: Post
     assert len(post.stand_in.received) == 3
 
 
-async def test_a_fault_of_our_own_parks_a_message_and_is_told_of(
+async def test_mail_is_parked_and_reported_if_the_gateway_itself_fails(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Crashes:
@@ -334,7 +338,7 @@ select gateway.queue_mail(
 """
 
 
-async def test_a_mail_that_was_sent_is_not_sent_again_while_that_cannot_be_noted(
+async def test_mail_that_was_sent_is_not_repeated_while_its_row_is_locked(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody holds the row into which the time of the mail is written."""
@@ -354,7 +358,7 @@ async def test_a_mail_that_was_sent_is_not_sent_again_while_that_cannot_be_noted
     assert len(post.stand_in.received) == 1
 
 
-async def test_a_webhook_that_hangs_keeps_no_mail_waiting(post: Post) -> None:
+async def test_mail_is_not_delayed_by_a_hanging_webhook(post: Post) -> None:
     class Hangs:
         async def send(self, *_: object) -> str:
             await asyncio.Event().wait()
@@ -378,7 +382,7 @@ async def test_a_webhook_that_hangs_keeps_no_mail_waiting(post: Post) -> None:
     await pool.close()
 
 
-async def test_a_service_may_queue_a_mail_in_a_transaction_of_its_own(post: Post) -> None:
+async def test_mail_queued_in_a_transaction_is_kept_or_lost_with_it(post: Post) -> None:
     """What it queues is gone with the transaction, or is sent with it."""
     pool = Pool(post.database, 2)
     deadline = asyncio.get_running_loop().time() + 10

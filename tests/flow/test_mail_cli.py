@@ -73,7 +73,7 @@ def numbers(found: list[dict[str, Any]]) -> list[int]:
 # outbox
 
 
-def test_an_empty_outbox(gateway: Gateway, database: str) -> None:
+def test_outbox_commands_accept_an_empty_outbox(gateway: Gateway, database: str) -> None:
     assert database
     assert listed(gateway, "outbox", "list") == []
     code, _, _ = gateway("outbox", "list")
@@ -93,7 +93,7 @@ def test_an_empty_outbox(gateway: Gateway, database: str) -> None:
     ids=str,
 )
 @pytest.mark.usefixtures("filled")
-def test_messages_are_listed_by_state_the_newest_first(
+def test_outbox_list_filters_by_state_with_the_newest_first(
     gateway: Gateway, words: list[str], expected: list[int]
 ) -> None:
     found = listed(gateway, "outbox", "list", *words)
@@ -104,7 +104,7 @@ def test_messages_are_listed_by_state_the_newest_first(
     assert "order-stage-changed" in gateway("outbox", "list", *words)[1]
 
 
-def test_a_message_is_shown_whole(gateway: Gateway, filled: str) -> None:
+def test_outbox_show_prints_the_whole_message(gateway: Gateway, filled: str) -> None:
     assert filled
     code, out, _ = gateway("outbox", "show", str(PARKED), "--json")
     shown = orjson.loads(out)
@@ -113,13 +113,13 @@ def test_a_message_is_shown_whole(gateway: Gateway, filled: str) -> None:
     assert "Unknown_Template" in gateway("outbox", "show", str(PARKED))[1]
 
 
-def test_what_is_not_there_cannot_be_shown(gateway: Gateway, database: str) -> None:
+def test_outbox_show_of_an_unknown_message_fails(gateway: Gateway, database: str) -> None:
     assert database
     told = "there is no message 4711: see `gateway outbox list`\n"
     assert gateway("outbox", "show", "4711") == (1, "", told)
 
 
-def test_messages_are_retried_and_discarded_by_number(gateway: Gateway, filled: str) -> None:
+def test_outbox_messages_are_retried_and_discarded_by_id(gateway: Gateway, filled: str) -> None:
     given = str(PARKED), str(WAITING)
     assert gateway("outbox", "retry", *given) == (0, "2 messages are tried again\n", "")
     assert rows(filled, STATES)[1:3] == [(PARKED, "waiting", True), (WAITING, "waiting", True)]
@@ -127,7 +127,7 @@ def test_messages_are_retried_and_discarded_by_number(gateway: Gateway, filled: 
     assert rows(filled, STATES)[1][:2] == (PARKED, "discarded")
 
 
-def test_all_that_is_parked_is_retried_at_once(gateway: Gateway, filled: str) -> None:
+def test_outbox_retry_all_retries_only_parked_messages(gateway: Gateway, filled: str) -> None:
     before = rows(filled, STATES)
     assert gateway("outbox", "retry", "--all") == (0, "1 message is tried again\n", "")
     after = rows(filled, STATES)
@@ -137,7 +137,7 @@ def test_all_that_is_parked_is_retried_at_once(gateway: Gateway, filled: str) ->
 
 @pytest.mark.parametrize("verb", ["retry", "discard"])
 @pytest.mark.parametrize("number", [SENT, UNDER_WAY, DISCARDED, 4711])
-def test_what_cannot_be_changed_leaves_all_as_it_is(
+def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
     gateway: Gateway, filled: str, verb: str, number: int
 ) -> None:
     before = rows(filled, STATES)
@@ -162,7 +162,7 @@ def test_what_cannot_be_changed_leaves_all_as_it_is(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_meant_is_told(
+def test_outbox_and_notifications_commands_refuse_invalid_arguments(
     gateway: Gateway, database: str, words: list[str], told: str
 ) -> None:
     assert database
@@ -175,7 +175,7 @@ def test_what_cannot_be_meant_is_told(
 # notifications
 
 
-def test_no_notifications(gateway: Gateway, database: str) -> None:
+def test_notifications_commands_accept_an_empty_list(gateway: Gateway, database: str) -> None:
     assert database
     assert listed(gateway, "notifications", "list") == []
     assert gateway("notifications", "resolve", "--all") == (0, "0 notifications are resolved\n", "")
@@ -201,7 +201,7 @@ def test_notifications_are_listed_until_they_are_resolved(gateway: Gateway, fill
 
 
 @pytest.mark.parametrize("number", ["2", "4711"])
-def test_what_is_not_open_cannot_be_resolved_and_nothing_else_is(
+def test_notifications_resolve_of_one_that_is_not_open_changes_nothing(
     gateway: Gateway, filled: str, number: str
 ) -> None:
     gateway("notifications", "resolve", "2")
@@ -214,7 +214,7 @@ def test_what_is_not_open_cannot_be_resolved_and_nothing_else_is(
     assert rows(filled, still_open) == []
 
 
-def test_a_mail_may_be_retried_to_another_address(gateway: Gateway, filled: str) -> None:
+def test_outbox_message_may_be_retried_to_another_address(gateway: Gateway, filled: str) -> None:
     code, out, _ = gateway("outbox", "retry", str(PARKED), "--to", "new@example.com")
     assert (code, out) == (0, f"message {PARKED} is tried again, to new@example.com\n")
     columns = "state, next_at <= now(), payload ->> 'email'"
@@ -224,7 +224,7 @@ def test_a_mail_may_be_retried_to_another_address(gateway: Gateway, filled: str)
 
 
 @pytest.mark.parametrize("words", [[str(SENT)], [str(UNDER_WAY)], ["99"], ["--all"], ["2", "3"]])
-def test_what_cannot_go_elsewhere_stays_as_it_is(
+def test_outbox_retry_to_another_address_that_is_refused_changes_nothing(
     gateway: Gateway, filled: str, words: list[str]
 ) -> None:
     before = rows(filled, STATES)

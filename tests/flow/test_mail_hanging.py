@@ -14,7 +14,7 @@ OTHERS = 20
 PATIENT = "update gateway.routes set record = record || '{\"timeout\": 60}'"
 
 
-async def test_while_many_calls_wait_for_their_mail_others_are_answered(
+async def test_mail_that_hangs_does_not_delay_other_calls(
     database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "FINISH_TIMEOUT", 0.1)

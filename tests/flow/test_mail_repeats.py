@@ -64,7 +64,7 @@ async def done_once(database: str) -> dict[str, Any]:
     return stage
 
 
-async def test_after_the_mail_was_sent_a_repeat_is_answered_with_its_time(post: Post) -> None:
+async def test_mail_repeat_after_sending_is_replayed_with_its_time(post: Post) -> None:
     async with post.serving() as client:
         first, again = await create(client, "k"), await create(client, "k")
     assert (first.status_code, first.content) == (again.status_code, again.content)
@@ -74,7 +74,7 @@ async def test_after_the_mail_was_sent_a_repeat_is_answered_with_its_time(post: 
     assert len(post.stand_in.received) == 1
 
 
-async def test_while_the_first_call_waits_for_its_mail_a_repeat_is_in_conflict(post: Post) -> None:
+async def test_mail_repeat_during_sending_is_a_conflict(post: Post) -> None:
     async with post.serving() as client:
         await read_at(client, "slow@x.y")
         waiting = asyncio.create_task(create(client, "k"))
@@ -89,7 +89,7 @@ async def test_while_the_first_call_waits_for_its_mail_a_repeat_is_in_conflict(p
     assert len(post.stand_in.received) == 1
 
 
-async def test_after_a_failure_repeats_say_so_until_the_mail_was_sent(
+async def test_mail_repeat_after_a_failure_fails_until_the_mail_is_sent(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with post.serving() as client:
@@ -112,7 +112,7 @@ async def test_after_a_failure_repeats_say_so_until_the_mail_was_sent(
     assert recipients(post.stand_in) == ["payment@x.y"] * 2
 
 
-async def test_a_mail_that_was_given_up_is_never_said_to_be_sent(post: Post) -> None:
+async def test_mail_repeat_after_discarding_still_fails(post: Post) -> None:
     async with post.serving() as client:
         await read_at(client, "payment@x.y")
         await create(client, "k")
@@ -133,7 +133,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_hurried")
-async def test_past_the_deadline_the_attempt_goes_on_and_a_repeat_learns_of_it(post: Post) -> None:
+async def test_mail_sent_after_the_deadline_is_reported_to_a_repeat(post: Post) -> None:
     async with post.serving() as client:
         await read_at(client, "slow@x.y")
         first = await create(client, "k")
@@ -157,7 +157,7 @@ async def test_past_the_deadline_the_attempt_goes_on_and_a_repeat_learns_of_it(p
     assert len(post.stand_in.received) == 1
 
 
-async def test_a_mail_that_somebody_else_took_in_hand_is_told_of_too(
+async def test_mail_claimed_by_another_dispatcher_is_reported_if_late(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = "select id, kind, payload, attempts from gateway.outbox where id = $1 and $2 < 0.0"
@@ -168,7 +168,7 @@ async def test_a_mail_that_somebody_else_took_in_hand_is_told_of_too(
         await rows_are(post.database, "select from gateway.notifications", 1)
 
 
-async def test_a_client_that_leaves_finds_its_mail_sent_when_it_comes_back(post: Post) -> None:
+async def test_mail_is_sent_and_replayed_after_its_client_left(post: Post) -> None:
     async with post.serving() as client:
         await read_at(client, "slow@x.y")
         leaving = asyncio.create_task(create(client, "k"))
@@ -194,7 +194,7 @@ TWINS = {
 
 
 @pytest.mark.parametrize(("email", "expected"), TWINS.items(), ids=TWINS)
-async def test_of_100_twins_at_once_one_stage_and_one_mail_come(
+async def test_mail_of_100_concurrent_repeats_is_sent_once(
     post: Post, email: str, expected: set[tuple[int, str]]
 ) -> None:
     async with post.serving() as client:

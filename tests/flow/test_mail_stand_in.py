@@ -64,7 +64,7 @@ FULL = {
         ({"message": {"to": [{"email": "general@x.test"}]}}, -99, "GeneralError", ""),
     ],
 )
-def test_the_stand_in_refuses_as_is_documented(
+def test_stand_in_refuses_invalid_requests_as_documented(
     http: httpx2.Client, changes: dict[str, Any], code: int, name: str, told: str
 ) -> None:
     status, body = post(http, {**FULL, **changes})
@@ -74,7 +74,7 @@ def test_the_stand_in_refuses_as_is_documented(
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {}])
-def test_the_stand_in_wants_a_key_first(http: httpx2.Client, body: object) -> None:
+def test_stand_in_checks_the_key_first(http: httpx2.Client, body: object) -> None:
     for path in ("messages/send-template", "users/ping"):
         status, answer = post(http, body, path)
         assert (status, answer["name"]) == (500, "ValidationError")
@@ -93,7 +93,7 @@ def test_the_stand_in_wants_a_key_first(http: httpx2.Client, body: object) -> No
         ({"message": {"to": [{"email": "rejected@x.test"}] * 11}}, ["queued"] * 11),
     ],
 )
-def test_the_stand_in_answers_for_each_recipient(
+def test_stand_in_answers_for_each_recipient(
     http: httpx2.Client, changes: dict[str, Any], statuses: list[str]
 ) -> None:
     status, replies = post(http, {**FULL, **changes})
@@ -103,7 +103,7 @@ def test_the_stand_in_answers_for_each_recipient(
     assert post(http, {"key": "k"}, "users/ping") == (200, "PONG!")
 
 
-def test_the_page_escapes_what_it_shows(stand_in: StandIn, http: httpx2.Client) -> None:
+def test_stand_in_page_escapes_its_content(stand_in: StandIn, http: httpx2.Client) -> None:
     evil = "<script>alert('x')</script>\"{0}&"
     to = [{"email": evil, "name": evil}]
     changes = {"template_name": evil, "message": {"to": to, "tags": [evil]}}
@@ -116,7 +116,9 @@ def test_the_page_escapes_what_it_shows(stand_in: StandIn, http: httpx2.Client) 
     assert stand_in.received[0].template == evil
 
 
-def test_what_was_received_is_listed_and_forgotten(stand_in: StandIn, http: httpx2.Client) -> None:
+def test_stand_in_lists_recent_messages_and_forgets_them(
+    stand_in: StandIn, http: httpx2.Client
+) -> None:
     for number in range(KEPT + 5):
         post(http, {**FULL, "message": {"to": [{"email": f"n{number}@x.test"}]}})
     listed = http.get("/received.json").json()
@@ -138,7 +140,7 @@ def test_what_was_received_is_listed_and_forgotten(stand_in: StandIn, http: http
         ({"mandrill_url": "http://127.0.0.1:9/api/1.0/"}, False),
     ],
 )
-def test_dev_keeps_the_mandrill_that_the_environment_names(
+def test_stand_in_is_used_by_dev_unless_mandrill_is_configured(
     named: dict[str, str], *, is_ours: bool
 ) -> None:
     given = settings("", **named)

@@ -57,7 +57,7 @@ def leaks(error: BaseException) -> list[str]:
     return [secret for secret in (KEY, CONTENT, "client@example.com") if secret in told]
 
 
-async def test_a_message_arrives_as_it_was_given(stand_in: StandIn, address: str) -> None:
+async def test_mandrill_receives_the_message_as_given(stand_in: StandIn, address: str) -> None:
     with mailing(address) as mandrill:
         number = await mandrill.send_message(message(), "outbox-7")
     assert re.fullmatch("[0-9a-f]{32}", number)
@@ -72,14 +72,16 @@ async def test_a_message_arrives_as_it_was_given(stand_in: StandIn, address: str
 
 
 @pytest.mark.parametrize("end", ["", "/", "//"])
-async def test_the_address_may_end_with_a_slash(stand_in: StandIn, address: str, end: str) -> None:
+async def test_mandrill_address_may_end_with_slashes(
+    stand_in: StandIn, address: str, end: str
+) -> None:
     mandrill = Mandrill(KEY, address + API.rstrip("/") + end)
     await mandrill.send_message(message())
     mandrill.close()
     assert len(stand_in.received) == 1
 
 
-async def test_ping(address: str) -> None:
+async def test_mandrill_ping_checks_the_key(address: str) -> None:
     with mailing(address) as mandrill:
         await mandrill.ping()
     with mailing(address, "invalid") as mandrill, pytest.raises(MailError) as caught:
@@ -105,7 +107,7 @@ async def test_ping(address: str) -> None:
     ],
     ids=lambda value: f"{value.email}{value.template[:6]}" if isinstance(value, Message) else None,
 )
-async def test_a_failure_of_the_stand_in(
+async def test_mandrill_failures_of_the_stand_in_have_their_names(
     address: str, sent: Message, name: str, *, transient: bool
 ) -> None:
     with mailing(address, timeout=(5, 0.5 if name == "timeout" else 20)) as mandrill:
@@ -159,7 +161,7 @@ def said(name: str) -> bytes:
         (200, b'[{"status": "invalid", "reject_reason": "%s"}]' % KEY.encode(), "invalid", False),
     ],
 )
-async def test_a_failure_by_its_reply(
+async def test_mandrill_reply_decides_the_name_of_a_failure(
     anything: tuple[Anything, str], status: int, body: bytes, name: str, *, transient: bool
 ) -> None:
     anything[0].reply = Response(body, status, media_type="application/json")
@@ -170,13 +172,15 @@ async def test_a_failure_by_its_reply(
 
 
 @pytest.mark.parametrize("status", ["sent", "queued", "scheduled"])
-async def test_what_is_on_its_way_is_a_success(anything: tuple[Anything, str], status: str) -> None:
+async def test_mandrill_message_that_is_accepted_is_a_success(
+    anything: tuple[Anything, str], status: str
+) -> None:
     anything[0].reply = Response(orjson.dumps([{"status": status, "_id": "n1"}]))
     with mailing(anything[1]) as mandrill:
         assert await mandrill.send_message(message()) == "n1"
 
 
-async def test_a_redirect_is_not_followed(anything: tuple[Anything, str]) -> None:
+async def test_mandrill_redirect_is_not_followed(anything: tuple[Anything, str]) -> None:
     made, at = anything
     made.bodies.clear()
     made.reply = Response(status_code=307, headers={"location": f"{at}/elsewhere"})
@@ -185,7 +189,7 @@ async def test_a_redirect_is_not_followed(anything: tuple[Anything, str]) -> Non
     assert (error.name, error.transient, len(made.bodies)) == ("HTTP 307", True, 1)
 
 
-async def test_a_body_that_does_not_end_is_given_up(anything: tuple[Anything, str]) -> None:
+async def test_mandrill_reply_that_stalls_times_out(anything: tuple[Anything, str]) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield b"["
         await asyncio.Event().wait()
@@ -196,7 +200,7 @@ async def test_a_body_that_does_not_end_is_given_up(anything: tuple[Anything, st
     assert (error.name, error.transient) == ("network", True)
 
 
-async def test_nobody_listens() -> None:
+async def test_mandrill_that_does_not_listen_is_a_network_error() -> None:
     with standing_in() as (_, at):
         pass
     with mailing(at) as mandrill:
@@ -205,7 +209,7 @@ async def test_nobody_listens() -> None:
     assert not leaks(error)
 
 
-async def test_without_a_key_nothing_is_sent_with_another(
+async def test_mandrill_without_a_key_does_not_use_the_environments(
     stand_in: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MANDRILL_APIKEY", KEY)
@@ -215,7 +219,7 @@ async def test_without_a_key_nothing_is_sent_with_another(
     assert not stand_in.received
 
 
-async def test_a_fault_is_not_taken_for_that_of_the_call_before(address: str) -> None:
+async def test_mandrill_error_is_not_that_of_the_previous_call(address: str) -> None:
     with mailing(address, threads=1) as mandrill:
         names = [
             (await fault_of(mandrill, message(email))).name
@@ -225,7 +229,7 @@ async def test_a_fault_is_not_taken_for_that_of_the_call_before(address: str) ->
     assert names == ["PaymentRequired", "network", "PaymentRequired"]
 
 
-async def test_each_of_many_at_once_gets_its_own_fault(address: str) -> None:
+async def test_mandrill_messages_at_the_same_time_get_their_own_errors(address: str) -> None:
     names = {"payment": "PaymentRequired", "general": "GeneralError", "drop": "network"}
     with mailing(address) as mandrill:
         asked = [*names] * 20
@@ -234,7 +238,7 @@ async def test_each_of_many_at_once_gets_its_own_fault(address: str) -> None:
     assert told == [names[word] for word in asked]
 
 
-async def test_no_log_holds_the_key_or_the_content(
+async def test_mandrill_key_and_content_are_not_logged(
     address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     package = logging.getLogger("mandrill")
@@ -257,7 +261,7 @@ def mail_threads() -> int:
     return sum(thread.name.startswith("mail") for thread in threading.enumerate())
 
 
-async def test_the_loop_goes_on_while_sends_hang_in_few_threads(
+async def test_mandrill_hanging_sends_use_few_threads_and_not_the_loop(
     stand_in: StandIn, address: str
 ) -> None:
     await until(lambda: not mail_threads())
@@ -277,7 +281,7 @@ async def test_the_loop_goes_on_while_sends_hang_in_few_threads(
     assert len(stand_in.received) == 20
 
 
-async def test_what_waits_for_a_thread_and_is_given_up_is_not_sent(
+async def test_mandrill_message_cancelled_before_it_has_a_thread_is_not_sent(
     stand_in: StandIn, address: str
 ) -> None:
     with mailing(address, threads=1, timeout=(5, 0.5)) as mandrill:

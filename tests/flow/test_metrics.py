@@ -57,7 +57,9 @@ def routes_of(shown: str) -> set[str]:
     return {sample.labels["http_route"] for sample in samples(shown) if sample.name == COUNT}
 
 
-async def test_each_request_is_counted_once_by_route_method_code_and_status(client: Client) -> None:
+async def test_metrics_count_each_request_once_by_route_method_code_and_status(
+    client: Client,
+) -> None:
     for order in (7, 8, 4711):
         await client.create_stage(order_id=order)
     shown = await text(client)
@@ -72,7 +74,7 @@ async def test_each_request_is_counted_once_by_route_method_code_and_status(clie
     assert total(shown, "gateway_answers_total") == 3
 
 
-async def test_the_time_of_a_request_is_in_its_bucket(client: Client) -> None:
+async def test_metrics_request_duration_is_in_its_bucket(client: Client) -> None:
     worker = client.worker
     worker.metrics.count("a.b", "GET", 200, "action-successful", "none", 0.3)
     shown = await text(client)
@@ -82,7 +84,7 @@ async def test_the_time_of_a_request_is_in_its_bucket(client: Client) -> None:
     assert total(shown, "http_server_request_duration_seconds_sum", http_route="a.b") == 0.3
 
 
-def test_many_at_once_are_counted_as_the_library_counts_one() -> None:
+def test_metrics_histogram_equals_that_of_the_library() -> None:
     times = [*metrics.BUCKETS, *(bound + 1e-9 for bound in metrics.BUCKETS), 0.0, 3.0, 60.0]
     registry = CollectorRegistry()
     library = Histogram(*metrics.DURATIONS, buckets=metrics.BUCKETS, registry=registry)
@@ -96,7 +98,7 @@ def test_many_at_once_are_counted_as_the_library_counts_one() -> None:
     assert [s.value for s in ours] == pytest.approx([s.value for s in theirs])
 
 
-async def test_names_and_labels_are_as_the_table_says(client: Client) -> None:
+async def test_metrics_names_and_labels_match_the_table(client: Client) -> None:
     await client.create_stage(order_id=7)
     events.emit(events.DATABASE_UP)
     found: dict[str, set[str]] = {}
@@ -115,17 +117,17 @@ async def test_names_and_labels_are_as_the_table_says(client: Client) -> None:
     }
 
 
-async def test_a_lone_worker_also_tells_of_its_process(client: Client) -> None:
+async def test_metrics_of_a_single_worker_include_its_process(client: Client) -> None:
     assert total(await text(client), "process_resident_memory_bytes") > 0
 
 
-async def test_a_reader_of_openmetrics_gets_it(client: Client) -> None:
+async def test_metrics_are_served_as_openmetrics_on_request(client: Client) -> None:
     answer = await ask(client.worker, "/-/metrics", accept="application/openmetrics-text")
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
 
 
-async def test_no_path_and_no_token_is_ever_shown(probe: Client) -> None:
+async def test_metrics_contain_no_path_and_no_token(probe: Client) -> None:
     token = probe.tokens["employee"]
     bearer = {"authorization": f"Bearer {token}"}
     assert (await probe.request("GET", "/probe/4242", headers=bearer)).status_code == 200
@@ -142,7 +144,7 @@ async def test_no_path_and_no_token_is_ever_shown(probe: Client) -> None:
     assert total(shown, COUNT, http_route="", status="route-non-existent") == 3
 
 
-async def test_a_method_that_nobody_knows_is_other(client: Client) -> None:
+async def test_metrics_unknown_method_is_counted_as_other(client: Client) -> None:
     for method in ("PROPFIND", "NONSENSE", "BREW"):
         await client.request(method, "/nowhere")
     await client.request("HEAD", "/nowhere")
@@ -151,7 +153,7 @@ async def test_a_method_that_nobody_knows_is_other(client: Client) -> None:
     assert total(shown, COUNT, http_request_method="HEAD") == 1
 
 
-async def test_a_status_of_a_routes_own_and_a_crash_have_their_fault(probe: Client) -> None:
+async def test_metrics_label_route_statuses_and_crashes_with_their_fault(probe: Client) -> None:
     token = probe.tokens["employee"]
     await probe.post("/api/v1/probe/own", {"token": token})
     await probe.post("/api/v1/probe/crash", {"token": token})
@@ -160,7 +162,7 @@ async def test_a_status_of_a_routes_own_and_a_crash_have_their_fault(probe: Clie
     assert total(shown, "gateway_answers_total", status="application-crash", fault="gateway") == 1
 
 
-async def test_a_caller_who_left_is_counted_without_a_code(client: Client) -> None:
+async def test_metrics_count_a_client_that_left_without_a_code(client: Client) -> None:
     scope = {
         "type": "http",
         "method": "POST",
@@ -181,7 +183,7 @@ async def test_a_caller_who_left_is_counted_without_a_code(client: Client) -> No
     assert total(await text(client), COUNT, **left) == 1
 
 
-async def test_the_gauges_follow_the_worker(probe: Client) -> None:
+async def test_metrics_gauges_follow_the_worker(probe: Client) -> None:
     shown = await text(probe)
     assert total(shown, "http_server_active_requests") == 0
     assert total(shown, "gateway_registry_revision") == 2
@@ -197,7 +199,7 @@ async def test_the_gauges_follow_the_worker(probe: Client) -> None:
     assert total(await text(probe), "http_server_active_requests") == 0
 
 
-async def test_a_worker_without_a_database_says_so() -> None:
+async def test_metrics_and_readiness_report_a_missing_database() -> None:
     worker = Worker(settings("postgresql://127.0.0.1:1/nowhere"))
     worker.pool.problem = "it is gone"
     shown = (await ask(worker, "/-/metrics")).text
@@ -209,7 +211,7 @@ async def test_a_worker_without_a_database_says_so() -> None:
     assert answer.json()["trouble"] == ["the registry is not loaded yet", "it is gone"]
 
 
-async def test_ready_has_details_of_the_worker(client: Client) -> None:
+async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
     answer = await ask(client.worker, "/-/ready")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -231,7 +233,7 @@ async def test_ready_has_details_of_the_worker(client: Client) -> None:
 # How many labels there can be
 
 
-async def test_routes_beyond_the_budget_are_other(
+async def test_metrics_routes_beyond_the_label_limit_are_other(
     probe: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "MAX_LABEL_SETS", 2)
@@ -246,7 +248,7 @@ async def test_routes_beyond_the_budget_are_other(
     assert total(shown, "gateway_answers_total", status="other", fault="caller") == 1
 
 
-def test_five_thousand_routes_are_not_five_thousand_labels() -> None:
+def test_metrics_of_5000_routes_stay_within_the_label_limit() -> None:
     counts = Metrics()
     for number in range(5000):
         for slug in ("action-successful", "invalid-param", f"own-{number}"):

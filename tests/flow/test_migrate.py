@@ -46,19 +46,19 @@ THREE = [entry(1), entry(2), entry(3)]
 NAMES = [migration.name for migration in THREE]
 
 
-async def test_files_are_applied_in_order_and_once(empty_database: str) -> None:
+async def test_migrate_applies_files_in_order(empty_database: str) -> None:
     assert await run(empty_database, THREE) == NAMES
     assert await log(empty_database) == ["1", "2", "3"]
     assert await recorded(empty_database) == NAMES
 
 
-async def test_a_second_run_applies_nothing(empty_database: str) -> None:
+async def test_migrate_run_again_applies_nothing(empty_database: str) -> None:
     await run(empty_database, THREE)
     assert await run(empty_database, THREE) == []
     assert await log(empty_database) == ["1", "2", "3"]
 
 
-async def test_only_what_is_new_is_applied(empty_database: str) -> None:
+async def test_migrate_applies_only_new_files(empty_database: str) -> None:
     await run(empty_database, THREE[:2])
     assert await run(empty_database, THREE) == NAMES[2:]
     assert await log(empty_database) == ["1", "2", "3"]
@@ -73,7 +73,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("files", "words"), REFUSED, ids=["edited", "gone", "both"])
-async def test_history_that_was_rewritten_is_refused_and_nothing_is_applied(
+async def test_migrate_refuses_rewritten_history_and_applies_nothing(
     empty_database: str, files: list[Migration], words: list[str]
 ) -> None:
     await run(empty_database, THREE)
@@ -87,7 +87,7 @@ async def test_history_that_was_rewritten_is_refused_and_nothing_is_applied(
     assert await run(empty_database, [*THREE, entry(4)]) == ["test/0004_entry.sql"]
 
 
-async def test_a_file_that_fails_is_rolled_back_alone(empty_database: str) -> None:
+async def test_migrate_rolls_back_only_the_failed_file(empty_database: str) -> None:
     broken = entry(2, "insert into log (entry) values (null);")
     with pytest.raises(asyncpg.NotNullViolationError):
         await run(empty_database, [THREE[0], broken, THREE[2]])
@@ -97,7 +97,7 @@ async def test_a_file_that_fails_is_rolled_back_alone(empty_database: str) -> No
     assert await log(empty_database) == ["1", "2", "3"]
 
 
-async def test_a_failure_gives_the_lock_back(empty_database: str) -> None:
+async def test_migrate_releases_its_lock_after_a_failure(empty_database: str) -> None:
     async def fail_and_stay(db: Connection) -> None:
         with pytest.raises(asyncpg.PostgresSyntaxError):
             await migrate(db, [Migration("test/0001_entry.sql", "nonsense")])
@@ -107,14 +107,16 @@ async def test_a_failure_gives_the_lock_back(empty_database: str) -> None:
     await on(empty_database, fail_and_stay)
 
 
-async def test_migrations_at_once_are_applied_once(empty_database: str) -> None:
+async def test_migrate_run_concurrently_applies_each_file_once(empty_database: str) -> None:
     slow = [Migration(each.name, f"select pg_sleep(0.02); {each.text}") for each in THREE]
     applied = await asyncio.gather(*(run(empty_database, slow) for _ in range(6)))
     assert sorted(applied) == [[], [], [], [], [], NAMES]
     assert await log(empty_database) == ["1", "2", "3"]
 
 
-async def test_a_migration_whose_process_dies_leaves_whole_files(empty_database: str) -> None:
+async def test_migrate_interrupted_within_a_file_leaves_only_complete_files(
+    empty_database: str,
+) -> None:
     dies = Migration(NAMES[1], f"{THREE[1].text} select pg_terminate_backend(pg_backend_pid())")
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
         await run(empty_database, [THREE[0], dies])
@@ -122,7 +124,7 @@ async def test_a_migration_whose_process_dies_leaves_whole_files(empty_database:
     assert await run(empty_database, THREE) == NAMES[1:]
 
 
-def test_files_are_found_folder_after_folder_in_the_order_of_names(tmp_path: Path) -> None:
+def test_migrate_finds_files_by_folder_and_then_by_name(tmp_path: Path) -> None:
     for name in ("b/0001_x.sql", "a/0002_y.sql", "a/0001_z.sql", "a/notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"-- {name}")
@@ -134,12 +136,12 @@ def test_files_are_found_folder_after_folder_in_the_order_of_names(tmp_path: Pat
     ]
 
 
-def test_a_package_that_is_not_there_is_told() -> None:
+def test_migrate_refuses_an_unknown_package() -> None:
     with pytest.raises(MigrationError, match="there is no package nowhere"):
         package_folder("nowhere")
 
 
-async def test_our_own_files_make_a_database_from_nothing(empty_database: str) -> None:
+async def test_migrate_builds_the_whole_database_from_an_empty_one(empty_database: str) -> None:
     names = [migration.name for migration in find_all()]
     assert names[0] == "gateway/0001_registry.sql"
     assert [name.partition("/")[0] for name in names] == sorted(

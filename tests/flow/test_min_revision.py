@@ -77,13 +77,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
 
 
 @pytest.mark.parametrize("revision", [0, 1, "01", "0" * 18])
-async def test_a_revision_that_is_served_is_not_waited_for(
+async def test_min_revision_already_served_is_answered_at_once(
     worker: Client, revision: object
 ) -> None:
     assert seen(await quickly(worker, revision)) == (200, "1", "1")
 
 
-async def test_whoever_names_what_was_just_applied_meets_it(
+async def test_min_revision_just_applied_is_served(
     worker: Client, registry: str, tmp_path: Path
 ) -> None:
     for number in range(2, 22):
@@ -91,7 +91,7 @@ async def test_whoever_names_what_was_just_applied_meets_it(
         assert seen(await ask(worker, done.revision)) == (200, str(number), str(number))
 
 
-async def test_a_revision_that_is_on_its_way_is_waited_for(
+async def test_min_revision_not_yet_loaded_is_waited_for(
     worker: Client, registry: str, tmp_path: Path, held: Held
 ) -> None:
     await applied(registry, desired(tmp_path, routes("2")))
@@ -106,7 +106,7 @@ async def test_a_revision_that_is_on_its_way_is_waited_for(
     assert seen(await waiting) == (200, "2", "2")
 
 
-async def test_a_later_revision_than_asked_for_is_as_good(
+async def test_min_revision_is_satisfied_by_a_later_revision(
     worker: Client, registry: str, tmp_path: Path, held: Held
 ) -> None:
     for number in (2, 3, 4):
@@ -124,9 +124,7 @@ def refused(answer: httpx2.Response) -> None:
 
 
 @pytest.mark.parametrize("revision", [2, 10**6, 10**18 - 1])
-async def test_a_revision_that_nobody_has_applied_is_refused_at_once(
-    worker: Client, revision: int
-) -> None:
+async def test_min_revision_never_applied_is_refused_at_once(worker: Client, revision: int) -> None:
     refused(await quickly(worker, revision))
     assert seen(await worker.request("GET", PATH)) == (200, "1", "1")
 
@@ -138,13 +136,15 @@ async def test_a_revision_that_nobody_has_applied_is_refused_at_once(
         *("١", "²", "1\x00"),
     ],
 )
-async def test_what_is_no_number_is_refused_at_once(worker: Client, text: str) -> None:
+async def test_min_revision_that_is_not_a_number_is_refused_at_once(
+    worker: Client, text: str
+) -> None:
     answer = worker.request("GET", PATH, headers={HEADER.encode(): text.encode()})
     async with asyncio.timeout(follow.REVISION_TIMEOUT / 2):
         refused(await answer)
 
 
-async def test_sixty_four_wait_and_one_more_is_told_to_come_back(
+async def test_min_revision_beyond_64_waiting_requests_is_unavailable(
     worker: Client, registry: str, tmp_path: Path, held: Held
 ) -> None:
     assert follow.MAX_WAITING == 64
@@ -160,7 +160,7 @@ async def test_sixty_four_wait_and_one_more_is_told_to_come_back(
     assert worker.worker.registry._waiting == 0
 
 
-async def test_whoever_leaves_frees_a_place(
+async def test_min_revision_client_that_leaves_frees_its_place(
     worker: Client, registry: str, tmp_path: Path, held: Held
 ) -> None:
     await applied(registry, desired(tmp_path, routes("2")))
@@ -186,7 +186,7 @@ async def late(client: Client, revision: int) -> None:
     assert answer.headers["x-registry-revision"] == "1"
 
 
-async def test_a_worker_that_cannot_follow_says_so_when_the_wait_is_over(
+async def test_min_revision_times_out_if_the_worker_cannot_follow(
     worker: Client, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(_: Any, __: Any) -> Table:
@@ -200,7 +200,7 @@ async def test_a_worker_that_cannot_follow_says_so_when_the_wait_is_over(
     assert seen(await ask(worker, 2)) == (200, "2", "2")
 
 
-async def test_while_the_database_is_away_nobody_says_that_a_revision_is_unknown(
+async def test_min_revision_is_never_unknown_during_a_database_outage(
     worker: Client, registry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any, **__: Any) -> Connection:

@@ -61,7 +61,7 @@ async def ear(database: str) -> AsyncIterator[Ear]:
 
 
 @pytest.mark.parametrize(("change", "notices"), CHANGES.items(), ids=list(CHANGES))
-async def test_a_change_tells_whom_it_is_about(
+async def test_identity_change_notifies_about_each_principal_it_concerns(
     ear: Ear, database: str, change: str, notices: set[str]
 ) -> None:
     await execute(database, change)
@@ -70,7 +70,9 @@ async def test_a_change_tells_whom_it_is_about(
     assert ear.heard == {*notices, "end"}
 
 
-async def test_listening_begins_anew_after_a_lost_connection(ear: Ear, database: str) -> None:
+async def test_identity_listener_reconnects_after_a_lost_connection(
+    ear: Ear, database: str
+) -> None:
     kill = (
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where pid <> pg_backend_pid() and datname = current_database()"
@@ -130,7 +132,7 @@ async def soon(client: Client, caller: str, status: str) -> None:
         ),
     ],
 )
-async def test_a_change_is_heard_by_a_worker_that_knows_the_caller(
+async def test_identity_change_reaches_a_worker_that_caches_the_caller(
     client: Client, caller: str, change: str, before: str, after: str
 ) -> None:
     assert await slug(client, caller) == before
@@ -139,7 +141,7 @@ async def test_a_change_is_heard_by_a_worker_that_knows_the_caller(
 
 
 @pytest.mark.usefixtures("memory")
-async def test_what_was_missed_while_nobody_listened_is_asked_for_again(
+async def test_identity_cache_is_dropped_after_a_lost_listening_connection(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await slug(client, "employee") == "action-successful"
@@ -186,7 +188,7 @@ NOTICES: dict[str, Callable[[TokenStore], None]] = {
 
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("notice", NOTICES.values(), ids=NOTICES)
-async def test_an_answer_that_is_older_than_a_notice_is_not_remembered(
+async def test_identity_look_up_older_than_a_notice_is_not_cached(
     pool: Pool, tokens: dict[str, str], notice: Callable[[TokenStore], None]
 ) -> None:
     token_store, arrived, go = TokenStore(pool), asyncio.Event(), asyncio.Event()
@@ -200,7 +202,9 @@ async def test_an_answer_that_is_older_than_a_notice_is_not_remembered(
 
 
 @pytest.mark.usefixtures("memory")
-async def test_a_notice_of_somebody_else_costs_nothing(pool: Pool, tokens: dict[str, str]) -> None:
+async def test_identity_look_up_is_cached_despite_notices_about_others(
+    pool: Pool, tokens: dict[str, str]
+) -> None:
     token_store, arrived, go = TokenStore(pool), asyncio.Event(), asyncio.Event()
     held(token_store, arrived, go)
     asking = asyncio.create_task(token_store.find(tokens["employee"]))
@@ -213,7 +217,7 @@ async def test_a_notice_of_somebody_else_costs_nothing(pool: Pool, tokens: dict[
 
 
 @pytest.mark.usefixtures("memory")
-async def test_who_has_just_registered_is_not_refused_from_memory(
+async def test_identity_cache_does_not_refuse_a_user_with_a_new_role(
     database: str, client: Client
 ) -> None:
     assert await slug(client, "nobody") == "client-required"
@@ -226,7 +230,7 @@ async def test_who_has_just_registered_is_not_refused_from_memory(
     assert await slug(client, "nobody") == "action-successful"
 
 
-async def test_nothing_is_kept_of_a_holder_that_is_forgotten(
+async def test_identity_cache_keeps_nothing_of_an_invalidated_principal(
     pool: Pool, tokens: dict[str, str]
 ) -> None:
     token_store = TokenStore(pool)

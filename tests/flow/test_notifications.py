@@ -44,7 +44,7 @@ async def rests(client: Client, times: int = 5) -> None:
         await client.worker.recorder._flush()
 
 
-async def test_a_fault_is_one_notification_however_often_it_is_met(probe: Client) -> None:
+async def test_notification_of_a_repeated_crash_is_counted_up(probe: Client) -> None:
     answers = [await crash(probe), await crash(probe, "another text")]
     await rows_are(probe.database_url, f"{ALL} where count = 2", 1)
     [row] = await notifications(probe.database_url)
@@ -58,7 +58,7 @@ async def test_a_fault_is_one_notification_however_often_it_is_met(probe: Client
         assert value not in str(row)
 
 
-async def test_a_fault_is_never_thought_to_be_mended_by_itself(probe: Client) -> None:
+async def test_notification_of_a_crash_is_never_resolved_automatically(probe: Client) -> None:
     await crash(probe)
     await rows_are(probe.database_url, OPEN, 1)
     await execute(
@@ -68,7 +68,7 @@ async def test_a_fault_is_never_thought_to_be_mended_by_itself(probe: Client) ->
     assert len(await execute(probe.database_url, OPEN)) == 1
 
 
-async def test_a_fault_that_comes_back_after_it_was_resolved_is_raised_anew(probe: Client) -> None:
+async def test_notification_is_raised_again_if_a_resolved_crash_returns(probe: Client) -> None:
     await crash(probe)
     await rows_are(probe.database_url, OPEN, 1)
     await execute(
@@ -80,7 +80,7 @@ async def test_a_fault_that_comes_back_after_it_was_resolved_is_raised_anew(prob
     assert [row["count"] for row in await notifications(probe.database_url)] == [1, 1]
 
 
-async def test_other_faults_are_other_notifications(probe: Client) -> None:
+async def test_notifications_of_different_crashes_are_separate(probe: Client) -> None:
     await crash(probe)
     await probe.post("/api/v1/probe/stray", {"token": probe.tokens["employee"]})
     await rows_are(probe.database_url, OPEN, 2)
@@ -102,7 +102,7 @@ OLD = "update gateway.revisions set applied_at = now() - interval '1 minute'"
     ("behind", "problem", "told"),
     [(0, "it cannot build it", ": it cannot build it"), (1, None, "another serves revision ")],
 )
-async def test_a_worker_that_does_not_keep_up_is_told_of_until_it_does(
+async def test_notification_of_a_late_worker_is_resolved_when_it_catches_up(
     client: Client, behind: int, problem: str | None, told: str
 ) -> None:
     url = client.database_url
@@ -121,7 +121,7 @@ async def test_a_worker_that_does_not_keep_up_is_told_of_until_it_does(
     assert row["resolved_by"] == "gateway"
 
 
-async def test_a_worker_has_time_to_follow_and_one_that_is_gone_is_not_late(client: Client) -> None:
+async def test_notification_of_a_late_worker_waits_and_ignores_dead_workers(client: Client) -> None:
     url = client.database_url
     await execute(url, "update gateway.revisions set applied_at = now()")
     await execute(url, WORKER, 1, None)
@@ -134,7 +134,7 @@ async def test_a_worker_has_time_to_follow_and_one_that_is_gone_is_not_late(clie
     assert not await notifications(url)
 
 
-async def test_a_lost_database_is_written_down_when_it_is_back_and_resolved_when_it_stays(
+async def test_notification_of_a_database_outage_is_written_and_resolved_afterwards(
     probe: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, dsn = probe.database_url, probe.worker.heartbeat._dsn
@@ -168,7 +168,7 @@ def fails_with(text: str) -> None:
     raise RuntimeError(text)
 
 
-async def test_what_is_noticed_last_is_written_down_when_the_worker_ends(
+async def test_notifications_are_flushed_when_the_worker_stops(
     database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 3600.0)
@@ -189,7 +189,7 @@ select gateway.raise_notification('mandrill-email-failed', 'error', 'f', 'm', 'r
 """
 
 
-async def test_two_messages_that_are_mended_at_once_resolve_what_told_of_both(
+async def test_notification_of_two_messages_is_resolved_when_both_are_sent_at_once(
     database: str,
 ) -> None:
     await execute(database, QUEUE)
@@ -208,7 +208,9 @@ async def test_two_messages_that_are_mended_at_once_resolve_what_told_of_both(
 
 
 @pytest.mark.parametrize("under_way", ["claimed_at = now()", "awaited_until = now() + '1 min'"])
-async def test_retrying_what_is_under_way_is_refused(database: str, under_way: str) -> None:
+async def test_outbox_message_in_progress_cannot_be_retried_or_discarded(
+    database: str, under_way: str
+) -> None:
     """An attempt at it, or the call that waits for its turn to make one."""
     await execute(database, QUEUE)
     await execute(database, "update gateway.outbox set awaited_until = null")

@@ -64,14 +64,14 @@ async def rows(client: Client, table: str) -> list[dict[str, Any]]:
     return [dict(row) for row in found]
 
 
-async def test_the_answer_has_the_documented_keys_in_their_order(client: Client) -> None:
+async def test_order_stages_answer_has_the_documented_keys_in_order(client: Client) -> None:
     answer = await data(client, order_id=7)
     assert list(answer) == ["order_stage", "order_status"]
     assert list(answer["order_stage"]) == STAGE_KEYS
     assert list(answer["order_status"]) == STATUS_KEYS
 
 
-async def test_every_param_reaches_its_column(client: Client) -> None:
+async def test_order_stages_params_reach_their_columns(client: Client) -> None:
     answer = await data(client, order_id=7, **WHOLE)
     stage, status = answer["order_stage"], answer["order_status"]
     assert stage == {
@@ -118,7 +118,7 @@ async def test_every_param_reaches_its_column(client: Client) -> None:
     }
 
 
-async def test_what_is_answered_is_what_is_stored(client: Client) -> None:
+async def test_order_stages_answer_equals_the_stored_rows(client: Client) -> None:
     answer = await data(client, order_id=7, **WHOLE)
     [stage], [status] = await rows(client, "order_stages"), await rows(client, "order_statuses")
     for answered, stored in ((answer["order_stage"], stage), (answer["order_status"], status)):
@@ -133,7 +133,7 @@ def as_stored(answered: Any, stored: Any) -> Any:
     return datetime.fromisoformat(answered)
 
 
-async def test_times_default_to_now_and_are_utc(client: Client) -> None:
+async def test_order_stages_times_default_to_now_in_utc(client: Client) -> None:
     before = datetime.now(UTC)
     stage = (await data(client, order_id=7))["order_stage"]
     for name in ("stage_start_at", "created_at_fm"):
@@ -142,7 +142,7 @@ async def test_times_default_to_now_and_are_utc(client: Client) -> None:
     assert stage["notified_at"] is None
 
 
-async def test_without_update_status_the_status_is_not_touched(client: Client) -> None:
+async def test_order_status_is_unchanged_without_update_status(client: Client) -> None:
     await data(client, order_id=7, stage="ordered")
     before = await rows(client, "order_statuses")
     answer = await data(client, order_id=7, **{**WHOLE, "update_status": False})
@@ -151,7 +151,9 @@ async def test_without_update_status_the_status_is_not_touched(client: Client) -
     assert len(await rows(client, "order_stages")) == 2
 
 
-async def test_without_update_status_the_hashes_are_validated_all_the_same(client: Client) -> None:
+async def test_order_stages_nested_params_are_validated_without_update_status(
+    client: Client,
+) -> None:
     response = await client.create_stage(
         order_id=7, update_status=False, appointment={"appt_id": "x"}, client={"client_id": 99}
     )
@@ -160,7 +162,7 @@ async def test_without_update_status_the_hashes_are_validated_all_the_same(clien
     assert response.json()["errors"] == [{"attr": "client.client_id", "message": "unknown client"}]
 
 
-async def test_keys_that_are_not_given_keep_their_value(client: Client) -> None:
+async def test_order_status_absent_params_keep_their_values(client: Client) -> None:
     await data(client, order_id=7, **WHOLE)
     later = {"appointment": {"appt_confirmed": "no"}, "order": {"delivery_rush": False}}
     status = (await data(client, order_id=7, stage="hold", **later))["order_status"]
@@ -179,7 +181,7 @@ async def test_keys_that_are_not_given_keep_their_value(client: Client) -> None:
         ({"order_request_id": 1105}, None, 1105),
     ],
 )
-async def test_an_order_is_found_by_either_id(
+async def test_order_is_found_by_either_id(
     client: Client, given: dict[str, int], order_id: int | None, order_request_id: int
 ) -> None:
     answer = await data(client, **given)
@@ -187,7 +189,7 @@ async def test_an_order_is_found_by_either_id(
         assert (part["order_id"], part["order_request_id"]) == (order_id, order_request_id)
 
 
-async def test_the_order_id_is_filled_in_once_it_is_known(client: Client) -> None:
+async def test_order_status_gets_its_order_id_once_the_order_exists(client: Client) -> None:
     assert (await data(client, order_request_id=1105))["order_status"]["order_id"] is None
     await execute(client.database_url, "insert into orders values (500, 1105, 1)")
     assert (await data(client, order_request_id=1105))["order_status"]["order_id"] == 500
@@ -214,7 +216,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("given", "attrs"), UNKNOWN)
-async def test_what_does_not_exist_is_named_and_nothing_is_written(
+async def test_order_stages_unknown_reference_is_refused_and_nothing_is_written(
     client: Client, given: dict[str, Any], attrs: list[str]
 ) -> None:
     response = await client.create_stage(**given)
@@ -223,7 +225,7 @@ async def test_what_does_not_exist_is_named_and_nothing_is_written(
     assert not await rows(client, "order_stages")
 
 
-async def test_neither_id_names_both_as_missing(client: Client) -> None:
+async def test_order_stages_without_either_id_reports_both_as_missing(client: Client) -> None:
     response = await client.create_stage(stage=...)
     assert response.json()["status"] == "missing-param"
     missing = {error["attr"] for error in response.json()["errors"]}
@@ -241,7 +243,7 @@ async def test_neither_id_names_both_as_missing(client: Client) -> None:
         ("application", {"created_by_id": 2}, 2, "Ben Stone"),
     ],
 )
-async def test_a_name_wins_over_an_id_and_an_id_over_the_caller(
+async def test_order_stages_author_is_the_name_then_the_id_then_the_caller(
     client: Client, caller: str, given: dict[str, Any], by_id: int | None, by: str | None
 ) -> None:
     stage = (await data(client, caller=caller, order_id=7, **given))["order_stage"]
@@ -260,7 +262,7 @@ async def test_a_name_wins_over_an_id_and_an_id_over_the_caller(
         ({"client_id": 5, "client_billing_postal_code": 123456789}, 5, "123456789"),
     ],
 )
-async def test_the_client_is_the_given_one_or_the_orders(
+async def test_order_status_client_is_the_given_one_or_that_of_the_order(
     client: Client, given: dict[str, int] | None, client_id: int, code: str
 ) -> None:
     await execute(client.database_url, "insert into clients values (5, null, 'Acme', '80202')")
@@ -270,7 +272,7 @@ async def test_the_client_is_the_given_one_or_the_orders(
     assert (status["client_id"], status["client_billing_postal_code"]) == (client_id, code)
 
 
-async def test_a_stage_outside_the_known_life_cycle_is_taken(client: Client) -> None:
+async def test_order_stages_unknown_stage_name_is_accepted(client: Client) -> None:
     assert (await data(client, order_id=7, stage="ü" * 255))["order_stage"]["stage"] == "ü" * 255
     response = await client.create_stage(order_id=7, stage="ü" * 256)
     assert response.json()["errors"] == [
@@ -278,7 +280,9 @@ async def test_a_stage_outside_the_known_life_cycle_is_taken(client: Client) -> 
     ]
 
 
-async def test_64_creates_for_one_order_leave_the_stage_of_the_highest_id(client: Client) -> None:
+async def test_order_status_after_64_concurrent_creates_shows_the_newest_stage(
+    client: Client,
+) -> None:
     calls = [
         client.create_stage(order_id=7, stage=f"s{n}", update_status=n % 4 != 0) for n in range(64)
     ]
@@ -292,7 +296,9 @@ async def test_64_creates_for_one_order_leave_the_stage_of_the_highest_id(client
     assert (status["order_stage_id"], status["stage"]) == (highest, stored[highest]["stage"])
 
 
-async def test_64_creates_for_many_orders_are_all_there(client: Client) -> None:
+async def test_order_stages_of_64_concurrent_creates_for_32_orders_are_all_stored(
+    client: Client,
+) -> None:
     calls = [client.create_stage(order_id=n % 32 + 1, stage=f"s{n}") for n in range(64)]
     responses = await asyncio.gather(*calls)
     assert Counter(response.status_code for response in responses) == {200: 64}
@@ -303,7 +309,7 @@ async def test_64_creates_for_many_orders_are_all_there(client: Client) -> None:
     assert {row["order_id"]: row["order_stage_id"] for row in statuses} == newest
 
 
-async def test_both_rows_are_written_or_neither(client: Client) -> None:
+async def test_order_stages_writes_both_rows_or_neither(client: Client) -> None:
     await execute(
         client.database_url, "alter table order_statuses add check (stage <> 'impossible')"
     )

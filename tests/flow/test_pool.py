@@ -61,7 +61,7 @@ async def is_whole(pool: Pool) -> bool:
     return answers == [1] * SIZE and len(set(connections)) == SIZE
 
 
-async def test_there_are_at_most_so_many_connections(pool: Pool, empty_database: str) -> None:
+async def test_pool_opens_at_most_its_size(pool: Pool, empty_database: str) -> None:
     at_once = most = 0
 
     async def work() -> int:
@@ -79,19 +79,19 @@ async def test_there_are_at_most_so_many_connections(pool: Pool, empty_database:
     assert await backends(empty_database) == used
 
 
-async def test_connections_are_opened_when_they_are_needed(pool: Pool, empty_database: str) -> None:
+async def test_pool_opens_connections_on_demand(pool: Pool, empty_database: str) -> None:
     assert await backends(empty_database) == set()
     assert len({await pid(pool) for _ in range(5)}) == 1
     assert len(await backends(empty_database)) == 1
 
 
-async def test_of_idle_connections_the_one_used_last_is_the_next(pool: Pool) -> None:
+async def test_pool_reuses_the_most_recently_used_connection(pool: Pool) -> None:
     async with taken(pool) as last, taken(pool):
         used_last = last.get_server_pid()
     assert {await pid(pool) for _ in range(3)} == {used_last}
 
 
-async def test_a_connection_is_kept_alive_where_it_is_a_network_s(
+async def test_pool_connection_over_a_network_has_keep_alives(
     pool: Pool, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A socket of this machine has no keep-alives: PostgreSQL answers 0, whatever it is told."""
@@ -103,7 +103,7 @@ async def test_a_connection_is_kept_alive_where_it_is_a_network_s(
     assert (await execute(empty_database, "show application_name"))[0][0] == "told"
 
 
-async def test_who_comes_first_is_served_first(empty_database: str) -> None:
+async def test_pool_serves_waiters_in_order(empty_database: str) -> None:
     pool = Pool(empty_database, 1)
     served: list[int] = []
 
@@ -120,7 +120,7 @@ async def test_who_comes_first_is_served_first(empty_database: str) -> None:
     await pool.close()
 
 
-async def test_nobody_overtakes_who_was_woken_and_has_not_run_yet(empty_database: str) -> None:
+async def test_pool_waiter_that_was_woken_is_not_overtaken(empty_database: str) -> None:
     pool = Pool(empty_database, 1)
     served: list[str] = []
 
@@ -138,7 +138,7 @@ async def test_nobody_overtakes_who_was_woken_and_has_not_run_yet(empty_database
     await pool.close()
 
 
-async def test_a_waiter_that_gives_up_loses_nothing(pool: Pool) -> None:
+async def test_pool_waiter_that_is_cancelled_loses_no_place(pool: Pool) -> None:
     held = [taken(pool) for _ in range(SIZE)]
     for one in held:
         await one.__aenter__()
@@ -154,7 +154,7 @@ async def test_a_waiter_that_gives_up_loses_nothing(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["a connection", "leave to open one"])
-async def test_a_waiter_that_gives_up_when_its_turn_comes_passes_it_on(
+async def test_pool_waiter_that_is_cancelled_when_woken_passes_its_turn_on(
     empty_database: str, *, broken: bool
 ) -> None:
     pool = Pool(empty_database, 1)
@@ -172,7 +172,7 @@ async def test_a_waiter_that_gives_up_when_its_turn_comes_passes_it_on(
     await pool.close()
 
 
-async def test_who_gives_up_while_a_connection_opens_leaves_the_place(
+async def test_pool_caller_that_is_cancelled_while_connecting_frees_its_place(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = 0
@@ -196,7 +196,7 @@ async def test_who_gives_up_while_a_connection_opens_leaves_the_place(
     assert await is_whole(pool)
 
 
-async def test_an_idle_connection_that_broke_is_replaced(pool: Pool, empty_database: str) -> None:
+async def test_pool_replaces_a_broken_idle_connection(pool: Pool, empty_database: str) -> None:
     before = await pid(pool)
     await execute(empty_database, "select pg_terminate_backend($1, 5000)", before)
     await until(pool._idle[0].is_closed)
@@ -204,7 +204,9 @@ async def test_an_idle_connection_that_broke_is_replaced(pool: Pool, empty_datab
     assert await is_whole(pool)
 
 
-async def test_a_connection_that_breaks_in_use_is_replaced(pool: Pool, empty_database: str) -> None:
+async def test_pool_replaces_a_connection_that_breaks_in_use(
+    pool: Pool, empty_database: str
+) -> None:
     for _ in range(2 * SIZE):
         async with taken(pool) as connection:
             dead = connection.get_server_pid()
@@ -213,7 +215,7 @@ async def test_a_connection_that_breaks_in_use_is_replaced(pool: Pool, empty_dat
     assert await is_whole(pool)
 
 
-async def test_an_error_of_the_work_keeps_the_connection(pool: Pool) -> None:
+async def test_pool_keeps_the_connection_after_an_error_of_the_work(pool: Pool) -> None:
     before = await pid(pool)
     with pytest.raises(ZeroDivisionError):
         async with taken(pool):
@@ -221,7 +223,7 @@ async def test_an_error_of_the_work_keeps_the_connection(pool: Pool) -> None:
     assert await pid(pool) == before
 
 
-async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
+async def test_pool_waiters_all_fail_at_once_when_the_server_refuses(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts = 0
@@ -253,7 +255,7 @@ async def test_when_the_server_refuses_all_who_wait_are_told_at_once(
     [({"path": "/nothing"}, '"nothing" does not exist'), ({"query": "host=/nowhere"}, "No such")],
     ids=["no database", "no server"],
 )
-async def test_a_database_that_cannot_be_had_is_unavailable(
+async def test_pool_of_an_unreachable_database_is_unavailable(
     empty_database: str, query: dict[str, str], words: str
 ) -> None:
     url = urlunsplit(urlsplit(empty_database)._replace(**query))
@@ -265,7 +267,7 @@ async def test_a_database_that_cannot_be_had_is_unavailable(
     await pool.close()
 
 
-async def test_a_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_database: str) -> None:
+async def test_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_database: str) -> None:
     async with taken(pool):
         await pid(pool)
         assert len(await backends(empty_database)) == 2
@@ -274,7 +276,7 @@ async def test_a_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_data
     assert await backends(empty_database) == set()
 
 
-async def test_no_place_is_lost_in_a_storm(pool: Pool, empty_database: str) -> None:
+async def test_pool_loses_no_place_under_random_errors(pool: Pool, empty_database: str) -> None:
     chance = random.Random(7)
 
     async def work() -> None:
@@ -302,7 +304,7 @@ async def test_no_place_is_lost_in_a_storm(pool: Pool, empty_database: str) -> N
     assert await is_whole(pool)
 
 
-async def test_json_goes_both_ways(empty_database: str) -> None:
+async def test_connection_encodes_and_decodes_jsonb(empty_database: str) -> None:
     connection = await connect(empty_database)
     value = {"a": [1, None, "ż", {"b": 1.5}], "c": True}
     assert await connection.fetchval("select $1::jsonb", value) == value
@@ -310,7 +312,9 @@ async def test_json_goes_both_ways(empty_database: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (16, 12)])
-async def test_one_owner_gets_three_quarters(empty_database: str, size: int, share: int) -> None:
+async def test_pool_owner_gets_at_most_three_quarters(
+    empty_database: str, size: int, share: int
+) -> None:
     pool = Pool(empty_database, size)
     held = [await pool.acquire("route") for _ in range(share)]
     more = asyncio.create_task(pool.acquire("route"))
@@ -324,7 +328,7 @@ async def test_one_owner_gets_three_quarters(empty_database: str, size: int, sha
 
 
 @pytest.mark.parametrize("end", ["close", "give_up"])
-async def test_who_waits_for_his_share_is_told_with_the_others(pool: Pool, end: str) -> None:
+async def test_pool_waiters_for_a_share_fail_with_the_others(pool: Pool, end: str) -> None:
     held = [await pool.acquire("route") for _ in range(2)]
     waiting = [asyncio.create_task(pool.acquire("route")) for _ in range(2)]
     await asyncio.sleep(0)
@@ -338,7 +342,7 @@ async def test_who_waits_for_his_share_is_told_with_the_others(pool: Pool, end: 
         pool.release(connection, "route")
 
 
-async def test_who_leaves_while_he_waits_for_his_share_takes_no_place_along(pool: Pool) -> None:
+async def test_pool_waiter_for_a_share_that_leaves_loses_no_place(pool: Pool) -> None:
     held = [await pool.acquire("route") for _ in range(2)]
     leaver = asyncio.create_task(pool.acquire("route"))
     await asyncio.sleep(0)

@@ -40,7 +40,7 @@ CHANGES = {
 }
 
 
-async def test_a_change_by_anybody_is_in_the_next_list(client: Client) -> None:
+async def test_render_cache_shows_every_change_in_the_next_list(client: Client) -> None:
     for change in ("select", *CHANGES.values()):
         await on(client.database_url, partial(Connection.execute, query=change))
         rows = await execute(
@@ -81,7 +81,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 ASK, FETCH = (1, False), (1, True)
 
 
-async def test_what_is_known_is_not_fetched_again(client: Client, reads: Reads) -> None:
+async def test_render_cache_does_not_fetch_known_rows_again(client: Client, reads: Reads) -> None:
     whole = await listed(client)
     assert reads.made == [ASK, FETCH]
     assert await listed(client) == whole
@@ -90,19 +90,19 @@ async def test_what_is_known_is_not_fetched_again(client: Client, reads: Reads) 
     assert reads.made == [ASK, FETCH, ASK, ASK]
 
 
-async def test_what_changed_is_fetched_once(client: Client, reads: Reads) -> None:
+async def test_render_cache_fetches_changed_rows_once(client: Client, reads: Reads) -> None:
     await listed(client)
     await execute(client.database_url, "update statuses set name = 'new' where id = 1")
     assert [(await listed(client))[0]["name"] for _ in range(2)] == ["new"] * 2
     assert reads.made == [ASK, FETCH, ASK, FETCH, ASK]
 
 
-async def test_an_empty_page_is_known_too(client: Client, reads: Reads) -> None:
+async def test_render_cache_keeps_an_empty_page(client: Client, reads: Reads) -> None:
     assert [await listed(client, page=99) for _ in range(2)] == [[], []]
     assert reads.made == [ASK, FETCH, ASK]
 
 
-async def test_fields_are_taken_from_what_is_known(client: Client, reads: Reads) -> None:
+async def test_render_cache_serves_fields_from_known_rows(client: Client, reads: Reads) -> None:
     whole = await listed(client)
     shown = await listed(client, fields="url,id,nonsense")
     assert shown == [{"id": row["id"], "url": row["url"]} for row in whole]
@@ -121,13 +121,15 @@ ALL = statuses._Page(None, None, None, None, None, None, None, 50, 0)
 ALIKE = [ALL._replace(created_at_min=datetime(2001, 1, day, tzinfo=UTC)) for day in range(1, 9)]
 
 
-async def test_of_pages_with_the_same_rows_one_is_fetched(work: Database, reads: Reads) -> None:
+async def test_render_cache_fetches_pages_with_equal_rows_once(
+    work: Database, reads: Reads
+) -> None:
     shown = await statuses._pages(work, [*ALIKE, ALL._replace(limit=1)])
     assert reads.made == [(9, False), (2, True)]
     assert sorted(len(json.loads(page)) for page in shown.values()) == [1, *[5] * 8]
 
 
-async def test_rows_that_change_while_they_are_fetched_are_shown_as_they_are(
+async def test_render_cache_shows_rows_that_change_during_the_fetch(
     work: Database, reads: Reads
 ) -> None:
     reads.change = "update statuses set name = 'new' where id = 1"
@@ -145,7 +147,9 @@ async def refused(client: Client) -> str:
     return str(response.json()["error"])
 
 
-async def test_lists_that_wait_together_are_one_statement(client: Client, reads: Reads) -> None:
+async def test_render_cache_reads_waiting_lists_in_one_statement(
+    client: Client, reads: Reads
+) -> None:
     """Whoever asks for the same asks for one page; who asks for nonsense is refused alone.
 
     And who asks for what may take long keeps nobody waiting.
@@ -176,13 +180,13 @@ STRANGE = ['"quoted" \\ slashed/', "tab\tnew\nline\x01\x7f", "zażółć \u2028 
 
 
 @pytest.mark.parametrize("name", STRANGE)
-async def test_a_name_is_shown_as_it_is(client: Client, name: str) -> None:
+async def test_render_cache_keeps_special_characters(client: Client, name: str) -> None:
     await execute(client.database_url, "update statuses set name = $1 where id = 1", name)
     assert (await listed(client, limit=1))[0]["name"] == name
     assert [row["name"] for row in await listed(client, name=name)] == [name]
 
 
-def test_no_more_is_remembered_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_render_cache_never_exceeds_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render_cache, "ENTRY_BYTES", 1)
     known = RenderCache(most=13)
     for key, text in (("a", b"1234"), ("b", b"1234"), ("a", b"12"), ("c", b"1234")):
@@ -196,5 +200,5 @@ def test_no_more_is_remembered_than_may_be(monkeypatch: pytest.MonkeyPatch) -> N
     assert known.find("f")
 
 
-def test_every_memory_has_hashes_of_its_own() -> None:
+def test_render_cache_has_its_own_hash_seed() -> None:
     assert RenderCache().seed != RenderCache().seed

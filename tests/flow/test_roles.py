@@ -163,18 +163,18 @@ async def _tokens(db: Connection, slug: str) -> dict[str, str | None]:
     }
 
 
-def test_every_route_has_its_place_here_and_in_no_other_manifest() -> None:
+def test_role_table_covers_every_route_of_the_manifest() -> None:
     assert ROUTES.keys() == MANIFEST.keys()
 
 
-def test_every_route_of_the_manifest_is_checked_as_it_is_read_here() -> None:
+def test_role_table_agrees_with_the_manifest_on_public_routes() -> None:
     [records] = check(ROOT / "routes.yaml")
     public = {name for name, route in records.routes.items() if not route.record["auth"]}
     assert public == {name for name, expected in ROUTES.items() if expected is PUBLIC}
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_who_gets_in_with_a_token_of_planoorder_that_asks_for_another_application(
+async def test_role_outcomes_of_a_planoorder_token_that_names_another_application(
     database: str, tokens: dict[str, str], route: str
 ) -> None:
     callers = (await issued(database))["planoorder"]
@@ -189,7 +189,7 @@ async def test_who_gets_in_with_a_token_of_planoorder_that_asks_for_another_appl
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_who_gets_in_with_a_token_that_was_made_for_the_application(
+async def test_role_outcomes_of_a_token_issued_for_the_application(
     database: str, tokens: dict[str, str], route: str
 ) -> None:
     made = await issued(database)
@@ -208,7 +208,7 @@ def _own(expected: Mapping[str, Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield caller, (IN, IN, IN) if at_home else row[:-1]
 
 
-async def test_a_user_with_several_roles_calls_as_the_first_that_the_route_takes(
+async def test_role_of_a_user_with_several_is_the_first_that_the_route_lists(
     database: str, tokens: dict[str, str]
 ) -> None:
     await execute(database, "insert into clients (user_id, name) values (1, 'Ada Fields')")
@@ -236,7 +236,7 @@ async def test_a_user_with_several_roles_calls_as_the_first_that_the_route_takes
         ("nobody", "client-required"),
     ],
 )
-async def test_an_application_is_entered_with_the_roles_it_takes(
+async def test_log_in_requires_a_role_of_the_application(
     client: Client, user: str, expected: str
 ) -> None:
     params = {"email": f"{user}@example.com", "password": PASSWORD, "application": "planox2"}
@@ -248,13 +248,13 @@ async def test_an_application_is_entered_with_the_roles_it_takes(
 @pytest.mark.parametrize(
     "auth", [None, [], "", "nobody", ["session", "public"], ["application", 1]]
 )
-def test_a_route_says_who_may_call_or_is_refused(tmp_path: Path, auth: object) -> None:
+def test_route_with_invalid_auth_is_refused(tmp_path: Path, auth: object) -> None:
     with pytest.raises(ManifestError) as caught:
         desired(tmp_path, {"things.create": {"auth": auth}})
     assert "things.create" in str(caught.value)
 
 
-def test_there_is_no_default_for_auth(tmp_path: Path) -> None:
+def test_route_without_auth_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text(
         "version: 1\n"
@@ -267,7 +267,7 @@ def test_there_is_no_default_for_auth(tmp_path: Path) -> None:
     assert "auth" in str(caught.value)
 
 
-async def test_a_role_that_a_route_no_longer_takes_is_refused_at_once(
+async def test_role_removed_from_a_route_is_refused_at_once(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     async def applied(roles: list[str]) -> str:

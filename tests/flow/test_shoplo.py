@@ -79,7 +79,7 @@ def same(answer: bytes, expected: object) -> bool:
 
 
 @pytest.mark.parametrize(("before", "method", "path", "body", "answer"), EXCHANGES)
-async def test_the_documented_exchanges(
+async def test_shoplo_exchanges_are_as_documented(
     client: Client, before: str, method: str, path: str, body: Any, answer: Any
 ) -> None:
     for statement in before.split(";"):
@@ -91,7 +91,7 @@ async def test_the_documented_exchanges(
         assert response.content == orjson.dumps(answer)
 
 
-async def test_forms_with_brackets_do_the_same_as_json(client: Client) -> None:
+async def test_shoplo_bracket_forms_work_like_json(client: Client) -> None:
     form = "status[name]=Zwr%C3%B3cone&status[color]=BEE5FC&status[send_mail]=1"
     made = (await call(client, "POST", PATH, content=form, headers=FORM)).json()["status"]
     assert (made["name"], made["url"], made["color"], made["send_mail"]) == (
@@ -106,18 +106,18 @@ async def test_forms_with_brackets_do_the_same_as_json(client: Client) -> None:
         assert response.status_code == 200
 
 
-async def test_a_token_may_be_a_param(client: Client) -> None:
+async def test_shoplo_token_may_be_a_query_param(client: Client) -> None:
     response = await client.request("GET", PATH, params={"token": client.tokens["client"]})
     assert len(response.json()["statuses"]) == 5
 
 
-async def test_json_may_have_numbers_where_forms_have_text(client: Client) -> None:
+async def test_shoplo_json_numbers_are_accepted_for_text(client: Client) -> None:
     status = {"name": "A", "color": 2, "send_mail": 1, "mail_template": 7, "change_type": 0}
     made = (await call(client, "POST", PATH, json={"status": status})).json()["status"]
     assert [made[name] for name in status] == ["A", "BEE5FC", "1", "7", "0"]
 
 
-async def test_a_url_that_is_taken_gets_a_number(client: Client) -> None:
+async def test_status_url_in_use_gets_a_numeric_suffix(client: Client) -> None:
     urls = [
         (await call(client, "POST", PATH, json={"status": {"name": "Nowe!"}})).json()["status"][
             "url"
@@ -131,7 +131,7 @@ async def test_a_url_that_is_taken_gets_a_number(client: Client) -> None:
     assert (response.status_code, response.json()["error"]) == (409, "url-taken")
 
 
-async def test_twenty_creates_of_one_name_at_once_all_get_a_url(client: Client) -> None:
+async def test_status_urls_of_concurrent_creates_are_unique(client: Client) -> None:
     body = {"status": {"name": "Razem"}}
     made = await asyncio.gather(*(call(client, "POST", PATH, json=body) for _ in range(5)))
     assert {response.status_code for response in made} == {200}
@@ -148,7 +148,7 @@ async def test_twenty_creates_of_one_name_at_once_all_get_a_url(client: Client) 
         ("漢字", "status"),
     ],
 )
-def test_polish_letters_are_folded_in_a_url(name: str, slug: str) -> None:
+def test_status_url_replaces_polish_letters(name: str, slug: str) -> None:
     assert slug_of(name) == slug
 
 
@@ -174,7 +174,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "options", "attr"), REFUSED)
-async def test_an_unusable_value_is_refused_in_the_dialect(
+async def test_shoplo_invalid_value_is_refused_with_its_attr(
     client: Client, method: str, path: str, options: dict[str, Any], attr: str
 ) -> None:
     response = await call(client, method, f"{PATH}{path}", **options)
@@ -183,14 +183,14 @@ async def test_an_unusable_value_is_refused_in_the_dialect(
     assert [error["attr"] for error in body["errors"]] == [attr]
 
 
-async def test_create_needs_a_name(client: Client) -> None:
+async def test_shoplo_create_without_a_name_is_refused(client: Client) -> None:
     bodies: list[dict[str, Any]] = [{"status": {}}, {"stat": 1}]
     for body in bodies:
         answer = (await call(client, "POST", PATH, json=body)).json()
         assert answer["error"] == "missing-param"
 
 
-async def test_tokens_are_refused_in_the_dialect(client: Client) -> None:
+async def test_shoplo_token_errors_have_shoplo_codes(client: Client) -> None:
     unknown = await client.request("GET", PATH, params={"token": "plano_app_" + "x" * 43})
     assert (unknown.status_code, unknown.json()["error"]) == (401, "202")
     expired = await call(client, "GET", PATH, "expired")
@@ -199,7 +199,7 @@ async def test_tokens_are_refused_in_the_dialect(client: Client) -> None:
     assert (absent.status_code, absent.json()["error"]) == (400, "missing-param")
 
 
-async def test_a_status_that_orders_have_stays(client: Client) -> None:
+async def test_status_in_use_by_orders_cannot_be_deleted(client: Client) -> None:
     response = await call(client, "DELETE", f"{PATH}/2")
     assert (response.status_code, response.json()["error"]) == (409, "status-in-use")
     assert len(await listed(client)) == 5
@@ -208,7 +208,7 @@ async def test_a_status_that_orders_have_stays(client: Client) -> None:
     assert len(await listed(client)) == 4
 
 
-async def test_two_updates_at_once_lose_nothing(client: Client) -> None:
+async def test_status_updates_at_the_same_time_lose_no_field(client: Client) -> None:
     changes = [{"name": f"N{n}"} if n % 2 else {"color": f"{n:06d}"} for n in range(20)]
     bodies = [{"status": change} for change in changes]
     await asyncio.gather(*(call(client, "PUT", f"{PATH}/1", json=body) for body in bodies))
@@ -218,13 +218,15 @@ async def test_two_updates_at_once_lose_nothing(client: Client) -> None:
     assert status["url"] == "nowe"
 
 
-async def test_unknown_fields_are_ignored_and_the_order_stays(client: Client) -> None:
+async def test_shoplo_fields_ignores_unknown_names_and_keeps_the_column_order(
+    client: Client,
+) -> None:
     assert await listed(client, fields="color,id,nothing", limit=1) == [
         {"id": "1", "color": "EC451F"}
     ]
 
 
-async def test_pages_by_since_id_are_stable_while_rows_are_inserted(client: Client) -> None:
+async def test_since_id_pages_are_stable_while_rows_are_inserted(client: Client) -> None:
     seen: list[str] = []
     while page := await listed(client, limit=2, since_id=seen[-1] if seen else 0):
         seen += [status["id"] for status in page]
@@ -278,7 +280,7 @@ def passes(row: dict[str, Any], given: dict[str, Any]) -> bool:
     )
 
 
-async def test_the_filters_agree_with_a_plain_model(client: Client) -> None:
+async def test_shoplo_filters_agree_with_a_model(client: Client) -> None:
     loop = asyncio.get_running_loop()
 
     @settings(
@@ -325,7 +327,7 @@ async def fill(client: Client, model: list[dict[str, Any]]) -> None:
             await execute(url, line, row["id"], sku)
 
 
-def test_the_gateway_knows_nothing_of_this_service() -> None:
+def test_gateway_code_does_not_mention_the_statuses_service() -> None:
     knows = re.compile(r"services/statuses|statuses\.(index|create|update|delete)|shop_?status")
     files = [*(ROOT / "gateway").rglob("*.py"), *(ROOT / "gateway").rglob("*.sql")]
     assert not [file.name for file in files if knows.search(file.read_text())]

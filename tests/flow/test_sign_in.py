@@ -104,7 +104,7 @@ async def rows(client: Client) -> list[int]:
     return [len(await execute(client.database_url, f"select from {name}")) for name in tables]
 
 
-async def test_a_client_registers_calls_and_logs_out(client: Client, app: Caller) -> None:
+async def test_client_registers_calls_and_logs_out(client: Client, app: Caller) -> None:
     answer = (await app.register()).json()
     made, session = answer["data"]["client"], answer["data"]["session"]
     assert (made["name"], made["user_id"]) == ("Eve Park", session["user_id"])
@@ -121,7 +121,7 @@ async def test_a_client_registers_calls_and_logs_out(client: Client, app: Caller
     assert outcome(await app.read()) == DONE
 
 
-async def test_a_user_without_a_role_becomes_a_client_and_goes_on_at_once(
+async def test_user_without_a_role_becomes_a_client_and_may_call_at_once(
     client: Client, app: Caller
 ) -> None:
     answer = await app.log_in("nobody@example.com")
@@ -157,7 +157,7 @@ WRONG_LOG_INS = [
 
 
 @pytest.mark.parametrize(("params", "slug", "attrs"), WRONG_LOG_INS)
-async def test_a_log_in_that_is_refused_begins_no_session(
+async def test_log_in_that_is_refused_creates_no_session(
     client: Client, app: Caller, params: dict[str, Any], slug: str, attrs: list[str] | None
 ) -> None:
     before = await rows(client)
@@ -168,7 +168,7 @@ async def test_a_log_in_that_is_refused_begins_no_session(
     assert await rows(client) == before
 
 
-async def test_a_user_without_a_password_is_told_so(client: Client, app: Caller) -> None:
+async def test_log_in_of_a_user_without_a_password_is_refused(client: Client, app: Caller) -> None:
     await execute(client.database_url, "update users set password_hash = null where id = 1")
     app.token = client.tokens["employee"]
     assert outcome(await app.log_in()) == refused("user-has-no-password")
@@ -186,7 +186,7 @@ WRONG_CLIENTS = [
 
 
 @pytest.mark.parametrize(("given", "errors"), WRONG_CLIENTS)
-async def test_all_that_is_wrong_with_a_client_is_said_at_once(
+async def test_registration_reports_every_error_of_the_client_at_once(
     client: Client, app: Caller, given: dict[str, Any], errors: list[str]
 ) -> None:
     before = await rows(client)
@@ -209,7 +209,7 @@ REFUSED_REGISTRATIONS = [
 
 
 @pytest.mark.parametrize(("params", "slug", "attr"), REFUSED_REGISTRATIONS)
-async def test_a_registration_that_is_refused_writes_nothing(
+async def test_registration_that_is_refused_writes_nothing(
     client: Client, app: Caller, params: dict[str, Any], slug: str, attr: str | None
 ) -> None:
     before = await rows(client)
@@ -219,7 +219,7 @@ async def test_a_registration_that_is_refused_writes_nothing(
     assert await rows(client) == before
 
 
-async def test_a_user_does_not_become_a_client_of_an_unknown_company(
+async def test_client_register_with_an_unknown_company_is_refused(
     client: Client, app: Caller
 ) -> None:
     app.token = client.tokens["nobody"]
@@ -230,7 +230,7 @@ async def test_a_user_does_not_become_a_client_of_an_unknown_company(
     assert await rows(client) == before
 
 
-async def test_of_many_who_register_one_address_at_once_one_gets_it(
+async def test_registrations_of_one_email_at_the_same_time_create_one_user(
     client: Client, app: Caller
 ) -> None:
     before = await rows(client)
@@ -250,7 +250,7 @@ async def test_of_many_who_register_one_address_at_once_one_gets_it(
     assert outcome(await app.log_in("eve@example.com", f"password {taken[0]}")) == DONE
 
 
-async def test_a_log_in_ends_the_session_that_it_comes_with(app: Caller) -> None:
+async def test_log_in_ends_the_session_that_it_is_sent_with(app: Caller) -> None:
     old = await app.signed_in()
     new = Caller(app.client, (await old.log_in()).json()["data"]["session"]["token"])
     await ends(old)
@@ -258,7 +258,7 @@ async def test_a_log_in_ends_the_session_that_it_comes_with(app: Caller) -> None
 
 
 @pytest.mark.parametrize("caller", ["client", "nobody", "application"])
-async def test_but_not_one_of_another_user(client: Client, caller: str) -> None:
+async def test_log_in_does_not_end_a_session_of_another_user(client: Client, caller: str) -> None:
     other = Caller(client, client.tokens[caller])
     assert outcome(await other.log_in()) == DONE
     assert outcome(await other.register()) == DONE
@@ -266,7 +266,7 @@ async def test_but_not_one_of_another_user(client: Client, caller: str) -> None:
     assert not await execute(client.database_url, ended)
 
 
-async def test_another_password_ends_the_other_sessions_and_keeps_this_one(app: Caller) -> None:
+async def test_password_change_ends_only_the_other_sessions_of_the_user(app: Caller) -> None:
     here, there, elsewhere = [await app.signed_in("client@example.com") for _ in range(3)]
     stranger = await app.signed_in()
     wrong = await here.change_password("wrong-password", "another password")
@@ -283,7 +283,7 @@ async def test_another_password_ends_the_other_sessions_and_keeps_this_one(app: 
     assert outcome(await app.log_in("client@example.com", "another password")) == DONE
 
 
-async def test_a_log_in_that_is_overtaken_by_another_password_begins_no_session(
+async def test_log_in_overtaken_by_a_password_change_creates_no_session(
     client: Client, app: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = await app.signed_in()
@@ -301,7 +301,7 @@ async def test_a_log_in_that_is_overtaken_by_another_password_begins_no_session(
     assert len(await here.sessions()) == 1
 
 
-async def test_the_list_of_sessions_shows_use_and_address_and_no_token(
+async def test_session_list_shows_use_and_address_but_no_token(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(database, tokens, trusted_proxies="127.0.0.1") as client:
@@ -325,7 +325,7 @@ async def test_the_list_of_sessions_shows_use_and_address_and_no_token(
     assert uses[1] - uses[2] > timedelta(minutes=59)
 
 
-async def test_one_session_is_ended_by_its_id_and_all_by_all(client: Client, app: Caller) -> None:
+async def test_log_out_ends_one_session_by_id_or_all_sessions(client: Client, app: Caller) -> None:
     here, there, third = [await app.signed_in("client@example.com") for _ in range(3)]
     ids = [(await each.read()).json()["data"]["session"]["id"] for each in (here, there)]
     strange = await app.signed_in()
@@ -341,7 +341,9 @@ async def test_one_session_is_ended_by_its_id_and_all_by_all(client: Client, app
     assert outcome(await strange.read()) == DONE
 
 
-async def test_only_hashes_are_stored(client: Client, app: Caller) -> None:
+async def test_registration_stores_only_hashes_of_password_and_token(
+    client: Client, app: Caller
+) -> None:
     session = (await app.register()).json()["data"]["session"]
     query = "select * from users u join sessions s on s.user_id = u.id where s.id = $1"
     [row] = await execute(client.database_url, query, session["id"])

@@ -34,7 +34,9 @@ async def _status(client: Client, method: str, path: str) -> int:
     return (await client.request(method, path, headers=headers, json=json)).status_code
 
 
-async def test_the_others_go_on(database: str, tokens: dict[str, str]) -> None:
+async def test_slow_route_does_not_delay_other_routes(
+    database: str, tokens: dict[str, str]
+) -> None:
     await apply_probe(database)
     slow, found = Slow(), actions()
     probes = {name: action for name in found.names() if (action := found.find(name))}

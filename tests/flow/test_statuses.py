@@ -150,7 +150,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.slug}, {case.what}")
-async def test_each_documented_status_has_its_request(probe: Client, case: Case) -> None:
+async def test_status_is_reached_by_its_request(probe: Client, case: Case) -> None:
     options = dict(case.options or {})
     if case.params is not None:
         options["json"] = case.params
@@ -161,7 +161,7 @@ async def test_each_documented_status_has_its_request(probe: Client, case: Case)
     assert (response.status_code, response.json()["status"]) == (case.http, case.slug)
 
 
-async def test_a_worker_without_a_registry_answers_identify_request_error(
+async def test_identify_request_error_without_a_registry(
     postgres: object, tokens: dict[str, str]
 ) -> None:
     assert postgres
@@ -171,7 +171,7 @@ async def test_a_worker_without_a_registry_answers_identify_request_error(
     assert (response.status_code, response.json()["status"]) == (500, "identify-request-error")
 
 
-async def test_more_calls_than_a_route_allows_answer_rate_limit_exceeded(probe: Client) -> None:
+async def test_rate_limit_exceeded_beyond_the_limit_of_a_route(probe: Client) -> None:
     answers = [await probe.post(f"{P}/limited", {"number": 1}) for _ in range(2)]
     assert [answer.json()["status"] for answer in answers] == [
         "action-successful",
@@ -181,7 +181,7 @@ async def test_more_calls_than_a_route_allows_answer_rate_limit_exceeded(probe: 
     assert int(answers[1].headers["retry-after"]) > 0
 
 
-async def test_a_key_that_is_in_use_or_was_used_otherwise_is_refused(client: Client) -> None:
+async def test_idempotency_key_in_use_or_with_other_params_is_refused(client: Client) -> None:
     async def create(stage: str) -> tuple[int, str]:
         params = {"token": client.tokens["employee"], **STAGE, "stage": stage}
         answer = await client.post(CREATE, params, headers={"idempotency-key": "k"})
@@ -199,7 +199,7 @@ async def test_a_key_that_is_in_use_or_was_used_otherwise_is_refused(client: Cli
     await connection.close()
 
 
-def test_no_status_of_the_catalogue_is_without_a_row() -> None:
+def test_status_catalogue_is_covered_by_the_cases() -> None:
     others = {
         *("identify-request-error", "rate-limit-exceeded"),
         *("idempotency-conflict", "idempotency-mismatch"),
@@ -209,13 +209,13 @@ def test_no_status_of_the_catalogue_is_without_a_row() -> None:
     assert not documented - reached
 
 
-def test_the_rows_have_the_codes_of_the_catalogue() -> None:
+def test_status_cases_have_the_codes_of_the_catalogue() -> None:
     codes = {status.slug: status.http for status in statuses.catalogue()}
     wrong = [case for case in CASES if codes.get(case.slug, case.http) != case.http]
     assert not wrong
 
 
-async def test_a_fault_says_nothing_to_the_caller_and_all_to_the_log(
+async def test_crash_details_go_to_the_log_and_not_to_the_caller(
     probe: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await probe.post(f"{P}/crash", {"token": probe.tokens["employee"]})
@@ -245,7 +245,7 @@ PRECEDENCE = [
 
 
 @pytest.mark.parametrize(("slug", "path", "options", "caller"), PRECEDENCE)
-async def test_of_several_faults_the_first_of_the_pipeline_answers(
+async def test_status_of_the_earliest_stage_wins(
     probe: Client, slug: str, path: str, options: dict[str, Any], caller: str | None
 ) -> None:
     headers = dict(options["headers"])

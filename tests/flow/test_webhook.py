@@ -86,7 +86,7 @@ def verified(receiver: Anything, number: int, key: bytes = KEY) -> dict[str, Any
     return event
 
 
-async def test_what_is_raised_and_resolved_is_posted_signed(
+async def test_webhook_posts_raised_and_resolved_notifications_signed(
     told: Client, receiver: Anything
 ) -> None:
     [row] = await notifications(told.database_url)
@@ -108,7 +108,7 @@ async def test_what_is_raised_and_resolved_is_posted_signed(
     assert [row["receipt"] for row in await messages(told.database_url)] == ["HTTP 200"] * 2
 
 
-async def test_a_fault_that_is_met_again_is_not_told_again(told: Client) -> None:
+async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(told: Client) -> None:
     await crash(told)
     await rows_are(told.database_url, "select from gateway.notifications where count = 2", 1)
     for _ in range(3):
@@ -126,7 +126,7 @@ async def test_a_fault_that_is_met_again_is_not_told_again(told: Client) -> None
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_is_not_taken_is_tried_again_but_where_nobody_wants_it(
+async def test_webhook_is_retried_after_any_error_except_410(
     told: Client, receiver: Anything, reply: Response, name: str, state: str
 ) -> None:
     url = told.database_url
@@ -151,7 +151,7 @@ LABEL = "a" * 64
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/T0KEN", f"http://{LABEL}.example/T0KEN"], ids=["port", "name"]
 )
-async def test_a_receiver_that_cannot_be_reached_is_no_secret_but_its_address_is(
+async def test_webhook_failure_is_logged_without_the_address(
     database: str, tokens: dict[str, str], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with telling(database, tokens, url):
@@ -166,7 +166,7 @@ async def test_a_receiver_that_cannot_be_reached_is_no_secret_but_its_address_is
         assert secret not in shown
 
 
-async def test_any_text_may_be_the_secret_and_without_one_nothing_is_signed(
+async def test_webhook_secret_may_be_any_text_and_is_optional(
     database: str, tokens: dict[str, str], receiver: Anything, served: tuple[Anything, str]
 ) -> None:
     async with telling(database, tokens, served[1], "plain text") as client:
@@ -179,7 +179,7 @@ async def test_any_text_may_be_the_secret_and_without_one_nothing_is_signed(
     assert "webhook-signature" not in receiver.heads[-1]
 
 
-async def test_without_an_address_nothing_is_posted(probe: Client) -> None:
+async def test_webhook_without_an_address_posts_nothing(probe: Client) -> None:
     await crash(probe)
     await rows_are(probe.database_url, "select from gateway.notifications", 1)
     for _ in range(3):
@@ -187,7 +187,7 @@ async def test_without_an_address_nothing_is_posted(probe: Client) -> None:
     assert not await messages(probe.database_url)
 
 
-async def test_a_lost_database_is_told_past_the_outbox_and_once(
+async def test_webhook_reports_a_database_outage_directly_and_once(
     told: Client, receiver: Anything, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "PAGE_DELAY", 0.1)
@@ -212,7 +212,7 @@ async def test_a_lost_database_is_told_past_the_outbox_and_once(
     )
 
 
-async def test_whoever_asks_sees_no_secret_in_the_outbox(told: Client) -> None:
+async def test_webhook_secrets_are_not_stored(told: Client) -> None:
     shown = str(await messages(told.database_url)) + str(
         await execute(told.database_url, "select * from gateway.notifications")
     )
