@@ -179,7 +179,9 @@ async def test_token_look_up_that_times_out_is_unavailable(
         assert await status(probe, probe.tokens["employee"]) == UNAVAILABLE
 
 
-async def test_database_errors_are_not_counted_as_guesses(probe: Client, token_store: TokenStore) -> None:
+async def test_database_errors_are_not_counted_as_guesses(
+    probe: Client, token_store: TokenStore
+) -> None:
     pool, token_store.pool = token_store.pool, broken()
     for _ in range(120):
         assert await status(probe, tokens.make(tokens.SESSION_PREFIX)) == UNAVAILABLE
