@@ -43,11 +43,12 @@ format: $(STAMP) ## Fix style problems that can be fixed automatically, and form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lint: $(STAMP) ## Check style, types, imports and container files.
+lint: $(STAMP) ## Check style, types, imports, spelling and container files.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
