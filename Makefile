@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-versions check bench docs format lint words lock clean
+.PHONY: help run test test-all test-versions check bench docs format lint words lock release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,5 +74,8 @@ lock: ## Update requirements.lock from pyproject.toml.
 		--output-file requirements.lock pyproject.toml
 	rm -rf $(VENV)-lock
 
+release-check: $(STAMP) ## Build the distributions into dist/, and check version, changelog and contents.
+	$(BIN)/python tools/release.py
+
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* dist benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
