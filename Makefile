@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-versions check bench docs format lint words lock release-check clean
+.PHONY: help run test test-all test-versions coverage check bench docs format lint words lock release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-all: ## Run every test on each Python from 3.11 to 3.13 that this machine h
 
 test-versions: ## Run tests/unit and tests/flow on each supported Python except the default one.
 	@tools/on-each-python --others $(MAKE) test TESTS="tests/unit tests/flow"
+
+coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow run; fail below the floor.
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
 
 docs: $(STAMP) ## Regenerate the tables of the documentation.
 	$(BIN)/python docs/tables.py
@@ -78,4 +81,4 @@ release-check: $(STAMP) ## Build the distributions into dist/, and check version
 	$(BIN)/python tools/release.py
 
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* dist benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* dist benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
