@@ -7,12 +7,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from gateway.runtime.errors import OperatorError
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 WEBHOOK_SECRET = "whsec_"  # noqa: S105 - how one begins that is base64
 
 
-class SettingError(ValueError):
+class SettingError(OperatorError):
     """A setting has a value that cannot be used."""
 
 

@@ -6,20 +6,10 @@ import sys
 import typer
 
 from gateway.cli import manifest, notifications, outbox, revisions, routes, server, tokens, version
-from gateway.cli.manifest import Changes, OutputError
+from gateway.cli.manifest import Changes
 from gateway.cli.output import echo_error
 from gateway.database.errors import UNDEFINED_TABLE, DatabaseError, DatabaseUnavailable
-from gateway.database.migrate import MigrationError
-from gateway.dev.postgres import EmbeddedError
-from gateway.identity.issue import IssueError
-from gateway.manifest.apply import TooManyDeletesError, UnknownRevisionError
-from gateway.manifest.plan import MovedError
-from gateway.manifest.read import ManifestError
-from gateway.manifest.wait import LateError
-from gateway.notifications.admin import NotificationError
-from gateway.outbox.admin import OutboxError
-from gateway.serve.server import ServeError
-from gateway.settings import SettingError
+from gateway.runtime.errors import OperatorError
 
 app = typer.Typer(
     name="gateway",
@@ -38,24 +28,6 @@ outbox.add_to(app)
 notifications.add_to(app)
 version.add_to(app)
 
-KNOWN = (
-    EmbeddedError,
-    IssueError,
-    LateError,
-    ManifestError,
-    MigrationError,
-    MovedError,
-    NotificationError,
-    OutboxError,
-    OutputError,
-    ServeError,
-    SettingError,
-    TooManyDeletesError,
-    DatabaseUnavailable,
-    UnknownRevisionError,
-)
-"""Faults whose text is meant for the person at the keyboard."""
-
 MISUSE = 2
 """How typer ends at a mistake of use; of a plan this would say that there are changes."""
 
@@ -68,7 +40,7 @@ def main() -> None:
         raise
     except SystemExit as ended:
         sys.exit(1 if ended.code == MISUSE else ended.code)
-    except KNOWN as error:
+    except (OperatorError, DatabaseUnavailable) as error:
         echo_error(str(error))
         sys.exit(1)
     except DatabaseError as error:

@@ -18,6 +18,7 @@ from gateway.manifest.dump import dump
 from gateway.manifest.plan import Base, Plan, from_file, plan, to_file
 from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.wait import wait_for_workers
+from gateway.runtime.errors import OperatorError
 from gateway.upstreams.python import Actions
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
@@ -38,7 +39,7 @@ class Changes(SystemExit):
         super().__init__(2)
 
 
-class OutputError(Exception):
+class OutputError(OperatorError):
     """A file that was asked for cannot be written."""
 
 

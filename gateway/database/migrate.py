@@ -8,11 +8,12 @@ from pathlib import Path
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
+from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-class MigrationError(Exception):
+class MigrationError(OperatorError):
     """The files and the database disagree; the text says which file and what to do."""
 
 

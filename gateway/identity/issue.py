@@ -9,13 +9,14 @@ from asyncpg import Record
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.identity import tokens
+from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _ROUTE = re.compile(r"\*|[a-z][a-z0-9_]*\.(?:\*|[a-z][a-z0-9_]*)", re.ASCII)
 _MAX_ID = 2**63 - 1
 
 
-class IssueError(Exception):
+class IssueError(OperatorError):
     """A token cannot be made or ended; the text says why."""
 
 

@@ -21,6 +21,7 @@ from gateway.manifest.plan import (
 )
 from gateway.manifest.stored import SQL, Stored, digest, with_hash, with_text
 from gateway.registry import store
+from gateway.runtime.errors import OperatorError
 
 Progress = Callable[[int], None]
 """Called with the number of rows written since the last call."""
@@ -30,11 +31,11 @@ FREE_ONE_IN = 10
 """Without `max_deletes` an apply may delete 10 routes, or one in 10 if that is more."""
 
 
-class TooManyDeletesError(Exception):
+class TooManyDeletesError(OperatorError):
     """An apply would delete more routes than its limit allows."""
 
 
-class UnknownRevisionError(Exception):
+class UnknownRevisionError(OperatorError):
     """The registry has no such revision."""
 
     def __init__(self, revision: int) -> None:

@@ -20,11 +20,12 @@ from gateway.registry import paths
 from gateway.registry.records import route_from, service_from
 from gateway.registry.schema import ParamSchema, SchemaError
 from gateway.registry.table import ClashError
+from gateway.runtime.errors import OperatorError
 
 FORMAT = 2
 
 
-class MovedError(Exception):
+class MovedError(OperatorError):
     """The registry has changed since a pinned plan was made."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from gateway.manifest import fast_yaml
+from gateway.runtime.errors import OperatorError
 
 YamlPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value in a document: `("routes", "order_stages.create", "method")`."""
@@ -38,7 +39,7 @@ class Diagnostic:
         return location + (f"{self.path}: " if self.path else "") + self.message
 
 
-class ManifestError(Exception):
+class ManifestError(OperatorError):
     """The manifest has errors; `diagnostics` holds all of them, sorted by file and line."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:

@@ -4,13 +4,14 @@ import asyncio
 
 from gateway.database.connect import Connection
 from gateway.registry import store
+from gateway.runtime.errors import OperatorError
 
 POLL_INTERVAL = 0.02
 MIN_TIMEOUT = 0.1
 """Seconds; enough to ask the database once which workers are late."""
 
 
-class LateError(Exception):
+class LateError(OperatorError):
     """Some workers do not serve the revision in time; the text names them."""
 
 

@@ -7,11 +7,12 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
+from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-class NotificationError(Exception):
+class NotificationError(OperatorError):
     """A notification is not there or is resolved already; the text says which."""
 
 

@@ -7,6 +7,7 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
+from gateway.runtime.errors import OperatorError
 
 STATES = ("waiting", "parked", "sent", "discarded")
 OUTSTANDING = STATES[:2]
@@ -14,7 +15,7 @@ OUTSTANDING = STATES[:2]
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-class OutboxError(Exception):
+class OutboxError(OperatorError):
     """A message is not there, or not in a state for this; the text says which."""
 
 

@@ -21,7 +21,7 @@ FINISH_TIMEOUT = 30
 ADMIN_FINISH_TIMEOUT = 2
 
 
-class ServeError(Exception):
+class ServeError(OperatorError):
     """The gateway cannot be served; the text says what to do."""
 
 

@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gateway.runtime.errors import OperatorError
+
 _NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 _NOBODY = 65534
 _AS_NOBODY = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(OperatorError):
     """The server cannot run here; the message says why and what to do."""
 
 
