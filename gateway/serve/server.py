@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from gateway.edge.protocol import Edge
+from gateway.runtime.errors import OperatorError
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
 
