@@ -5,10 +5,22 @@ import sys
 
 import typer
 
-from gateway.cli import manifest, notifications, outbox, revisions, routes, server, tokens, version
+from gateway.cli import (
+    manifest,
+    migrate,
+    notifications,
+    outbox,
+    revisions,
+    routes,
+    serve,
+    settings,
+    statuses,
+    tokens,
+    version,
+)
+from gateway.cli.database import describe_error
 from gateway.cli.manifest import Changes
 from gateway.cli.output import echo_error
-from gateway.database.errors import UNDEFINED_TABLE, DatabaseError, DatabaseUnavailable
 from gateway.runtime.errors import OperatorError
 
 app = typer.Typer(
@@ -19,7 +31,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-server.add_to(app)
+serve.add_to(app)
+migrate.add_to(app)
+statuses.add_to(app)
+settings.add_to(app)
 manifest.add_to(app)
 revisions.add_to(app)
 routes.add_to(app)
@@ -40,18 +55,18 @@ def main() -> None:
         raise
     except SystemExit as ended:
         sys.exit(1 if ended.code == MISUSE else ended.code)
-    except (OperatorError, DatabaseUnavailable) as error:
+    except OperatorError as error:
         echo_error(str(error))
-        sys.exit(1)
-    except DatabaseError as error:
-        if error.sqlstate == UNDEFINED_TABLE:
-            echo_error("the database has no such table yet: run `gateway migrate`")
-        else:
-            echo_error(f"the database refused ({error.sqlstate}): {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has left, as `gateway routes | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        message = describe_error(error)
+        if message is None:
+            raise
+        echo_error(message)
         sys.exit(1)

@@ -8,9 +8,11 @@ import orjson
 import typer
 from rich.progress import Progress
 
+from gateway.cli.context import current_user
+from gateway.cli.database import with_database
+from gateway.cli.options import Actor, Json, Message, Timeout, Wait
 from gateway.cli.output import console, echo_error, json, say
 from gateway.cli.plans import show_plan, tell_applied
-from gateway.cli.server import Json, person, with_database
 from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
@@ -23,10 +25,6 @@ from gateway.upstreams.python import Actions
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the manifest leaves out.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Return when every live worker serves it.")]
-Timeout = Annotated[float, typer.Option(help="Seconds that --wait waits at most.")]
-Message = Annotated[str, typer.Option(help="Why, for the history.")]
-Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
 
 MANY_ROWS = 2000
 """Rows from which on a progress bar is worth its place."""
@@ -144,7 +142,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
     Example: `gateway apply routes.yaml --wait --message 'appointments go live'`
     """
     desired, bases, prune = _desired(path, prune=prune)
-    author = Author(actor or person(), message, str(path))
+    author = Author(actor or current_user(), message, str(path))
 
     async def work(connection: Connection) -> list[Applied]:
         with _progress(desired) as progress:

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.outbox import Numbers
+from gateway.cli.context import current_user
+from gateway.cli.database import with_database
+from gateway.cli.options import Ids, Json
 from gateway.cli.output import rows, say
-from gateway.cli.server import Json, person, with_database
 from gateway.notifications import admin
 from gateway.settings import SettingError
 
@@ -43,7 +44,7 @@ def list_notifications(
 
 
 def resolve(
-    numbers: Numbers = None,
+    numbers: Ids = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
 ) -> None:
@@ -53,5 +54,5 @@ def resolve(
     """
     if bool(numbers) == every:
         raise SettingError("say what to resolve: ids of notifications, or --all")
-    done = with_database(lambda db: admin.resolve(db, numbers or [], person()))
+    done = with_database(lambda db: admin.resolve(db, numbers or [], current_user()))
     say(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.database import with_database
+from gateway.cli.options import Id, Ids, Json
 from gateway.cli.output import fields, rows, say
-from gateway.cli.server import Json, with_database
 from gateway.outbox import admin
 from gateway.settings import SettingError
 
@@ -13,11 +14,6 @@ COLUMNS = (
     *("id", "kind", "state", "template", "about", "attempts", "created_at", "next_at"),
     *("sent_at", "last_error"),
 )
-
-Number = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Of the list.")]
-Numbers = Annotated[
-    list[int] | None, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Of the list.")
-]
 
 outbox = typer.Typer(name="outbox", help="Mail and webhooks on their way.", no_args_is_help=True)
 
@@ -55,7 +51,7 @@ def _about(table: str | None, number: int | None) -> str | None:
     return table and f"{table} {number}"
 
 
-def show_message(number: Number, *, as_json: Json = False) -> None:
+def show_message(number: Id, *, as_json: Json = False) -> None:
     """Show one message with its content, attempts and last error.
 
     Example: `gateway outbox show 12`
@@ -64,7 +60,7 @@ def show_message(number: Number, *, as_json: Json = False) -> None:
 
 
 def retry(
-    numbers: Numbers = None,
+    numbers: Ids = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All that are parked.")] = False,
     to: Annotated[str, typer.Option(help="E-mail address to send one mail to instead.")] = "",
@@ -92,7 +88,7 @@ def _only(numbers: list[int] | None) -> int:
     return numbers[0]
 
 
-def discard(numbers: Numbers = None) -> None:
+def discard(numbers: Ids = None) -> None:
     """Give messages up for good: they are never sent, and stay listed until they are 30 days old.
 
     Example: `gateway outbox discard 12`

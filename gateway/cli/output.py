@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import orjson
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+Row: TypeAlias = Union[Mapping[str, Any], "Record"]
+"""A row of the database, or what a verb made of it."""
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool) -> None:
@@ -22,13 +28,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: boo
     console().print(shown)
 
 
-def rows(columns: Sequence[str], found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+def rows(columns: Sequence[str], found: Sequence[Row], *, as_json: bool) -> None:
     """Rows of the database, of which these columns are shown."""
     cells = [[plain(row[name], as_json=as_json) for name in columns] for row in found]
     table(columns, cells, as_json=as_json)
 
 
-def fields(found: Mapping[str, Any], *, as_json: bool) -> None:
+def fields(found: Row, *, as_json: bool) -> None:
     """One row of the database: a line for each field that has a value."""
     if as_json:
         json({name: plain(value, as_json=True) for name, value in found.items()})

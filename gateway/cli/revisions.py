@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.manifest import Actor, Message, Timeout, Wait
+from gateway.cli.context import current_user
+from gateway.cli.database import with_database
+from gateway.cli.options import Actor, Json, Message, Timeout, Wait
 from gateway.cli.output import console, json, rows
 from gateway.cli.plans import show_plan, tell_applied
-from gateway.cli.server import Json, person, with_database
 from gateway.database.connect import Connection
 from gateway.manifest import history
 from gateway.manifest.apply import Applied, Author, rollback
@@ -64,7 +65,7 @@ def roll_back(
 
     Example: `gateway rollback 11 --wait --message 'appointments were too early'`
     """
-    author = Author(actor or person(), message)
+    author = Author(actor or current_user(), message)
 
     async def work(connection: Connection) -> list[Applied]:
         done = await rollback(connection, revision, author)

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.database import with_database
+from gateway.cli.options import Json
 from gateway.cli.output import json, say, table
-from gateway.cli.server import Json, with_database
 from gateway.registry import explain as explaining
 from gateway.registry import store
 from gateway.registry.table import Table

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.database import with_database
+from gateway.cli.options import Json
 from gateway.cli.output import rows, say
-from gateway.cli.server import Json, with_database
 from gateway.database.connect import Connection
 from gateway.identity import issue
 from gateway.settings import SettingError

@@ -18,8 +18,8 @@ import yaml
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from gateway.cli.environment_file import environment_file
 from gateway.cli.main import app
+from gateway.cli.settings import environment_file
 from gateway.database.pool import Pool
 from gateway.dev.postgres import programs
 from gateway.pages import health

@@ -1,0 +1,55 @@
+"""What verbs need of the database: its address, a connection, and words for its errors."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from gateway.cli.context import load_settings
+from gateway.database.connect import Connection, connect
+from gateway.database.errors import (
+    UNDEFINED_TABLE,
+    DatabaseError,
+    DatabaseUnavailable,
+    translate_errors,
+)
+from gateway.settings import SettingError, Settings
+
+T = TypeVar("T")
+
+
+def database_url(settings: Settings) -> str:
+    """The database of a verb that needs one. Raises SettingError."""
+    if not settings.database_url:
+        raise SettingError(
+            "GATEWAY_DATABASE_URL is not set: name a PostgreSQL database, or use `gateway dev`, "
+            "which starts one and writes its address to .gateway/dev.json"
+        )
+    return settings.database_url
+
+
+def with_database(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run `work` on one connection. Raises SettingError, DatabaseUnavailable."""
+    try:
+        return asyncio.run(_with_connection(work))
+    except DatabaseUnavailable as error:
+        raise DatabaseUnavailable(f"the database cannot be used: {error}") from error
+
+
+async def _with_connection(work: Callable[[Connection], Awaitable[T]]) -> T:
+    connection = await connect(database_url(load_settings()))
+    try:
+        with translate_errors(connection):
+            return await work(connection)
+    finally:
+        await connection.close()
+
+
+def describe_error(error: Exception) -> str | None:
+    """An error of the database in words for the operator; None for any other error."""
+    if isinstance(error, DatabaseUnavailable):
+        return str(error)
+    if not isinstance(error, DatabaseError):
+        return None
+    if error.sqlstate == UNDEFINED_TABLE:
+        return "the database has no such table yet: run `gateway migrate`"
+    return f"the database refused ({error.sqlstate}): {error}"

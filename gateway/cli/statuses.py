@@ -1,0 +1,21 @@
+"""The verb statuses."""
+
+import typer
+
+from gateway import statuses
+from gateway.cli.options import Json
+from gateway.cli.output import table
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this verb to the command."""
+    app.command("statuses")(list_statuses)
+
+
+def list_statuses(*, as_json: Json = False) -> None:
+    """List every status that the gateway can answer, in the order of the pipeline.
+
+    Example: `gateway statuses --json`
+    """
+    rows = [(s.slug, s.http, s.stage, s.fault, s.meaning) for s in statuses.catalogue()]
+    table(("status", "http", "stage", "fault", "meaning"), rows, as_json=as_json)
