@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.progress import Progress
 
@@ -14,13 +13,13 @@ from gateway.cli.options import Actor, Json, Message, Timeout, Wait
 from gateway.cli.output import console, echo_error, json, say
 from gateway.cli.plans import show_plan, tell_applied
 from gateway.database.connect import Connection
+from gateway.manifest import pinned
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check, warnings
 from gateway.manifest.dump import dump
-from gateway.manifest.plan import Base, Plan, from_file, plan, to_file
+from gateway.manifest.plan import Base, plan
 from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.wait import wait_for_workers
-from gateway.runtime.errors import OperatorError
 from gateway.upstreams.python import Actions
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
@@ -35,10 +34,6 @@ class Changes(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(2)
-
-
-class OutputError(OperatorError):
-    """A file that was asked for cannot be written."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -99,9 +94,9 @@ def plan_manifest(
     Example: `gateway plan routes.yaml -o plan.json`
     """
     desired = check(path)
-    plans: list[Plan] = with_database(lambda db: plan(db, desired, prune=prune))
+    plans = with_database(lambda db: plan(db, desired, prune=prune))
     if output:
-        _pin(output, to_file(plans, desired, prune=prune))
+        pinned.write(output, plans, desired, prune=prune)
     if as_json:
         json([each.as_object() for each in plans])
     else:
@@ -109,17 +104,6 @@ def plan_manifest(
             show_plan(console(), each)
     if any(each.changes for each in plans):
         raise Changes
-
-
-def _pin(file: Path, content: dict[str, Any]) -> None:
-    """Write a pinned plan. Raises OutputError."""
-    # By its name `apply` knows a plan from a manifest.
-    if file.suffix != ".json":
-        raise OutputError(f"{file}: a pinned plan is a file that ends in .json")
-    try:
-        file.write_bytes(orjson.dumps(content))
-    except OSError as error:
-        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def apply_manifest(  # noqa: PLR0913 - each is an option
@@ -164,14 +148,11 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
 
 def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:
     """What to apply: of a manifest, or of a pinned plan with what it was made for."""
-    if path.suffix != ".json":
-        desired = check(path)
-        _warn(desired)
-        return desired, {}, prune
-    try:
-        return from_file(orjson.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise ManifestError([Diagnostic(file=str(path), message=str(error))]) from error
+    if pinned.is_pinned(path):
+        return pinned.read(path)
+    desired = check(path)
+    _warn(desired)
+    return desired, {}, prune
 
 
 class _Bar:

@@ -39,9 +39,7 @@ def list_messages(
 
     Example: `gateway outbox list --state parked`
     """
-    if state not in {"", "all", *admin.STATES}:
-        raise SettingError(f"--state is one of {', '.join(admin.STATES)}, all")
-    states = {"": admin.OUTSTANDING, "all": admin.STATES}.get(state, (state,))
+    states = admin.states_named(state)
     found = with_database(lambda db: admin.messages(db, states, limit))
     shown = [{**row, "about": _about(row["about"], row["about_id"])} for row in found]
     rows(COLUMNS, shown, as_json=as_json)

@@ -57,20 +57,7 @@ def show_applied(console: Console, applied: Applied) -> None:
 def tell_applied(applied: list[Applied], *, as_json: bool) -> None:
     """What was done to each namespace, for people or for programs."""
     if as_json:
-        json([_as_object(each) for each in applied])
+        json([each.as_object() for each in applied])
         return
     for each in applied:
         show_applied(console(), each)
-
-
-def _as_object(applied: Applied) -> dict[str, object]:
-    """What was done to a namespace, for programs."""
-    return {
-        "namespace": applied.namespace,
-        "revision": applied.revision,
-        "changes": [
-            {"verb": change.verb, "kind": change.kind, "name": change.name}
-            for change in applied.changes
-        ],
-        "left_alone": applied.left_alone,
-    }

@@ -64,6 +64,15 @@ class Applied:
     changes: list[Change]
     left_alone: list[str]
 
+    def as_object(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "namespace": self.namespace,
+            "revision": self.revision,
+            "changes": [{"verb": c.verb, "kind": c.kind, "name": c.name} for c in self.changes],
+            "left_alone": self.left_alone,
+        }
+
 
 def _no_progress(_: int) -> None:
     pass

@@ -19,6 +19,16 @@ class OutboxError(OperatorError):
     """A message is not there, or not in a state for this; the text says which."""
 
 
+def states_named(name: str) -> Sequence[str]:
+    """The states that a filter names: one state, `all`, or by default those not sent yet.
+
+    Raises OutboxError.
+    """
+    if name not in {"", "all", *STATES}:
+        raise OutboxError(f"unknown state {name!r}: use {', '.join(STATES)} or all")
+    return {"": OUTSTANDING, "all": STATES}.get(name, (name,))
+
+
 async def messages(connection: Connection, states: Sequence[str], most: int) -> list[Record]:
     """Messages of these states, newest first, without what they say."""
     found: list[Record] = await connection.fetch(_SQL["list"], states, most)

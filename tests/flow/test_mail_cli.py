@@ -153,7 +153,7 @@ def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
         (["outbox", "retry"], "say what to retry"),
         (["outbox", "retry", "1", "--all"], "say what to retry"),
         (["outbox", "discard"], "say what to discard"),
-        (["outbox", "list", "--state", "lost"], "--state is one of waiting, parked"),
+        (["outbox", "list", "--state", "lost"], "unknown state 'lost': use waiting, parked"),
         (["notifications", "resolve"], "say what to resolve"),
         (["notifications", "resolve", "1", "--all"], "say what to resolve"),
         (["outbox", "show", "0"], "Error"),

@@ -180,8 +180,8 @@ def test_pinned_plan_can_be_applied(gateway: Gateway, registry: str) -> None:
 @pytest.mark.parametrize(
     ("file", "why"),
     [
-        ("nowhere/plan.json", "nowhere/plan.json cannot be written: No such file or directory\n"),
-        ("plan.yaml", "plan.yaml: a pinned plan is a file that ends in .json\n"),
+        ("nowhere/plan.json", "nowhere/plan.json: cannot be written: No such file or directory\n"),
+        ("plan.yaml", "plan.yaml: the file of a pinned plan must end in .json\n"),
     ],
 )
 def test_plan_exits_1_if_its_file_cannot_be_written(gateway: Gateway, file: str, why: str) -> None:
