@@ -40,7 +40,7 @@ coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow 
 
 docs: $(STAMP) ## Regenerate the tables of the documentation.
 	$(BIN)/python docs/tables.py
-	$(BIN)/python docs/console.py docs/operations.md
+	$(BIN)/python docs/console.py docs/how-to/operate-the-registry.md
 
 format: $(STAMP) ## Fix style problems that can be fixed automatically, and format every file.
 	$(BIN)/ruff check --fix .

@@ -58,7 +58,7 @@ STARLETTE_UP_TO = 10_000
 SECONDS = 1.5
 ROUNDS = 5
 MAX_REQUESTS = 50_000
-PICTURE = Path(__file__).parents[1] / "docs" / "routes.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "explanation" / "benchmarks" / "many-routes.svg"
 
 
 @dataclass

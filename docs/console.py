@@ -1,8 +1,9 @@
 """Runs the commands of a page and writes what they really print below each.
 
-`python docs/console.py docs/operations.md` starts an embedded PostgreSQL, runs every line that
-begins with `$ ` inside a ```console block, in order, in a copy of the manifest and its schemas,
-and rewrites the page. Times are blurred, so that a page only changes where an output does.
+`python docs/console.py docs/how-to/operate-the-registry.md` starts an embedded PostgreSQL, runs
+every line that begins with `$ ` inside a ```console block, in order, in a copy of the manifest
+and its schemas, and rewrites the page. Times are blurred, so that a page only changes where an
+output does.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Writes the tables of the documentation from the code that they describe.
 
 `python docs/tables.py` rewrites what stands between `<!-- table: NAME -->` and `<!-- end -->` in
-README.md and docs/*.md; `--check` only says whether something is stale.
+README.md and docs/**/*.md; `--check` only says whether something is stale.
 """
 
 import re
@@ -26,7 +26,7 @@ _MARKED = re.compile(r"(<!-- table: ([a-z_.:]+) -->\n).*?(<!-- end -->)", re.DOT
 
 def pages() -> list[Path]:
     """The pages that may hold tables."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def written(text: str) -> str:

@@ -9,8 +9,8 @@ from bench.database import ROOT
 from bench.load import Run
 from bench.results import Goal, WorkloadResult
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-PICTURES = ROOT / "docs" / "benchmarks"
+PAGE = ROOT / "docs" / "explanation" / "benchmarks.md"
+PICTURES = ROOT / "docs" / "explanation" / "benchmarks"
 BEGIN, END = "<!-- bench -->", "<!-- end bench -->"
 _SECTION = re.compile(f"{BEGIN}\n.*?{END}\n", re.DOTALL)
 _UNITS = {"rate": "requests a second", "p50": "p50 in ms", "p99": "p99 in ms"}

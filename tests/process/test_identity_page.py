@@ -18,7 +18,7 @@ from gateway.serve import server
 from gateway.serve.worker import Worker
 from gateway.settings import SETTINGS
 
-PAGE = (ROOT / "docs" / "identity.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "users-and-tokens.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"
 MIN_EXAMPLES = 17
 

@@ -24,7 +24,7 @@ async def test_every_example_answers_as_the_page_says(
     database: str, tokens: dict[str, str]
 ) -> None:
     given = settings(database)
-    examples = _EXAMPLE.findall((ROOT / "docs" / "shoplo.md").read_text())
+    examples = _EXAMPLE.findall((ROOT / "docs" / "reference" / "shoplo.md").read_text())
     async with listening(server.server(Worker(given), given)) as listener:
         environment = {**os.environ, "URL": server.url(listener), "TOKEN": tokens["application"]}
         for command, answer in examples:

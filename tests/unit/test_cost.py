@@ -1,7 +1,7 @@
 """What one request costs, in calls: a number that no other load on the machine changes.
 
-A ceiling that is met with a change of no ill intent may be raised, knowingly; `docs/performance.md`
-says what each part costs in time.
+A ceiling that is met with a change of no ill intent may be raised, knowingly;
+`docs/explanation/performance.md` says what each part costs in time.
 """
 
 import sys
