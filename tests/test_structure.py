@@ -16,7 +16,7 @@ MAX_ROOMS = 25
 FILES = sorted((ROOT / "gateway").rglob("*.py"))
 SOURCES = [
     file
-    for folder in ("gateway", "services", "docs", "benchmarks", "tools")
+    for folder in ("gateway", "services", "benchmarks", "tools")
     for file in sorted((ROOT / folder).rglob("*.py"))
 ]
 

@@ -1,9 +1,9 @@
-"""Runs the commands of a page and writes what they really print below each.
+"""Runs the commands of a page and writes below each what it prints.
 
-`python docs/console.py docs/how-to/operate-the-registry.md` starts an embedded PostgreSQL, runs
+`python tools/console.py docs/how-to/operate-the-registry.md` starts an embedded PostgreSQL, runs
 every line that begins with `$ ` inside a ```console block, in order, in a copy of the manifest
-and its schemas, and rewrites the page. Times are blurred, so that a page only changes where an
-output does.
+and its schemas, and rewrites the page. Times are replaced by a fixed one, so that a page changes
+only where an output does.
 """
 
 import os
@@ -30,7 +30,7 @@ def rewritten(page: Path) -> str:
         shutil.copytree(ROOT / "schemas", work / "schemas")
         session = _Session(work, cluster.url())
         return _BLOCK.sub(
-            lambda found: found[1] + session.run(found[2]) + found[3], page.read_text()
+            lambda match: match[1] + session.run(match[2]) + match[3], page.read_text()
         )
 
 
@@ -40,10 +40,11 @@ class _Session:
     def __init__(self, folder: Path, database_url: str) -> None:
         self._folder = folder
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
+        }
         self._environment = {
-            **{
-                name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
-            },
+            **kept,
             "PATH": path,
             "PYTHONPATH": str(ROOT),
             "GATEWAY_DATABASE_URL": database_url,
@@ -64,10 +65,8 @@ class _Session:
             text=True,
             check=False,
         )
-        lines = [
-            line.rstrip()
-            for line in _TIME.sub("2026-11-21 08:00:00+00:00", done.stdout).splitlines()
-        ]
+        output = _TIME.sub("2026-11-21 08:00:00+00:00", done.stdout)
+        lines = [line.rstrip() for line in output.splitlines()]
         code = [f"(exit code {done.returncode})"] if done.returncode else []
         return "".join(f"{line}\n" for line in [*lines, *code] if line)
 
