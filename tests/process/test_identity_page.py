@@ -19,6 +19,7 @@ from gateway.serve.worker import Worker
 from gateway.settings import SETTINGS
 
 PAGE = (ROOT / "docs" / "how-to" / "users-and-tokens.md").read_text()
+RULES = (ROOT / "docs" / "reference" / "identity.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"
 MIN_EXAMPLES = 17
 
@@ -88,7 +89,7 @@ def test_every_curl_of_the_page_is_in_an_example() -> None:
 def test_a_limit_is_on_the_page_as_the_settings_have_it(name: str) -> None:
     [setting] = [each for each in SETTINGS if each.name == name]
     default = f"`{setting.default}`" if setting.default else ""
-    assert f"| `{setting.variable}` | {default} | {setting.sentence} |" in PAGE
+    assert f"| `{setting.variable}` | {default} | {setting.sentence} |" in RULES
 
 
 def test_no_token_of_the_page_is_a_whole_one() -> None:
