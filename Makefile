@@ -5,6 +5,9 @@ VENV := .venv$(patsubst python%,-%,$(filter-out python python3,$(notdir $(PYTHON
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
+DOCS_STAMP := $(VENV)-docs/installed
+
+SITE_BUILDER := 'zensical>=0.0.73,<0.2'
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-versions coverage check bench docs format lint words lock release-check clean
@@ -75,6 +78,9 @@ lock: ## Update requirements.lock from pyproject.toml.
 	CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --strip-extras \
 		--extra dev --extra test --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements.lock pyproject.toml
+	echo $(SITE_BUILDER) | CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade \
+		--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file requirements-docs.lock -
 	rm -rf $(VENV)-lock
 
 release-check: $(STAMP) ## Build the distributions into dist/, and check version, changelog and contents.

@@ -60,6 +60,12 @@ def test_the_reference_names_every_key_of_a_manifest() -> None:
     assert rows == keys
 
 
+def test_the_site_shows_every_page() -> None:
+    entries = re.findall(r'"([^"]+\.md)"', (ROOT / "zensical.toml").read_text())
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert sorted(entries) == sorted(pages)
+
+
 def test_the_readme_fits_two_screens() -> None:
     assert len(README.splitlines()) <= MAX_README_LINES
 

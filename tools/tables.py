@@ -200,7 +200,7 @@ def main() -> None:
     out_of_date = stale()
     if "--check" in sys.argv:
         for page in out_of_date:
-            message = "a table is out of date; run `make docs`"
+            message = "a table is out of date; run `make docs-refresh`"
             click.echo(f"{page.relative_to(ROOT)}: {message}", err=True)
         sys.exit(bool(out_of_date))
     for page in out_of_date:
