@@ -10,7 +10,7 @@ DOCS_STAMP := $(VENV)-docs/installed
 SITE_BUILDER := 'zensical>=0.0.73,<0.2'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-versions coverage check bench docs format lint words lock release-check clean
+.PHONY: help run test test-all test-versions coverage check bench docs docs-refresh format lint words lock release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,9 +41,19 @@ test-versions: ## Run tests/unit and tests/flow on each supported Python except 
 coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow run; fail below the floor.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
 
-docs: $(STAMP) ## Regenerate the tables of the documentation.
-	$(BIN)/python docs/tables.py
-	$(BIN)/python docs/console.py docs/how-to/operate-the-registry.md
+docs: $(DOCS_STAMP) ## Build the pages of docs/ as a site in site/, and check every link.
+	$(VENV)-docs/bin/zensical build --clean --strict
+	$(VENV)-docs/bin/python tools/check_site.py site
+
+$(DOCS_STAMP): requirements-docs.lock
+	@$(PYTHON) -m venv --clear $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement requirements-docs.lock
+	@touch $(DOCS_STAMP)
+
+docs-refresh: $(STAMP) ## Rewrite the tables and the console output of the pages, from the code.
+	$(BIN)/python tools/tables.py
+	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 
 format: $(STAMP) ## Fix style problems that can be fixed automatically, and format every file.
 	$(BIN)/ruff check --fix .
@@ -61,7 +71,7 @@ lint: $(STAMP) ## Check style, types, imports, spelling and container files.
 words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 	$(BIN)/python tools/words.py
 
-bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/benchmarks.md (about 15 minutes).
+bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/explanation/benchmarks.md (about 15 minutes).
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
@@ -87,4 +97,4 @@ release-check: $(STAMP) ## Build the distributions into dist/, and check version
 	$(BIN)/python tools/release.py
 
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* dist benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-* dist benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site

@@ -3,7 +3,7 @@
 `python benchmarks/routes.py` checks 10 to 100,000 routes of many shapes and applies them to
 databases of an embedded PostgreSQL, builds each table in a fresh process, and then sends random
 GETs to a worker of each size and to plain Starlette in turn, round after round. It prints medians
-and draws docs/routes.svg.
+and draws docs/explanation/benchmarks/many-routes.svg.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Run the benchmarks: the gateway beside its peers, in turn, round after round.
 
-`make bench` runs all of them and writes docs/benchmarks.md; `python benchmarks/run.py create`
-prints one.
+`make bench` runs all of them and writes docs/explanation/benchmarks.md;
+`python benchmarks/run.py create` prints one.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--baselines", default=sys.executable, help="the Python that has the peers installed"
     )
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/explanation/benchmarks.md")
     parser.add_argument("--smoke", action="store_true", help="one short round with few peers")
     options = parser.parse_args(command_line)
     if unknown := {*options.workloads} - {*WORKLOADS}:

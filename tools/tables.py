@@ -18,6 +18,7 @@ import typer
 from gateway import statuses
 from gateway.cli.main import app
 from gateway.manifest.check import Desired, check
+from gateway.runtime.events import CATALOGUE
 from gateway.runtime.metrics import METRICS
 from gateway.settings import SETTINGS
 
@@ -88,6 +89,14 @@ def _metrics(_: str) -> list[str]:
         (f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.sentence) for m in METRICS
     ]
     return _rows(("metric", "labels", "meaning"), rows)
+
+
+def _events(_: str) -> list[str]:
+    rows = [
+        (f"`{e.name}`", e.level, ", ".join(f"`{field}`" for field in e.fields), e.sentence)
+        for e in CATALOGUE
+    ]
+    return _rows(("event", "level", "fields", "meaning"), rows)
 
 
 def _commands(_: str) -> list[str]:
@@ -184,6 +193,7 @@ TABLES: dict[str, Callable[[str], list[str]]] = {
     "own_statuses": _own_statuses,
     "settings": _settings,
     "metrics": _metrics,
+    "events": _events,
     "commands": _commands,
     "routes": _routes,
     "params": _params,

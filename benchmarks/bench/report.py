@@ -1,4 +1,4 @@
-"""Tables for a terminal, and the section of docs/benchmarks.md between its two markers."""
+"""Tables for a terminal, and the section of the page of results between its two markers."""
 
 import math
 import re
