@@ -15,6 +15,7 @@ from support.harness import ROOT, Client, execute
 import gateway
 from gateway import statuses
 from gateway.manifest.check import check
+from gateway.runtime.events import CATALOGUE
 from gateway.settings import SETTINGS
 
 README = (ROOT / "README.md").read_text()
@@ -35,11 +36,12 @@ def test_no_table_is_stale() -> None:
     assert tables.stale() == []
 
 
-def test_the_reference_names_every_status_setting_and_command() -> None:
+def test_the_reference_names_every_status_setting_command_and_event() -> None:
     names = {
         "statuses": [status.slug for status in statuses.catalogue()],
         "settings": [setting.variable for setting in SETTINGS],
         "commands": [f"gateway {verb}" for verb, _ in tables.commands()],
+        "monitoring": [event.name for event in CATALOGUE],
     }
     for page, words in names.items():
         text = (REFERENCE / f"{page}.md").read_text()
@@ -93,14 +95,6 @@ def _anchors(page: Path) -> set[str]:
 
 def _anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9 _-]", "", heading.lstrip("# ").lower()).replace(" ", "-")
-
-
-@pytest.mark.parametrize("page", tables.pages(), ids=_name)
-def test_a_common_status_is_quoted_with_its_meaning(page: Path) -> None:
-    meanings = {status.slug: status.meaning for status in statuses.catalogue()}
-    for block in _blocks("json", page.read_text()):
-        for slug, message in re.findall(r'"status": "([a-z-]+)",\s*"message": "([^"]*)"', block):
-            assert message == meanings.get(slug, message)
 
 
 def _blocks(language: str, text: str = README) -> list[str]:

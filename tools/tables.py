@@ -1,7 +1,8 @@
 """Writes the tables of the documentation from the code that they describe.
 
 `python tools/tables.py` rewrites the text between `<!-- table: NAME -->` and `<!-- end -->` in
-README.md and docs/**/*.md; with `--check` it only names the pages that are out of date.
+README.md and docs/**/*.md, and the messages of the answers that these pages show; with `--check`
+it only names the pages that are out of date.
 """
 
 import re
@@ -24,6 +25,9 @@ from gateway.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 _MARKED = re.compile(r"(<!-- table: ([a-z_.:,]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_ANSWER = re.compile(
+    r'("(?:status|error)": ?"([a-z-]+)",\s*"(?:message|error_msg)": ?")((?:[^"\\]|\\.)*)"'
+)
 
 
 def pages() -> list[Path]:
@@ -32,8 +36,10 @@ def pages() -> list[Path]:
 
 
 def with_tables(text: str) -> str:
-    """A page's text with its tables up to date."""
-    return _MARKED.sub(lambda match: match[1] + _table(match[2]) + "\n" + match[3], text)
+    """A page's text with its tables, and the messages of its answers, up to date."""
+    text = _MARKED.sub(lambda match: match[1] + _table(match[2]) + "\n" + match[3], text)
+    meanings = _meanings()
+    return _ANSWER.sub(lambda match: f'{match[1]}{meanings.get(match[2], match[3])}"', text)
 
 
 def _table(name: str) -> str:
@@ -73,6 +79,16 @@ def _own_statuses(_: str) -> list[str]:
     return _rows(("status", "HTTP", "routes", "when"), rows)
 
 
+def _meanings() -> dict[str, str]:
+    """What each status of the catalogue, and of the routes of `routes.yaml`, means."""
+    own = {
+        slug: status["meaning"]
+        for route in _routes_by_name().values()
+        for slug, status in route["statuses"].items()
+    }
+    return {**own, **{status.slug: status.meaning for status in statuses.catalogue()}}
+
+
 def _settings(selection: str) -> list[str]:
     """All settings, or those that are named, separated by commas."""
     names = selection.split(",") if selection else [setting.name for setting in SETTINGS]
@@ -93,7 +109,7 @@ def _metrics(_: str) -> list[str]:
 
 def _events(_: str) -> list[str]:
     rows = [
-        (f"`{e.name}`", e.level, ", ".join(f"`{field}`" for field in e.fields), e.sentence)
+        (f"`{e.name}`", e.level, ", ".join(f"`{name}`" for name in e.fields), e.sentence)
         for e in CATALOGUE
     ]
     return _rows(("event", "level", "fields", "meaning"), rows)
