@@ -223,7 +223,7 @@ def test_several_workers_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> str:
         raise FileNotFoundError(2, "no usable temporary directory")
 
-    monkeypatch.setattr("gateway.serve.server.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("gateway.serve.supervisor.tempfile.mkdtemp", refuse)
     with server.listen("127.0.0.1", 0) as listener, server.listen("127.0.0.1", 0) as admin:
         supervisor = Supervisor(listener, admin, 2)
         before = [signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)]

@@ -196,7 +196,7 @@ def test_two_workers_share_a_port_and_the_dead_are_replaced(
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: len(children_of(supervisor) - {first}) == 2)
         [third] = children_of(supervisor) - {second}
-        assert f"worker {first} ended with -9" in command.err
+        assert f'"event":"worker.ended","pid":{first},"exit_code":-9' in command.err
         answers_without(second, url, tokens)
 
         assert command.end() == 0
@@ -224,10 +224,11 @@ def alive(number: int) -> bool:
 SIGNALLED = """
 import signal
 from gateway.serve import server
+from gateway.serve.supervisor import Supervisor
 
-class Signalled(server.Supervisor):
-    def _start(self, place):
-        worker = super()._start(place)
+class Signalled(Supervisor):
+    def _start(self, worker_index):
+        worker = super()._start(worker_index)
         signal.raise_signal(signal.SIGTERM)
         return worker
 

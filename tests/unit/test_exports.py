@@ -33,5 +33,5 @@ def test_export_is_the_object_of_its_module(name: str) -> None:
 
 
 def test_unknown_name_is_not_exported() -> None:
-    with pytest.raises(AttributeError, match="module 'gateway' has no attribute 'Pipelin'"):
-        gateway.Pipelin  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="module 'gateway' has no attribute 'Pipelines'"):
+        gateway.Pipelines  # type: ignore[attr-defined]  # noqa: B018
