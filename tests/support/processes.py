@@ -36,7 +36,7 @@ else:
 POINTS = {
     "claim of the key": "pg_try_advisory_xact_lock",
     "look for the key": "select i.key, i.fingerprint",
-    "rows": "with given as",
+    "rows": "with calls as materialized (",
     "answer kept": "insert into gateway.idempotency",
     "commit": "COMMIT;",
     "claim of the mail": "set attempts = 1",
