@@ -1,4 +1,4 @@
-"""A real PostgreSQL for all tests: one cluster a run, one database a test, made from a template."""
+"""A real PostgreSQL for all tests: one cluster a run, one database a test, from a template."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 
-# What fails has to fail again; `--hypothesis-profile default` looks for new examples.
+# A failure must be repeatable; `--hypothesis-profile default` looks for new examples.
 hypothesis.settings.register_profile(
     "again",
     deadline=None,
@@ -33,10 +33,10 @@ __all__ = ["Client", "execute", "on", "serving", "settings"]
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`GATEWAY_TEST_DATABASE_URL`, or an embedded server for the run."""
-    given = os.environ.get("GATEWAY_TEST_DATABASE_URL")
-    if given:
-        yield Server(given)
+    """The server of `GATEWAY_TEST_DATABASE_URL`, otherwise an embedded one for the run."""
+    url = os.environ.get("GATEWAY_TEST_DATABASE_URL")
+    if url:
+        yield Server(url)
         return
     fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     folder = tmp_path_factory.mktemp("postgres")
@@ -46,29 +46,29 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def tokens(postgres: Server) -> Iterator[dict[str, str]]:
-    """The demo's tokens, valid in every test's database: the template holds the demo data."""
+    """The demo's tokens, valid in the database of every test: its template has the demo data."""
 
-    async def prepare() -> dict[str, str]:
+    async def create_template() -> dict[str, str]:
         await postgres.drop(TEMPLATE)
         url = await postgres.create(TEMPLATE, "template0")
-        filled: dict[str, str] = await on(url, _fill)
-        return filled
+        demo_tokens: dict[str, str] = await on(url, _fill)
+        return demo_tokens
 
-    yield asyncio.run(prepare())
+    yield asyncio.run(create_template())
     asyncio.run(postgres.drop(TEMPLATE))
 
 
 async def _fill(connection: Connection) -> dict[str, str]:
     await migrate(connection, find_all())
-    made = await demo.fill(connection, {})
+    demo_tokens = await demo.fill(connection, {})
     for desired in check(ROOT / "routes.yaml"):
         await apply(connection, desired, Author("tests"))
-    return made
+    return demo_tokens
 
 
 @pytest.fixture
 async def database(postgres: Server, tokens: dict[str, str]) -> AsyncIterator[str]:
-    """The address of a database with the demo data, for one test alone."""
+    """The address of a database with the demo data; each test has its own."""
     assert tokens
     name = f"gateway_test_{uuid.uuid4().hex}"
     yield await postgres.create(name, TEMPLATE)
@@ -77,7 +77,7 @@ async def database(postgres: Server, tokens: dict[str, str]) -> AsyncIterator[st
 
 @pytest.fixture
 async def empty_database(postgres: Server) -> AsyncIterator[str]:
-    """The address of a database with nothing in it."""
+    """The address of an empty database; each test has its own."""
     name = f"gateway_test_{uuid.uuid4().hex}"
     yield await postgres.create(name, "template0")
     await postgres.drop(name)
@@ -85,7 +85,7 @@ async def empty_database(postgres: Server) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 def registry_database(postgres: Server) -> Iterator[str]:
-    """The address of a database with the gateway's tables, for one test after the other."""
+    """The address of a database with the gateway's tables, which tests use one after the other."""
     name = f"gateway_test_{uuid.uuid4().hex}"
     url = asyncio.run(postgres.create(name, "template0"))
     asyncio.run(migrated(url))
@@ -95,7 +95,7 @@ def registry_database(postgres: Server) -> Iterator[str]:
 
 @pytest.fixture
 async def registry(registry_database: str) -> str:
-    """The address of a database whose registry is empty; cheaper than one of its own."""
+    """The address of a database with an empty registry; cheaper than a new database."""
     await on(registry_database, wipe)
     return registry_database
 
@@ -103,13 +103,13 @@ async def registry(registry_database: str) -> str:
 @pytest.fixture
 async def client(database: str, tokens: dict[str, str]) -> AsyncIterator[Client]:
     """A client of a worker that serves the demo."""
-    async with serving(database, tokens) as made:
-        yield made
+    async with serving(database, tokens) as client:
+        yield client
 
 
 @pytest.fixture
 async def probe(database: str, tokens: dict[str, str]) -> AsyncIterator[Client]:
     """A client of a worker that serves the demo and the probe's routes."""
     await apply_probe(database)
-    async with serving(database, tokens, actions=actions()) as made:
-        yield made
+    async with serving(database, tokens, actions=actions()) as client:
+        yield client

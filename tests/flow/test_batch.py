@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import httpx2
 import pytest
-from support.harness import Client, batched_action, execute, serving, taken, until
+from support.harness import Client, batched_action, connection_of, execute, serving, until
 from support.manifests import applied, desired
 
 from gateway import RETRY_SINGLY, Call, Database, Outcome, Rejection, Reply
@@ -308,7 +308,7 @@ async def test_batch_without_a_connection_times_out(
     await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "2s"}}))
     work = Kept()
     async with calling(database, tokens, work, database_connections="1") as caller:
-        async with taken(caller.client.worker.pool):
+        async with connection_of(caller.client.worker.pool):
             assert await caller.statuses("a", "b") == ["service-timeout"] * 2
         assert await caller.statuses("c") == [DONE]
         assert await caller.companies() == Counter(["c"])
@@ -324,7 +324,7 @@ async def test_batch_timeout_of_one_call_does_not_end_the_others(
     work = Kept()
     async with calling(database, tokens, work, database_connections="1") as caller:
         assert await caller.statuses("first") == [DONE]
-        async with taken(caller.client.worker.pool):
+        async with connection_of(caller.client.worker.pool):
             patient = asyncio.create_task(caller.call("patient"))
             impatient = asyncio.create_task(caller.call("impatient", path="kept/hurried"))
             assert (await impatient).json()["status"] == "service-timeout"

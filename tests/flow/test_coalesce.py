@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
-from support.harness import Client, execute, taken, until
+from support.harness import Client, connection_of, execute, until
 
 from gateway.database.coalesce import Coalescer
 from gateway.database.errors import DatabaseUnavailable
@@ -99,7 +99,7 @@ async def test_coalesced_read_survives_a_caller_that_times_out(database: str) ->
         work.on_sent = deadline.lift
         return await deadline
 
-    async with taken(pool):
+    async with connection_of(pool):
         first = asyncio.create_task(ask(10))
         await asyncio.sleep(0.02)
         rest = [asyncio.create_task(ask(seconds)) for seconds in (0.1, 10)]
@@ -116,14 +116,14 @@ async def test_coalesced_read_without_callers_does_not_start(database: str) -> N
 
     def named(name: str) -> Callable[[Callable[[], None]], Awaitable[str]]:
         async def make(tell: Callable[[], None]) -> str:
-            async with taken(pool):
+            async with connection_of(pool):
                 tell()
                 made.append(name)
             return name
 
         return make
 
-    async with taken(pool):
+    async with connection_of(pool):
         left = [asyncio.create_task(shared.read("k", named(n), lambda: None)) for n in "abc"]
         await until(lambda: pool._waiters)
         for task in left:
@@ -179,7 +179,7 @@ async def test_coalesced_read_without_a_connection_times_out(database: str) -> N
     work = Database(pool, now + 10)
     deadline = LazyTimeout(work.shared(make, "k"), now + 0.05)
     work.on_sent = deadline.lift
-    async with taken(pool):
+    async with connection_of(pool):
         async with asyncio.timeout(5):
             with pytest.raises(TimeoutError):
                 await deadline

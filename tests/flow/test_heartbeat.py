@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.harness import execute, logged, taken, until
+from support.harness import connection_of, execute, logged, until
 
 from gateway.database.errors import DatabaseUnavailable
 from gateway.database.handle import Database
@@ -43,7 +43,7 @@ async def test_heartbeat_reconnects_without_reporting_an_outage(pool: Pool, data
         return [pid for pid in found if pid not in known]
 
     [watcher] = await watchers()
-    async with taken(pool) as connection:
+    async with connection_of(pool) as connection:
         own = connection.get_server_pid()
         await execute(database, "select pg_terminate_backend($1, 5000)", watcher)
         async with asyncio.timeout(10):
@@ -58,7 +58,7 @@ async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place
     pool = Pool(database, 2)
 
     async def wait() -> None:
-        async with taken(pool) as connection:
+        async with connection_of(pool) as connection:
             await connection.execute("select pg_sleep(600)")
 
     waiting = [asyncio.create_task(wait()) for _ in range(5)]
@@ -73,7 +73,7 @@ async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place
     with pytest.raises(DatabaseUnavailable, match="it is frozen"):
         await wait()
     pool.mark_up()
-    async with asyncio.timeout(PATIENCE), taken(pool) as one, taken(pool) as other:
+    async with asyncio.timeout(PATIENCE), connection_of(pool) as one, connection_of(pool) as other:
         assert (await one.fetchval("select 1"), await other.fetchval("select 2")) == (1, 2)
     await pool.close()
 
@@ -109,7 +109,7 @@ LAST_WORDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
 async def test_statement_after_a_shutdown_message_of_the_server_is_unavailable(
     pool: Pool,
 ) -> None:
-    async with taken(pool) as connection:
+    async with connection_of(pool) as connection:
         protocol: Any = connection._protocol  # type: ignore[attr-defined]
     protocol.data_received(b"E" + (len(LAST_WORDS) + 4).to_bytes(4, "big") + LAST_WORDS)
     work = Database(pool, asyncio.get_running_loop().time() + PATIENCE)

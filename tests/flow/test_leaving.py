@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
-from support.harness import Client, batched_action, execute, serving, taken, until
-from support.servers import listening, plain
+from support.harness import Client, batched_action, connection_of, execute, serving, until
+from support.servers import listening, plain_server
 
 from gateway.edge.protocol import Edge
 
@@ -41,7 +41,7 @@ class Door:
 
 @asynccontextmanager
 async def opened(client: Client) -> AsyncIterator[Door]:
-    server = plain(client.worker.app, Edge, proxy_headers=False)
+    server = plain_server(client.worker.app, Edge, proxy_headers=False)
     async with listening(server) as listener:
         yield Door(client, server, listener.getsockname())
 
@@ -65,14 +65,14 @@ async def left(door: Door) -> None:
 
 async def test_action_of_a_client_that_left_does_not_start(door: Door) -> None:
     params = {"status": {"name": "Left"}}
-    async with taken(door.pool):
+    async with connection_of(door.pool):
         await door.ask_and_leave("/services/statuses", params, lambda: door.pool._waiters)
     await left(door)
     assert await execute(door.client.database_url, "select from statuses where name = 'Left'") == []
 
 
 async def test_batch_whose_only_client_left_does_not_start(door: Door) -> None:
-    async with taken(door.pool):
+    async with connection_of(door.pool):
         await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: door.pool._waiters)
     await left(door)
     assert await execute(door.client.database_url, STAGES) == []
@@ -80,7 +80,7 @@ async def test_batch_whose_only_client_left_does_not_start(door: Door) -> None:
 
 async def test_batch_leaves_out_a_call_whose_client_left_the_queue(door: Door) -> None:
     create = door.client.create_stage
-    async with taken(door.pool):
+    async with connection_of(door.pool):
         line = batched_action(door.client, "order_stages.create")
         under_way = [asyncio.create_task(create(order_id=1))]
         await until(lambda: len(line._batches) == 1)
@@ -99,7 +99,7 @@ async def test_batch_leaves_out_a_call_whose_client_left_the_queue(door: Door) -
 async def test_action_that_has_started_is_finished_after_its_client_left(door: Door) -> None:
     url = door.client.database_url
     lock = "lock table order_requests in access exclusive mode"
-    async with taken(door.client.worker.outbox_pool) as principal, principal.transaction():
+    async with connection_of(door.client.worker.outbox_pool) as principal, principal.transaction():
         await principal.execute(lock)
         await door.ask_and_leave(CREATE_STAGE, STAGE, lambda: door.pool._in_use)
     await until(lambda: door.lines)

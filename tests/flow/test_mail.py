@@ -10,18 +10,18 @@ import pytest
 from support.harness import execute, until
 from support.mail import (
     EMAIL,
-    Post,
+    MailSetup,
     create,
     messages,
     notifications,
-    read_at,
     recipients,
-    retry,
-    rows_are,
-    sent,
+    retry_outstanding,
+    set_client_email,
     table,
+    wait_for_rows,
+    wait_until_sent,
 )
-from support.mandrill import KEY, standing_in
+from support.mandrill import KEY, running_stand_in
 
 from gateway.database.connect import connect
 from gateway.database.pool import Pool
@@ -36,7 +36,7 @@ Mend = Callable[[pytest.MonkeyPatch], None]
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[StandIn, str]]:
-    with standing_in() as made:
+    with running_stand_in() as made:
         yield made
 
 
@@ -46,15 +46,15 @@ def post(
     tokens: dict[str, str],
     served: tuple[StandIn, str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Post:
-    return Post.hurried(monkeypatch, database, tokens, *served)
+) -> MailSetup:
+    return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)
 
 
 def ago(**past: float) -> datetime:
     return datetime.now(UTC) - timedelta(**past)
 
 
-async def test_mail_of_an_event_is_sent_before_the_answer(post: Post) -> None:
+async def test_mail_of_an_event_is_sent_before_the_answer(post: MailSetup) -> None:
     async with post.serving() as client:
         answer = await create(client)
     assert (answer.status_code, answer.json()["status"]) == (200, "action-successful")
@@ -91,7 +91,7 @@ async def test_mail_of_an_event_is_sent_before_the_answer(post: Post) -> None:
     ids=lambda params: "".join(map(str, params.values())),
 )
 async def test_mail_is_not_sent_without_a_template_or_if_already_notified(
-    post: Post, params: dict[str, Any]
+    post: MailSetup, params: dict[str, Any]
 ) -> None:
     await execute(post.database, "insert into events (slug) values ('without-template')")
     given = {"order_id": 7, "event_slug": "stage-changed", **params}
@@ -104,7 +104,7 @@ async def test_mail_is_not_sent_without_a_template_or_if_already_notified(
     assert not post.stand_in.received
 
 
-async def test_mail_is_not_sent_for_a_refused_call(post: Post) -> None:
+async def test_mail_is_not_sent_for_a_refused_call(post: MailSetup) -> None:
     async with post.serving() as client:
         assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
     assert not await messages(post.database)
@@ -175,18 +175,21 @@ FAILURES = {
 }
 
 
-async def fail(post: Post, failure: Failure) -> httpx2.Response:
+async def fail(post: MailSetup, failure: Failure) -> httpx2.Response:
     """A stage whose mail fails so."""
     async with post.serving(mandrill_api_key=failure.key) as client:
         if failure.name == "timeout":
             client.worker.mandrill._timeout = (3.05, 0.3)
-        await read_at(client, failure.email)
+        await set_client_email(client, failure.email)
         return await create(client, event_slug=failure.event)
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_mail_that_fails_is_kept_reported_and_sent_on_retry(
-    post: Post, failure: Failure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    post: MailSetup,
+    failure: Failure,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     answer = await fail(post, failure)
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
@@ -203,8 +206,8 @@ async def test_mail_that_fails_is_kept_reported_and_sent_on_retry(
     failure.mend(monkeypatch)
     post.stand_in.received.clear()
     async with post.serving():
-        await retry(post.database)
-        await sent(post.database)
+        await retry_outstanding(post.database)
+        await wait_until_sent(post.database)
     assert recipients(post.stand_in) == [failure.email]
     [row], [stage] = await messages(post.database), await table(post.database, "order_stages")
     assert (row["state"], row["attempts"], row["last_error"]) == ("sent", 2, None)
@@ -235,10 +238,10 @@ async def _is_told_of(database: str, failure: Failure, request_id: str) -> str:
 
 @pytest.mark.parametrize("email", [None, ""])
 async def test_mail_to_a_client_without_an_address_is_parked_and_reported(
-    post: Post, email: str | None
+    post: MailSetup, email: str | None
 ) -> None:
     async with post.serving() as posted:
-        await read_at(posted, email)
+        await set_client_email(posted, email)
         answer = await create(posted)
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [row], [told] = await messages(post.database), await notifications(post.database)
@@ -248,19 +251,19 @@ async def test_mail_to_a_client_without_an_address_is_parked_and_reported(
 
 
 async def test_mail_failures_of_one_kind_share_a_notification_until_all_are_sent(
-    post: Post,
+    post: MailSetup,
 ) -> None:
     async with post.serving() as client:
-        await read_at(client, "payment@x.y")
+        await set_client_email(client, "payment@x.y")
         answers = [await create(client, order_id=number) for number in (7, 8, 9)]
         [row] = await notifications(post.database)
         assert (row["count"], row["request_id"]) == (3, answers[-1].json()["request_id"])
         numbers = [message["id"] for message in await messages(post.database)]
         await mend_and_retry(post.database, numbers[:2])
-        await rows_are(post.database, "select from gateway.outbox where state = 'sent'", 2)
+        await wait_for_rows(post.database, "select from gateway.outbox where state = 'sent'", 2)
         assert (await notifications(post.database))[0]["resolved_at"] is None
         await mend_and_retry(post.database, numbers[2:])
-        await sent(post.database)
+        await wait_until_sent(post.database)
     [row] = await notifications(post.database)
     assert row["resolved_by"] == "gateway"
     assert recipients(post.stand_in)[:3] == ["well@x.y"] * 3
@@ -276,46 +279,48 @@ async def mend_and_retry(database: str, numbers: list[int]) -> None:
 
 
 async def test_mail_retry_delays_grow_with_jitter_up_to_a_maximum(
-    post: Post, monkeypatch: pytest.MonkeyPatch
+    post: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MIN_BACKOFF", 1000.0)
     monkeypatch.setattr(dispatcher, "MAX_PAUSE", 6000.0)
     failed = "select from gateway.outbox where attempts = {} and claimed_at is null"
     async with post.serving() as client:
-        await read_at(client, "general@x.y")
+        await set_client_email(client, "general@x.y")
         await asyncio.gather(*(create(client, order_id=number) for number in range(1, 9)))
         for attempt, longest in enumerate((1000, 2000, 4000, 6000, 6000), 1):
-            await rows_are(post.database, failed.format(attempt), 8)
+            await wait_for_rows(post.database, failed.format(attempt), 8)
             pauses = [
                 (row["next_at"] - ago()).total_seconds() for row in await messages(post.database)
             ]
             assert min(pauses) > longest / 2 - 60, "a minute for the test itself"
             assert max(pauses) <= longest
             assert max(pauses) - min(pauses) > longest / 100
-            await retry(post.database)
+            await retry_outstanding(post.database)
     assert len(post.stand_in.received) >= 40
 
 
-async def test_mail_that_fails_for_days_is_parked_and_can_still_be_retried(post: Post) -> None:
+async def test_mail_that_fails_for_days_is_parked_and_can_still_be_retried(post: MailSetup) -> None:
     old = f"update gateway.outbox set created_at = now() - interval '{dispatcher.MAX_RETRY_AGE} s'"
     async with post.serving() as client:
-        await read_at(client, "general@x.y")
+        await set_client_email(client, "general@x.y")
         await create(client)
         assert (await messages(post.database))[0]["state"] == "waiting"
         for attempts in (2, 3):
             await execute(post.database, old)
-            await retry(post.database)
-            await rows_are(
+            await retry_outstanding(post.database)
+            await wait_for_rows(
                 post.database, f"select from gateway.outbox where attempts = {attempts}", 1
             )
-            await rows_are(post.database, "select from gateway.outbox where state = 'parked'", 1)
+            await wait_for_rows(
+                post.database, "select from gateway.outbox where state = 'parked'", 1
+            )
     [row] = await notifications(post.database)
     assert (row["count"], row["resolved_at"]) == (3, None)
     assert len(post.stand_in.received) == 3
 
 
 async def test_mail_is_parked_and_reported_if_the_gateway_itself_fails(
-    post: Post, monkeypatch: pytest.MonkeyPatch
+    post: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Crashes:
         async def send(self, *_: object) -> str:
@@ -339,7 +344,7 @@ select gateway.queue_mail(
 
 
 async def test_mail_that_was_sent_is_not_repeated_while_its_row_is_locked(
-    post: Post, monkeypatch: pytest.MonkeyPatch
+    post: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody holds the row into which the time of the mail is written."""
     # As in earnest a lease is longer than an attempt to note and the end of its connection.
@@ -354,11 +359,11 @@ async def test_mail_that_was_sent_is_not_repeated_while_its_row_is_locked(
             await until(lambda: post.stand_in.received)
             await asyncio.sleep(5)
         await principal.close()
-        await sent(post.database)
+        await wait_until_sent(post.database)
     assert len(post.stand_in.received) == 1
 
 
-async def test_mail_is_not_delayed_by_a_hanging_webhook(post: Post) -> None:
+async def test_mail_is_not_delayed_by_a_hanging_webhook(post: MailSetup) -> None:
     class Hangs:
         async def send(self, *_: object) -> str:
             await asyncio.Event().wait()
@@ -374,7 +379,7 @@ async def test_mail_is_not_delayed_by_a_hanging_webhook(post: Post) -> None:
     pool = Pool(post.database, 2)
     made = dispatcher.Outbox(pool, {"mail": Sends(), "webhook": Hangs()})
     running = asyncio.create_task(made.run())
-    await rows_are(post.database, "select from gateway.outbox where state = 'sent'", 1)
+    await wait_for_rows(post.database, "select from gateway.outbox where state = 'sent'", 1)
     tasks = [running, *made._tasks]
     for task in tasks:
         task.cancel()
@@ -382,7 +387,7 @@ async def test_mail_is_not_delayed_by_a_hanging_webhook(post: Post) -> None:
     await pool.close()
 
 
-async def test_mail_queued_in_a_transaction_is_kept_or_lost_with_it(post: Post) -> None:
+async def test_mail_queued_in_a_transaction_is_kept_or_lost_with_it(post: MailSetup) -> None:
     """What it queues is gone with the transaction, or is sent with it."""
     pool = Pool(post.database, 2)
     deadline = asyncio.get_running_loop().time() + 10

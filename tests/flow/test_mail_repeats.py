@@ -9,18 +9,18 @@ import httpx2
 import pytest
 from support.harness import Client, execute, until
 from support.mail import (
-    Post,
+    MailSetup,
     create,
     messages,
     notifications,
-    read_at,
     recipients,
-    retry,
-    rows_are,
-    sent,
+    retry_outstanding,
+    set_client_email,
     table,
+    wait_for_rows,
+    wait_until_sent,
 )
-from support.mandrill import standing_in
+from support.mandrill import running_stand_in
 
 from gateway.dev import mandrill
 from gateway.dev.mandrill import StandIn
@@ -36,7 +36,7 @@ HURRIED = 0.25
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[StandIn, str]]:
-    with standing_in(LATE) as made:
+    with running_stand_in(LATE) as made:
         yield made
 
 
@@ -46,8 +46,8 @@ def post(
     tokens: dict[str, str],
     served: tuple[StandIn, str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Post:
-    return Post.hurried(monkeypatch, database, tokens, *served)
+) -> MailSetup:
+    return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)
 
 
 def slug(answer: httpx2.Response) -> str:
@@ -64,7 +64,7 @@ async def done_once(database: str) -> dict[str, Any]:
     return stage
 
 
-async def test_mail_repeat_after_sending_is_replayed_with_its_time(post: Post) -> None:
+async def test_mail_repeat_after_sending_is_replayed_with_its_time(post: MailSetup) -> None:
     async with post.serving() as client:
         first, again = await create(client, "k"), await create(client, "k")
     assert (first.status_code, first.content) == (again.status_code, again.content)
@@ -74,9 +74,9 @@ async def test_mail_repeat_after_sending_is_replayed_with_its_time(post: Post) -
     assert len(post.stand_in.received) == 1
 
 
-async def test_mail_repeat_during_sending_is_a_conflict(post: Post) -> None:
+async def test_mail_repeat_during_sending_is_a_conflict(post: MailSetup) -> None:
     async with post.serving() as client:
-        await read_at(client, "slow@x.y")
+        await set_client_email(client, "slow@x.y")
         waiting = asyncio.create_task(create(client, "k"))
         await until(lambda: post.stand_in.received)
         meanwhile = await create(client, "k")
@@ -90,10 +90,10 @@ async def test_mail_repeat_during_sending_is_a_conflict(post: Post) -> None:
 
 
 async def test_mail_repeat_after_a_failure_fails_until_the_mail_is_sent(
-    post: Post, monkeypatch: pytest.MonkeyPatch
+    post: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with post.serving() as client:
-        await read_at(client, "payment@x.y")
+        await set_client_email(client, "payment@x.y")
         for _ in range(3):
             answer = await create(client, "k")
             assert (answer.status_code, slug(answer)) == (500, "mandrill-email-failed")
@@ -101,8 +101,8 @@ async def test_mail_repeat_after_a_failure_fails_until_the_mail_is_sent(
         assert (await done_once(post.database))["notified_at"] is None
 
         monkeypatch.delitem(mandrill.FAILURES, "payment")
-        await retry(post.database)
-        await sent(post.database)
+        await retry_outstanding(post.database)
+        await wait_until_sent(post.database)
         answer = await create(client, "k")
     assert (answer.status_code, is_replay(answer)) == (200, True)
     stage = await done_once(post.database)
@@ -112,9 +112,9 @@ async def test_mail_repeat_after_a_failure_fails_until_the_mail_is_sent(
     assert recipients(post.stand_in) == ["payment@x.y"] * 2
 
 
-async def test_mail_repeat_after_discarding_still_fails(post: Post) -> None:
+async def test_mail_repeat_after_discarding_still_fails(post: MailSetup) -> None:
     async with post.serving() as client:
-        await read_at(client, "payment@x.y")
+        await set_client_email(client, "payment@x.y")
         await create(client, "k")
         await execute(post.database, "update gateway.outbox set state = 'discarded'")
         assert slug(await create(client, "k")) == "mandrill-email-failed"
@@ -133,9 +133,9 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_hurried")
-async def test_mail_sent_after_the_deadline_is_reported_to_a_repeat(post: Post) -> None:
+async def test_mail_sent_after_the_deadline_is_reported_to_a_repeat(post: MailSetup) -> None:
     async with post.serving() as client:
-        await read_at(client, "slow@x.y")
+        await set_client_email(client, "slow@x.y")
         first = await create(client, "k")
         assert (first.status_code, slug(first)) == (500, "mandrill-email-failed")
         # The two clocks begin a moment apart.
@@ -147,7 +147,7 @@ async def test_mail_sent_after_the_deadline_is_reported_to_a_repeat(post: Post) 
         # No attempt has failed, and somebody was told that his mail did.
         [told] = await notifications(post.database)
         assert told["message"] == "A mail of the template order-stage-changed was not sent in time."
-        await sent(post.database)
+        await wait_until_sent(post.database)
         [healed] = await notifications(post.database)
         assert healed["resolved_by"] == "gateway"
         again = await create(client, "k")
@@ -158,24 +158,24 @@ async def test_mail_sent_after_the_deadline_is_reported_to_a_repeat(post: Post) 
 
 
 async def test_mail_claimed_by_another_dispatcher_is_reported_if_late(
-    post: Post, monkeypatch: pytest.MonkeyPatch
+    post: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = "select id, kind, payload, attempts from gateway.outbox where id = $1 and $2 < 0.0"
     monkeypatch.setitem(dispatcher._SQL, "claim", nothing)
     async with post.serving() as client:
-        await read_at(client, "client@x.y")
+        await set_client_email(client, "client@x.y")
         assert slug(await create(client, "k")) == "mandrill-email-failed"
-        await rows_are(post.database, "select from gateway.notifications", 1)
+        await wait_for_rows(post.database, "select from gateway.notifications", 1)
 
 
-async def test_mail_is_sent_and_replayed_after_its_client_left(post: Post) -> None:
+async def test_mail_is_sent_and_replayed_after_its_client_left(post: MailSetup) -> None:
     async with post.serving() as client:
-        await read_at(client, "slow@x.y")
+        await set_client_email(client, "slow@x.y")
         leaving = asyncio.create_task(create(client, "k"))
         await until(lambda: post.stand_in.received)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
-        await sent(post.database)
+        await wait_until_sent(post.database)
         again = await create(client, "k")
     assert (again.status_code, is_replay(again)) == (200, True)
     await done_once(post.database)
@@ -195,10 +195,10 @@ TWINS = {
 
 @pytest.mark.parametrize(("email", "expected"), TWINS.items(), ids=TWINS)
 async def test_mail_of_100_concurrent_repeats_is_sent_once(
-    post: Post, email: str, expected: set[tuple[int, str]]
+    post: MailSetup, email: str, expected: set[tuple[int, str]]
 ) -> None:
     async with post.serving() as client:
-        await read_at(client, email)
+        await set_client_email(client, email)
         answers = await twins(client)
         found = Counter((answer.status_code, slug(answer)) for answer in answers)
         assert set(found) <= expected

@@ -9,7 +9,7 @@ import httpx2
 import orjson
 import pytest
 from support.harness import settings
-from support.mandrill import standing_in
+from support.mandrill import running_stand_in
 
 from gateway.dev import run
 from gateway.dev.mandrill import API, KEPT, StandIn
@@ -18,7 +18,7 @@ from gateway.serve import server
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[StandIn, str]]:
-    with standing_in() as made:
+    with running_stand_in() as made:
         yield made
 
 

@@ -11,7 +11,15 @@ import orjson
 import pytest
 from starlette.responses import Response, StreamingResponse
 from support.harness import until
-from support.mandrill import CONTENT, KEY, Anything, mailing, message, on_a_socket, standing_in
+from support.mandrill import (
+    CONTENT,
+    KEY,
+    RecordingServer,
+    mandrill_client,
+    message,
+    running_stand_in,
+    served_in_thread,
+)
 
 from gateway.dev.mandrill import API, StandIn
 from gateway.outbox.mandrill import MailError, Mandrill
@@ -20,7 +28,7 @@ from gateway.outbox.transport import Message
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[StandIn, str]]:
-    with standing_in() as made:
+    with running_stand_in() as made:
         yield made
 
 
@@ -36,9 +44,9 @@ def address(served: tuple[StandIn, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def anything() -> Iterator[tuple[Anything, str]]:
-    made = Anything()
-    with on_a_socket(made.app) as at:
+def anything() -> Iterator[tuple[RecordingServer, str]]:
+    made = RecordingServer()
+    with served_in_thread(made.app) as at:
         yield made, at
 
 
@@ -58,7 +66,7 @@ def leaks(error: BaseException) -> list[str]:
 
 
 async def test_mandrill_receives_the_message_as_given(stand_in: StandIn, address: str) -> None:
-    with mailing(address) as mandrill:
+    with mandrill_client(address) as mandrill:
         number = await mandrill.send_message(message(), "outbox-7")
     assert re.fullmatch("[0-9a-f]{32}", number)
     [received] = stand_in.received
@@ -82,9 +90,9 @@ async def test_mandrill_address_may_end_with_slashes(
 
 
 async def test_mandrill_ping_checks_the_key(address: str) -> None:
-    with mailing(address) as mandrill:
+    with mandrill_client(address) as mandrill:
         await mandrill.ping()
-    with mailing(address, "invalid") as mandrill, pytest.raises(MailError) as caught:
+    with mandrill_client(address, "invalid") as mandrill, pytest.raises(MailError) as caught:
         await mandrill.ping()
     assert (caught.value.name, caught.value.transient) == ("Invalid_Key", False)
 
@@ -110,7 +118,7 @@ async def test_mandrill_ping_checks_the_key(address: str) -> None:
 async def test_mandrill_failures_of_the_stand_in_have_their_names(
     address: str, sent: Message, name: str, *, transient: bool
 ) -> None:
-    with mailing(address, timeout=(5, 0.5 if name == "timeout" else 20)) as mandrill:
+    with mandrill_client(address, timeout=(5, 0.5 if name == "timeout" else 20)) as mandrill:
         error = await fault_of(mandrill, sent)
     assert (error.name, error.transient) == (name, transient)
     assert str(error).endswith(".")
@@ -162,10 +170,10 @@ def said(name: str) -> bytes:
     ],
 )
 async def test_mandrill_reply_decides_the_name_of_a_failure(
-    anything: tuple[Anything, str], status: int, body: bytes, name: str, *, transient: bool
+    anything: tuple[RecordingServer, str], status: int, body: bytes, name: str, *, transient: bool
 ) -> None:
     anything[0].reply = Response(body, status, media_type="application/json")
-    with mailing(anything[1]) as mandrill:
+    with mandrill_client(anything[1]) as mandrill:
         error = await fault_of(mandrill, message())
     assert (error.name, error.transient) == (name, transient)
     assert not leaks(error)
@@ -173,37 +181,37 @@ async def test_mandrill_reply_decides_the_name_of_a_failure(
 
 @pytest.mark.parametrize("status", ["sent", "queued", "scheduled"])
 async def test_mandrill_message_that_is_accepted_is_a_success(
-    anything: tuple[Anything, str], status: str
+    anything: tuple[RecordingServer, str], status: str
 ) -> None:
     anything[0].reply = Response(orjson.dumps([{"status": status, "_id": "n1"}]))
-    with mailing(anything[1]) as mandrill:
+    with mandrill_client(anything[1]) as mandrill:
         assert await mandrill.send_message(message()) == "n1"
 
 
-async def test_mandrill_redirect_is_not_followed(anything: tuple[Anything, str]) -> None:
+async def test_mandrill_redirect_is_not_followed(anything: tuple[RecordingServer, str]) -> None:
     made, at = anything
     made.bodies.clear()
     made.reply = Response(status_code=307, headers={"location": f"{at}/elsewhere"})
-    with mailing(at) as mandrill:
+    with mandrill_client(at) as mandrill:
         error = await fault_of(mandrill, message())
     assert (error.name, error.transient, len(made.bodies)) == ("HTTP 307", True, 1)
 
 
-async def test_mandrill_reply_that_stalls_times_out(anything: tuple[Anything, str]) -> None:
+async def test_mandrill_reply_that_stalls_times_out(anything: tuple[RecordingServer, str]) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield b"["
         await asyncio.Event().wait()
 
     anything[0].reply = StreamingResponse(stalled())
-    with mailing(anything[1], timeout=(5, 0.3)) as mandrill:
+    with mandrill_client(anything[1], timeout=(5, 0.3)) as mandrill:
         error = await fault_of(mandrill, message())
     assert (error.name, error.transient) == ("network", True)
 
 
 async def test_mandrill_that_does_not_listen_is_a_network_error() -> None:
-    with standing_in() as (_, at):
+    with running_stand_in() as (_, at):
         pass
-    with mailing(at) as mandrill:
+    with mandrill_client(at) as mandrill:
         error = await fault_of(mandrill, message())
     assert (error.name, error.transient) == ("network", True)
     assert not leaks(error)
@@ -213,14 +221,14 @@ async def test_mandrill_without_a_key_does_not_use_the_environments(
     stand_in: StandIn, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MANDRILL_APIKEY", KEY)
-    with mailing(address, "") as mandrill:
+    with mandrill_client(address, "") as mandrill:
         error = await fault_of(mandrill, message())
     assert (error.name, error.transient) == ("missing key", False)
     assert not stand_in.received
 
 
 async def test_mandrill_error_is_not_that_of_the_previous_call(address: str) -> None:
-    with mailing(address, threads=1) as mandrill:
+    with mandrill_client(address, threads=1) as mandrill:
         names = [
             (await fault_of(mandrill, message(email))).name
             for email in ("payment@x.test", "drop@x.test", "payment@x.test")
@@ -231,7 +239,7 @@ async def test_mandrill_error_is_not_that_of_the_previous_call(address: str) -> 
 
 async def test_mandrill_messages_at_the_same_time_get_their_own_errors(address: str) -> None:
     names = {"payment": "PaymentRequired", "general": "GeneralError", "drop": "network"}
-    with mailing(address) as mandrill:
+    with mandrill_client(address) as mandrill:
         asked = [*names] * 20
         faults = [fault_of(mandrill, message(f"{word}@x.test")) for word in asked]
         told = [error.name for error in await asyncio.gather(*faults)]
@@ -246,7 +254,7 @@ async def test_mandrill_key_and_content_are_not_logged(
     caplog.set_level(logging.DEBUG, "mandrill")
     package.addHandler(caplog.handler)
     try:
-        with mailing(address) as mandrill:
+        with mandrill_client(address) as mandrill:
             await mandrill.send_message(message())
             for email in ("payment@x.test", "html@x.test", "drop@x.test", "rejected@x.test"):
                 await fault_of(mandrill, message(email))
@@ -265,7 +273,7 @@ async def test_mandrill_hanging_sends_use_few_threads_and_not_the_loop(
     stand_in: StandIn, address: str
 ) -> None:
     await until(lambda: not mail_threads())
-    with mailing(address, threads=4, timeout=(5, 0.5)) as mandrill:
+    with mandrill_client(address, threads=4, timeout=(5, 0.5)) as mandrill:
         slow = message("slow@example.com")
         hanging = [asyncio.create_task(fault_of(mandrill, slow)) for _ in range(20)]
         await until(lambda: stand_in.received)
@@ -284,7 +292,7 @@ async def test_mandrill_hanging_sends_use_few_threads_and_not_the_loop(
 async def test_mandrill_message_cancelled_before_it_has_a_thread_is_not_sent(
     stand_in: StandIn, address: str
 ) -> None:
-    with mailing(address, threads=1, timeout=(5, 0.5)) as mandrill:
+    with mandrill_client(address, threads=1, timeout=(5, 0.5)) as mandrill:
         first = asyncio.create_task(fault_of(mandrill, message("slow@example.com")))
         await until(lambda: stand_in.received)
         second = asyncio.create_task(mandrill.send_message(message()))

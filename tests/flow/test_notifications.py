@@ -7,7 +7,7 @@ import logging
 import httpx2
 import pytest
 from support.harness import Client, execute, on, serving
-from support.mail import lose, notifications, rows_are
+from support.mail import disconnect_database, notifications, wait_for_rows
 from support.probe import SECRET, actions
 
 from gateway.database.connect import connect
@@ -46,7 +46,7 @@ async def rests(client: Client, times: int = 5) -> None:
 
 async def test_notification_of_a_repeated_crash_is_counted_up(probe: Client) -> None:
     answers = [await crash(probe), await crash(probe, "another text")]
-    await rows_are(probe.database_url, f"{ALL} where count = 2", 1)
+    await wait_for_rows(probe.database_url, f"{ALL} where count = 2", 1)
     [row] = await notifications(probe.database_url)
     assert (row["kind"], row["severity"]) == ("application-crash", "error")
     assert row["route"] == "probe.crash"
@@ -60,7 +60,7 @@ async def test_notification_of_a_repeated_crash_is_counted_up(probe: Client) -> 
 
 async def test_notification_of_a_crash_is_never_resolved_automatically(probe: Client) -> None:
     await crash(probe)
-    await rows_are(probe.database_url, OPEN, 1)
+    await wait_for_rows(probe.database_url, OPEN, 1)
     await execute(
         probe.database_url, "update gateway.notifications set last_seen = now() - interval '9 d'"
     )
@@ -70,20 +70,20 @@ async def test_notification_of_a_crash_is_never_resolved_automatically(probe: Cl
 
 async def test_notification_is_raised_again_if_a_resolved_crash_returns(probe: Client) -> None:
     await crash(probe)
-    await rows_are(probe.database_url, OPEN, 1)
+    await wait_for_rows(probe.database_url, OPEN, 1)
     await execute(
         probe.database_url,
         "update gateway.notifications set resolved_at = now(), resolved_by = 'x'",
     )
     await crash(probe)
-    await rows_are(probe.database_url, OPEN, 1)
+    await wait_for_rows(probe.database_url, OPEN, 1)
     assert [row["count"] for row in await notifications(probe.database_url)] == [1, 1]
 
 
 async def test_notifications_of_different_crashes_are_separate(probe: Client) -> None:
     await crash(probe)
     await probe.post("/api/v1/probe/stray", {"token": probe.tokens["employee"]})
-    await rows_are(probe.database_url, OPEN, 2)
+    await wait_for_rows(probe.database_url, OPEN, 2)
     kinds = [(row["kind"], row["route"]) for row in await notifications(probe.database_url)]
     assert set(kinds) == {
         ("application-crash", "probe.crash"),
@@ -108,7 +108,7 @@ async def test_notification_of_a_late_worker_is_resolved_when_it_catches_up(
     url = client.database_url
     await execute(url, OLD)
     await execute(url, WORKER, behind, problem)
-    await rows_are(url, OPEN, 1)
+    await wait_for_rows(url, OPEN, 1)
     [row] = await notifications(url)
     assert (row["kind"], row["severity"], row["route"]) == ("worker-late", "error", None)
     assert told in row["message"]
@@ -116,7 +116,7 @@ async def test_notification_of_a_late_worker_is_resolved_when_it_catches_up(
     [again] = await notifications(url)
     assert again["count"] == 1
     await execute(url, "delete from gateway.workers where name = 'another'")
-    await rows_are(url, OPEN, 0)
+    await wait_for_rows(url, OPEN, 0)
     [row] = await notifications(url)
     assert row["resolved_by"] == "gateway"
 
@@ -139,16 +139,16 @@ async def test_notification_of_a_database_outage_is_written_and_resolved_afterwa
 ) -> None:
     url, dsn = probe.database_url, probe.worker.heartbeat._dsn
     await crash(probe)
-    await rows_are(url, OPEN, 1)
-    await lose(probe)
+    await wait_for_rows(url, OPEN, 1)
+    await disconnect_database(probe)
     with caplog.at_level(logging.CRITICAL):
         probe.worker.recorder.record_crash(fault(), "while away", None, None)
         await rests(probe)
     assert len(await notifications(url)) == 1
     probe.worker.heartbeat._dsn = dsn
-    await rows_are(url, f"{ALL} where request_id = 'while away'", 1)
-    await rows_are(url, f"{ALL} where kind = 'database-lost'", 1)
-    await rows_are(url, f"{ALL} where kind = 'database-lost' and resolved_by = 'gateway'", 1)
+    await wait_for_rows(url, f"{ALL} where request_id = 'while away'", 1)
+    await wait_for_rows(url, f"{ALL} where kind = 'database-lost'", 1)
+    await wait_for_rows(url, f"{ALL} where kind = 'database-lost' and resolved_by = 'gateway'", 1)
     [lost] = [row for row in await notifications(url) if row["kind"] == "database-lost"]
     assert (lost["severity"], lost["count"]) == ("critical", 1)
     assert lost["first_seen"] < lost["last_seen"]

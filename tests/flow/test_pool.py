@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from support.harness import execute, taken, until
+from support.harness import connection_of, execute, until
 
 from gateway.database.connect import Connection, connect
 from gateway.database.errors import DatabaseUnavailable
@@ -43,14 +43,14 @@ async def agree(pool: Pool, url: str) -> None:
 
 
 async def pid(pool: Pool) -> int:
-    async with taken(pool) as connection:
+    async with connection_of(pool) as connection:
         return connection.get_server_pid()
 
 
 async def is_whole(pool: Pool) -> bool:
     """Whether all connections can be had at once, each of them works, and there is no other."""
     async with asyncio.timeout(10):
-        held = [taken(pool) for _ in range(SIZE)]
+        held = [connection_of(pool) for _ in range(SIZE)]
         connections = [await one.__aenter__() for one in held]
         extra = asyncio.create_task(pid(pool))
         await until(lambda: pool._waiters)
@@ -66,7 +66,7 @@ async def test_pool_opens_at_most_its_size(pool: Pool, empty_database: str) -> N
 
     async def work() -> int:
         nonlocal at_once, most
-        async with taken(pool) as connection:
+        async with connection_of(pool) as connection:
             at_once += 1
             most = max(most, at_once)
             await connection.execute("select pg_sleep(0.001)")
@@ -86,7 +86,7 @@ async def test_pool_opens_connections_on_demand(pool: Pool, empty_database: str)
 
 
 async def test_pool_reuses_the_most_recently_used_connection(pool: Pool) -> None:
-    async with taken(pool) as last, taken(pool):
+    async with connection_of(pool) as last, connection_of(pool):
         used_last = last.get_server_pid()
     assert {await pid(pool) for _ in range(3)} == {used_last}
 
@@ -96,7 +96,7 @@ async def test_pool_connection_over_a_network_has_keep_alives(
 ) -> None:
     """A socket of this machine has no keep-alives: PostgreSQL answers 0, whatever it is told."""
     show = "show tcp_keepalives_idle"
-    async with taken(pool) as connection:
+    async with connection_of(pool) as connection:
         is_local = await connection.fetchval("select inet_server_addr() is null")
         assert await connection.fetchval(show) == ("0" if is_local else "60")
     monkeypatch.setattr("gateway.database.connect.KEEP_ALIVE", "set application_name = 'told'")
@@ -108,11 +108,11 @@ async def test_pool_serves_waiters_in_order(empty_database: str) -> None:
     served: list[int] = []
 
     async def work(number: int) -> None:
-        async with taken(pool) as connection:
+        async with connection_of(pool) as connection:
             served.append(number)
             await connection.execute("select 1")
 
-    async with taken(pool):
+    async with connection_of(pool):
         tasks = [asyncio.create_task(work(number)) for number in range(20)]
         await until(lambda: len(pool._waiters) == 20)
     await asyncio.gather(*tasks)
@@ -125,10 +125,10 @@ async def test_pool_waiter_that_was_woken_is_not_overtaken(empty_database: str) 
     served: list[str] = []
 
     async def work(name: str) -> None:
-        async with taken(pool):
+        async with connection_of(pool):
             served.append(name)
 
-    async with taken(pool):
+    async with connection_of(pool):
         early = asyncio.create_task(work("early"))
         await until(lambda: pool._waiters)
     # Nothing has run in between: the early one has its turn and does not know it.
@@ -139,7 +139,7 @@ async def test_pool_waiter_that_was_woken_is_not_overtaken(empty_database: str) 
 
 
 async def test_pool_waiter_that_is_cancelled_loses_no_place(pool: Pool) -> None:
-    held = [taken(pool) for _ in range(SIZE)]
+    held = [connection_of(pool) for _ in range(SIZE)]
     for one in held:
         await one.__aenter__()
     waiters = [asyncio.create_task(pid(pool)) for _ in range(6)]
@@ -158,7 +158,7 @@ async def test_pool_waiter_that_is_cancelled_when_woken_passes_its_turn_on(
     empty_database: str, *, broken: bool
 ) -> None:
     pool = Pool(empty_database, 1)
-    async with taken(pool) as connection:
+    async with connection_of(pool) as connection:
         first, second = (asyncio.create_task(pid(pool)) for _ in range(2))
         await until(lambda: len(pool._waiters) == 2)
         if broken:
@@ -208,7 +208,7 @@ async def test_pool_replaces_a_connection_that_breaks_in_use(
     pool: Pool, empty_database: str
 ) -> None:
     for _ in range(2 * SIZE):
-        async with taken(pool) as connection:
+        async with connection_of(pool) as connection:
             dead = connection.get_server_pid()
             await execute(empty_database, "select pg_terminate_backend($1, 5000)", dead)
             await until(connection.is_closed)
@@ -218,7 +218,7 @@ async def test_pool_replaces_a_connection_that_breaks_in_use(
 async def test_pool_keeps_the_connection_after_an_error_of_the_work(pool: Pool) -> None:
     before = await pid(pool)
     with pytest.raises(ZeroDivisionError):
-        async with taken(pool):
+        async with connection_of(pool):
             raise ZeroDivisionError
     assert await pid(pool) == before
 
@@ -268,7 +268,7 @@ async def test_pool_of_an_unreachable_database_is_unavailable(
 
 
 async def test_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_database: str) -> None:
-    async with taken(pool):
+    async with connection_of(pool):
         await pid(pool)
         assert len(await backends(empty_database)) == 2
         await pool.close()
@@ -280,7 +280,7 @@ async def test_pool_loses_no_place_under_random_errors(pool: Pool, empty_databas
     chance = random.Random(7)
 
     async def work() -> None:
-        async with taken(pool) as connection:
+        async with connection_of(pool) as connection:
             what = chance.random()
             if what < 0.1:
                 connection.terminate()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.harness import execute, on, until
-from support.mail import rows_are
+from support.mail import wait_for_rows
 from support.manifests import Routes, applied, desired
 
 from gateway.database.connect import Connection
@@ -138,7 +138,7 @@ async def test_wait_names_a_worker_that_cannot_build_the_revision_with_its_probl
     monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
     monkeypatch.setattr(store, "catch_up", fails)
     await applied(fleet.url, desired(tmp_path, routes("2")))
-    await rows_are(fleet.url, f"{WORKERS} where trouble is not null or revision = 2", 2)
+    await wait_for_rows(fleet.url, f"{WORKERS} where trouble is not null or revision = 2", 2)
     assert await late_workers(fleet.url, 2) == (
         "stuck at revision 1 (revision 2 cannot be built: KeyError('auth'))"
     )

@@ -13,8 +13,15 @@ import orjson
 import pytest
 from starlette.responses import RedirectResponse, Response
 from support.harness import Client, execute, on, serving, until
-from support.mail import lose, messages, notifications, retry, rows_are, sent
-from support.mandrill import Anything, on_a_socket
+from support.mail import (
+    disconnect_database,
+    messages,
+    notifications,
+    retry_outstanding,
+    wait_for_rows,
+    wait_until_sent,
+)
+from support.mandrill import RecordingServer, served_in_thread
 from support.probe import actions, apply_probe
 
 from gateway.notifications import admin, recorder
@@ -32,18 +39,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Anything, str]]:
-    made = Anything()
-    with on_a_socket(made.app) as address:
+def served() -> Iterator[tuple[RecordingServer, str]]:
+    made = RecordingServer()
+    with served_in_thread(made.app) as address:
         yield made, address
 
 
 @pytest.fixture
-def receiver(served: tuple[Anything, str]) -> Anything:
+def receiver(served: tuple[RecordingServer, str]) -> RecordingServer:
     made = served[0]
     made.reply = Response()
     made.bodies.clear()
-    made.heads.clear()
+    made.headers.clear()
     return made
 
 
@@ -65,17 +72,20 @@ async def crash(client: Client) -> None:
 
 @pytest.fixture
 async def told(
-    database: str, tokens: dict[str, str], receiver: Anything, served: tuple[Anything, str]
+    database: str,
+    tokens: dict[str, str],
+    receiver: RecordingServer,
+    served: tuple[RecordingServer, str],
 ) -> AsyncIterator[Client]:
     assert not receiver.bodies
     async with telling(database, tokens, served[1] + PATH) as client:
-        await rows_are(database, "select from gateway.outbox where state = 'sent'", 1)
+        await wait_for_rows(database, "select from gateway.outbox where state = 'sent'", 1)
         yield client
 
 
-def verified(receiver: Anything, number: int, key: bytes = KEY) -> dict[str, Any]:
+def verified(receiver: RecordingServer, number: int, key: bytes = KEY) -> dict[str, Any]:
     """An event whose signature is right, computed as the specification says."""
-    head, body = receiver.heads[number], receiver.bodies[number]
+    head, body = receiver.headers[number], receiver.bodies[number]
     content = f"{head['webhook-id']}.{head['webhook-timestamp']}.".encode() + body
     digest = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
     assert head["webhook-signature"] == f"v1,{digest}"
@@ -87,7 +97,7 @@ def verified(receiver: Anything, number: int, key: bytes = KEY) -> dict[str, Any
 
 
 async def test_webhook_posts_raised_and_resolved_notifications_signed(
-    told: Client, receiver: Anything
+    told: Client, receiver: RecordingServer
 ) -> None:
     [row] = await notifications(told.database_url)
     await on(told.database_url, lambda db: admin.resolve(db, [row["id"]], "ada"))
@@ -103,14 +113,14 @@ async def test_webhook_posts_raised_and_resolved_notifications_signed(
     for name in ("id", "kind", "severity", "message", "route", "request_id"):
         assert raised["data"][name] == resolved["data"][name] == row[name]
     assert (raised["data"]["resolved_by"], resolved["data"]["resolved_by"]) == (None, "ada")
-    assert receiver.heads[0]["webhook-id"] != receiver.heads[1]["webhook-id"]
-    await sent(told.database_url)
+    assert receiver.headers[0]["webhook-id"] != receiver.headers[1]["webhook-id"]
+    await wait_until_sent(told.database_url)
     assert [row["receipt"] for row in await messages(told.database_url)] == ["HTTP 200"] * 2
 
 
 async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(told: Client) -> None:
     await crash(told)
-    await rows_are(told.database_url, "select from gateway.notifications where count = 2", 1)
+    await wait_for_rows(told.database_url, "select from gateway.notifications where count = 2", 1)
     for _ in range(3):
         await told.worker.recorder._flush()
     assert len(await messages(told.database_url)) == 1
@@ -127,19 +137,19 @@ async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(told: C
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_webhook_is_retried_after_any_error_except_410(
-    told: Client, receiver: Anything, reply: Response, name: str, state: str
+    told: Client, receiver: RecordingServer, reply: Response, name: str, state: str
 ) -> None:
     url = told.database_url
     receiver.reply = reply
     await on(url, lambda db: admin.resolve(db, [], "ada"))
-    await rows_are(url, f"select from gateway.outbox where last_error = '{name}'", 1)
+    await wait_for_rows(url, f"select from gateway.outbox where last_error = '{name}'", 1)
     *_, row = await messages(url)
     assert (row["state"], row["attempts"]) == (state, 1)
     assert len(await notifications(url)) == 1, "a webhook that fails is not told of by webhook"
     receiver.reply = Response()
-    await retry(url)
-    await sent(url)
-    first, second = receiver.heads[-2:]
+    await retry_outstanding(url)
+    await wait_until_sent(url)
+    first, second = receiver.headers[-2:]
     assert first["webhook-id"] == second["webhook-id"]
     assert receiver.bodies[-2] == receiver.bodies[-1]
     assert verified(receiver, -1)["type"] == "notification.resolved"
@@ -155,7 +165,7 @@ async def test_webhook_failure_is_logged_without_the_address(
     database: str, tokens: dict[str, str], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with telling(database, tokens, url):
-        await rows_are(
+        await wait_for_rows(
             database, "select from gateway.outbox where attempts > 0 and claimed_at is null", 1
         )
     [row] = await messages(database)
@@ -167,34 +177,37 @@ async def test_webhook_failure_is_logged_without_the_address(
 
 
 async def test_webhook_secret_may_be_any_text_and_is_optional(
-    database: str, tokens: dict[str, str], receiver: Anything, served: tuple[Anything, str]
+    database: str,
+    tokens: dict[str, str],
+    receiver: RecordingServer,
+    served: tuple[RecordingServer, str],
 ) -> None:
     async with telling(database, tokens, served[1], "plain text") as client:
         await until(lambda: receiver.bodies)
         assert verified(receiver, 0, b"plain text")["type"] == "notification.raised"
-        await sent(client.database_url)
+        await wait_until_sent(client.database_url)
     async with telling(database, tokens, served[1], "") as client:
         await on(database, lambda db: admin.resolve(db, [], "ada"))
         await until(lambda: len(receiver.bodies) >= 2)
-    assert "webhook-signature" not in receiver.heads[-1]
+    assert "webhook-signature" not in receiver.headers[-1]
 
 
 async def test_webhook_without_an_address_posts_nothing(probe: Client) -> None:
     await crash(probe)
-    await rows_are(probe.database_url, "select from gateway.notifications", 1)
+    await wait_for_rows(probe.database_url, "select from gateway.notifications", 1)
     for _ in range(3):
         await probe.worker.recorder._flush()
     assert not await messages(probe.database_url)
 
 
 async def test_webhook_reports_a_database_outage_directly_and_once(
-    told: Client, receiver: Anything, monkeypatch: pytest.MonkeyPatch
+    told: Client, receiver: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "PAGE_DELAY", 0.1)
     monkeypatch.setattr(recorder, "PAGE_INTERVAL", 0.1)
     posted, dsn = len(receiver.bodies), told.worker.heartbeat._dsn
     receiver.reply = Response(status_code=503)
-    await lose(told)
+    await disconnect_database(told)
     await until(lambda: len(receiver.bodies) >= posted + 2)
     receiver.reply = Response()
     await until(lambda: told.worker.recorder._next_page == math.inf)
@@ -202,12 +215,12 @@ async def test_webhook_reports_a_database_outage_directly_and_once(
     event = verified(receiver, -1)
     assert event["type"] == "notification.raised"
     assert (event["data"]["kind"], event["data"]["severity"]) == ("database-lost", "critical")
-    assert receiver.heads[-1]["webhook-id"].startswith("database-lost-")
+    assert receiver.headers[-1]["webhook-id"].startswith("database-lost-")
     for _ in range(3):
         await told.worker.recorder._flush()
     assert len(receiver.bodies) == paged
     told.worker.heartbeat._dsn = dsn
-    await rows_are(
+    await wait_for_rows(
         told.database_url, "select from gateway.notifications where kind = 'database-lost'", 1
     )
 

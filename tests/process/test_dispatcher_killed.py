@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 from support.harness import execute, until
-from support.mail import messages, rows_are
-from support.mandrill import on_a_socket
-from support.processes import Mortals
+from support.mail import messages, wait_for_rows
+from support.mandrill import served_in_thread
+from support.processes import KillableProcesses
 
 from gateway.dev.mandrill import API, StandIn
 
@@ -93,13 +93,13 @@ class Deadly:
 
 
 @pytest.fixture
-def mortals() -> Iterator[Mortals]:
-    made = Mortals()
+def mortals() -> Iterator[KillableProcesses]:
+    made = KillableProcesses()
     yield made
     made.close()
 
 
-async def dispatch(mortals: Mortals, deadly: Deadly, how: str, *begin: object) -> None:
+async def dispatch(mortals: KillableProcesses, deadly: Deadly, how: str, *begin: object) -> None:
     """A dispatcher lives until it is killed at a moment of this kind."""
     number = await mortals.begin("dispatch", *begin)
     deadly.kill = lambda: os.kill(number, 9)
@@ -112,17 +112,19 @@ async def dispatch(mortals: Mortals, deadly: Deadly, how: str, *begin: object) -
 
 
 async def test_a_dispatcher_that_is_killed_loses_nothing_and_repeats_only_what_it_must(
-    database: str, mortals: Mortals
+    database: str, mortals: KillableProcesses
 ) -> None:
     deadly = Deadly()
-    with on_a_socket(deadly) as address:
+    with served_in_thread(deadly) as address:
         given = database, address + API
         for number, how in zip(range(KILLS), itertools.cycle(MOMENTS), strict=False):
             await execute(database, QUEUE, NEW)
             await dispatch(mortals, deadly, how, *given, str(number), LEASE)
         left = len(await execute(database, ABANDONED))
         await mortals.begin("dispatch", *given, str(KILLS), LEASE)
-        await rows_are(database, "select from gateway.outbox where state <> 'sent'", 0, 30 + LEASE)
+        await wait_for_rows(
+            database, "select from gateway.outbox where state <> 'sent'", 0, 30 + LEASE
+        )
         await mortals.end("kill")
     rows = await messages(database)
     assert len(rows) == KILLS * NEW

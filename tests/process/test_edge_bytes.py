@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.harness import until
-from support.servers import listening, plain
+from support.servers import listening, plain_server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.edge import channel
@@ -205,7 +205,7 @@ EXCHANGES: dict[str, list[bytes]] = {
 async def serving(protocol: Any, **options: Any) -> AsyncIterator[Any]:
     """The application on a real socket; yields its address."""
     seen.clear()
-    async with listening(plain(application, protocol, **options)) as listener:
+    async with listening(plain_server(application, protocol, **options)) as listener:
         yield listener.getsockname()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import harness
 import orjson
 import pytest
-from support.servers import listening, plain
+from support.servers import listening, plain_server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import gate
@@ -63,7 +63,7 @@ async def connected(
     protocol: Any,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a gate under this protocol."""
-    server = plain(harness.worker().app, protocol, proxy_headers=False)
+    server = plain_server(harness.worker().app, protocol, proxy_headers=False)
     async with listening(server) as listener:
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         yield reader, writer

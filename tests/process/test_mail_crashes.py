@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from support.harness import Client, execute
-from support.mail import CREATE, STAGE, Post, create, messages, rows_are
-from support.mandrill import KEY, standing_in
-from support.processes import POINTS, WHEN, Mortals
+from support.mail import CREATE, STAGE, MailSetup, create, messages, wait_for_rows
+from support.mandrill import KEY, running_stand_in
+from support.processes import POINTS, WHEN, KillableProcesses
 
 from gateway.dev.mandrill import API
 from gateway.outbox import dispatcher
@@ -25,20 +25,24 @@ NAME = "dying"
 
 
 @pytest.fixture
-def mortals() -> Iterator[Mortals]:
-    made = Mortals()
+def mortals() -> Iterator[KillableProcesses]:
+    made = KillableProcesses()
     yield made
     made.close()
 
 
 @pytest.fixture
-def post(database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+def post(
+    database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MailSetup]:
     monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
-    with standing_in() as (stand_in, address):
-        yield Post(database, tokens, stand_in, address)
+    with running_stand_in() as (stand_in, address):
+        yield MailSetup(database, tokens, stand_in, address)
 
 
-async def crash(post: Post, mortals: Mortals, folder: Path, crash: tuple[str, str], n: int) -> None:
+async def crash(
+    post: MailSetup, mortals: KillableProcesses, folder: Path, crash: tuple[str, str], n: int
+) -> None:
     """Let a worker take a call and die; return when the server has noticed."""
     joint = "&" if "?" in post.database else "?"
     settings = {
@@ -56,17 +60,17 @@ async def crash(post: Post, mortals: Mortals, folder: Path, crash: tuple[str, st
     await mortals.begin("call", settings, *crash, request)
     assert await mortals.end("wait") == 9, "it died where it should"
     gone = f"select from pg_stat_activity where application_name = '{NAME}'"
-    await rows_are(post.database, gone, 0)
+    await wait_for_rows(post.database, gone, 0)
 
 
-async def of_order(post: Post, n: int) -> tuple[list[Any], list[dict[str, Any]]]:
+async def of_order(post: MailSetup, n: int) -> tuple[list[Any], list[dict[str, Any]]]:
     """The stages of an order, and their mail."""
     stages = await execute(post.database, "select * from order_stages where order_id = $1", n)
     ids = [stage["id"] for stage in stages]
     return stages, [row for row in await messages(post.database) if row["about_id"] in ids]
 
 
-async def at_once(client: Client, post: Post, crash: tuple[str, str], n: int) -> None:
+async def at_once(client: Client, post: MailSetup, crash: tuple[str, str], n: int) -> None:
     """What a repeat is answered that comes before anything can have been sent again."""
     stages, mail = await of_order(post, n)
     is_done = bool(stages)
@@ -86,7 +90,7 @@ LATER = (
 )
 
 
-async def in_the_end(client: Client, post: Post, n: int) -> None:
+async def in_the_end(client: Client, post: MailSetup, n: int) -> None:
     """Once the time of the dead worker is over, the answer is there, and true."""
     [stage], [_] = await of_order(post, n)
     await execute(post.database, LATER, stage["id"])
@@ -98,14 +102,14 @@ async def in_the_end(client: Client, post: Post, n: int) -> None:
     assert (told["id"], told["notified_at"]) == (stage["id"], stage["notified_at"].isoformat())
 
 
-def arrived(post: Post, number: int) -> int:
+def arrived(post: MailSetup, number: int) -> int:
     """How often a message reached Mandrill."""
     sought = {"outbox": f"outbox-{number}"}
     return sum(one.message["metadata"] == sought for one in post.stand_in.received)
 
 
 async def test_a_call_whose_worker_dies_is_done_once_and_told_truly(
-    post: Post, mortals: Mortals, tmp_path: Path
+    post: MailSetup, mortals: KillableProcesses, tmp_path: Path
 ) -> None:
     async with post.serving() as client:
         for n, where in enumerate(CRASHES, 1):

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from support.command import PATIENCE, Running, running, wait_until
 from support.mail import EMAIL, recipients
-from support.mandrill import KEY, standing_in
+from support.mandrill import KEY, running_stand_in
 from support.outages import CREATE, Database, fill, stage
 
 from gateway.dev.mandrill import API, StandIn
@@ -34,7 +34,7 @@ def server(
 
 @pytest.fixture
 def mandrill() -> Iterator[tuple[StandIn, str]]:
-    with standing_in() as made:
+    with running_stand_in() as made:
         yield made
 
 
@@ -58,11 +58,11 @@ def dies_meanwhile(
         params = stage(token, event_slug="stage-changed")
         call = thread.submit(httpx2.post, url, json=params, timeout=PATIENCE)
         wait_until(is_there)
-        server.take("killed")
+        server.take_away("killed")
         answer = call.result()
     command.process.kill()
     command.process.wait()
-    server.give_back()
+    server.restore()
     return answer
 
 

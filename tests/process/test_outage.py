@@ -16,15 +16,15 @@ from support.outages import (
     ANSWER_TIMEOUT,
     CREATE,
     NOTHING,
+    PROBLEMS,
     RECOVERY_TIMEOUT,
-    TROUBLES,
     Database,
-    alone,
     ask,
     fill,
     is_degraded,
-    is_well,
-    reports,
+    is_healthy,
+    only_worker,
+    readiness,
     revisions,
     serving,
     slugs,
@@ -69,7 +69,7 @@ def introduce(server: Database, url: str, known: dict[str, str], workers: set[in
     """Let every worker learn two tokens."""
     wait_until(lambda: len(server.run(SERVING)) == len(workers))
     for worker in workers:
-        with alone(worker, workers):
+        with only_worker(worker, workers):
             requests = [{"json": stage(known[name])} for name in ("employee", "application")]
             assert slugs(url, *requests) == ["action-successful"] * 2
 
@@ -108,7 +108,7 @@ def test_it_serves_on_without_the_database_and_comes_back_with_it(
         url, workers = command.url(), workers_of(command, count)
         introduce(server, url, known, workers)
         logged = len(other_lines(command))
-        server.take(how)
+        server.take_away(how)
         begun = time.monotonic()
         # The first of them find out, and wait for no longer than the rest.
         assert set(slugs(url, *[{"json": stage(known["employee"])}] * MANY)) == {
@@ -121,11 +121,11 @@ def test_it_serves_on_without_the_database_and_comes_back_with_it(
         lines = len(other_lines(command)) - logged
         assert lines <= count * (8 + 2 * (time.monotonic() - begun))
 
-        server.give_back()
+        server.restore()
         back = within(RECOVERY_TIMEOUT)
         good = [{"json": stage(known["employee"])}] * MANY
         back(lambda: set(slugs(url, *good)) == {"action-successful"})
-        back(lambda: is_well(url, MANY))
+        back(lambda: is_healthy(url, MANY))
         assert workers_of(command, count) == workers
         assert command.end() == 0
     assert "trace" not in command.err
@@ -147,11 +147,11 @@ async def test_a_request_that_waits_for_a_frozen_server_is_answered(
             request = asyncio.create_task(http.post(CREATE, json=stage(known["employee"])))
             while not await execute(server.url, BLOCKED):
                 assert not request.done()
-            server.take("frozen")
+            server.take_away("frozen")
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 answer = await request
             assert (answer.status_code, answer.json()["status"]) == (503, "service-unavailable")
-            server.give_back()
+            server.restore()
 
 
 def test_it_stops_in_order_while_the_server_is_frozen(
@@ -159,7 +159,7 @@ def test_it_stops_in_order_while_the_server_is_frozen(
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
         introduce(server, command.url(), known, {command.process.pid})
-        server.take("frozen")
+        server.take_away("frozen")
         assert command.end() == 0
     assert "trace" not in command.err
 
@@ -177,13 +177,13 @@ def test_what_was_missed_is_made_up_for(
         server.run(AGE)
         [old] = revisions(url, 1)
         wait_until(lambda: slugs(url, {"json": stage(known["employee"])}) and server.run(USED))
-        server.take("refusing")
+        server.take_away("refusing")
         server.run(AGE)
         assert slugs(url, {"json": stage(known["employee"], stage=None)}) == ["missing-param"]
         made = asyncio.run(applied(server.url, desired(tmp_path, {"things.create": {}})))
         assert made.revision > old
         assert revisions(url, 1) == {old}
-        server.give_back()
+        server.restore()
         back = within(RECOVERY_TIMEOUT)
         back(lambda: revisions(url, 1) == {made.revision})
         back(lambda: server.run(USED))
@@ -197,7 +197,7 @@ def test_an_outage_costs_next_to_nothing(
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
         introduce(server, command.url(), known, {command.process.pid})
-        server.take("refusing")
+        server.take_away("refusing")
         wait_until(lambda: is_degraded(command.url()))
         lines, attempts = len(other_lines(command)), server.log.read_text().count(REFUSAL)
         begun, used = time.monotonic(), seconds_used(command.process.pid)
@@ -225,7 +225,7 @@ def saved(filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPath
     path = snapshot_in(folder)
     try:
         with serving(folder, server.app_url) as command:
-            wait_until(lambda: is_well(command.url()))
+            wait_until(lambda: is_healthy(command.url()))
             wait_until(path.exists)
     finally:
         server.end()
@@ -244,7 +244,7 @@ def put_snapshot(folder: Path, content: bytes) -> None:
 def comes_back(url: str, known: dict[str, str]) -> None:
     back = within(RECOVERY_TIMEOUT)
     back(lambda: slugs(url, {"json": stage(known["employee"])}) == ["action-successful"])
-    back(lambda: is_well(url))
+    back(lambda: is_healthy(url))
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
@@ -252,13 +252,13 @@ def test_a_cold_start_without_the_database_serves_the_last_good_registry(
     server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, how: str
 ) -> None:
     put_snapshot(tmp_path, saved)
-    server.take(how)
+    server.take_away(how)
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
-        wait_until(lambda: reports(url))
-        [found] = reports(url)
+        wait_until(lambda: readiness(url))
+        [found] = readiness(url)
         assert (found["code"], found["degraded"], found["revision"]) == (200, True, 1)
-        lost, *_ = TROUBLES
+        lost, *_ = PROBLEMS
         assert found["trouble"][:2] == ["serving revision 1 from the snapshot on disk", lost]
         for request, expected in (
             ({"json": stage(UNKNOWN)}, "service-unavailable"),
@@ -266,7 +266,7 @@ def test_a_cold_start_without_the_database_serves_the_last_good_registry(
             ({"url": NOTHING}, "route-non-existent"),
         ):
             assert slugs(url, request) == [expected]
-        server.give_back()
+        server.restore()
         comes_back(url, known)
 
 
@@ -283,17 +283,17 @@ def test_a_cold_start_with_nothing_to_serve_says_why_and_waits(
     content = damage(saved)
     if content:
         put_snapshot(tmp_path, content)
-    server.take("killed")
+    server.take_away("killed")
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
-        wait_until(lambda: reports(url))
-        [found] = reports(url)
+        wait_until(lambda: readiness(url))
+        [found] = readiness(url)
         assert (found["code"], found["ready"], found["revision"]) == (503, False, None)
         [answer] = ask(url, {"json": stage(known["employee"])})
         assert (answer.status_code, answer.json()["status"]) == (500, "identify-request-error")
         for told in found["trouble"][0], command.err:
             assert ("the snapshot is refused" in told) == (content is not None)
-        server.give_back()
+        server.restore()
         comes_back(url, known)
         # The damaged one is replaced by a good one.
         wait_until(lambda: snapshot_in(tmp_path).exists() and not is_refused(tmp_path))

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from support.command import wait_until
 from support.harness import execute
-from support.outages import is_well, serving, workers_of
+from support.outages import is_healthy, serving, workers_of
 
 WORKERS = 4
 CALLERS = 8
@@ -56,7 +56,7 @@ def test_no_worker_takes_a_token_that_was_revoked(
 ) -> None:
     asyncio.run(execute(database, prepare))
     with serving(tmp_path, database, "--workers", str(WORKERS)) as command:
-        wait_until(lambda: is_well(command.url(), WORKERS))
+        wait_until(lambda: is_healthy(command.url(), WORKERS))
         workers_of(command, WORKERS)
         url, token = command.url(), tokens["employee"]
         # 202 is what Shoplo's dialect says of a token that is refused.

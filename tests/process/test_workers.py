@@ -12,7 +12,15 @@ import pytest
 from support.command import Running, children_of, fails, succeeds, wait_until
 from support.harness import execute
 from support.manifests import applied, desired
-from support.outages import RECOVERY_TIMEOUT, alone, is_well, revisions, serving, within, workers_of
+from support.outages import (
+    RECOVERY_TIMEOUT,
+    is_healthy,
+    only_worker,
+    revisions,
+    serving,
+    within,
+    workers_of,
+)
 
 from gateway.registry import store
 
@@ -26,7 +34,7 @@ def command(database: str, tmp_path: Path) -> Iterator[Running]:
     """A gateway of four workers, all of which serve."""
     with serving(tmp_path, database, "--workers", str(COUNT)) as made:
         wait_until(lambda: len(served(database)) == COUNT)
-        wait_until(lambda: is_well(made.url(), COUNT))
+        wait_until(lambda: is_healthy(made.url(), COUNT))
         yield made
         # A pause of a worker is none of the database.
         assert "does not answer" not in made.err
@@ -69,7 +77,7 @@ def test_when_apply_has_waited_every_worker_serves_the_new_revision(
     workers = workers_of(command, COUNT)
     assert set(served(database)) == workers
     for worker in workers:
-        with alone(worker, workers):
+        with only_worker(worker, workers):
             assert revisions(url, 1) == {before}
 
 
@@ -92,7 +100,7 @@ def test_a_late_worker_is_named_and_catches_up(
     finally:
         os.kill(late, signal.SIGCONT)
     within(RECOVERY_TIMEOUT)(lambda: served(database) == dict.fromkeys(workers, new))
-    with alone(late, workers):
+    with only_worker(late, workers):
         assert revisions(url, 1) == {new}
     assert workers_of(command, COUNT) == workers
 
@@ -109,7 +117,7 @@ def test_a_killed_worker_is_replaced_and_catches_up(
     [heir] = children_of(command.process.pid) - workers
     wait_until(lambda: served(database).get(heir) == revision)
     assert revisions(url, MANY) == {revision}
-    with alone(heir, workers_of(command, COUNT)):
+    with only_worker(heir, workers_of(command, COUNT)):
         assert revisions(url, 1) == {revision}
 
 

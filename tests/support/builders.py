@@ -1,4 +1,4 @@
-"""Makers of the values that several unit tests need, each with defaults that do not matter."""
+"""Builders of the values that several unit tests need, with arbitrary defaults."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -25,25 +25,25 @@ from gateway.values import Application, Params, Rejection, Request, Session, Val
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 examples = settings(deadline=None, database=None)
-"""For properties: a slow machine is no fault, and nothing is written to disk."""
+"""Settings of property tests: no deadline, since machines may be slow, and no files on disk."""
 
 COMMON: dict[str, Any] = {
     name: {"type": "string", "x-common": True}
     for name in ("token", "application", "application_view", "session_view")
 }
-"""The common params, as a manifest joins them to a route's own."""
+"""The common params, as a manifest adds them to the params of a route."""
 
 
 def params(**properties: Any) -> dict[str, Any]:
-    """A schema of an object with these properties."""
+    """A schema for an object with these properties."""
     return {"type": "object", "properties": properties}
 
 
 def route(
     path: str = "/api/v1/things/create", *, schema: Mapping[str, Any] | None = None, **changes: Any
 ) -> Route:
-    """A deployed route that takes any token."""
-    given = {
+    """A deployed route that accepts any token."""
+    fields = {
         "name": "things.create",
         "service": "things",
         "action": "create",
@@ -62,26 +62,26 @@ def route(
         "statuses": statuses.COMMON,
         **changes,
     }
-    made = ParamSchema(json.dumps(params() if schema is None else schema))
-    handler = f"{given.pop('service')}.{given.pop('action')}"
+    param_schema = ParamSchema(json.dumps(params() if schema is None else schema))
+    handler = f"{fields.pop('service')}.{fields.pop('action')}"
     names = tuple(paths.names(path))
-    return Route(path=path, path_params=names, handler=handler, params=made, **given)
+    return Route(path=path, path_params=names, handler=handler, params=param_schema, **fields)
 
 
-def match(made: Route | None = None, **path_params: Any) -> Match:
-    """A match of a route."""
-    return Match(made or route(), path_params)
+def match(matched_route: Route | None = None, **path_params: Any) -> Match:
+    """A match of a route with these path params."""
+    return Match(matched_route or route(), path_params)
 
 
 def request(query: bytes = b"", /, **headers: str) -> Request:
     """A POST request; `content_type="…"` is the header `content-type`."""
-    given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    return Request("request-1", "POST", b"/api/v1/things/create", query, given, "127.0.0.1")
+    encoded = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    return Request("request-1", "POST", b"/api/v1/things/create", query, encoded, "127.0.0.1")
 
 
 def session(**changes: Any) -> Session:
-    """A session of a client, used just now."""
-    made = Session(
+    """A session of a client, just used."""
+    default = Session(
         id=1,
         user_id=2,
         first_name="Ben",
@@ -95,37 +95,39 @@ def session(**changes: Any) -> Session:
         last_used_at=NOON,
         address=None,
     )
-    return made._replace(**changes)
+    return default._replace(**changes)
 
 
 def application(**changes: Any) -> Application:
-    """An application whose token may call everything."""
-    made = Application(
+    """An application whose token may call every route."""
+    default = Application(
         id=3, slug="planoorder", name="PlanOrder", created_at=NOON, routes=("*",), token_id=4
     )
-    return made._replace(**changes)
+    return default._replace(**changes)
 
 
 def refusal(work: Callable[[], object]) -> Rejection:
-    """What some work refuses with; it is an error if it does not."""
+    """The rejection that some work raises; the test fails if it raises none."""
     with pytest.raises(Rejection) as caught:
         work()
     return caught.value
 
 
 def judged(schema: dict[str, Any], values: dict[str, Any], *, nul: bool = False) -> Valid:
-    """Values as JSON has them."""
+    """Validate values that come from JSON."""
     return validate(Params(values, frozenset(), nul), match(route(schema=schema)))
 
 
 def judged_text(schema: dict[str, Any], values: dict[str, Any]) -> Valid:
-    """Values as a query or a form has them."""
+    """Validate values that come from a query or a form."""
     return validate(Params(values, frozenset(values), holds_nul=False), match(route(schema=schema)))
 
 
-def faults(schema: dict[str, Any], values: dict[str, Any], **more: bool) -> tuple[str, list[str]]:
-    """The status, and each entry as `attr: message`."""
-    refused = refusal(lambda: judged(schema, values, **more))
+def faults(
+    schema: dict[str, Any], values: dict[str, Any], **options: bool
+) -> tuple[str, list[str]]:
+    """Validate values that are refused; return the status, and each error as `attr: message`."""
+    refused = refusal(lambda: judged(schema, values, **options))
     return refused.slug, [f"{error['attr']}: {error['message']}" for error in refused.errors]
 
 

@@ -1,4 +1,4 @@
-"""What tests stand on: databases of a real server, and a client of a worker in this process."""
+"""Databases of a real server, and a client of a worker in this process."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ from gateway.upstreams.python import Actions
 
 ROOT = Path(__file__).parents[2]
 IMPORT_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-"""`PYTHONPATH` of a program that a test starts: the gateway and this support."""
+"""`PYTHONPATH` of a program that a test starts: the gateway and this package."""
 
 ENVELOPE = orjson.loads((ROOT / "gateway" / "schemas" / "envelope.json").read_bytes())
 
 
 async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-    """Some work on a connection of its own."""
+    """Run some work on a new connection."""
     connection = await connect(url)
     try:
         return await work(connection)
@@ -41,12 +41,12 @@ async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:
 
 
 async def execute(url: str, sql: str, *args: object) -> Any:
-    """All rows of a statement, on a connection of its own."""
+    """Run a statement on a new connection; return all its rows."""
     return await on(url, lambda db: db.fetch(sql, *args))
 
 
 @asynccontextmanager
-async def taken(pool: Pool) -> AsyncIterator[Connection]:
+async def connection_of(pool: Pool) -> AsyncIterator[Connection]:
     """A connection of a pool for the length of the block."""
     connection = await pool.acquire()
     try:
@@ -72,16 +72,16 @@ def logged(caplog: pytest.LogCaptureFixture, event: Event) -> list[dict[str, Any
 
 
 async def until(holds: Callable[[], Any], seconds: float = 10) -> None:
-    """Wait until something holds; fail if it does not in time."""
+    """Wait until a condition holds; fail if it does not in time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not holds():
-        assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+        assert asyncio.get_running_loop().time() < deadline, "the condition did not hold in time"
         await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server, by the address of any of its databases."""
+    """A PostgreSQL server; `admin` is the address of any of its databases."""
 
     admin: str
 
@@ -98,12 +98,12 @@ class Server:
 
 def settings(database_url: str, **changes: str) -> Settings:
     changes = {"data_dir": "/nonexistent", **changes}
-    given = {f"GATEWAY_{name.upper()}": value for name, value in changes.items()}
-    return Settings.load({"GATEWAY_DATABASE_URL": database_url, **given})
+    environment = {f"GATEWAY_{name.upper()}": value for name, value in changes.items()}
+    return Settings.load({"GATEWAY_DATABASE_URL": database_url, **environment})
 
 
 class Client:
-    """Sends requests to a worker in this process, and holds every answer against its envelope."""
+    """Sends requests to a worker in this process, and validates the envelope of every answer."""
 
     def __init__(
         self, worker: Worker, http: httpx2.AsyncClient, tokens: dict[str, str], database_url: str
@@ -114,7 +114,7 @@ class Client:
         self._http = http
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        # A call without a socket may wait for nothing: in a loop it would keep notices from coming.
+        # Without a socket a call may never wait; in a loop it would starve the other tasks.
         await asyncio.sleep(0)
         response = await self._http.request(method, path, **options)
         if response.content and not path.startswith("/services"):
@@ -129,12 +129,12 @@ class Client:
         return await self.request("POST", path, **body, **options)
 
     async def create_stage(self, *, caller: str = "employee", **params: Any) -> httpx2.Response:
-        """Call order_stages.create with what it needs at least, and `params`."""
-        least = {"token": self.tokens[caller], "update_status": True, "stage": "scheduled"}
-        given = {**least, **params}
+        """Call order_stages.create with its required params and `params`; `...` leaves one out."""
+        required = {"token": self.tokens[caller], "update_status": True, "stage": "scheduled"}
+        all_params = {**required, **params}
         return await self.post(
             "/api/v1/order_stages/create",
-            {name: value for name, value in given.items() if value is not ...},
+            {name: value for name, value in all_params.items() if value is not ...},
         )
 
 
@@ -142,7 +142,7 @@ class Client:
 async def serving(
     database_url: str, tokens: dict[str, str], *, actions: Actions | None = None, **changes: str
 ) -> AsyncIterator[Client]:
-    """A client of a worker that serves this database, with a data folder of its own."""
+    """A client of a worker that serves this database with a temporary data folder."""
     with tempfile.TemporaryDirectory() as folder:
         worker = Worker(settings(database_url, **{"data_dir": folder, **changes}), actions)
         transport = httpx2.ASGITransport(worker.app, raise_app_exceptions=True)
@@ -150,12 +150,12 @@ async def serving(
             worker.running(),
             httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
         ):
-            await _well(worker)
+            await _wait_until_healthy(worker)
             yield Client(worker, http, tokens, database_url)
 
 
-async def _well(worker: Worker) -> None:
-    """Give a server that many tests share some time more than a worker gives it, if it needs it."""
+async def _wait_until_healthy(worker: Worker) -> None:
+    """Wait a while, since a server that many tests share may be slower than a worker allows."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
             # What is confirmed in the moment that listening begins is not remembered.

@@ -1,4 +1,4 @@
-"""Calls that mail, and what they leave: messages of the outbox, notifications, mail received."""
+"""Calls that send mail, and their results: outbox messages, notifications, received mail."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -17,8 +17,8 @@ STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled", "event_slug
 EMAIL = "client@example.com"
 
 
-class Post(NamedTuple):
-    """A database of the demo, and a stand-in for Mandrill at an address."""
+class MailSetup(NamedTuple):
+    """A database with the demo, and a stand-in for Mandrill at an address."""
 
     database: str
     tokens: dict[str, str]
@@ -26,15 +26,15 @@ class Post(NamedTuple):
     address: str
 
     @classmethod
-    def hurried(cls, monkeypatch: pytest.MonkeyPatch, *of: Any) -> "Post":
-        """Workers look into the outbox more often; how long they pause is left as it is."""
+    def with_fast_polling(cls, monkeypatch: pytest.MonkeyPatch, *fields: Any) -> "MailSetup":
+        """A setup whose workers poll the outbox more often; delays of retries are unchanged."""
         monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
-        made = cls(*of)
-        made.stand_in.received.clear()
-        return made
+        setup = cls(*fields)
+        setup.stand_in.received.clear()
+        return setup
 
     def serving(self, **changes: str) -> AbstractAsyncContextManager[Client]:
-        """A client of a worker whose mail goes to the stand-in."""
+        """A client of a worker that sends its mail to the stand-in."""
         mandrill = {"mandrill_url": self.address + API, "mandrill_api_key": KEY}
         return serving(self.database, self.tokens, actions=None, **{**mandrill, **changes})
 
@@ -42,13 +42,13 @@ class Post(NamedTuple):
 async def create(
     client: Client, key: str | None = None, caller: str = "employee", **params: Any
 ) -> httpx2.Response:
-    """A stage whose event has a mail, under a key if one is given."""
-    given = {"token": client.tokens[caller], **STAGE, **params}
-    return await client.post(CREATE, given, headers={"idempotency-key": key} if key else {})
+    """Create a stage whose event has a mail; `key` is an idempotency key."""
+    all_params = {"token": client.tokens[caller], **STAGE, **params}
+    return await client.post(CREATE, all_params, headers={"idempotency-key": key} if key else {})
 
 
-async def read_at(client: Client, email: str | None) -> None:
-    """Give the client of the demo's orders another e-mail address, or no user."""
+async def set_client_email(client: Client, email: str | None) -> None:
+    """Change the e-mail address of the client of the demo's orders; None detaches its user."""
     if email is None:
         await execute(client.database_url, "update clients set user_id = null")
     else:
@@ -56,7 +56,7 @@ async def read_at(client: Client, email: str | None) -> None:
 
 
 async def table(url: str, name: str) -> list[dict[str, Any]]:
-    """All rows of a table, oldest first."""
+    """All rows of a table, by the first column."""
     return [dict(row) for row in await execute(url, f"select * from {name} order by 1")]
 
 
@@ -68,33 +68,33 @@ async def notifications(url: str) -> list[dict[str, Any]]:
     return await table(url, "gateway.notifications")
 
 
-async def retry(url: str) -> None:
-    """Let all that is not sent be tried at once, as ops do."""
-    numbers = [row["id"] for row in await messages(url) if row["state"] in admin.OUTSTANDING]
-    assert numbers
-    await on(url, lambda db: admin.retry(db, numbers))
+async def retry_outstanding(url: str) -> None:
+    """Retry every outstanding message at once, as an operator does."""
+    ids = [row["id"] for row in await messages(url) if row["state"] in admin.OUTSTANDING]
+    assert ids
+    await on(url, lambda db: admin.retry(db, ids))
 
 
-async def sent(url: str, seconds: float = 10) -> None:
-    """Wait until nothing is outstanding."""
-    await rows_are(
+async def wait_until_sent(url: str, seconds: float = 10) -> None:
+    """Wait until no message is outstanding."""
+    await wait_for_rows(
         url, "select from gateway.outbox where state in ('waiting', 'parked')", 0, seconds
     )
 
 
-async def rows_are(url: str, query: str, count: int, seconds: float = 10) -> None:
-    """Wait until a query finds so many rows."""
+async def wait_for_rows(url: str, query: str, count: int, seconds: float = 10) -> None:
+    """Wait until a query returns `count` rows."""
     async with asyncio.timeout(seconds):
         while len(await execute(url, query)) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 def recipients(stand_in: StandIn) -> list[str]:
-    """Who was written to, the newest first."""
+    """The recipients of the received mail, newest first."""
     return [entry.message["to"][0]["email"] for entry in stand_in.received]
 
 
-async def lose(client: Client) -> None:
+async def disconnect_database(client: Client) -> None:
     """Let the worker's watch find no server any more; `watch._dsn` brings it back."""
     client.worker.heartbeat._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
     ended = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "

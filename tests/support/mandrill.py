@@ -1,4 +1,4 @@
-"""The stand-in for Mandrill, and one that says anything, on real sockets."""
+"""The stand-in for Mandrill, and a server that sends any reply, on real sockets."""
 
 import asyncio
 import contextlib
@@ -18,33 +18,33 @@ from gateway.outbox.mandrill import Mandrill
 from gateway.outbox.transport import Message
 from gateway.serve import server
 
-KEY = "a-key-that-nobody-may-see"
-CONTENT = "content that nobody may see"
+KEY = "a-key-that-must-stay-secret"
+CONTENT = "content that must stay secret"
 
 
 def message(email: str = "client@example.com", **changes: Any) -> Message:
-    made = Message("order-stage-changed", email, "Ben Stone", {"note": CONTENT})
-    return made._replace(**changes)
+    default = Message("order-stage-changed", email, "Ben Stone", {"note": CONTENT})
+    return default._replace(**changes)
 
 
-class Anything:
-    """Answers every request with `reply`, and keeps the bodies and the heads."""
+class RecordingServer:
+    """Answers every request with `reply`, and records the bodies and the headers."""
 
     def __init__(self) -> None:
         self.reply = Response()
         self.bodies: list[bytes] = []
-        self.heads: list[Headers] = []
+        self.headers: list[Headers] = []
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST", "GET"])])
 
     async def _answer(self, request: Request) -> Response:
-        self.heads.append(request.headers)
+        self.headers.append(request.headers)
         self.bodies.append(await request.body())
         return self.reply
 
 
 @contextlib.contextmanager
-def on_a_socket(app: Any) -> Iterator[str]:
-    """Serve an application from a thread of its own, on a free port; answer its address."""
+def served_in_thread(app: Any) -> Iterator[str]:
+    """Serve an application in another thread on a free port; yields its address."""
     listener = server.listen("127.0.0.1", 0)
     started, stop, loops = threading.Event(), asyncio.Event(), []
 
@@ -70,18 +70,18 @@ def on_a_socket(app: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def standing_in(slow: float = SLOW) -> Iterator[tuple[StandIn, str]]:
-    """A stand-in, and the address of its page; `address + API` is the setting."""
-    made = StandIn(slow)
-    with on_a_socket(made.app) as address:
-        yield made, address
+def running_stand_in(slow: float = SLOW) -> Iterator[tuple[StandIn, str]]:
+    """A stand-in and the address of its page; `mandrill_url` is `address + API`."""
+    stand_in = StandIn(slow)
+    with served_in_thread(stand_in.app) as address:
+        yield stand_in, address
 
 
 @contextlib.contextmanager
-def mailing(address: str, key: str = KEY, **options: Any) -> Iterator[Mandrill]:
-    """A client of what is served at an address."""
-    made = Mandrill(key, address + API, **options)
+def mandrill_client(address: str, key: str = KEY, **options: Any) -> Iterator[Mandrill]:
+    """A client of the stand-in, or of another server, at an address."""
+    client = Mandrill(key, address + API, **options)
     try:
-        yield made
+        yield client
     finally:
-        made.close()
+        client.close()

@@ -1,4 +1,4 @@
-"""A database server that a test takes away and gives back, and callers of a `gateway serve`."""
+"""A database server that a test takes away and restores, and callers of `gateway serve`."""
 
 import asyncio
 import contextlib
@@ -24,12 +24,12 @@ NOTHING = "/api/v1/nothing"
 
 ANSWER_TIMEOUT = 6.0
 RECOVERY_TIMEOUT = 20.0
-"""Seconds until a caller has an answer, and until all is well again.
+"""Seconds until a caller has an answer, and until the gateway is healthy again.
 
-Some times what the contract says, for slow machines; and less than a call's own deadline.
+Several times what the contract says, for slow machines, but less than the deadline of a call.
 """
 
-# The tables are in the schema that is named after the role that made them.
+# The tables are in the schema that is named after the role that created them.
 PREPARE = """
 create role app login superuser;
 alter role app set search_path = gateway, public;
@@ -41,12 +41,12 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'ap
 
 
 class Database:
-    """A server of a test's own. The gateway signs in as `app`, which the server may refuse."""
+    """A server for one test; the gateway logs in as `app`, which the server may refuse."""
 
     def __init__(self, folder: Path, filled: Path) -> None:
         shutil.copytree(filled / "postgres", folder / "postgres")
         self.log = folder / "postgres.log"
-        self.gone = ""
+        self.outage = ""
         self._cluster = Cluster(folder, options={"fsync": "off"})
         self._cluster.start()
         self.url = self._cluster.url()
@@ -55,17 +55,18 @@ class Database:
     def run(self, sql: str, *args: object) -> Any:
         return asyncio.run(execute(self.url, sql, *args))
 
-    def take(self, how: str) -> None:
-        self.gone = how
+    def take_away(self, how: str) -> None:
+        """Begin an outage; `how` is `killed`, `frozen` or `refusing`."""
+        self.outage = how
         if how == "refusing":
             for statement in REFUSE.strip().splitlines():
                 self.run(statement)
         else:
             self._signal(signal.SIGSTOP if how == "frozen" else signal.SIGKILL)
 
-    def give_back(self) -> None:
-        """Return when it takes connections again."""
-        how, self.gone = self.gone, ""
+    def restore(self) -> None:
+        """End the outage; return when the server accepts connections again."""
+        how, self.outage = self.outage, ""
         if how == "refusing":
             self.run("alter role app login")
         elif how == "frozen":
@@ -76,21 +77,21 @@ class Database:
             assert self._cluster.url() == self.url
 
     def end(self) -> None:
-        if self.gone == "frozen":
-            self.give_back()
+        if self.outage == "frozen":
+            self.restore()
         self._cluster.stop()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the server and all its processes, which are in sessions of their own."""
+        """Signal the server and all its child processes, each of which is in its own session."""
         process = self._cluster._process
         assert process is not None
-        for one in [process.pid, *children_of(process.pid)]:
+        for pid in [process.pid, *children_of(process.pid)]:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(one, number)
+                os.kill(pid, number)
 
 
 def fill(folder: Path) -> dict[str, str]:
-    """Make a cluster's data with the demo in it; answer the demo's tokens."""
+    """Create the data of a cluster with the demo; return the demo's tokens."""
 
     async def prepare(url: str) -> dict[str, str]:
         await migrated(url)
@@ -109,7 +110,7 @@ def serving(folder: Path, database_url: str, *args: str) -> Any:
 
 
 def workers_of(command: Running, count: int) -> set[int]:
-    """The processes that serve: the command itself, or those that it supervises."""
+    """The serving processes: the command itself, or the workers that it supervises."""
     if count == 1:
         return {command.process.pid}
     wait_until(lambda: len(children_of(command.process.pid)) == count)
@@ -117,8 +118,8 @@ def workers_of(command: Running, count: int) -> set[int]:
 
 
 @contextlib.contextmanager
-def alone(worker: int, workers: set[int]) -> Iterator[None]:
-    """Hold all workers but one, which then has every request, for the length of the block."""
+def only_worker(worker: int, workers: set[int]) -> Iterator[None]:
+    """Pause all workers except one, which gets every request, for the length of the block."""
     others = workers - {worker}
     try:
         for other in others:
@@ -130,9 +131,9 @@ def alone(worker: int, workers: set[int]) -> Iterator[None]:
 
 
 def stage(token: str | None, **params: Any) -> dict[str, Any]:
-    """What creates an order stage; None leaves a param out."""
-    least = {"token": token, "order_id": 7, "update_status": True, "stage": "scheduled"}
-    return {name: value for name, value in {**least, **params}.items() if value is not None}
+    """The params that create an order stage; None leaves a param out."""
+    required = {"token": token, "order_id": 7, "update_status": True, "stage": "scheduled"}
+    return {name: value for name, value in {**required, **params}.items() if value is not None}
 
 
 async def _ask_all(url: str, requests: Sequence[dict[str, Any]]) -> list[httpx2.Response]:
@@ -144,7 +145,7 @@ async def _ask_all(url: str, requests: Sequence[dict[str, Any]]) -> list[httpx2.
 
 
 def ask(url: str, *requests: dict[str, Any]) -> list[httpx2.Response]:
-    """Call routes at once, each on a connection of its own; each must be answered in time."""
+    """Send requests at the same time, each on a new connection; each must be answered in time."""
     answers = asyncio.run(_ask_all(url, requests))
     for answer in answers:
         unavailable = answer.json().get("status") == "service-unavailable"
@@ -157,13 +158,13 @@ def slugs(url: str, *requests: dict[str, Any]) -> list[str]:
 
 
 def revisions(url: str, times: int) -> set[int]:
-    """The revisions that so many connections meet."""
+    """The revisions that serve a number of new connections."""
     answers = ask(url, *[{"method": "GET", "url": NOTHING}] * times)
     return {int(answer.headers["x-registry-revision"]) for answer in answers}
 
 
-def reports(url: str, times: int = 1) -> list[dict[str, Any]]:
-    """What `/-/ready` says on so many connections; empty where nobody answers yet."""
+def readiness(url: str, times: int = 1) -> list[dict[str, Any]]:
+    """The answers of `/-/ready` on a number of connections; empty until the server answers."""
     try:
         answers = asyncio.run(_ask_all(url, [{"method": "GET", "url": "/-/ready"}] * times))
     except (httpx2.NetworkError, httpx2.TimeoutException):
@@ -171,23 +172,25 @@ def reports(url: str, times: int = 1) -> list[dict[str, Any]]:
     return [{"code": answer.status_code, **answer.json()} for answer in answers]
 
 
-def is_well(url: str, times: int = 1) -> bool:
-    found = reports(url, times)
-    return bool(found) and all(one["code"] == 200 and not one["degraded"] for one in found)
+def is_healthy(url: str, times: int = 1) -> bool:
+    answers = readiness(url, times)
+    return bool(answers) and all(
+        answer["code"] == 200 and not answer["degraded"] for answer in answers
+    )
 
 
-TROUBLES = ["the database cannot be used", "the database does not answer"]
+PROBLEMS = ["the database cannot be used", "the database does not answer"]
 
 
 def is_degraded(url: str, times: int = 1) -> bool:
-    """Whether every worker serves on, and says that it can neither follow nor ask."""
+    """Whether every worker still serves, and reports that it can neither follow nor query."""
     return all(
-        one["code"] == 200 and one["degraded"] and one["trouble"] == TROUBLES
-        for one in reports(url, times)
+        answer["code"] == 200 and answer["degraded"] and answer["trouble"] == PROBLEMS
+        for answer in readiness(url, times)
     )
 
 
 def within(seconds: float) -> Callable[[Callable[[], Any]], None]:
-    """A `wait_until` whose calls have so many seconds together."""
+    """A `wait_until` whose calls share a limit of seconds."""
     deadline = time.monotonic() + seconds
     return lambda holds: wait_until(holds, deadline - time.monotonic())

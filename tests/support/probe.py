@@ -8,7 +8,7 @@ from gateway.manifest.check import check
 from gateway.upstreams.python import Actions
 from support.harness import ROOT, on
 
-SECRET = "a text that must reach no log"
+SECRET = "a text that must not reach any log"
 
 
 async def echo(call: Call) -> Reply:
@@ -40,7 +40,7 @@ async def stray(_: Call) -> Reply:
 def actions() -> Actions:
     loaded = Actions.load()
     probes = {"echo": echo, "slow": slow, "late": late, "crash": crash, "own": own, "stray": stray}
-    real = {name: found for name in loaded.names() if (found := loaded.find(name))}
+    real = {name: action for name in loaded.names() if (action := loaded.find(name))}
     return Actions({**real, **{f"probe.{name}": probe for name, probe in probes.items()}})
 
 

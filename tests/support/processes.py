@@ -1,8 +1,8 @@
-"""Processes that are killed: dispatchers of the outbox, and workers that die within a call.
+"""Processes that a test kills: dispatchers of the outbox, and workers that die within a call.
 
-As a program it reads a line of JSON for each, forks, and prints the number of the new process; the
-next line, `kill` or `wait`, is answered with the signal that it died of, once it has. Forking is
-quick: what a process needs is imported already.
+As a program it reads a line of JSON for each process, forks, and prints the new process id. The
+next line is `kill` or `wait`; once the process has died, the program prints the signal that ended
+it. Forking is quick, since all modules are already imported.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ POINTS = {
     "mail": "",
     "mail noted": "set state = 'sent'",
 }
-"""Where a call may die, by what its statement says; `mail` is what Mandrill is asked."""
+"""Points of a call at which to die, by a part of the SQL; `mail` is the request to Mandrill."""
 
 WHEN = ("before", "during", "after")
 
 
-class Mortals:
-    """The program, as a test uses it: at most one of its processes at a time."""
+class KillableProcesses:
+    """Starts and ends processes through the program, at most one at a time."""
 
     def __init__(self) -> None:
         self._program = subprocess.Popen(
@@ -61,22 +61,22 @@ class Mortals:
         )
 
     async def begin(self, what: str, *args: object) -> int:
-        """Begin a process; answer its number."""
-        return await self._ask(orjson.dumps([what, *args]).decode())
+        """Start a process; return its id."""
+        return await self._send(orjson.dumps([what, *args]).decode())
 
     async def end(self, how: str) -> int:
-        """The signal that it died of; `how` is `kill`, or `wait` if it dies of itself."""
-        return await self._ask(how)
+        """Kill the process, or `wait` until it dies; return the signal that ended it."""
+        return await self._send(how)
 
     def close(self) -> None:
         """End the program."""
         self._program.communicate(timeout=20)
         assert self._program.returncode == 0
 
-    async def _ask(self, line: str) -> int:
-        return await asyncio.to_thread(self._say, line)
+    async def _send(self, line: str) -> int:
+        return await asyncio.to_thread(self._send_line, line)
 
-    def _say(self, line: str) -> int:
+    def _send_line(self, line: str) -> int:
         assert self._program.stdin
         assert self._program.stdout
         self._program.stdin.write(f"{line}\n")
@@ -88,45 +88,45 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def _dying(when: str, run: Callable[[], Awaitable[Any]]) -> Any:
-    """Die before, during or after something."""
+async def _die(when: str, run: Callable[[], Awaitable[Any]]) -> Any:
+    """Kill this process before, during or after some work."""
     if when == "before":
         _kill()
     if when == "during":
-        # Runs when the statement is on its way and its answer is waited for.
+        # Runs once the statement is sent and the work waits for its answer.
         asyncio.get_running_loop().call_soon(_kill)
-    done = await run()
+    result = await run()
     _kill()
-    return done
+    return result
 
 
-class Mortal(_Base):
-    """A connection that dies with its process at a statement."""
+class FatalConnection(_Base):
+    """A connection that kills its process at a statement."""
 
     at = ""
     when = ""
     has_claimed = False
 
-    async def _through(self, method: str, args: Any, options: Any) -> Any:
+    async def _run(self, method: str, args: Any, options: Any) -> Any:
         run = partial(getattr(super(), method), *args, **options)
         query = args[0]
-        # What a worker commits for itself is not what the call commits.
-        is_other = query == POINTS["commit"] and not self.has_claimed
+        # A worker also commits for itself; only the commit of the call counts.
+        is_other_commit = query == POINTS["commit"] and not self.has_claimed
         self.has_claimed |= POINTS["claim of the key"] in query
-        is_it = self.at and self.at in query and not is_other
-        return await (_dying(self.when, run) if is_it else run())
+        is_fatal = self.at and self.at in query and not is_other_commit
+        return await (_die(self.when, run) if is_fatal else run())
 
     async def execute(self, *args: Any, **options: Any) -> Any:
-        return await self._through("execute", args, options)
+        return await self._run("execute", args, options)
 
     async def fetch(self, *args: Any, **options: Any) -> Any:
-        return await self._through("fetch", args, options)
+        return await self._run("fetch", args, options)
 
     async def fetchrow(self, *args: Any, **options: Any) -> Any:
-        return await self._through("fetchrow", args, options)
+        return await self._run("fetchrow", args, options)
 
     async def fetchval(self, *args: Any, **options: Any) -> Any:
-        return await self._through("fetchval", args, options)
+        return await self._run("fetchval", args, options)
 
 
 class _MortalTransport:
@@ -137,14 +137,14 @@ class _MortalTransport:
         self._when = when
 
     async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
-        sent: str = await _dying(self._when, lambda: self._mandrill.send(message_id, payload))
+        sent: str = await _die(self._when, lambda: self._mandrill.send(message_id, payload))
         return sent
 
 
 async def call(settings: dict[str, str], point: str, when: str, request: dict[str, Any]) -> None:
-    """Serve one request, and die at a point of it."""
+    """Serve one request, and die at a point of the call."""
     real = asyncpg.connect
-    asyncpg.connect = partial(real, connection_class=Mortal)  # type: ignore[assignment]
+    asyncpg.connect = partial(real, connection_class=FatalConnection)  # type: ignore[assignment]
     worker = Worker(Settings.load(settings))
     if point == "mail":
         worker.outbox._transports = {"mail": _MortalTransport(worker.mandrill, when)}
@@ -153,13 +153,13 @@ async def call(settings: dict[str, str], point: str, when: str, request: dict[st
         worker.running(),
         httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
     ):
-        Mortal.at, Mortal.when = POINTS[point], when
+        FatalConnection.at, FatalConnection.when = POINTS[point], when
         answer = await http.request(**request)
-    raise AssertionError(f"it lives and answers {answer.text}")
+    raise AssertionError(f"the process did not die and answered {answer.text}")
 
 
 async def dispatch(url: str, mandrill: str, key: str, lease: float) -> None:
-    """Send what is due, until killed."""
+    """Send the messages that are due, until killed."""
     dispatcher.LEASE, dispatcher.POLL_INTERVAL = lease, 0.02
     transports = {"mail": Mandrill(key, mandrill, threads=dispatcher.MAX_RETRIES_IN_FLIGHT)}
     await Outbox(Pool(url, 2), transports).run()
@@ -169,7 +169,7 @@ _WORKS: dict[str, Callable[..., Any]] = {"call": call, "dispatch": dispatch}
 
 
 def _begin(line: str) -> int:
-    """Do in a process of its own what a line says; answer its number."""
+    """Fork a process that runs the function named in a line; return its id."""
     name, *args = orjson.loads(line)
     child = os.fork()
     if child == 0:
@@ -185,7 +185,7 @@ def main() -> None:
     for line in sys.stdin:
         child = _begin(line)
         print(child, flush=True)  # noqa: T201
-        # No line is the end of the test.
+        # An empty line means that the test has ended.
         if sys.stdin.readline() != "wait\n":
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)

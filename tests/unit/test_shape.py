@@ -127,7 +127,7 @@ class TestShapeOfAMap:
     [
         {"additionalProperties": True},
         {"additionalProperties": {}},
-        {"additionalProperties": {"description": "Anything."}},
+        {"additionalProperties": {"description": "RecordingServer."}},
         {"patternProperties": {"^x": {}}},
         {"type": ["object", "null"], "additionalProperties": True},
         {"properties": {"a": {}}},
