@@ -1,4 +1,4 @@
-"""What callers and services do wrong stays bounded, and stays theirs."""
+"""Abuse by callers and mistakes of services have bounded effects, and do not affect others."""
 
 import asyncio
 import logging
@@ -47,9 +47,9 @@ async def test_timed_out_call_does_not_write_later(database: str, tokens: dict[s
         "where name = 'order_stages.create'",
     )
     async with serving(database, tokens) as client:
-        held = asyncio.Event()
-        lock = asyncio.create_task(_hold(database, "order_requests", held))
-        await held.wait()
+        locked = asyncio.Event()
+        lock = asyncio.create_task(_lock_table(database, "order_requests", locked))
+        await locked.wait()
         calls = [client.create_stage(order_id=7) for _ in range(20)]
         answers = await asyncio.gather(*calls)
         assert {answer.status_code for answer in answers} <= {503, 504}
@@ -60,13 +60,13 @@ async def test_timed_out_call_does_not_write_later(database: str, tokens: dict[s
     assert row["rows"] == 1
 
 
-async def _hold(database: str, table: str, held: asyncio.Event) -> None:
+async def _lock_table(database: str, table: str, locked: asyncio.Event) -> None:
     """Lock a table until cancelled."""
 
     async def hold(db: Connection) -> None:
         async with db.transaction():
             await db.execute(f"lock table {table} in access exclusive mode")
-            held.set()
+            locked.set()
             await asyncio.sleep(60)
 
     await on(database, hold)
@@ -76,9 +76,9 @@ async def test_authentication_works_while_services_hold_all_connections(
     database: str, tokens: dict[str, str]
 ) -> None:
     async with serving(database, tokens, database_connections="1") as client:
-        held = asyncio.Event()
-        lock = asyncio.create_task(_hold(database, "order_requests", held))
-        await held.wait()
+        locked = asyncio.Event()
+        lock = asyncio.create_task(_lock_table(database, "order_requests", locked))
+        await locked.wait()
         stuck = asyncio.create_task(client.create_stage(order_id=7))
         refused = await client.create_stage(caller="client", order_id=7)
         assert refused.json()["status"] == "permission-denied"
@@ -87,23 +87,23 @@ async def test_authentication_works_while_services_hold_all_connections(
         assert (await stuck).status_code == 200
 
 
-async def _unsayable(_: Call) -> Reply:
+async def _reject_with_an_object(_: Call) -> Reply:
     raise Rejection("invalid-param", errors=[{"attr": "a", "message": object()}])  # type: ignore[dict-item]
 
 
-async def _exits(_: Call) -> Reply:
+async def _exit(_: Call) -> Reply:
     raise SystemExit
 
 
-async def _opens(call: Call) -> Reply:
+async def _open_missing_file(call: Call) -> Reply:
     async def work(_: Connection) -> None:
-        open("/nonexistent")  # noqa: ASYNC230, PTH123, SIM115 - a mistake, made on purpose
+        open("/nonexistent")  # noqa: ASYNC230, PTH123, SIM115 - a deliberate mistake
 
     await call.db.transaction(work)
     raise AssertionError
 
 
-def _replies(headers: dict[str, str]) -> Callable[[Call], Awaitable[Reply]]:
+def _reply_with(headers: dict[str, str]) -> Callable[[Call], Awaitable[Reply]]:
     async def reply(_: Call) -> Reply:
         return Reply({}, headers)
 
@@ -111,12 +111,12 @@ def _replies(headers: dict[str, str]) -> Callable[[Call], Awaitable[Reply]]:
 
 
 MISTAKES = {
-    "errors that are no JSON": _unsayable,
-    "an exit": _exits,
-    "a file that is not there, in a transaction": _opens,
-    "a header with a line break": _replies({"X-A": "a\r\nSet-Cookie: b"}),
-    "a header's name with a space": _replies({"X A": "a"}),
-    "a header of the gateway's": _replies({"Content-Length": "3"}),
+    "errors that are not JSON": _reject_with_an_object,
+    "an exit": _exit,
+    "a missing file, in a transaction": _open_missing_file,
+    "a header with a line break": _reply_with({"X-A": "a\r\nSet-Cookie: b"}),
+    "a header's name with a space": _reply_with({"X A": "a"}),
+    "a header that the gateway sets": _reply_with({"Content-Length": "3"}),
 }
 
 

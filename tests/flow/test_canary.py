@@ -1,4 +1,4 @@
-"""A secret that is sent in every way, and then looked for in all that the process wrote."""
+"""Sends a secret in every way, and searches everything that the process has written for it."""
 
 import asyncio
 import base64
@@ -25,19 +25,19 @@ from gateway.upstreams.python import Actions
 
 CANARY = "cAnArY4tWeEt"
 TOKEN = SESSION_PREFIX + CANARY.ljust(43, "x")
-"""A token that is good: the demo's employee has it."""
+"""A valid token, which the demo's employee gets."""
 
 URL = f"https://example.com/?pass={CANARY}"
 PERSON = {"email": "eve@example.com", "first_name": "Eve", "last_name": "Park"}
 USER = {"email": "employee@example.com", "application": "planoorder"}
 
 Params: TypeAlias = dict[str, Any]
-Heard: TypeAlias = tuple[pytest.CaptureFixture[str], pytest.LogCaptureFixture]
+Captured: TypeAlias = tuple[pytest.CaptureFixture[str], pytest.LogCaptureFixture]
 Serve: TypeAlias = Callable[..., Any]
 
 
 class Target(NamedTuple):
-    """A route that takes secrets, and a call of it that is right but for the password."""
+    """A route that takes secrets, and a call that is valid except for the password."""
 
     handler: str
     method: str
@@ -73,42 +73,44 @@ THINGS: dict[str, Any] = {
 
 
 def forms(secret: str) -> Iterator[str]:
-    """The secret as text, as bytes are shown, and inside base64 wherever it may begin there."""
+    """The secret as text, as hexadecimal bytes, and within base64 at each of the three offsets."""
     yield secret
     yield secret.encode().hex()
-    for before in range(3):
-        text = base64.b64encode(b"\0" * before + secret.encode()).decode()
+    for offset in range(3):
+        text = base64.b64encode(b"\0" * offset + secret.encode()).decode()
         yield text[4:-4]
 
 
 FORMS = tuple(forms(CANARY))
 
 
-def holds(text: str) -> bool:
+def has_canary(text: str) -> bool:
     return any(form.lower() in text.lower() for form in FORMS)
 
 
 class Written:
-    """All that the process writes while it serves."""
+    """Everything that the process writes while it serves."""
 
-    def __init__(self, client: Client, folder: Path, heard: Heard) -> None:
+    def __init__(self, client: Client, folder: Path, captured: Captured) -> None:
         self._client = client
         self._folder = folder
-        self._heard = heard
+        self._captured = captured
         self.snapshot = folder / "registry.snapshot"
 
-    def said(self) -> str:
-        """Standard output and error, the access log with them, and the log records."""
+    def output(self) -> str:
+        """Standard output and error, which include the access log, and the log records."""
         self._client.worker.access.flush()
-        capfd, caplog = self._heard
-        # The test's own HTTP client logs too; that it knows the URL is no fault of the gateway.
-        ours = [
-            each for each in caplog.records if not each.name.startswith(("httpx2", "httpcore2"))
+        capfd, caplog = self._captured
+        # The HTTP client of the test logs the URL too; that is not the gateway's log.
+        records = [
+            record
+            for record in caplog.records
+            if not record.name.startswith(("httpx2", "httpcore2"))
         ]
-        return "\n".join([*capfd.readouterr(), *(each.getMessage() for each in ours)])
+        return "\n".join([*capfd.readouterr(), *(record.getMessage() for record in records)])
 
     async def tables(self) -> dict[str, str]:
-        """Each table as text: a row shows text and jsonb as they are, and bytea in hex."""
+        """Each table as text: a row has text and jsonb as they are, and bytea in hex."""
         url = self._client.database_url
         names = [
             f'"{row["table_schema"]}"."{row["table_name"]}"'
@@ -117,7 +119,7 @@ class Written:
             and row["table_schema"] not in ("pg_catalog", "information_schema")
         ]
         assert len(names) > 20
-        query = "select coalesce(string_agg(each::text, ' '), '') as rows from {} as each"
+        query = "select coalesce(string_agg(t::text, ' '), '') as rows from {} as t"
         return {name: (await execute(url, query.format(name)))[0]["rows"] for name in names}
 
     async def metrics(self) -> str:
@@ -131,7 +133,7 @@ class Written:
         await until(self.snapshot.exists)
         files = {file.name: file.read_bytes().decode("latin-1") for file in self._folder.iterdir()}
         metrics = await self.metrics()
-        return {"said": self.said(), "metrics": metrics, **files, **await self.tables()}
+        return {"output": self.output(), "metrics": metrics, **files, **await self.tables()}
 
 
 @pytest.fixture
@@ -142,11 +144,11 @@ async def serve(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> Serve:
-    """Serves with some actions in the place of others; yields a client and what is written."""
+    """Serves with an action in the place of the real ones; yields a client and what is written."""
     query = "update sessions set user_id = 1, token_hash = $1 where id = 1"
     await execute(database, query, digest(TOKEN))
-    what = desired(tmp_path, THINGS, "canary")
-    await on(database, lambda db: apply(db, what, Author("tests")))
+    manifest = desired(tmp_path, THINGS, "canary")
+    await on(database, lambda db: apply(db, manifest, Author("tests")))
     (folder := tmp_path / "data").mkdir()
 
     @asynccontextmanager
@@ -155,17 +157,17 @@ async def serve(
     ) -> AsyncIterator[tuple[Client, Written]]:
         loaded = Actions.load()
         real = {name: loaded.find(name) for name in loaded.names()}
-        made: Any = {**real, "things.create": _echo}
+        actions: Any = {**real, "things.create": _echo}
         if action:
-            made |= {target.handler: action for target in TARGETS.values()}
+            actions |= {target.handler: action for target in TARGETS.values()}
         caplog.set_level(logging.DEBUG)
         changes = {"data_dir": str(folder), "account_guesses": "1000", **settings}
-        # The gateway's own form of lines, and everything.
+        # Lines in the gateway's own format, at every level.
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_JsonLines())
         logging.getLogger().addHandler(handler)
         try:
-            async with serving(database, tokens, actions=Actions(made), **changes) as client:
+            async with serving(database, tokens, actions=Actions(actions), **changes) as client:
                 client.worker.access._out = sys.stderr
                 yield client, Written(client, folder, (capfd, caplog))
         finally:
@@ -184,32 +186,32 @@ def body(target: Target, params: Params) -> bytes:
 
 
 async def send(client: Client, target: Target, content: bytes, token: str = TOKEN) -> str:
-    """The status; what the answer repeats is the session's token to its caller, and the URL."""
-    kind = "text/plain" if target.secret else "application/json"
-    headers = {"authorization": f"Bearer {token}", "content-type": kind}
+    """Send a body; return the status. The answer may repeat only the URL of the canary."""
+    content_type = "text/plain" if target.secret else "application/json"
+    headers = {"authorization": f"Bearer {token}", "content-type": content_type}
     answer = await client.request(target.method, target.path, content=content, headers=headers)
     text = answer.text + str(dict(answer.headers))
-    assert not holds(text.replace(URL, "")), text
+    assert not has_canary(text.replace(URL, "")), text
     return str(answer.json()["status"])
 
 
 def bodies(target: Target) -> Iterator[tuple[str, bytes]]:
-    """Bodies that fail on the way to the service, each with the canary in it."""
+    """Bodies that fail on the way to the service; each contains the canary."""
     params = target.params
     raw = orjson.dumps(params)
     yield "not encoded", raw if target.secret else base64.b64encode(raw)
-    yield "of no alphabet", f"%{CANARY}%".encode()
-    yield "with a wrong rest", body(target, params)[:-3]
-    yield "of half an object", _encoded(target, raw[:-1])
+    yield "not base64", f"%{CANARY}%".encode()
+    yield "truncated base64", body(target, params)[:-3]
+    yield "truncated JSON", _encoded(target, raw[:-1])
     yield "not UTF-8", _encoded(target, raw.replace(b"cAn", b"cAn\xff", 1))
     yield "a list", _encoded(target, orjson.dumps([CANARY]))
     yield "unknown params", body(target, {**params, "other": CANARY, CANARY[::-1]: CANARY})
     yield "too deep", _encoded(target, raw[:-1] + b',"other":' + b"[" * 40 + b"]" * 40 + b"}")
     yield "a NUL", body(target, _with(params, lambda text: f"{text}\0"))
     yield "wrong types", body(target, _with(params, lambda text: {"a": [text]}))
-    yield "without what it needs", body(target, {"other": CANARY})
+    yield "missing params", body(target, {"other": CANARY})
     yield "too long", body(target, _with(params, lambda text: text * 100))
-    yield "a token of its own", body(target, {**params, "token": f"{TOKEN}y"})
+    yield "another token", body(target, {**params, "token": f"{TOKEN}y"})
     yield "a view", body(target, {**params, "view": CANARY, "session_view": CANARY})
     yield "an application", body(target, {**params, "application": CANARY})
     yield "oversize", body(target, {**params, "other": CANARY * 100_000})
@@ -220,21 +222,21 @@ def _encoded(target: Target, text: bytes) -> bytes:
 
 
 def _with(value: Any, change: Callable[[str], Any]) -> Any:
-    """The same with every text changed that holds the canary."""
+    """A copy in which every text with the canary is changed."""
     if isinstance(value, dict):
         return {name: _with(inner, change) for name, inner in value.items()}
     return change(value) if isinstance(value, str) and CANARY in value else value
 
 
 def assert_clean(written: dict[str, str]) -> None:
-    assert [name for name, text in written.items() if holds(text)] == []
+    assert [name for name, text in written.items() if has_canary(text)] == []
 
 
 async def test_canary_search_finds_every_form_in_every_output(serve: Serve) -> None:
     async with serve() as (client, written):
         assert_clean(await written.all())
         for text in FORMS:
-            assert holds(f"a{text}b")
+            assert has_canary(f"a{text}b")
         note = "insert into application_tokens (application_id, token_hash, routes, note)"
         values = "values (1, '\\x01', '{}', $1), (1, convert_to($1, 'UTF8'), '{}', '')"
         await execute(client.database_url, f"{note} {values}", f"a {CANARY} b")
@@ -244,24 +246,24 @@ async def test_canary_search_finds_every_form_in_every_output(serve: Serve) -> N
         client.worker.access.write({"path": CANARY})
         client.worker.metrics.count(CANARY, "GET", 200, "a", "none", 0.1)
         (written.snapshot.parent / "other").write_text(CANARY)
-        found = await written.all()
-    assert {name for name, text in found.items() if holds(text)} == {
-        *("said", "metrics", "other", '"gateway"."application_tokens"', '"gateway"."routes"'),
+        texts = await written.all()
+    assert {name for name, text in texts.items() if has_canary(text)} == {
+        *("output", "metrics", "other", '"gateway"."application_tokens"', '"gateway"."routes"'),
     }
-    assert found["said"].count(CANARY) == 3, "a log line, its record, and an access line"
+    assert texts["output"].count(CANARY) == 3, "a log line, its record, and an access line"
 
 
 async def test_secret_of_a_refused_call_is_written_nowhere(serve: Serve) -> None:
-    met = set()
+    slugs = set()
     async with serve() as (client, written):
         for target in TARGETS.values():
             for _, content in bodies(target):
-                met.add(await send(client, target, content))
-                met.add(await send(client, target, content, token=f"{TOKEN[:-1]}y"))
-            met.add(await send(client, target, body(target, target.params)))
+                slugs.add(await send(client, target, content))
+                slugs.add(await send(client, target, content, token=f"{TOKEN[:-1]}y"))
+            slugs.add(await send(client, target, body(target, target.params)))
         assert_clean(await written.all())
-    assert met >= {"invalid-encoded-params", "no-params-decoded", "payload-too-large"}
-    assert met >= {"invalid-param", "missing-param", "invalid-token", "invalid-password"}
+    assert slugs >= {"invalid-encoded-params", "no-params-decoded", "payload-too-large"}
+    assert slugs >= {"invalid-param", "missing-param", "invalid-token", "invalid-password"}
 
 
 async def test_secret_of_a_successful_call_is_written_nowhere(serve: Serve) -> None:
@@ -274,10 +276,10 @@ async def test_secret_of_a_successful_call_is_written_nowhere(serve: Serve) -> N
             ("users.update_password", CHANGE),
             ("marked in the schema", MARKED),
         ]
-        met = [await send(client, TARGETS[at], body(TARGETS[at], params)) for at, params in steps]
+        slugs = [await send(client, TARGETS[at], body(TARGETS[at], params)) for at, params in steps]
         assert_clean(await written.all())
     done = "action-successful"
-    assert met == [done, "email-already-registered", done, done, done, done]
+    assert slugs == [done, "email-already-registered", done, done, done, done]
 
 
 async def _crash(call: Call) -> Reply:
@@ -288,7 +290,7 @@ async def _stray(call: Call) -> Reply:
     raise Rejection("stray", str(call.params))
 
 
-async def _unsayable(call: Call) -> Reply:
+async def _reply_with_an_object(call: Call) -> Reply:
     return Reply({"params": call.params, "what": object()})
 
 
@@ -297,12 +299,12 @@ async def _slow(call: Call) -> Reply:
     raise AssertionError(call.params)
 
 
-def _asks(query: str) -> Function:
-    async def ask(call: Call) -> Reply:
+def _queries(query: str) -> Function:
+    async def run(call: Call) -> Reply:
         await call.db.fetchrow(query, str(call.params))
         raise AssertionError
 
-    return ask
+    return run
 
 
 TWICE = (
@@ -310,27 +312,27 @@ TWICE = (
     "select $1::text, $1, $1 from generate_series(1, 2)"
 )
 TIMEOUTS = {"service-timeout": 0.15, "service-unavailable": 1, "application-crash": 10}
-"""Seconds that a route has, by what its calls end with."""
+"""The timeout of a route in seconds, by the status with which its calls end."""
 
-FAULTS: dict[str, tuple[Function, str]] = {
+FAILURES: dict[str, tuple[Function, str]] = {
     "a crash": (_crash, "application-crash"),
-    "a status that is none of its": (_stray, "application-crash"),
-    "an answer that is no JSON": (_unsayable, "application-crash"),
-    "a value of a wrong type": (_asks("select $1::int"), "application-crash"),
-    "a value that the server refuses": (_asks("select $1::text::int"), "application-crash"),
-    "a value that is there already": (_asks(TWICE), "application-crash"),
-    "a wrong statement": (_asks("select $1::text from nowhere"), "application-crash"),
-    "a service that is late": (_slow, "service-timeout"),
-    "a database that is late": (_asks("select pg_sleep(60), $1::text"), "service-unavailable"),
-    "a database that goes": (
-        _asks("select pg_terminate_backend(pg_backend_pid()), $1::text"),
+    "an undocumented status": (_stray, "application-crash"),
+    "an answer that is not JSON": (_reply_with_an_object, "application-crash"),
+    "a value of a wrong type": (_queries("select $1::int"), "application-crash"),
+    "a value that the server refuses": (_queries("select $1::text::int"), "application-crash"),
+    "a duplicate value": (_queries(TWICE), "application-crash"),
+    "a wrong statement": (_queries("select $1::text from nowhere"), "application-crash"),
+    "a slow service": (_slow, "service-timeout"),
+    "a slow database": (_queries("select pg_sleep(60), $1::text"), "service-unavailable"),
+    "a lost connection": (
+        _queries("select pg_terminate_backend(pg_backend_pid()), $1::text"),
         "service-unavailable",
     ),
 }
 TIMED = "update gateway.routes set record = record || jsonb_build_object('timeout', $1::float)"
 
 
-@pytest.mark.parametrize(("action", "slug"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("action", "slug"), FAILURES.values(), ids=FAILURES)
 async def test_secret_of_a_call_that_fails_in_its_service_is_written_nowhere(
     serve: Serve, database: str, action: Function, slug: str
 ) -> None:
@@ -349,10 +351,10 @@ async def test_secret_is_written_nowhere_during_a_database_outage(
         pools = client.worker.pool, client.worker.lookup_pool
         for pool in pools:
             pool.problem = "no answer"
-        client.worker.heartbeat._is_well = False
+        client.worker.heartbeat._is_up = False
         for target in TARGETS.values():
-            met = await send(client, target, body(target, target.params))
-            assert met == "service-unavailable"
+            slug = await send(client, target, body(target, target.params))
+            assert slug == "service-unavailable"
         for pool in pools:
             pool.problem = None
         assert_clean(await written.all())

@@ -1,4 +1,4 @@
-"""HTTP around the statuses: headers, methods, CORS, encodings, and what a service sees."""
+"""HTTP around the statuses: headers, methods, CORS, encodings, and the params of a service."""
 
 import asyncio
 from typing import Any
@@ -15,8 +15,8 @@ def bearer(client: Client, caller: str = "employee") -> dict[str, str]:
     return {"authorization": f"Bearer {client.tokens[caller]}"}
 
 
-async def seen(client: Client, **options: Any) -> Any:
-    """What the service saw of a request to the probe."""
+async def params_of(client: Client, **options: Any) -> Any:
+    """The params that the service received with a request to the probe."""
     headers = {**bearer(client), **options.pop("headers", {})}
     response = await client.request("POST", ECHO, headers=headers, **options)
     assert response.status_code == 200, response.text
@@ -34,12 +34,12 @@ async def test_answers_have_the_documented_headers(client: Client) -> None:
         assert response.headers["x-registry-revision"] == "1"
 
 
-@pytest.mark.parametrize(("given", "taken"), [("a.B-9_", True), ("x" * 65, False), ("a b", False)])
+@pytest.mark.parametrize(("sent", "used"), [("a.B-9_", True), ("x" * 65, False), ("a b", False)])
 async def test_request_id_of_the_client_is_used_if_it_is_valid(
-    client: Client, *, given: str, taken: bool
+    client: Client, *, sent: str, used: bool
 ) -> None:
-    response = await client.post("/nowhere", headers={"x-request-id": given})
-    assert (response.headers["x-request-id"] == given) == taken
+    response = await client.post("/nowhere", headers={"x-request-id": sent})
+    assert (response.headers["x-request-id"] == sent) == used
     assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
@@ -71,21 +71,21 @@ async def test_query_and_form_values_are_converted_to_the_schema_type(probe: Cli
         "inner": {"number": 3},
         "free": {"a": "b"},
     }
-    assert await seen(probe, params=query) == expected
+    assert await params_of(probe, params=query) == expected
     form = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-    assert await seen(probe, content=query, headers=form) == expected
+    assert await params_of(probe, content=query, headers=form) == expected
 
 
 async def test_json_values_are_not_converted(probe: Client) -> None:
-    assert await seen(probe, json={"number": 12.0, "amount": 3}) == {"number": 12, "amount": 3}
+    assert await params_of(probe, json={"number": 12.0, "amount": 3}) == {"number": 12, "amount": 3}
     for value in ("12", 12.5, 2**63, -(2**63), 2**64, 1e300, True, None):
         response = await probe.post(ECHO, {"number": value}, headers=bearer(probe))
         assert response.json()["status"] == "invalid-param", value
-    assert await seen(probe, json={"number": 2**63 - 1}) == {"number": 2**63 - 1}
+    assert await params_of(probe, json={"number": 2**63 - 1}) == {"number": 2**63 - 1}
 
 
 async def test_body_param_wins_over_query_and_is_not_converted(probe: Client) -> None:
-    assert await seen(probe, params={"number": "1"}, json={"number": 2}) == {"number": 2}
+    assert await params_of(probe, params={"number": "1"}, json={"number": 2}) == {"number": 2}
     response = await probe.post(f"{ECHO}?number=1", {"number": "2"}, headers=bearer(probe))
     assert response.json()["status"] == "invalid-param"
 
@@ -110,7 +110,7 @@ async def test_nul_is_refused_in_every_param(probe: Client) -> None:
         assert response.json()["status"] == "invalid-param"
     response = await probe.request("POST", f"{ECHO}?text=a%00b", headers=bearer(probe))
     assert response.json()["status"] == "invalid-param"
-    assert await seen(probe, json={"text": "\\u0000"}) == {"text": "\\u0000"}
+    assert await params_of(probe, json={"text": "\\u0000"}) == {"text": "\\u0000"}
 
 
 async def test_token_sent_twice_must_be_the_same(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Each route for each caller and each application: who gets past authenticate, and who does not."""
+"""Each route for each kind of caller and each application: who gets past authentication."""
 
 import base64
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -22,36 +22,36 @@ from gateway.manifest.read import ManifestError
 from gateway.upstreams.python import Actions
 
 Row: TypeAlias = tuple[str, str, str, str]
-"""What a caller meets in each of `APPLICATIONS`."""
+"""The outcome for each of `APPLICATIONS`, and for an unknown one."""
 
 APPLICATIONS = ("planoorder", "planox2", "planoauth")
 UNKNOWN = "planox9"
 USERS = ("client", "employee", "liaison", "nobody")
 
-IN = "past authenticate"
+IN = "past authentication"
 DENIED, MISSING, NO_SUCH = "permission-denied", "missing-param", "invalid-param"
 NEEDS_ROLE, NEEDS_USER = "client-required", "session-required"
 
 
-def all_alike(outcome: str) -> Row:
+def always(outcome: str) -> Row:
     return (outcome, outcome, outcome, outcome)
 
 
 def where(outcomes: str, other: str = DENIED) -> Row:
-    """In where there is a `+`, `other` where there is a `-`; no application is unknown and in."""
+    """`IN` for each `+` and `other` for each `-`; the unknown application is always refused."""
     first, second, third = (IN if mark == "+" else other for mark in outcomes)
     return (first, second, third, NO_SUCH)
 
 
-EVERYBODY = where("+++")
+EVERYWHERE = where("+++")
 ANY_ROLE: Mapping[str, Row] = {
     "application": where("+--"),
-    "application that may call nothing here": where("---"),
-    "client": EVERYBODY,
-    "employee": EVERYBODY,
-    "liaison": EVERYBODY,
-    "nobody": all_alike(NEEDS_ROLE),
-    "without a token": all_alike(MISSING),
+    "application without these routes": where("---"),
+    "client": EVERYWHERE,
+    "employee": EVERYWHERE,
+    "liaison": EVERYWHERE,
+    "nobody": always(NEEDS_ROLE),
+    "without a token": always(MISSING),
 }
 STAFF: Mapping[str, Row] = {
     **ANY_ROLE,
@@ -61,19 +61,19 @@ STAFF: Mapping[str, Row] = {
 }
 ANY_USER: Mapping[str, Row] = {
     **ANY_ROLE,
-    "application": all_alike(NEEDS_USER),
-    "application that may call nothing here": all_alike(NEEDS_USER),
-    "nobody": EVERYBODY,
+    "application": always(NEEDS_USER),
+    "application without these routes": always(NEEDS_USER),
+    "nobody": EVERYWHERE,
 }
 SHOPLO: Mapping[str, Row] = {
-    **dict.fromkeys(ANY_ROLE, all_alike(IN)),
-    "application that may call nothing here": all_alike(DENIED),
-    "nobody": all_alike(NEEDS_ROLE),
-    "without a token": all_alike(MISSING),
+    **dict.fromkeys(ANY_ROLE, always(IN)),
+    "application without these routes": always(DENIED),
+    "nobody": always(NEEDS_ROLE),
+    "without a token": always(MISSING),
 }
-"""Shoplo has no param `application`, so that what is sent under this name does not count."""
+"""Shoplo has no param `application`, so a value sent under this name has no effect."""
 
-PUBLIC: Mapping[str, Row] = dict.fromkeys(ANY_ROLE, all_alike(IN))
+PUBLIC: Mapping[str, Row] = dict.fromkeys(ANY_ROLE, always(IN))
 
 ROUTES = {
     "order_stages.create": STAFF,
@@ -96,12 +96,12 @@ ROUTES = {
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "routes.yaml").read_text())["routes"]
 
 
-async def _never_mind(_: Call) -> Reply:
+async def _do_nothing(_: Call) -> Reply:
     return Reply()
 
 
-ACTIONS = Actions(dict.fromkeys(ROUTES, _never_mind))
-"""Whoever gets past authenticate may do no harm: others are to be met as they are."""
+ACTIONS = Actions(dict.fromkeys(ROUTES, _do_nothing))
+"""Actions without effect, so that one call does not change the outcome of the next."""
 
 DEPLOYED = """
 update gateway.routes set record = record || '{"deployed": true, "envelope": "plano"}';
@@ -111,7 +111,7 @@ update gateway.services set record = record || '{"deployed": true}';
 
 @asynccontextmanager
 async def everything_deployed(database: str, tokens: dict[str, str]) -> AsyncIterator[Client]:
-    """Also what answers route-not-found otherwise, and in the envelope that names the status."""
+    """A client of a worker with all routes deployed, in the envelope that contains the status."""
     await on(database, lambda db: db.execute(DEPLOYED))
     async with serving(database, tokens, actions=ACTIONS) as client:
         yield client
@@ -134,21 +134,21 @@ async def outcome(client: Client, route: str, token: str | None, slug: str | Non
 def _outcome(answer: dict[str, Any], *, is_public: bool) -> str:
     status: str = answer["status"]
     attrs = {error["attr"] for error in answer.get("errors", ())}
-    judged_later = status == MISSING and "token" not in attrs
-    if is_public or status == "action-successful" or judged_later:
+    missing_other_param = status == MISSING and "token" not in attrs
+    if is_public or status == "action-successful" or missing_other_param:
         return IN
     assert attrs == {MISSING: {"token"}, NO_SUCH: {"application"}}.get(status, set())
     return status
 
 
 async def issued(database: str) -> dict[str, dict[str, str | None]]:
-    """Tokens of each kind of caller, made for each application."""
+    """Issue tokens for each kind of caller, by application."""
 
-    async def make(db: Connection) -> dict[str, dict[str, str | None]]:
+    async def issue_all(db: Connection) -> dict[str, dict[str, str | None]]:
         return {slug: await _tokens(db, slug) for slug in APPLICATIONS}
 
-    made: dict[str, dict[str, str | None]] = await on(database, make)
-    return made
+    by_application: dict[str, dict[str, str | None]] = await on(database, issue_all)
+    return by_application
 
 
 async def _tokens(db: Connection, slug: str) -> dict[str, str | None]:
@@ -156,7 +156,7 @@ async def _tokens(db: Connection, slug: str) -> dict[str, str | None]:
     return {
         **users,
         "application": await issue.application_token(db, slug, "*", "tests"),
-        "application that may call nothing here": await issue.application_token(
+        "application without these routes": await issue.application_token(
             db, slug, "other_things.*", "tests"
         ),
         "without a token": None,
@@ -179,33 +179,38 @@ async def test_role_outcomes_of_a_planoorder_token_that_names_another_applicatio
 ) -> None:
     callers = (await issued(database))["planoorder"]
     async with everything_deployed(database, tokens) as client:
-        found = {
+        outcomes = {
             caller: tuple(
                 [await outcome(client, route, token, slug) for slug in (*APPLICATIONS, UNKNOWN)]
             )
             for caller, token in callers.items()
         }
-    assert found == ROUTES[route]
+    assert outcomes == ROUTES[route]
 
 
 @pytest.mark.parametrize("route", ROUTES)
 async def test_role_outcomes_of_a_token_issued_for_the_application(
     database: str, tokens: dict[str, str], route: str
 ) -> None:
-    made = await issued(database)
+    issued_tokens = await issued(database)
     async with everything_deployed(database, tokens) as client:
-        found = {
-            caller: tuple([await outcome(client, route, made[slug][caller], None) for slug in made])
-            for caller in made["planoorder"]
+        outcomes = {
+            caller: tuple(
+                [
+                    await outcome(client, route, callers[caller], None)
+                    for callers in issued_tokens.values()
+                ]
+            )
+            for caller in issued_tokens["planoorder"]
         }
-    assert found == dict(_own(ROUTES[route]))
+    assert outcomes == dict(_with_own_token(ROUTES[route]))
 
 
-def _own(expected: Mapping[str, Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """A machine is in its own application by its own token, wherever roles do not say otherwise."""
+def _with_own_token(expected: Mapping[str, Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The outcomes with a token of each application; routes without roles accept applications."""
     for caller, row in expected.items():
-        at_home = expected is ANY_ROLE and caller == "application"
-        yield caller, (IN, IN, IN) if at_home else row[:-1]
+        is_accepted = expected is ANY_ROLE and caller == "application"
+        yield caller, (IN, IN, IN) if is_accepted else row[:-1]
 
 
 async def test_role_of_a_user_with_several_is_the_first_that_the_route_lists(
@@ -214,12 +219,12 @@ async def test_role_of_a_user_with_several_is_the_first_that_the_route_lists(
     await execute(database, "insert into clients (user_id, name) values (1, 'Ada Fields')")
     roles = []
 
-    async def note(call: Call) -> Reply:
+    async def record_role(call: Call) -> Reply:
         roles.append(call.caller.role)
         return Reply()
 
-    noting = Actions(dict.fromkeys(ROUTES, note))
-    async with serving(database, tokens, actions=noting) as client:
+    actions = Actions(dict.fromkeys(ROUTES, record_role))
+    async with serving(database, tokens, actions=actions) as client:
         assert (await client.create_stage(order_id=7)).status_code == 200
         headers = {"authorization": f"Bearer {tokens['employee']}"}
         answer = await client.request("GET", "/services/statuses", headers=headers)
@@ -270,17 +275,17 @@ def test_route_without_auth_is_refused(tmp_path: Path) -> None:
 async def test_role_removed_from_a_route_is_refused_at_once(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
-    async def applied(roles: list[str]) -> str:
-        changed = {"auth": ["session"], "roles": {"planoorder": roles}}
-        what = desired(tmp_path, {"things.create": changed})
-        done = await on(database, lambda db: apply(db, what, Author("tests")))
-        return str(done.revision)
+    async def apply_roles(roles: list[str]) -> str:
+        route = {"auth": ["session"], "roles": {"planoorder": roles}}
+        manifest = desired(tmp_path, {"things.create": route})
+        applied = await on(database, lambda db: apply(db, manifest, Author("tests")))
+        return str(applied.revision)
 
-    revision = await applied(["employee"])
-    noting = Actions({"things.create": _never_mind})
-    async with serving(database, tokens, actions=noting) as client:
+    revision = await apply_roles(["employee"])
+    actions = Actions({"things.create": _do_nothing})
+    async with serving(database, tokens, actions=actions) as client:
         for roles, expected in ((["employee"], 200), (["liaison"], 403), (["employee"], 200)):
-            revision = await applied(roles)
+            revision = await apply_roles(roles)
             headers = {
                 "authorization": f"Bearer {tokens['employee']}",
                 "x-min-registry-revision": revision,

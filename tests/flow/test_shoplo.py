@@ -1,4 +1,4 @@
-"""The Shoplo dialect on a real database: the exchanges, the filters, what is refused."""
+"""The Shoplo dialect on a real database: documented exchanges, filters, refusals."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ TWO = {
 }
 SENT = {name: ONE[name] for name in ("name", "url", "send_mail", "mail_template", "change_type")}
 
-# What the documentation shows, one exchange a row: rows to begin with, request, answer.
+# The documented exchanges: SQL to prepare the rows, request, answer.
 EXCHANGES = [
     ("delete from statuses where id > 2", "GET", PATH, None, {"statuses": [ONE, TWO]}),
     ("select", "GET", f"{PATH}/1", None, {"status": ONE}),
@@ -68,14 +68,14 @@ async def call(
 async def listed(client: Client, **params: Any) -> list[dict[str, str]]:
     response = await call(client, "GET", PATH, params=params)
     assert response.status_code == 200, response.text
-    found: list[dict[str, str]] = response.json()["statuses"]
-    return found
+    statuses: list[dict[str, str]] = response.json()["statuses"]
+    return statuses
 
 
 def same(answer: bytes, expected: object) -> bool:
-    """Byte for byte, but for what is made anew: a uuid, the times."""
-    blur = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
-    return blur.sub(b"?", answer) == blur.sub(b"?", orjson.dumps(expected))
+    """Whether an answer is equal byte for byte, except for generated values: a uuid, the times."""
+    generated = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+    return generated.sub(b"?", answer) == generated.sub(b"?", orjson.dumps(expected))
 
 
 @pytest.mark.parametrize(("before", "method", "path", "body", "answer"), EXCHANGES)
@@ -93,16 +93,16 @@ async def test_shoplo_exchanges_are_as_documented(
 
 async def test_shoplo_bracket_forms_work_like_json(client: Client) -> None:
     form = "status[name]=Zwr%C3%B3cone&status[color]=BEE5FC&status[send_mail]=1"
-    made = (await call(client, "POST", PATH, content=form, headers=FORM)).json()["status"]
-    assert (made["name"], made["url"], made["color"], made["send_mail"]) == (
+    status = (await call(client, "POST", PATH, content=form, headers=FORM)).json()["status"]
+    assert (status["name"], status["url"], status["color"], status["send_mail"]) == (
         *("Zwrócone", "zwrocone", "BEE5FC", "1"),
     )
     changed = await call(
-        client, "PUT", f"{PATH}/{made['id']}", content="status[name]=Inne", headers=FORM
+        client, "PUT", f"{PATH}/{status['id']}", content="status[name]=Inne", headers=FORM
     )
-    assert changed.json() == {"id": int(made["id"])}
+    assert changed.json() == {"id": int(status["id"])}
     for method in ("GET", "DELETE"):
-        response = await call(client, method, f"{PATH}/{made['id']}", headers=FORM)
+        response = await call(client, method, f"{PATH}/{status['id']}", headers=FORM)
         assert response.status_code == 200
 
 
@@ -113,8 +113,8 @@ async def test_shoplo_token_may_be_a_query_param(client: Client) -> None:
 
 async def test_shoplo_json_numbers_are_accepted_for_text(client: Client) -> None:
     status = {"name": "A", "color": 2, "send_mail": 1, "mail_template": 7, "change_type": 0}
-    made = (await call(client, "POST", PATH, json={"status": status})).json()["status"]
-    assert [made[name] for name in status] == ["A", "BEE5FC", "1", "7", "0"]
+    created = (await call(client, "POST", PATH, json={"status": status})).json()["status"]
+    assert [created[name] for name in status] == ["A", "BEE5FC", "1", "7", "0"]
 
 
 async def test_status_url_in_use_gets_a_numeric_suffix(client: Client) -> None:
@@ -133,9 +133,9 @@ async def test_status_url_in_use_gets_a_numeric_suffix(client: Client) -> None:
 
 async def test_status_urls_of_concurrent_creates_are_unique(client: Client) -> None:
     body = {"status": {"name": "Razem"}}
-    made = await asyncio.gather(*(call(client, "POST", PATH, json=body) for _ in range(5)))
-    assert {response.status_code for response in made} == {200}
-    assert len({response.json()["status"]["url"] for response in made}) == 5
+    responses = await asyncio.gather(*(call(client, "POST", PATH, json=body) for _ in range(5)))
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.json()["status"]["url"] for response in responses}) == 5
 
 
 @pytest.mark.parametrize(
@@ -267,16 +267,16 @@ def at(day: int) -> datetime:
     return START + timedelta(days=day)
 
 
-def passes(row: dict[str, Any], given: dict[str, Any]) -> bool:
-    """The filters as the page words them."""
+def passes(row: dict[str, Any], filters: dict[str, Any]) -> bool:
+    """Whether a row passes the filters, as the documentation words them."""
     return (
-        row["id"] > given.get("since_id", -1)
-        and given.get("name") in (None, row["name"])
-        and (given.get("sku") is None or given["sku"] in row["skus"])
-        and row["created"] > given.get("created_at_min", -1)
-        and row["created"] < given.get("created_at_max", 99)
-        and row["updated"] > given.get("updated_at_min", -1)
-        and row["updated"] < given.get("updated_at_max", 99)
+        row["id"] > filters.get("since_id", -1)
+        and filters.get("name") in (None, row["name"])
+        and (filters.get("sku") is None or filters["sku"] in row["skus"])
+        and row["created"] > filters.get("created_at_min", -1)
+        and row["created"] < filters.get("created_at_max", 99)
+        and row["updated"] > filters.get("updated_at_min", -1)
+        and row["updated"] < filters.get("updated_at_max", 99)
     )
 
 
@@ -298,19 +298,19 @@ async def compare(client: Client, rows: list[Any], chosen: dict[str, Any]) -> No
         {"id": n, "name": name, "created": created, "updated": updated, "skus": skus}
         for n, (name, created, updated, skus) in enumerate(rows, 1)
     ]
-    await fill(client, model)
+    await insert_rows(client, model)
     times = {k: str(at(v))[:19] for k, v in chosen.items() if k.endswith(("min", "max"))}
     limit, page = chosen.get("limit", 50), chosen.get("page", 1)
     expected = [str(row["id"]) for row in model if passes(row, chosen)]
-    found = await listed(client, **{**chosen, **times})
-    assert [status["id"] for status in found] == expected[(page - 1) * limit : page * limit]
+    statuses = await listed(client, **{**chosen, **times})
+    assert [status["id"] for status in statuses] == expected[(page - 1) * limit : page * limit]
     filters = {k: v for k, v in {**chosen, **times}.items() if k not in ("limit", "page")}
     counted = await call(client, "GET", f"{PATH}/count", params=filters)
     assert counted.json() == {"count": len(expected)}
 
 
-async def fill(client: Client, model: list[dict[str, Any]]) -> None:
-    """Make the model's rows the only ones; an order with both holds each status's SKUs."""
+async def insert_rows(client: Client, model: list[dict[str, Any]]) -> None:
+    """Replace all statuses with the model's; an order with each status holds its SKUs."""
     url = client.database_url
     await execute(url, "update orders set status_id = null")
     await execute(url, "delete from line_items")
@@ -328,6 +328,6 @@ async def fill(client: Client, model: list[dict[str, Any]]) -> None:
 
 
 def test_gateway_code_does_not_mention_the_statuses_service() -> None:
-    knows = re.compile(r"services/statuses|statuses\.(index|create|update|delete)|shop_?status")
+    mention = re.compile(r"services/statuses|statuses\.(index|create|update|delete)|shop_?status")
     files = [*(ROOT / "gateway").rglob("*.py"), *(ROOT / "gateway").rglob("*.sql")]
-    assert not [file.name for file in files if knows.search(file.read_text())]
+    assert not [file.name for file in files if mention.search(file.read_text())]

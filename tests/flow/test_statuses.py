@@ -1,4 +1,4 @@
-"""Each documented status, reached by a request: one row each, and none may be missing."""
+"""Every documented status is reached by a request; no status may lack a case."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ CREATE = "/api/v1/order_stages/create"
 
 
 class Case(NamedTuple):
-    """A request by the caller of a demo token (None: without any), and its answer."""
+    """A request with the token of a demo caller (None: without a token), and its answer."""
 
     slug: str
     http: int
@@ -50,13 +50,13 @@ CASES = [
     Case("route-non-existent", 500, "a trailing slash", f"{CREATE}/", STAGE),
     Case("route-non-existent", 500, "an unknown method", CREATE, None, None, "BREW"),
     Case("route-non-existent", 500, "OPTIONS on no route", "/nothing", None, None, "OPTIONS"),
-    Case("payload-too-large", 413, "more than a route takes", f"{P}/small", {"text": "x" * 200}),
+    Case("payload-too-large", 413, "beyond a route's limit", f"{P}/small", {"text": "x" * 200}),
     Case("payload-too-large", 413, "more than 1 MiB", f"{P}/echo", {"text": "x" * 2**20}),
-    Case("invalid-content-type", 400, "none", CREATE, options=raw(b"{}", None)),
+    Case("invalid-content-type", 400, "no content type", CREATE, options=raw(b"{}", None)),
     Case(
         "invalid-content-type",
         400,
-        "one it does not read",
+        "a wrong content type",
         CREATE,
         options=raw(b"{}", "text/plain"),
     ),
@@ -84,7 +84,7 @@ CASES = [
     Case(
         "service-not-found",
         500,
-        "its service is not",
+        "service not deployed",
         "/api/v1/appointments/create",
         {"order_id": 7},
     ),
@@ -92,21 +92,25 @@ CASES = [
     Case("missing-param", 400, "a null token", CREATE, {**STAGE, "token": None}, None),
     Case("missing-param", 400, "an empty token", CREATE, {**STAGE, "token": ""}, None),
     Case("missing-param", 400, "no stage", CREATE, {"order_id": 7, "update_status": True}),
-    Case("missing-param", 400, "neither order", CREATE, {"stage": "a", "update_status": True}),
+    Case("missing-param", 400, "no order id", CREATE, {"stage": "a", "update_status": True}),
     Case(
         "invalid-token", 401, "unknown", CREATE, {**STAGE, "token": "plano_ses_" + "x" * 43}, None
     ),
     Case("invalid-token", 401, "not a token", CREATE, {**STAGE, "token": "hello"}, None),
     Case("invalid-token", 401, "not text", CREATE, {**STAGE, "token": 7}, None),
     Case(
-        "invalid-token", 401, "of a user, where machines call", f"{P}/machines_only", {"number": 1}
+        "invalid-token",
+        401,
+        "of a user, for applications only",
+        f"{P}/machines_only",
+        {"number": 1},
     ),
     Case("session-expired", 401, "eight days old", CREATE, STAGE, "expired"),
     Case("client-required", 401, "a user without a record", CREATE, STAGE, "nobody"),
     Case(
         "session-required", 400, "an application", f"{P}/users_only", {"number": 1}, "application"
     ),
-    Case("permission-denied", 403, "a role that may not", CREATE, STAGE, "client"),
+    Case("permission-denied", 403, "a role not allowed", CREATE, STAGE, "client"),
     Case(
         "permission-denied",
         403,
@@ -117,7 +121,7 @@ CASES = [
     Case(
         "permission-denied",
         403,
-        "another's slug",
+        "another application's slug",
         CREATE,
         {**STAGE, "application": "planox2"},
         "application",
@@ -136,8 +140,8 @@ CASES = [
         {**STAGE, "event_slug": "stage-changed"},
     ),
     Case("service-timeout", 504, "before the database", f"{P}/slow", {"number": 1}),
-    Case("service-unavailable", 503, "the database is late", f"{P}/late", {"number": 1}),
-    Case("application-crash", 500, "a fault", f"{P}/crash", {"number": 1}),
+    Case("service-unavailable", 503, "a slow database", f"{P}/late", {"number": 1}),
+    Case("application-crash", 500, "an exception", f"{P}/crash", {"number": 1}),
     Case(
         "application-crash",
         500,
@@ -145,7 +149,7 @@ CASES = [
         f"{P}/stray",
         {"number": 1},
     ),
-    Case("probe-refused", 422, "a status of its own", f"{P}/own", {"number": 1}),
+    Case("probe-refused", 422, "a status of the route", f"{P}/own", {"number": 1}),
 ]
 
 
@@ -200,11 +204,11 @@ async def test_idempotency_key_in_use_or_with_other_params_is_refused(client: Cl
 
 
 def test_status_catalogue_is_covered_by_the_cases() -> None:
-    others = {
+    tested_separately = {
         *("identify-request-error", "rate-limit-exceeded"),
         *("idempotency-conflict", "idempotency-mismatch"),
     }
-    reached = {case.slug for case in CASES} | others
+    reached = {case.slug for case in CASES} | tested_separately
     documented = {status.slug for status in statuses.catalogue()}
     assert not documented - reached
 
