@@ -1,4 +1,4 @@
-"""Following the registry: over lost notices, lost connections and rows that cannot be built."""
+"""Following the registry despite lost notices, lost connections and invalid rows."""
 
 import asyncio
 import logging
@@ -40,15 +40,15 @@ async def following(url: str) -> AsyncIterator[Registry]:
     tasks = [asyncio.create_task(run()) for run in (registry.follow, notifier.run)]
     try:
         yield registry
-        assert not any(task.done() for task in tasks), "the follower has given up"
+        assert not any(task.done() for task in tasks), "the follower has stopped"
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def at(registry: Registry, revision: int) -> None:
-    """Wait until a revision is served, and all is well."""
+async def wait_for_revision(registry: Registry, revision: int) -> None:
+    """Wait until a revision is served and there is no problem."""
 
     def is_served() -> bool:
         table = registry.current
@@ -59,13 +59,13 @@ async def at(registry: Registry, revision: int) -> None:
 
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave NOTIFY as the only way: the next poll comes after the test."""
+    """Leave NOTIFY as the only trigger: the next poll would come after the test."""
     monkeypatch.setattr(follow, "POLL_INTERVAL", 600.0)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Poll and connect again at once."""
+    """Poll and reconnect almost immediately."""
     monkeypatch.setattr(follow, "POLL_INTERVAL", 0.02)
     monkeypatch.setattr(follow, "MAX_PAUSE", 0.05)
 
@@ -92,16 +92,16 @@ where datname = current_database() and pid <> pg_backend_pid()
 async def test_follow_loads_the_newest_revision_at_the_start(url: str) -> None:
     async with following(url) as registry:
         assert await registry.wait_loaded(10)
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
 
 
 @pytest.mark.usefixtures("no_poll")
 async def test_follow_loads_a_new_revision_on_notify(url: str, tmp_path: Path) -> None:
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         before = registry.current
         await applied(url, desired(tmp_path, TWO))
-        await at(registry, 2)
+        await wait_for_revision(registry, 2)
     assert before is not None
     assert registry.current is not None
     assert [*registry.current.routes] == ["things.create", "things.read"]
@@ -115,18 +115,18 @@ async def test_follow_after_many_notices_is_at_the_newest_revision(
     url: str, tmp_path: Path
 ) -> None:
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         for number in range(20):
             await applied(url, desired(tmp_path, {"things.create": {"title": str(number)}}))
-        await at(registry, 21)
+        await wait_for_revision(registry, 21)
 
 
 @pytest.mark.usefixtures("quick")
 async def test_follow_polls_for_a_revision_whose_notice_was_lost(url: str) -> None:
     async with following(url) as registry:
-        await at(registry, 1)
-        await execute(url, NEXT_REVISION)  # as an apply does, but without its notice
-        await at(registry, 2)
+        await wait_for_revision(registry, 1)
+        await execute(url, NEXT_REVISION)  # like apply, but without its notice
+        await wait_for_revision(registry, 2)
 
 
 @pytest.mark.usefixtures("no_poll")
@@ -134,12 +134,12 @@ async def test_follow_reconnects_a_lost_listener_and_polls_at_once(
     url: str, tmp_path: Path
 ) -> None:
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         for revision in (2, 3, 4):
             await execute(url, KILL_OTHERS)
             title = {"title": str(revision)}
             await applied(url, desired(tmp_path, {"things.create": title}))
-            await at(registry, revision)
+            await wait_for_revision(registry, revision)
 
 
 @pytest.mark.usefixtures("quick")
@@ -149,7 +149,7 @@ async def test_follow_keeps_the_last_table_during_a_database_outage(
     [row] = await execute(url, "select current_database()")
     allow = f'alter database "{row[0]}" with allow_connections'
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         await execute(postgres.admin, f"{allow} false")
         await execute(
             postgres.admin,
@@ -161,7 +161,7 @@ async def test_follow_keeps_the_last_table_during_a_database_outage(
         assert registry.current.revision == 1
         await execute(postgres.admin, f"{allow} true")
         await applied(url, desired(tmp_path, TWO))
-        await at(registry, 2)
+        await wait_for_revision(registry, 2)
 
 
 @pytest.mark.usefixtures("quick")
@@ -173,9 +173,9 @@ async def test_follow_reports_a_database_without_tables_and_waits_for_them(
         assert registry.current is None
         assert not await registry.wait_loaded(0.01)
         await migrated(empty_database)
-        await at(registry, 0)
+        await wait_for_revision(registry, 0)
         await applied(empty_database, desired(tmp_path, ONE))
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
 
 
 @pytest.mark.usefixtures("quick")
@@ -185,13 +185,13 @@ async def test_follow_continues_after_a_cancelled_query(url: str, tmp_path: Path
         "where datname = current_database() and wait_event_type = 'Lock'"
     )
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         async with asyncio.timeout(20), locked(url, "gateway.revisions"):
             while not await execute(url, cancel):
                 continue
             await until(lambda: registry.problems)
         await applied(url, desired(tmp_path, TWO))
-        await at(registry, 2)
+        await wait_for_revision(registry, 2)
 
 
 BROKEN = [
@@ -208,7 +208,7 @@ async def test_follow_keeps_the_last_table_if_a_revision_cannot_be_built(
     url: str, tmp_path: Path, kind: str, after: str
 ) -> None:
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         before = registry.current
         await execute(url, CORRUPT_REVISION.format(kind=kind, after=after))
         await until(lambda: registry.problems)
@@ -216,25 +216,25 @@ async def test_follow_keeps_the_last_table_if_a_revision_cannot_be_built(
         assert registry.current is before
         await execute(url, "delete from gateway.changes where revision = 2")
         await applied(url, desired(tmp_path, TWO))
-        await at(registry, 3)
+        await wait_for_revision(registry, 3)
 
 
 @pytest.mark.usefixtures("quick")
 async def test_follow_logs_a_lasting_problem_once(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks = 0
+    polls = 0
 
     async def fails(_: Connection, __: Table) -> Table:
-        nonlocal looks
-        looks += 1
+        nonlocal polls
+        polls += 1
         raise KeyError
 
     async with following(url) as registry:
-        await at(registry, 1)
+        await wait_for_revision(registry, 1)
         monkeypatch.setattr(store, "catch_up", fails)
         await execute(url, NEXT_REVISION)
-        await until(lambda: looks >= 5)
+        await until(lambda: polls >= 5)
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     problems = [vars(record)["fields"]["problem"] for record in errors]
     assert problems == [*registry.problems]
@@ -264,9 +264,9 @@ async def test_worker_that_cannot_follow_still_serves_and_is_degraded(
 
 def plano(title: str) -> Desired:
     """The repository's manifest with another title for one route."""
-    [made] = check(ROOT / "routes.yaml")
-    made.routes["order_stages.create"].record["title"] = title
-    return made
+    [manifest] = check(ROOT / "routes.yaml")
+    manifest.routes["order_stages.create"].record["title"] = title
+    return manifest
 
 
 async def test_request_in_flight_sees_only_one_table(database: str, tokens: dict[str, str]) -> None:
@@ -286,7 +286,7 @@ async def test_request_in_flight_sees_only_one_table(database: str, tokens: dict
         in_flight = asyncio.create_task(client.create_stage(order_id=7))
         await entered.wait()
         new = (await applied(database, plano("New"))).revision
-        await at(registry, new)
+        await wait_for_revision(registry, new)
         leave.set()
         answers = [await in_flight, await client.create_stage(order_id=7)]
     assert [int(answer.headers["x-registry-revision"]) for answer in answers] == [old, new]
@@ -322,12 +322,12 @@ async def test_registry_load_sees_nothing_of_a_concurrent_apply(
 ) -> None:
     real = store.services
 
-    async def overtaken(connection: Connection) -> list[Service]:
+    async def apply_and_load(connection: Connection) -> list[Service]:
         await applied(url, desired(tmp_path, TWO))
         return await real(connection)
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "services", overtaken)
+        patched.setattr(store, "services", apply_and_load)
         old = await on(url, store.load)
     assert (old.revision, old.routes["things.create"].title, len(old.routes)) == (1, "T", 1)
     new = await on(url, store.load)

@@ -1,4 +1,4 @@
-"""Idempotency keys: one execution, whatever is repeated, at once or after a failure."""
+"""Idempotency keys: one execution, whether repeats come concurrently or after a failure."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ STAGE = {"order_id": 7, "update_status": True, "stage": "scheduled"}
 async def create(
     client: Client, key: str | None = "k", caller: str = "employee", **params: Any
 ) -> httpx2.Response:
-    """A stage under a key."""
+    """Create a stage with an idempotency key."""
     headers = {"idempotency-key": key} if key is not None else {}
     return await client.post(
         CREATE, {"token": client.tokens[caller], **STAGE, **params}, headers=headers
@@ -49,9 +49,9 @@ async def test_idempotency_repeat_gets_the_first_answer_and_runs_once(client: Cl
 
 async def test_idempotency_concurrent_repeats_run_once(client: Client) -> None:
     answers = await asyncio.gather(*(create(client) for _ in range(100)))
-    found = Counter(answer.json()["status"] for answer in answers)
-    assert set(found) <= {"action-successful", "idempotency-conflict"}
-    assert found["action-successful"] >= 1
+    slugs = Counter(answer.json()["status"] for answer in answers)
+    assert set(slugs) <= {"action-successful", "idempotency-conflict"}
+    assert slugs["action-successful"] >= 1
     assert {a.status_code for a in answers} <= {200, 409}
     assert len({a.content for a in answers if a.status_code == 200}) == 1
     assert await stages(client) == 1
@@ -132,14 +132,14 @@ async def test_idempotency_stores_only_hashes_of_keys(client: Client) -> None:
 
 
 def required(folder: Path, **changes: Any) -> Desired:
-    """A route of sessions that needs a key."""
+    """A route for sessions that requires a key."""
     params = {"properties": {"what": {"type": "string"}}}
     route = {"auth": ["session"], "idempotency": "required", "params": params, **changes}
     return desired(folder, {"kept.create": route})
 
 
-class Database:
-    """A service that writes a row, and then does what it is told."""
+class CompanyService:
+    """A service that writes a row, and then fails as the param `what` says."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -172,7 +172,7 @@ async def kept(database: str, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "left"),
+    ("what", "status", "rows"),
     [
         ("fine", "action-successful", 1),
         ("again", "action-successful", 1),
@@ -182,10 +182,10 @@ async def kept(database: str, tmp_path: Path) -> str:
     ],
 )
 async def test_idempotency_commits_work_and_answer_together_or_not_at_all(
-    kept: str, tokens: dict[str, str], what: str, status: str, left: int
+    kept: str, tokens: dict[str, str], what: str, status: str, rows: int
 ) -> None:
-    work = Database()
-    actions = Actions({"kept.create": work.create})
+    service = CompanyService()
+    actions = Actions({"kept.create": service.create})
     async with serving(kept, tokens, actions=actions) as client:
 
         async def call() -> httpx2.Response:
@@ -195,16 +195,18 @@ async def test_idempotency_commits_work_and_answer_together_or_not_at_all(
         first = await call()
         assert first.json()["status"] == status
         for table in ("companies", "gateway.idempotency"):
-            assert len(await execute(kept, f"select from {table}")) == left
+            assert len(await execute(kept, f"select from {table}")) == rows
         again = await call()
         assert again.json()["status"] == status
-        assert (again.headers.get("idempotent-replayed") == "true") == bool(left)
+        assert (again.headers.get("idempotent-replayed") == "true") == bool(rows)
 
 
 async def test_idempotency_key_may_be_required_by_a_route(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    async with serving(kept, tokens, actions=Actions({"kept.create": Database().create})) as client:
+    async with serving(
+        kept, tokens, actions=Actions({"kept.create": CompanyService().create})
+    ) as client:
         headers = {"authorization": f"Bearer {tokens['employee']}"}
         answer = await client.post("/api/v1/kept/create", {"what": "fine"}, headers=headers)
     assert answer.json()["status"] == "missing-param"

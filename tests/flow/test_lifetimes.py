@@ -1,4 +1,4 @@
-"""Sessions on a clock of the test's own: 7 days, 72 hours, and what `remember_me` makes of them."""
+"""The lifetime of sessions on a simulated clock: 7 days, 72 idle hours, and `remember_me`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,44 +9,44 @@ from support.harness import Client, execute, until
 
 from gateway.identity.token_store import TokenStore
 
-BEGAN = datetime(2026, 5, 4, 12, tzinfo=UTC)
+START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 WEEK, IDLE = timedelta(days=7), timedelta(hours=72)
 READ = "/api/v1/sessions/read"
 
 WELCOME = (200, "action-successful")
-OVER = (401, "session-expired")
+EXPIRED = (401, "session-expired")
 
 
 class Clock:
-    """The time of the sessions, and a memory of tokens that is fresh, or never is."""
+    """The time of the sessions; `stand_still` decides whether cached tokens stay fresh."""
 
     def __init__(self, client: Client) -> None:
-        self.at = BEGAN
+        self.now = START
         self.token_store: TokenStore = client.worker.identity.store
-        client.worker.identity.now = lambda: self.at
+        client.worker.identity.now = lambda: self.now
         self._monotonic = self.token_store.cache.clock
-        self.token_store.cache.clock = self.forgetful
-        self._later = 0.0
+        self.token_store.cache.clock = self.jumping
+        self._offset = 0.0
 
-    def forgetful(self) -> float:
-        """Each look is an hour after the one before: nothing remembered is fresh."""
-        self._later += 3600
-        return self._monotonic() + self._later
+    def jumping(self) -> float:
+        """Advance an hour at each reading, so that no cache entry is fresh."""
+        self._offset += 3600
+        return self._monotonic() + self._offset
 
     def stand_still(self) -> None:
-        """From now on what is remembered stays fresh."""
-        at = self._monotonic() + self._later + 3600
-        self.token_store.cache.clock = lambda: at
+        """Keep every cache entry fresh from now on."""
+        now = self._monotonic() + self._offset + 3600
+        self.token_store.cache.clock = lambda: now
 
-    def ask_nobody(self) -> None:
-        """Whatever asks the database from now on fails."""
+    def forbid_queries(self) -> None:
+        """Let every look-up in the database fail from now on."""
         self.token_store._look_up = None  # type: ignore[method-assign,assignment]
 
 
 @pytest.fixture
 async def clock(client: Client) -> Clock:
-    # What is confirmed while the notices begin is not remembered.
+    # The token store caches nothing that it looks up before it listens.
     await until(lambda: client.worker.identity.store.cache.listening_since > 0)
     return Clock(client)
 
@@ -67,7 +67,7 @@ async def status(client: Client) -> tuple[int, str]:
 
 
 class Edge(NamedTuple):
-    """A session that began and was last used then, and when it ends."""
+    """When a session was created and last used, and when it expires."""
 
     created: datetime
     used: datetime
@@ -75,16 +75,16 @@ class Edge(NamedTuple):
 
 
 EDGES = {
-    "7 days old": Edge(BEGAN, BEGAN + WEEK - HOUR, BEGAN + WEEK),
-    "72 hours without use": Edge(BEGAN, BEGAN, BEGAN + IDLE),
-    "72 hours since it was used again": Edge(BEGAN, BEGAN + IDLE, BEGAN + 2 * IDLE),
-    "both at once": Edge(BEGAN, BEGAN + WEEK - IDLE, BEGAN + WEEK),
+    "7 days old": Edge(START, START + WEEK - HOUR, START + WEEK),
+    "72 hours without use": Edge(START, START, START + IDLE),
+    "72 hours since it was used again": Edge(START, START + IDLE, START + 2 * IDLE),
+    "both at once": Edge(START, START + WEEK - IDLE, START + WEEK),
 }
 every_edge = pytest.mark.parametrize("edge", EDGES.values(), ids=EDGES)
 AROUND = [
     pytest.param(-SECOND, WELCOME, id="a second before"),
-    pytest.param(0 * SECOND, WELCOME, id="at the edge"),
-    pytest.param(SECOND, OVER, id="a second after"),
+    pytest.param(0 * SECOND, WELCOME, id="at the end"),
+    pytest.param(SECOND, EXPIRED, id="a second after"),
 ]
 
 
@@ -94,7 +94,7 @@ async def test_session_read_from_the_database_expires_to_the_second(
     client: Client, clock: Clock, edge: Edge, around: timedelta, expected: tuple[int, str]
 ) -> None:
     await session_of(client, created=edge.created, used=edge.used)
-    clock.at = edge.end + around
+    clock.now = edge.end + around
     assert await status(client) == expected
 
 
@@ -104,100 +104,100 @@ async def test_session_in_the_cache_expires_to_the_second(
     client: Client, clock: Clock, edge: Edge, around: timedelta, expected: tuple[int, str]
 ) -> None:
     await session_of(client, created=edge.created, used=edge.used)
-    clock.at = edge.used
+    clock.now = edge.used
     assert await status(client) == WELCOME
     clock.stand_still()
     assert await status(client) == WELCOME
-    clock.ask_nobody()
-    clock.at = edge.end + around
+    clock.forbid_queries()
+    clock.now = edge.end + around
     assert await status(client) == expected
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "looked up"])
 async def test_session_in_use_expires_only_by_age(
     client: Client, clock: Clock, *, cached: bool
 ) -> None:
-    await session_of(client, created=BEGAN, used=BEGAN)
+    await session_of(client, created=START, used=START)
     if cached:
         clock.stand_still()
     for hours in (0, 71, 142, 167):
-        clock.at = BEGAN + hours * HOUR
+        clock.now = START + hours * HOUR
         assert await status(client) == WELCOME
-    clock.at = BEGAN + WEEK
+    clock.now = START + WEEK
     assert await status(client) == WELCOME
-    clock.at += SECOND
-    assert await status(client) == OVER
+    clock.now += SECOND
+    assert await status(client) == EXPIRED
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "looked up"])
 async def test_session_is_not_extended_by_a_refused_call(
     client: Client, clock: Clock, *, cached: bool
 ) -> None:
-    await session_of(client, created=BEGAN, used=BEGAN)
+    await session_of(client, created=START, used=START)
     assert await status(client) == WELCOME
     if cached:
         clock.stand_still()
     for seconds in (1, 2, 3600):
-        clock.at = BEGAN + IDLE + seconds * SECOND
-        assert await status(client) == OVER
+        clock.now = START + IDLE + seconds * SECOND
+        assert await status(client) == EXPIRED
         await client.worker.identity.last_use.flush()
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "looked up"])
 @pytest.mark.parametrize("passed", [WEEK - SECOND, WEEK + SECOND, 520 * WEEK], ids=str)
 async def test_session_with_remember_me_does_not_expire(
     client: Client, clock: Clock, passed: timedelta, *, cached: bool
 ) -> None:
     await remember(client, "true")
-    await session_of(client, created=BEGAN, used=BEGAN)
+    await session_of(client, created=START, used=START)
     assert await status(client) == WELCOME
     if cached:
         clock.stand_still()
         assert await status(client) == WELCOME
-    clock.at = BEGAN + passed
+    clock.now = START + passed
     assert await status(client) == WELCOME
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "asked for"])
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "looked up"])
 @pytest.mark.parametrize("switched_on", [True, False], ids=["switched on", "switched off"])
 async def test_session_follows_a_later_change_of_remember_me(
     client: Client, clock: Clock, *, switched_on: bool, cached: bool
 ) -> None:
     before, after = ("false", "true") if switched_on else ("true", "false")
     await remember(client, before)
-    await session_of(client, created=BEGAN, used=BEGAN)
-    clock.at = BEGAN + WEEK + SECOND
+    await session_of(client, created=START, used=START)
+    clock.now = START + WEEK + SECOND
     if cached:
         clock.stand_still()
-    assert await status(client) == (OVER if switched_on else WELCOME)
+    assert await status(client) == (EXPIRED if switched_on else WELCOME)
     await remember(client, after)
     await until(_is_forgotten(clock, client) if cached else lambda: True, 5)
-    assert await status(client) == (WELCOME if switched_on else OVER)
+    assert await status(client) == (WELCOME if switched_on else EXPIRED)
 
 
 def _is_forgotten(clock: Clock, client: Client) -> Callable[[], bool]:
-    """Whether the notice of the change has come."""
+    """A function that tells whether the notice of the change has arrived."""
     return lambda: clock.token_store.remembered(client.tokens["employee"]) is None
 
 
 async def test_session_answer_contains_its_expiry(client: Client, clock: Clock) -> None:
-    await session_of(client, created=BEGAN, used=BEGAN)
-    for hours, end in ((0, BEGAN + IDLE), (50, BEGAN + 50 * HOUR + IDLE), (110, BEGAN + WEEK)):
-        clock.at = BEGAN + hours * HOUR
+    await session_of(client, created=START, used=START)
+    for hours, end in ((0, START + IDLE), (50, START + 50 * HOUR + IDLE), (110, START + WEEK)):
+        clock.now = START + hours * HOUR
         answer = await client.post(READ, {"token": client.tokens["employee"]})
         session = answer.json()["data"]["session"]
         assert datetime.fromisoformat(session["expires_at"]) == end
-        assert datetime.fromisoformat(session["last_used_at"]) == clock.at
+        assert datetime.fromisoformat(session["last_used_at"]) == clock.now
 
 
 async def test_session_expiry_has_its_own_shoplo_code(client: Client, clock: Clock) -> None:
-    await session_of(client, created=BEGAN, used=BEGAN)
-    clock.at = BEGAN + IDLE + SECOND
+    await session_of(client, created=START, used=START)
+    clock.now = START + IDLE + SECOND
     headers = {"authorization": f"Bearer {client.tokens['employee']}"}
     answer = await client.request("GET", "/services/statuses", headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (401, "251")
 
 
 async def test_application_token_does_not_expire(client: Client, clock: Clock) -> None:
-    clock.at = BEGAN + 520 * WEEK
+    clock.now = START + 520 * WEEK
     assert (await client.create_stage(caller="application", order_id=7)).status_code == 200

@@ -1,4 +1,4 @@
-"""Limits: a sliding window, shared by workers in batches, and kept by each without the database."""
+"""Limits: a sliding window that workers share; without the database each counts for itself."""
 
 import asyncio
 import base64
@@ -31,15 +31,15 @@ class Clock:
         return self.seconds
 
 
-def taken(counts: Counts, times: int, key: str = "k", rate: Rate = RATE) -> int:
-    """How many of so many get in."""
+def admitted(counts: Counts, times: int, key: str = "k", rate: Rate = RATE) -> int:
+    """Try a number of calls; return how many are admitted."""
     return sum(counts.take(key, rate) == 0 for _ in range(times))
 
 
 def test_rate_limit_refuses_calls_beyond_the_limit_until_retry_after() -> None:
     clock = Clock()
     counts = Counts(Pool("", 1), clock)
-    assert taken(counts, 20) == 5
+    assert admitted(counts, 20) == 5
     wait = counts.take("k", RATE)
     clock.seconds += wait - 1
     assert counts.take("k", RATE) > 0
@@ -49,8 +49,8 @@ def test_rate_limit_refuses_calls_beyond_the_limit_until_retry_after() -> None:
 
 def test_rate_limit_counts_keys_and_rates_separately() -> None:
     counts = Counts(Pool("", 1), Clock())
-    assert taken(counts, 9) == taken(counts, 9, "other") == 5
-    assert taken(counts, 9, rate=Rate(7, 3600)) == 7
+    assert admitted(counts, 9) == admitted(counts, 9, "other") == 5
+    assert admitted(counts, 9, rate=Rate(7, 3600)) == 7
 
 
 def test_rate_limit_does_not_count_a_call_that_is_given_back() -> None:
@@ -58,7 +58,7 @@ def test_rate_limit_does_not_count_a_call_that_is_given_back() -> None:
     for _ in range(20):
         assert counts.take("k", RATE) == 0
         counts.give_back("k", RATE)
-    assert taken(counts, 9) == 5
+    assert admitted(counts, 9) == 5
 
 
 @given(
@@ -69,35 +69,35 @@ def test_rate_limit_window_never_exceeds_twice_the_limit(pauses: list[float], ca
     clock = Clock()
     counts = Counts(Pool("", 1), clock)
     rate = Rate(calls, 60)
-    let_in: list[float] = []
+    admissions: list[float] = []
     for pause in pauses:
         clock.seconds += pause
         wait = counts.take("k", rate)
         if not wait:
-            let_in.append(clock.seconds)
+            admissions.append(clock.seconds)
         else:
             assert 1 <= wait <= 120
-    for start in let_in:
-        assert sum(start <= each < start + 60 for each in let_in) < 2 * calls + 1
+    for start in admissions:
+        assert sum(start <= time < start + 60 for time in admissions) < 2 * calls + 1
 
 
 def test_rate_limit_is_reset_after_two_windows() -> None:
     clock = Clock()
     counts = Counts(Pool("", 1), clock)
-    assert taken(counts, 9) == 5
+    assert admitted(counts, 9) == 5
     clock.seconds += 120
-    assert taken(counts, 9) == 5
+    assert admitted(counts, 9) == 5
 
 
 async def test_rate_limit_is_shared_by_workers(database: str) -> None:
     pools, clock = [Pool(database, 1), Pool(database, 1)], Clock()
     clock.seconds = 60 * 28_000_000.0
     one, other = (Counts(pool, clock) for pool in pools)
-    assert taken(one, 3) == 3
-    assert taken(other, 1) == 1
+    assert admitted(one, 3) == 3
+    assert admitted(other, 1) == 1
     await one.flush()
     await other.flush()
-    assert taken(other, 9) == 1
+    assert admitted(other, 9) == 1
     for pool in pools:
         await pool.close()
 
@@ -107,12 +107,12 @@ async def test_rate_limit_previous_window_is_known_to_other_workers(
 ) -> None:
     pools, clock = [Pool(database, 1), Pool(database, 1)], Clock()
     one, other = (Counts(pool, clock) for pool in pools)
-    assert taken(one, 5) == 5
+    assert admitted(one, 5) == 5
     await one.flush()
     clock.seconds += 60
-    assert taken(other, 1) == 1
+    assert admitted(other, 1) == 1
     await other.flush()
-    assert taken(other, 9) == 0
+    assert admitted(other, 9) == 0
     for pool in pools:
         await pool.close()
 
@@ -133,9 +133,9 @@ async def test_rate_limit_stores_only_hashes_and_deletes_old_windows(database: s
 async def test_rate_limit_is_counted_by_each_worker_during_a_database_outage(database: str) -> None:
     pool = Pool("postgresql://nobody@127.0.0.1:1/nothing", 1)
     counts = Counts(pool, Clock())
-    assert taken(counts, 3) == 3
+    assert admitted(counts, 3) == 3
     await counts.flush()
-    assert taken(counts, 9) == 2
+    assert admitted(counts, 9) == 2
     pool._dsn = database
     await counts.flush()
     assert [row["count"] for row in await execute(database, "select * from gateway.counts")] == [5]
@@ -146,7 +146,7 @@ WRONG = {"email": "employee@example.com", "password": "no", "application": "plan
 
 
 async def log_in(client: Client, **changes: Any) -> Any:
-    """A log-in, as base64."""
+    """Try to log in, by default with a wrong password."""
     body = sensitive({**WRONG, **changes})
     return await client.request("POST", "/api/v1/sessions/create", content=body)
 
@@ -186,11 +186,13 @@ async def test_password_guesses_from_an_address_are_limited_across_accounts(
     async with serving(
         database, tokens, address_guesses="4", trusted_proxies="127.0.0.1"
     ) as client:
-        found = [await statuses(client, 1, email=f"{n}@example.com") for n in range(6)]
-        assert found == [["email-not-found"]] * 4 + [["rate-limit-exceeded"]] * 2
-        away = {"x-forwarded-for": "203.0.113.9"}
+        slugs = [await statuses(client, 1, email=f"{n}@example.com") for n in range(6)]
+        assert slugs == [["email-not-found"]] * 4 + [["rate-limit-exceeded"]] * 2
+        other_address = {"x-forwarded-for": "203.0.113.9"}
         body = sensitive(WRONG)
-        answer = await client.request("POST", "/api/v1/sessions/create", content=body, headers=away)
+        answer = await client.request(
+            "POST", "/api/v1/sessions/create", content=body, headers=other_address
+        )
         assert answer.json()["status"] == "invalid-password"
 
 
@@ -199,8 +201,8 @@ async def test_password_guesses_in_parallel_are_limited_as_in_sequence(
 ) -> None:
     async with serving(database, tokens, account_guesses="5") as client:
         answers = await asyncio.gather(*(log_in(client) for _ in range(30)))
-        found = Counter(answer.json()["status"] for answer in answers)
-        assert found == {"invalid-password": 5, "rate-limit-exceeded": 25}
+        slugs = Counter(answer.json()["status"] for answer in answers)
+        assert slugs == {"invalid-password": 5, "rate-limit-exceeded": 25}
 
 
 async def test_unknown_tokens_are_limited_and_known_tokens_are_not(
@@ -209,18 +211,17 @@ async def test_unknown_tokens_are_limited_and_known_tokens_are_not(
     async with serving(database, tokens, unknown_callers="3") as client:
         assert (await client.create_stage(order_id=7)).status_code == 200
         guesses = ["plano_ses_" + letter * 43 for letter in "aaabbcde"]
-        found = [(await client.create_stage(token=guess)).status_code for guess in guesses]
-        assert found == [401] * 6 + [429] * 2
-        # What no token looks like is no guess, and neither is one that was refused before.
+        codes = [(await client.create_stage(token=guess)).status_code for guess in guesses]
+        assert codes == [401] * 6 + [429] * 2
+        # A malformed token does not count as a guess, nor does one that was refused before.
         for token in ("undefined", guesses[0]):
             assert (await client.create_stage(token=token)).status_code == 401
         assert (await client.create_stage(order_id=7)).status_code == 200
-        # One that this worker has not met cannot be told from a guess.
+        # A valid token that this worker does not know yet is indistinguishable from a guess.
         assert (await client.create_stage(caller="liaison", order_id=7)).status_code == 429
 
 
-async def limited(_: Call) -> Reply:
-    """A service for a route with a limit."""
+async def do_nothing(_: Call) -> Reply:
     return Reply({})
 
 
@@ -230,7 +231,7 @@ async def test_route_rate_limit_counts_each_token_or_address(
 ) -> None:
     route = {"method": "GET", "path": "/limited", "auth": auth, "rate_limit": "50/hour"}
     await applied(database, desired(tmp_path, {"limited.read": route}))
-    actions = Actions({"limited.read": limited})
+    actions = Actions({"limited.read": do_nothing})
     async with serving(database, tokens, actions=actions) as client:
 
         async def codes(times: int, caller: str) -> Counter[int]:
@@ -243,5 +244,5 @@ async def test_route_rate_limit_counts_each_token_or_address(
             )
 
         assert await codes(55, "employee") == {200: 50, 429: 5}
-        rest = {429: 3} if auth == "public" else {200: 3}
-        assert await codes(3, "liaison") == await codes(3, "application") == rest
+        expected = {429: 3} if auth == "public" else {200: 3}
+        assert await codes(3, "liaison") == await codes(3, "application") == expected

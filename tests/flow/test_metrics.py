@@ -1,4 +1,4 @@
-"""Metrics: what moves, what a label may hold, and how many labels there can be."""
+"""Metrics: what is counted, which labels there are, and how many label sets there can be."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ LABELS = {metric.name: set(metric.labels) for metric in METRICS}
 
 
 async def ask(worker: Worker, path: str, **headers: str) -> httpx2.Response:
-    """A page of the admin port."""
+    """Request a page of the admin port."""
     transport = httpx2.ASGITransport(worker.admin.app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://admin") as http:
         return await http.get(path, headers=headers)
@@ -34,27 +34,27 @@ async def text(client: Client) -> str:
     return answer.text
 
 
-def samples(shown: str) -> Iterator[Sample]:
-    for family in text_string_to_metric_families(shown):
+def samples(page: str) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(page):
         yield from family.samples
 
 
-def total(shown: str, name: str, **labels: str) -> float:
-    """The sum of all samples of this name that have these labels."""
+def total(page: str, name: str, **labels: str) -> float:
+    """The sum of all samples with this name and these labels."""
     return sum(
         sample.value
-        for sample in samples(shown)
+        for sample in samples(page)
         if sample.name == name and labels.items() <= sample.labels.items()
     )
 
 
-def direct(counts: Metrics) -> str:
+def rendered(counts: Metrics) -> str:
     counts.flush(in_flight=0, revision=1, degraded=False, database_unavailable=False, outbox={})
     return counts.text("")[0].decode()
 
 
-def routes_of(shown: str) -> set[str]:
-    return {sample.labels["http_route"] for sample in samples(shown) if sample.name == COUNT}
+def routes_of(page: str) -> set[str]:
+    return {sample.labels["http_route"] for sample in samples(page) if sample.name == COUNT}
 
 
 async def test_metrics_count_each_request_once_by_route_method_code_and_status(
@@ -62,26 +62,26 @@ async def test_metrics_count_each_request_once_by_route_method_code_and_status(
 ) -> None:
     for order in (7, 8, 4711):
         await client.create_stage(order_id=order)
-    shown = await text(client)
+    page = await text(client)
     post = {"http_route": CREATE, "http_request_method": "POST"}
     good = {**post, "http_response_status_code": "200", "status": "action-successful"}
     bad = {**post, "http_response_status_code": "400", "status": "invalid-param"}
-    assert total(shown, COUNT, **good) == 2
-    assert total(shown, COUNT, **bad) == 1
-    assert total(shown, COUNT) == 3
-    assert total(shown, "gateway_answers_total", status="action-successful", fault="none") == 2
-    assert total(shown, "gateway_answers_total", status="invalid-param", fault="caller") == 1
-    assert total(shown, "gateway_answers_total") == 3
+    assert total(page, COUNT, **good) == 2
+    assert total(page, COUNT, **bad) == 1
+    assert total(page, COUNT) == 3
+    assert total(page, "gateway_answers_total", status="action-successful", fault="none") == 2
+    assert total(page, "gateway_answers_total", status="invalid-param", fault="caller") == 1
+    assert total(page, "gateway_answers_total") == 3
 
 
 async def test_metrics_request_duration_is_in_its_bucket(client: Client) -> None:
     worker = client.worker
     worker.metrics.count("a.b", "GET", 200, "action-successful", "none", 0.3)
-    shown = await text(client)
+    page = await text(client)
     bucket = "http_server_request_duration_seconds_bucket"
-    assert total(shown, bucket, http_route="a.b", le="0.25") == 0
-    assert total(shown, bucket, http_route="a.b", le="0.5") == 1
-    assert total(shown, "http_server_request_duration_seconds_sum", http_route="a.b") == 0.3
+    assert total(page, bucket, http_route="a.b", le="0.25") == 0
+    assert total(page, bucket, http_route="a.b", le="0.5") == 1
+    assert total(page, "http_server_request_duration_seconds_sum", http_route="a.b") == 0.3
 
 
 def test_metrics_histogram_equals_that_of_the_library() -> None:
@@ -92,7 +92,7 @@ def test_metrics_histogram_equals_that_of_the_library() -> None:
     for seconds in times:
         counts.count("a.b", "GET", 200, "action-successful", "none", seconds)
         library.labels("GET", "a.b", 200, "action-successful").observe(seconds)
-    ours = [sample for sample in samples(direct(counts)) if "http_route" in sample.labels]
+    ours = [sample for sample in samples(rendered(counts)) if "http_route" in sample.labels]
     theirs = list(samples(generate_latest(registry).decode()))
     assert [(s.name, s.labels) for s in ours] == [(s.name, s.labels) for s in theirs]
     assert [s.value for s in ours] == pytest.approx([s.value for s in theirs])
@@ -101,15 +101,16 @@ def test_metrics_histogram_equals_that_of_the_library() -> None:
 async def test_metrics_names_and_labels_match_the_table(client: Client) -> None:
     await client.create_stage(order_id=7)
     events.emit(events.DATABASE_UP)
-    found: dict[str, set[str]] = {}
+    labels: dict[str, set[str]] = {}
     kinds = {}
     for family in text_string_to_metric_families(await text(client)):
         if not family.name.startswith("process_"):
-            # The parser takes the ending off a counter's name.
+            # The parser removes the suffix of a counter's name.
             name = family.name + "_total" * (family.type == "counter")
             kinds[name] = family.type
-            found[name] = {label for each in family.samples for label in each.labels} - {"le"}
-    assert found == LABELS
+            names = {label for sample in family.samples for label in sample.labels}
+            labels[name] = names - {"le"}
+    assert labels == LABELS
     assert {name: kind for name, kind in kinds.items() if kind != "gauge"} == {
         "http_server_request_duration_seconds": "histogram",
         "gateway_answers_total": "counter",
@@ -137,29 +138,29 @@ async def test_metrics_contain_no_path_and_no_token(probe: Client) -> None:
     await probe.post("/api/v1/probe/crash", {"token": token})
     await probe.post("/api/v1/probe/echo", {"token": "plano_ses_unknown"})
     await probe.request(token, "/nowhere")
-    shown = await text(probe)
+    page = await text(probe)
     for hidden in (token, token.removeprefix("plano_ses_"), "4242", "nowhere", SECRET, "unknown"):
-        assert hidden.lower() not in shown.lower()
-    assert total(shown, COUNT, http_route="probe.get") == 1
-    assert total(shown, COUNT, http_route="", status="route-non-existent") == 3
+        assert hidden.lower() not in page.lower()
+    assert total(page, COUNT, http_route="probe.get") == 1
+    assert total(page, COUNT, http_route="", status="route-non-existent") == 3
 
 
 async def test_metrics_unknown_method_is_counted_as_other(client: Client) -> None:
     for method in ("PROPFIND", "NONSENSE", "BREW"):
         await client.request(method, "/nowhere")
     await client.request("HEAD", "/nowhere")
-    shown = await text(client)
-    assert total(shown, COUNT, http_request_method="_OTHER") == 3
-    assert total(shown, COUNT, http_request_method="HEAD") == 1
+    page = await text(client)
+    assert total(page, COUNT, http_request_method="_OTHER") == 3
+    assert total(page, COUNT, http_request_method="HEAD") == 1
 
 
 async def test_metrics_label_route_statuses_and_crashes_with_their_fault(probe: Client) -> None:
     token = probe.tokens["employee"]
     await probe.post("/api/v1/probe/own", {"token": token})
     await probe.post("/api/v1/probe/crash", {"token": token})
-    shown = await text(probe)
-    assert total(shown, "gateway_answers_total", status="probe-refused", fault="caller") == 1
-    assert total(shown, "gateway_answers_total", status="application-crash", fault="gateway") == 1
+    page = await text(probe)
+    assert total(page, "gateway_answers_total", status="probe-refused", fault="caller") == 1
+    assert total(page, "gateway_answers_total", status="application-crash", fault="gateway") == 1
 
 
 async def test_metrics_count_a_client_that_left_without_a_code(client: Client) -> None:
@@ -184,11 +185,11 @@ async def test_metrics_count_a_client_that_left_without_a_code(client: Client) -
 
 
 async def test_metrics_gauges_follow_the_worker(probe: Client) -> None:
-    shown = await text(probe)
-    assert total(shown, "http_server_active_requests") == 0
-    assert total(shown, "gateway_registry_revision") == 2
-    assert total(shown, "gateway_registry_degraded") == 0
-    assert total(shown, "gateway_database_unavailable") == 0
+    page = await text(probe)
+    assert total(page, "http_server_active_requests") == 0
+    assert total(page, "gateway_registry_revision") == 2
+    assert total(page, "gateway_registry_degraded") == 0
+    assert total(page, "gateway_database_unavailable") == 0
     request = asyncio.create_task(
         probe.post("/api/v1/probe/slow", {"token": probe.tokens["employee"]})
     )
@@ -202,10 +203,10 @@ async def test_metrics_gauges_follow_the_worker(probe: Client) -> None:
 async def test_metrics_and_readiness_report_a_missing_database() -> None:
     worker = Worker(settings("postgresql://127.0.0.1:1/nowhere"))
     worker.pool.problem = "it is gone"
-    shown = (await ask(worker, "/-/metrics")).text
+    page = (await ask(worker, "/-/metrics")).text
     for name in ("gateway_registry_degraded", "gateway_database_unavailable"):
-        assert total(shown, name) == 1
-    assert total(shown, "gateway_registry_revision") == 0
+        assert total(page, name) == 1
+    assert total(page, "gateway_registry_revision") == 0
     answer = await ask(worker, "/-/ready")
     assert (answer.status_code, answer.json()["ready"]) == (503, False)
     assert answer.json()["trouble"] == ["the registry is not loaded yet", "it is gone"]
@@ -230,7 +231,7 @@ async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
     assert (await ask(client.worker, "/-/live")).json() == {"live": True}
 
 
-# How many labels there can be
+# Limits of label sets
 
 
 async def test_metrics_routes_beyond_the_label_limit_are_other(
@@ -241,11 +242,11 @@ async def test_metrics_routes_beyond_the_label_limit_are_other(
     for route in ("echo", "public", "shoplo", "shoplo", "own", "echo"):
         await probe.post(f"/api/v1/probe/{route}", token)
     await probe.post("/nowhere")
-    shown = await text(probe)
-    assert routes_of(shown) == {"probe.echo", "probe.public", "other", ""}
-    assert total(shown, COUNT, http_route="probe.echo") == 2
-    assert total(shown, COUNT) == 7
-    assert total(shown, "gateway_answers_total", status="other", fault="caller") == 1
+    page = await text(probe)
+    assert routes_of(page) == {"probe.echo", "probe.public", "other", ""}
+    assert total(page, COUNT, http_route="probe.echo") == 2
+    assert total(page, COUNT) == 7
+    assert total(page, "gateway_answers_total", status="other", fault="caller") == 1
 
 
 def test_metrics_of_5000_routes_stay_within_the_label_limit() -> None:
@@ -253,11 +254,11 @@ def test_metrics_of_5000_routes_stay_within_the_label_limit() -> None:
     for number in range(5000):
         for slug in ("action-successful", "invalid-param", f"own-{number}"):
             counts.count(f"things.action_{number}", "POST", 200, slug, "none", 0.001)
-    shown = direct(counts)
-    assert total(shown, COUNT) == 15_000
-    assert total(shown, "gateway_answers_total") == 15_000
-    assert sum(sample.name == COUNT for sample in samples(shown)) == MAX_LABEL_SETS + 3
-    assert "other" in routes_of(shown)
-    known = {s.labels["status"] for s in samples(shown) if s.name == "gateway_answers_total"}
+    page = rendered(counts)
+    assert total(page, COUNT) == 15_000
+    assert total(page, "gateway_answers_total") == 15_000
+    assert sum(sample.name == COUNT for sample in samples(page)) == MAX_LABEL_SETS + 3
+    assert "other" in routes_of(page)
+    known = {s.labels["status"] for s in samples(page) if s.name == "gateway_answers_total"}
     assert len(known) < MAX_LABEL_SETS
     assert "own-4999" not in known

@@ -1,4 +1,4 @@
-"""Migrations: each file once, in order, in a transaction of its own, one process at a time."""
+"""Migrations: each file once, in order, in its own transaction, one process at a time."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ async def run(url: str, migrations: list[Migration]) -> list[str]:
 
 
 async def log(url: str) -> list[str]:
-    """What the migrations of these tests have written, in order."""
+    """The entries that the migrations of these tests have written, in order."""
     return [row["entry"] for row in await execute(url, "select entry from log order by id")]
 
 
@@ -36,9 +36,9 @@ async def recorded(url: str) -> list[str]:
 CREATE = "create table log (id serial primary key, entry text not null);"
 
 
-def entry(number: int, more: str = "") -> Migration:
-    """A migration that writes to the log; the first makes it."""
-    text = f"{CREATE if number == 1 else ''} insert into log (entry) values ('{number}'); {more}"
+def entry(number: int, sql: str = "") -> Migration:
+    """A migration that writes to the log and runs `sql`; the first one creates the log."""
+    text = f"{CREATE if number == 1 else ''} insert into log (entry) values ('{number}'); {sql}"
     return Migration(f"test/{number:04}_entry.sql", text)
 
 
@@ -79,9 +79,9 @@ async def test_migrate_refuses_rewritten_history_and_applies_nothing(
     await run(empty_database, THREE)
     with pytest.raises(MigrationError) as refused:
         await run(empty_database, files)
-    told = str(refused.value).splitlines()
-    assert len(told) == len(words)
-    assert all(line.startswith(word) for line, word in zip(told, words, strict=True))
+    lines = str(refused.value).splitlines()
+    assert len(lines) == len(words)
+    assert all(line.startswith(word) for line, word in zip(lines, words, strict=True))
     assert await log(empty_database) == ["1", "2", "3"]
     assert await recorded(empty_database) == NAMES
     assert await run(empty_database, [*THREE, entry(4)]) == ["test/0004_entry.sql"]
@@ -108,7 +108,7 @@ async def test_migrate_releases_its_lock_after_a_failure(empty_database: str) ->
 
 
 async def test_migrate_run_concurrently_applies_each_file_once(empty_database: str) -> None:
-    slow = [Migration(each.name, f"select pg_sleep(0.02); {each.text}") for each in THREE]
+    slow = [Migration(file.name, f"select pg_sleep(0.02); {file.text}") for file in THREE]
     applied = await asyncio.gather(*(run(empty_database, slow) for _ in range(6)))
     assert sorted(applied) == [[], [], [], [], [], NAMES]
     assert await log(empty_database) == ["1", "2", "3"]
@@ -128,8 +128,8 @@ def test_migrate_finds_files_by_folder_and_then_by_name(tmp_path: Path) -> None:
     for name in ("b/0001_x.sql", "a/0002_y.sql", "a/0001_z.sql", "a/notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"-- {name}")
-    found = find([("one", tmp_path / "b"), ("two", tmp_path / "a")])
-    assert [(each.name, each.text) for each in found] == [
+    migrations = find([("one", tmp_path / "b"), ("two", tmp_path / "a")])
+    assert [(migration.name, migration.text) for migration in migrations] == [
         ("one/0001_x.sql", "-- b/0001_x.sql"),
         ("two/0001_z.sql", "-- a/0001_z.sql"),
         ("two/0002_y.sql", "-- a/0002_y.sql"),

@@ -1,4 +1,4 @@
-"""order_stages.create on a real database, rule by rule."""
+"""order_stages.create on a real database, rule by rule of its documentation."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ STATUS_KEYS = (
     "external_id service_type services_addon_array order_cancel_reason order_cancel_note "
     "updated_by_id updated_by updated_at"
 ).split()
-WHOLE = {
+ALL_PARAMS = {
     "stage_trigger": "phone",
     "stage_at_mt": "07/04/2026 09:30:00",
     "created_at_mt": "2026-07-04T09:31:00",
@@ -60,8 +60,8 @@ async def data(client: Client, /, **params: Any) -> Any:
 
 
 async def rows(client: Client, table: str) -> list[dict[str, Any]]:
-    found = await execute(client.database_url, f"select * from {table} order by 1")
-    return [dict(row) for row in found]
+    records = await execute(client.database_url, f"select * from {table} order by 1")
+    return [dict(record) for record in records]
 
 
 async def test_order_stages_answer_has_the_documented_keys_in_order(client: Client) -> None:
@@ -72,7 +72,7 @@ async def test_order_stages_answer_has_the_documented_keys_in_order(client: Clie
 
 
 async def test_order_stages_params_reach_their_columns(client: Client) -> None:
-    answer = await data(client, order_id=7, **WHOLE)
+    answer = await data(client, order_id=7, **ALL_PARAMS)
     stage, status = answer["order_stage"], answer["order_status"]
     assert stage == {
         "id": stage["id"],
@@ -119,14 +119,14 @@ async def test_order_stages_params_reach_their_columns(client: Client) -> None:
 
 
 async def test_order_stages_answer_equals_the_stored_rows(client: Client) -> None:
-    answer = await data(client, order_id=7, **WHOLE)
+    answer = await data(client, order_id=7, **ALL_PARAMS)
     [stage], [status] = await rows(client, "order_stages"), await rows(client, "order_statuses")
     for answered, stored in ((answer["order_stage"], stage), (answer["order_status"], status)):
         assert {name: as_stored(answered[name], stored[name]) for name in answered} == stored
 
 
 def as_stored(answered: Any, stored: Any) -> Any:
-    """An answer's time has as many digits of a second as it needs, so that times are compared."""
+    """Parse a time of the answer, since the answer drops trailing zeros of the seconds."""
     if not isinstance(stored, datetime):
         return answered
     assert ISO_8601_UTC.fullmatch(answered)
@@ -145,7 +145,7 @@ async def test_order_stages_times_default_to_now_in_utc(client: Client) -> None:
 async def test_order_status_is_unchanged_without_update_status(client: Client) -> None:
     await data(client, order_id=7, stage="ordered")
     before = await rows(client, "order_statuses")
-    answer = await data(client, order_id=7, **{**WHOLE, "update_status": False})
+    answer = await data(client, order_id=7, **{**ALL_PARAMS, "update_status": False})
     assert answer["order_status"] is None
     assert await rows(client, "order_statuses") == before
     assert len(await rows(client, "order_stages")) == 2
@@ -163,7 +163,7 @@ async def test_order_stages_nested_params_are_validated_without_update_status(
 
 
 async def test_order_status_absent_params_keep_their_values(client: Client) -> None:
-    await data(client, order_id=7, **WHOLE)
+    await data(client, order_id=7, **ALL_PARAMS)
     later = {"appointment": {"appt_confirmed": "no"}, "order": {"delivery_rush": False}}
     status = (await data(client, order_id=7, stage="hold", **later))["order_status"]
     assert (status["appt_confirmed"], status["appt_id"]) == ("no", 12)
@@ -173,7 +173,7 @@ async def test_order_status_absent_params_keep_their_values(client: Client) -> N
 
 
 @pytest.mark.parametrize(
-    ("given", "order_id", "order_request_id"),
+    ("sent", "order_id", "order_request_id"),
     [
         ({"order_id": 7}, 7, 1007),
         ({"order_request_id": 1007}, 7, 1007),
@@ -182,9 +182,9 @@ async def test_order_status_absent_params_keep_their_values(client: Client) -> N
     ],
 )
 async def test_order_is_found_by_either_id(
-    client: Client, given: dict[str, int], order_id: int | None, order_request_id: int
+    client: Client, sent: dict[str, int], order_id: int | None, order_request_id: int
 ) -> None:
-    answer = await data(client, **given)
+    answer = await data(client, **sent)
     for part in answer.values():
         assert (part["order_id"], part["order_request_id"]) == (order_id, order_request_id)
 
@@ -215,11 +215,11 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("given", "attrs"), UNKNOWN)
+@pytest.mark.parametrize(("sent", "attrs"), UNKNOWN)
 async def test_order_stages_unknown_reference_is_refused_and_nothing_is_written(
-    client: Client, given: dict[str, Any], attrs: list[str]
+    client: Client, sent: dict[str, Any], attrs: list[str]
 ) -> None:
-    response = await client.create_stage(**given)
+    response = await client.create_stage(**sent)
     assert (response.status_code, response.json()["status"]) == (400, "invalid-param")
     assert [error["attr"] for error in response.json()["errors"]] == attrs
     assert not await rows(client, "order_stages")
@@ -233,7 +233,7 @@ async def test_order_stages_without_either_id_reports_both_as_missing(client: Cl
 
 
 @pytest.mark.parametrize(
-    ("caller", "given", "by_id", "by"),
+    ("caller", "sent", "by_id", "by"),
     [
         ("employee", {}, 1, "Ada Fields"),
         ("application", {}, None, None),
@@ -244,17 +244,17 @@ async def test_order_stages_without_either_id_reports_both_as_missing(client: Cl
     ],
 )
 async def test_order_stages_author_is_the_name_then_the_id_then_the_caller(
-    client: Client, caller: str, given: dict[str, Any], by_id: int | None, by: str | None
+    client: Client, caller: str, sent: dict[str, Any], by_id: int | None, by: str | None
 ) -> None:
-    stage = (await data(client, caller=caller, order_id=7, **given))["order_stage"]
+    stage = (await data(client, caller=caller, order_id=7, **sent))["order_stage"]
     assert (stage["created_by_id"], stage["created_by"]) == (by_id, by)
-    same = {name.replace("created", "updated"): value for name, value in given.items()}
+    same = {name.replace("created", "updated"): value for name, value in sent.items()}
     status = (await data(client, caller=caller, order_id=7, **same))["order_status"]
     assert (status["updated_by_id"], status["updated_by"]) == (by_id, by)
 
 
 @pytest.mark.parametrize(
-    ("given", "client_id", "code"),
+    ("sent", "client_id", "code"),
     [
         (None, 1, "02134"),
         ({"client_id": 5}, 5, "80202"),
@@ -263,12 +263,10 @@ async def test_order_stages_author_is_the_name_then_the_id_then_the_caller(
     ],
 )
 async def test_order_status_client_is_the_given_one_or_that_of_the_order(
-    client: Client, given: dict[str, int] | None, client_id: int, code: str
+    client: Client, sent: dict[str, int] | None, client_id: int, code: str
 ) -> None:
     await execute(client.database_url, "insert into clients values (5, null, 'Acme', '80202')")
-    status = (await data(client, order_id=7, **({"client": given} if given else {})))[
-        "order_status"
-    ]
+    status = (await data(client, order_id=7, **({"client": sent} if sent else {})))["order_status"]
     assert (status["client_id"], status["client_billing_postal_code"]) == (client_id, code)
 
 

@@ -1,4 +1,4 @@
-"""A slow route keeps a worker's connections to itself only so far: the others go on."""
+"""A slow route cannot take all connections of a worker, so other routes continue."""
 
 import asyncio
 
@@ -12,17 +12,17 @@ CONNECTIONS = 4
 SHARE = 3
 
 
-class Slow:
-    """An action that keeps its connection until it is let go."""
+class SlowAction:
+    """An action that holds its connection until `released`."""
 
     def __init__(self) -> None:
-        self.let_go = asyncio.Event()
+        self.released = asyncio.Event()
         self.holding = 0
 
     async def act(self, call: Call) -> Reply:
         async def hold(_: object) -> None:
             self.holding += 1
-            await self.let_go.wait()
+            await self.released.wait()
 
         await call.db.run(hold)
         return Reply()
@@ -38,8 +38,8 @@ async def test_slow_route_does_not_delay_other_routes(
     database: str, tokens: dict[str, str]
 ) -> None:
     await apply_probe(database)
-    slow, found = Slow(), actions()
-    probes = {name: action for name in found.names() if (action := found.find(name))}
+    slow, loaded = SlowAction(), actions()
+    probes = {name: action for name in loaded.names() if (action := loaded.find(name))}
     with_slow = Actions({**probes, "probe.echo": slow.act})
     connections = {"database_connections": str(CONNECTIONS)}
     async with serving(database, tokens, actions=with_slow, **connections) as client:
@@ -50,7 +50,7 @@ async def test_slow_route_does_not_delay_other_routes(
             other = "GET", "/services/statuses"
             assert [await _status(client, *other) for _ in range(3)] == [200] * 3
         assert slow.holding == SHARE
-        slow.let_go.set()
+        slow.released.set()
         answers = await asyncio.gather(*calls)
     assert answers == [200] * 8
     assert slow.holding == len(calls)
