@@ -1,72 +1,56 @@
-"""The command line: one verb a function, every fault of a known kind one clear message."""
+"""The command `gateway`: runs a verb, and puts errors that an operator can fix into words."""
 
 import os
 import sys
 
 import typer
 
-from gateway.cli import (
-    manifest,
-    migrate,
-    notifications,
-    outbox,
-    revisions,
-    routes,
-    serve,
-    settings,
-    statuses,
-    tokens,
-    version,
-)
-from gateway.cli.database import describe_error
-from gateway.cli.manifest import Changes
-from gateway.cli.output import echo_error
+from gateway.cli import version
+from gateway.cli.exits import ERROR, INTERRUPTED, MISUSE, Changes
+from gateway.cli.verbs import Gateway
 from gateway.runtime.errors import OperatorError
 
+PROGRAM = "gateway"
+
 app = typer.Typer(
-    name="gateway",
+    name=PROGRAM,
+    cls=Gateway,
     help="The Plano gateway: serves the routes of a registry that PostgreSQL holds.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="markdown",
+    # Typer imports rich to print help with markup, which takes longer than all the rest.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-serve.add_to(app)
-migrate.add_to(app)
-statuses.add_to(app)
-settings.add_to(app)
-manifest.add_to(app)
-revisions.add_to(app)
-routes.add_to(app)
-tokens.add_to(app)
-outbox.add_to(app)
-notifications.add_to(app)
 version.add_to(app)
-
-MISUSE = 2
-"""How typer ends at a mistake of use; of a plan this would say that there are changes."""
 
 
 def main() -> None:
-    """Run a command; exit 1 with a message on a known fault."""
+    """Run a verb; exit 1 with a message on an error that an operator can fix."""
     try:
-        app()
+        app(prog_name=PROGRAM)
     except Changes:
         raise
-    except SystemExit as ended:
-        sys.exit(1 if ended.code == MISUSE else ended.code)
-    except OperatorError as error:
-        echo_error(str(error))
-        sys.exit(1)
+    except SystemExit as end:
+        sys.exit(ERROR if end.code == MISUSE else end.code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has left, as `gateway routes | head` does.
+        # The reader of our output has left, as in `gateway routes | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(ERROR)
     except Exception as error:
-        message = describe_error(error)
+        message = _describe(error)
         if message is None:
             raise
-        echo_error(message)
-        sys.exit(1)
+        typer.echo(message, err=True)
+        sys.exit(ERROR)
+
+
+def _describe(error: Exception) -> str | None:
+    if isinstance(error, OperatorError):
+        return str(error)
+    # Imported late: the verbs that use no database start without its driver.
+    from gateway.cli.database import describe_error  # noqa: PLC0415
+
+    return describe_error(error)

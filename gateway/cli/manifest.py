@@ -1,17 +1,18 @@
 """Verbs that change the registry, or say what would: check, plan, apply, dump."""
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
+from gateway.cli.exits import Changes
 from gateway.cli.options import Actor, Json, Message, Timeout, Wait
-from gateway.cli.output import console, echo_error, json, say
-from gateway.cli.plans import show_plan, tell_applied
+from gateway.cli.output import console, echo, echo_error, print_json, progress_bar
+from gateway.cli.plans import print_plan, print_results
 from gateway.database.connect import Connection
 from gateway.manifest import pinned
 from gateway.manifest.apply import Applied, Author, apply_all
@@ -29,21 +30,6 @@ MANY_ROWS = 2000
 """Rows from which on a progress bar is worth its place."""
 
 
-class Changes(SystemExit):
-    """There is something to change; the only exit with code 2."""
-
-    def __init__(self) -> None:
-        super().__init__(2)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    app.command("check")(check_manifest)
-    app.command("plan")(plan_manifest)
-    app.command("apply")(apply_manifest)
-    app.command("dump")(dump_registry)
-
-
 def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = False) -> None:
     """Judge a manifest and its schemas without a database; tells all that is wrong at once.
 
@@ -53,15 +39,15 @@ def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = Fals
         desired = check(path)
     except ManifestError as error:
         if as_json:
-            json({"faults": [_as_object(diagnostic) for diagnostic in error.diagnostics]})
+            print_json({"faults": [_as_object(diagnostic) for diagnostic in error.diagnostics]})
         raise
     found = _warn(desired)
     routes = sum(len(each.routes) for each in desired)
     services = sum(len(each.services) for each in desired)
     if as_json:
-        json({"routes": routes, "services": services, "warnings": found, "faults": []})
+        print_json({"routes": routes, "services": services, "warnings": found, "faults": []})
     else:
-        say(f"{path}: {routes} routes of {services} services can be applied")
+        echo(f"{path}: {routes} routes of {services} services can be applied")
 
 
 def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
@@ -98,10 +84,10 @@ def plan_manifest(
     if output:
         pinned.write(output, plans, desired, prune=prune)
     if as_json:
-        json([each.as_object() for each in plans])
+        print_json([each.as_object() for each in plans])
     else:
         for each in plans:
-            show_plan(console(), each)
+            print_plan(console(), each)
     if any(each.changes for each in plans):
         raise Changes
 
@@ -143,7 +129,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
             await wait_for_workers(connection, done[-1].revision, timeout)
         return done
 
-    tell_applied(with_database(work), as_json=as_json)
+    print_results(with_database(work), as_json=as_json)
 
 
 def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:
@@ -155,26 +141,13 @@ def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base]
     return desired, {}, prune
 
 
-class _Bar:
-    """A progress bar on a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._progress = Progress(console=console())
-        self._task = self._progress.add_task("writing", total=total)
-
-    def __enter__(self) -> Any:  # noqa: ANN401 - a callable
-        self._progress.start()
-        return lambda rows: self._progress.advance(self._task, rows)
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-
-def _progress(desired: list[Desired]) -> Any:  # noqa: ANN401 - a context manager
+def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], None]]:
+    """A progress bar on a terminal, if there are many rows to write."""
+    # A row is written to its table and to the history.
     rows = 2 * sum(len(each.routes) + len(each.services) for each in desired)
     if rows < MANY_ROWS or not console().is_terminal:
         return nullcontext(lambda _: None)
-    return _Bar(rows)
+    return progress_bar("writing", rows)
 
 
 def dump_registry() -> None:

@@ -7,7 +7,7 @@ import typer
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
 from gateway.cli.options import Ids, Json
-from gateway.cli.output import rows, say
+from gateway.cli.output import echo, print_rows
 from gateway.notifications import admin
 from gateway.settings import SettingError
 
@@ -16,17 +16,6 @@ COLUMNS = (
     *("request_id", "resolved_at", "resolved_by"),
 )
 OPEN_COLUMNS = COLUMNS[:-2]
-
-notifications = typer.Typer(
-    name="notifications", help="Faults that somebody has to mend.", no_args_is_help=True
-)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    notifications.command("list")(list_notifications)
-    notifications.command("resolve")(resolve)
-    app.add_typer(notifications)
 
 
 def list_notifications(
@@ -40,7 +29,7 @@ def list_notifications(
     Example: `gateway notifications list`
     """
     found = with_database(lambda db: admin.notifications(db, limit, resolved=resolved))
-    rows(COLUMNS if resolved else OPEN_COLUMNS, found, as_json=as_json)
+    print_rows(COLUMNS if resolved else OPEN_COLUMNS, found, as_json=as_json)
 
 
 def resolve(
@@ -55,4 +44,4 @@ def resolve(
     if bool(numbers) == every:
         raise SettingError("say what to resolve: ids of notifications, or --all")
     done = with_database(lambda db: admin.resolve(db, numbers or [], current_user()))
-    say(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")
+    echo(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")

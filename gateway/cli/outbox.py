@@ -6,7 +6,7 @@ import typer
 
 from gateway.cli.database import with_database
 from gateway.cli.options import Id, Ids, Json
-from gateway.cli.output import fields, rows, say
+from gateway.cli.output import echo, print_fields, print_rows
 from gateway.outbox import admin
 from gateway.settings import SettingError
 
@@ -14,17 +14,6 @@ COLUMNS = (
     *("id", "kind", "state", "template", "about", "attempts", "created_at", "next_at"),
     *("sent_at", "last_error"),
 )
-
-outbox = typer.Typer(name="outbox", help="Mail and webhooks on their way.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    outbox.command("list")(list_messages)
-    outbox.command("show")(show_message)
-    outbox.command("retry")(retry)
-    outbox.command("discard")(discard)
-    app.add_typer(outbox)
 
 
 def list_messages(
@@ -42,7 +31,7 @@ def list_messages(
     states = admin.states_named(state)
     found = with_database(lambda db: admin.messages(db, states, limit))
     shown = [{**row, "about": _about(row["about"], row["about_id"])} for row in found]
-    rows(COLUMNS, shown, as_json=as_json)
+    print_rows(COLUMNS, shown, as_json=as_json)
 
 
 def _about(table: str | None, number: int | None) -> str | None:
@@ -54,7 +43,7 @@ def show_message(number: Id, *, as_json: Json = False) -> None:
 
     Example: `gateway outbox show 12`
     """
-    fields(with_database(lambda db: admin.message(db, number)), as_json=as_json)
+    print_fields(with_database(lambda db: admin.message(db, number)), as_json=as_json)
 
 
 def retry(
@@ -74,10 +63,10 @@ def retry(
     if to:
         number = _only(numbers)
         with_database(lambda db: admin.redirect(db, number, to))
-        say(f"message {number} is tried again, to {to}")
+        echo(f"message {number} is tried again, to {to}")
         return
     done = with_database(lambda db: admin.retry(db, numbers or []))
-    say(f"{done} {'message is' if done == 1 else 'messages are'} tried again")
+    echo(f"{done} {'message is' if done == 1 else 'messages are'} tried again")
 
 
 def _only(numbers: list[int] | None) -> int:
@@ -94,4 +83,4 @@ def discard(numbers: Ids = None) -> None:
     if not numbers:
         raise SettingError("say what to discard: ids of messages")
     done = with_database(lambda db: admin.discard(db, numbers))
-    say(f"{done} {'message is' if done == 1 else 'messages are'} discarded")
+    echo(f"{done} {'message is' if done == 1 else 'messages are'} discarded")

@@ -1,52 +1,60 @@
-"""What commands print: a table for people, JSON for programs, complaints on standard error."""
+"""What verbs print: tables and lines for people, JSON for programs, errors on standard error.
 
-from collections.abc import Mapping, Sequence
+rich is imported where something is printed with it, since most verbs do without.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import orjson
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from asyncpg import Record
+    from rich.console import Console
 
 Row: TypeAlias = Union[Mapping[str, Any], "Record"]
 """A row of the database, or what a verb made of it."""
 
+FILE_WIDTH = 240
+"""Columns of a table that is not printed on a terminal."""
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool) -> None:
-    """Rows, as an aligned table or as a JSON list of objects."""
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool) -> None:
+    """Print rows of cells as an aligned table, or as a JSON list of objects."""
     if as_json:
-        json([dict(zip(columns, row, strict=True)) for row in rows])
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    from rich import box  # noqa: PLC0415 - see the docstring of this file
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        shown.add_row(*("" if cell is None else str(cell) for cell in row))
-    console().print(shown)
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(table)
 
 
-def rows(columns: Sequence[str], found: Sequence[Row], *, as_json: bool) -> None:
-    """Rows of the database, of which these columns are shown."""
-    cells = [[plain(row[name], as_json=as_json) for name in columns] for row in found]
-    table(columns, cells, as_json=as_json)
+def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:
+    """Print these columns of database rows."""
+    cells = [[format_value(row[name], as_json=as_json) for name in columns] for row in rows]
+    print_table(columns, cells, as_json=as_json)
 
 
-def fields(found: Row, *, as_json: bool) -> None:
-    """One row of the database: a line for each field that has a value."""
+def print_fields(row: Row, *, as_json: bool) -> None:
+    """Print one database row: a line for each field that has a value."""
     if as_json:
-        json({name: plain(value, as_json=True) for name, value in found.items()})
+        print_json({name: format_value(value, as_json=True) for name, value in row.items()})
         return
-    width = max(map(len, found.keys()))
-    for name, value in found.items():
+    width = max(map(len, row.keys()))
+    for name, value in row.items():
         if value is not None:
-            say(f"{name:{width}}  {plain(value, as_json=False)}")
+            echo(f"{name:{width}}  {format_value(value, as_json=False)}")
 
 
-def plain(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - what a row holds
-    """A value for a cell: times to the second, and for people lists by commas, objects as JSON."""
+def format_value(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - any column's value
+    """A value of a row: times to the second; for people, lists with commas and objects as JSON."""
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     if not as_json and isinstance(value, list):
@@ -56,22 +64,34 @@ def plain(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - what a row hol
     return value
 
 
-def json(value: Any) -> None:  # noqa: ANN401 - JSON is any
-    """A value as JSON, for programs."""
+def print_json(value: Any) -> None:  # noqa: ANN401 - JSON is any
+    """Print a value as indented JSON."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
-def console() -> Console:
-    """Standard output; wide where it is no terminal, so that no line is broken in a file."""
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=240)
+def console() -> "Console":
+    """Standard output; wide unless it is a terminal, so that no line is broken in a file."""
+    from rich.console import Console  # noqa: PLC0415
+
+    width = None if Console().is_terminal else FILE_WIDTH
+    return Console(emoji=False, highlight=False, markup=False, width=width)
 
 
-def say(text: str) -> None:
-    """A line for the person at the keyboard, at once."""
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar for the length of the block; the block calls with how many more are done."""
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=console()) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def echo(text: str) -> None:
+    """Print a line."""
     typer.echo(text)
 
 
 def echo_error(text: str) -> None:
-    """What went wrong, on standard error."""
+    """Print a line on standard error."""
     typer.echo(text, err=True)

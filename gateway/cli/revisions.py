@@ -7,8 +7,8 @@ import typer
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
 from gateway.cli.options import Actor, Json, Message, Timeout, Wait
-from gateway.cli.output import console, json, rows
-from gateway.cli.plans import show_plan, tell_applied
+from gateway.cli.output import console, print_json, print_rows
+from gateway.cli.plans import print_plan, print_results
 from gateway.database.connect import Connection
 from gateway.manifest import history
 from gateway.manifest.apply import Applied, Author, rollback
@@ -19,12 +19,6 @@ COLUMNS = (
     *("revision", "namespace", "applied_at", "applied_by", "message", "source", "reverts_to"),
     *("added", "changed", "deleted"),
 )
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    app.command("history")(show_history)
-    app.command("rollback")(roll_back)
 
 
 def show_history(
@@ -41,15 +35,15 @@ def show_history(
         _show_one(revision, as_json=as_json)
         return
 
-    rows(COLUMNS, with_database(lambda db: history.revisions(db, limit)), as_json=as_json)
+    print_rows(COLUMNS, with_database(lambda db: history.revisions(db, limit)), as_json=as_json)
 
 
 def _show_one(revision: int, *, as_json: bool) -> None:
     shown: Plan = with_database(lambda db: history.changes_of(db, revision))
     if as_json:
-        json(shown.as_object())
+        print_json(shown.as_object())
     else:
-        show_plan(console(), shown)
+        print_plan(console(), shown)
 
 
 def roll_back(
@@ -74,6 +68,6 @@ def roll_back(
         return done
 
     done: list[Applied] = with_database(work)
-    tell_applied(done, as_json=as_json)
+    print_results(done, as_json=as_json)
     if not (done or as_json):
         console().print(f"the registry is as it was at revision {revision} already")

@@ -6,17 +6,11 @@ import typer
 
 from gateway.cli.database import with_database
 from gateway.cli.options import Json
-from gateway.cli.output import json, say, table
+from gateway.cli.output import echo, print_json, print_table
 from gateway.registry import explain as explaining
 from gateway.registry import store
 from gateway.registry.table import Table
 from gateway.upstreams.python import Actions
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    app.command("routes")(list_routes)
-    app.command("explain")(explain)
 
 
 def list_routes(*, as_json: Json = False) -> None:
@@ -36,7 +30,7 @@ def list_routes(*, as_json: Json = False) -> None:
         )
         for route in sorted(loaded.routes.values(), key=lambda route: (route.path, route.method))
     ]
-    table(("method", "path", "route", "auth", "state"), rows, as_json=as_json)
+    print_table(("method", "path", "route", "auth", "state"), rows, as_json=as_json)
 
 
 def explain(
@@ -54,10 +48,10 @@ def explain(
     here = frozenset(Actions.load().names())
     found = explaining.explain(loaded, method.upper(), path.partition("?")[0], here)
     if as_json:
-        json(found)
+        print_json(found)
         return
     for name, value in found.items():
-        say(f"{name + ':':10} {_plain(value)}")
+        echo(f"{name + ':':10} {_plain(value)}")
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - text, lists and objects

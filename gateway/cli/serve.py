@@ -9,18 +9,12 @@ import typer
 
 from gateway.cli.context import load_settings
 from gateway.cli.database import database_url
-from gateway.cli.output import echo_error, say
+from gateway.cli.output import echo, echo_error
 from gateway.database import capacity
 from gateway.serve import server
 from gateway.serve.supervisor import Supervisor
 from gateway.serve.worker import max_connections
 from gateway.settings import SettingError, Settings
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    app.command("dev")(dev)
-    app.command("serve")(serve)
 
 
 def dev(
@@ -36,7 +30,7 @@ def dev(
     except ImportError as error:
         missing = f"{error.name} is not installed: pip install 'plano-gateway[dev]'"
         raise SettingError(missing) from error
-    development.run(load_settings(port=port), manifest, say)
+    development.run(load_settings(port=port), manifest, echo)
 
 
 def serve(

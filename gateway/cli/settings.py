@@ -7,7 +7,7 @@ import typer
 
 from gateway.cli.context import load_settings
 from gateway.cli.options import Json
-from gateway.cli.output import table
+from gateway.cli.output import print_table
 from gateway.settings import SETTINGS, Setting, shown
 
 _HEAD = """\
@@ -15,11 +15,6 @@ _HEAD = """\
 # To change one, remove the # before its name.
 # `gateway serve` needs GATEWAY_DATABASE_URL; everything else may stay as it is.
 """
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add this verb to the command."""
-    app.command("config")(show_settings)
 
 
 def show_settings(
@@ -38,7 +33,7 @@ def show_settings(
     rows = [
         (s.variable, shown(s, getattr(settings, s.name)), s.default, s.sentence) for s in SETTINGS
     ]
-    table(("setting", "value", "default", "meaning"), rows, as_json=as_json)
+    print_table(("setting", "value", "default", "meaning"), rows, as_json=as_json)
 
 
 def environment_file() -> str:

@@ -1,15 +1,8 @@
 """The verb statuses."""
 
-import typer
-
 from gateway import statuses
 from gateway.cli.options import Json
-from gateway.cli.output import table
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add this verb to the command."""
-    app.command("statuses")(list_statuses)
+from gateway.cli.output import print_table
 
 
 def list_statuses(*, as_json: Json = False) -> None:
@@ -18,4 +11,4 @@ def list_statuses(*, as_json: Json = False) -> None:
     Example: `gateway statuses --json`
     """
     rows = [(s.slug, s.http, s.stage, s.fault, s.meaning) for s in statuses.catalogue()]
-    table(("status", "http", "stage", "fault", "meaning"), rows, as_json=as_json)
+    print_table(("status", "http", "stage", "fault", "meaning"), rows, as_json=as_json)

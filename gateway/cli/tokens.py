@@ -6,22 +6,12 @@ import typer
 
 from gateway.cli.database import with_database
 from gateway.cli.options import Json
-from gateway.cli.output import rows, say
+from gateway.cli.output import echo, print_rows
 from gateway.database.connect import Connection
 from gateway.identity import issue
 from gateway.settings import SettingError
 
 COLUMNS = ("id", "application", "routes", "note", "created_at", "revoked_at", "state")
-
-tokens = typer.Typer(name="token", help="Make, list and revoke tokens.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to the command."""
-    tokens.command("create")(create_token)
-    tokens.command("list")(list_tokens)
-    tokens.command("revoke")(revoke_token)
-    app.add_typer(tokens)
 
 
 def create_token(
@@ -47,7 +37,7 @@ def create_token(
             return await issue.session(connection, user, application)
         return await issue.application_token(connection, application, routes, note)
 
-    say(with_database(work))
+    echo(with_database(work))
 
 
 def list_tokens(
@@ -60,7 +50,7 @@ def list_tokens(
     Example: `gateway token list --application planoorder`
     """
     found = with_database(lambda db: issue.application_tokens(db, application or None))
-    rows(COLUMNS, found, as_json=as_json)
+    print_rows(COLUMNS, found, as_json=as_json)
 
 
 def revoke_token(
@@ -81,7 +71,7 @@ def revoke_token(
         raise SettingError("say what to revoke: the id of a token, or --user and an e-mail")
     if token_id is None:
         ended = with_database(lambda db: issue.end_sessions(db, user))
-        say(f"ended {ended} {'session' if ended == 1 else 'sessions'} of {user}")
+        echo(f"ended {ended} {'session' if ended == 1 else 'sessions'} of {user}")
         return
     application = with_database(lambda db: issue.revoke(db, token_id))
-    say(f"revoked token {token_id} of {application}")
+    echo(f"revoked token {token_id} of {application}")

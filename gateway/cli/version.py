@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.output import say
+from gateway.cli.output import echo
 
 DISTRIBUTION = "plano-gateway"
 
@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - click passes the option's value
     if wanted:
-        say(f"{DISTRIBUTION} {version(DISTRIBUTION)}")
+        echo(f"{DISTRIBUTION} {version(DISTRIBUTION)}")
         raise typer.Exit
 
 

@@ -12,7 +12,7 @@ from support.cli import Gateway, typing_at
 from support.harness import execute, on
 from support.manifests import wipe
 
-from gateway.cli.plans import show_applied, show_plan
+from gateway.cli.plans import print_applied, print_plan
 from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied
 from gateway.manifest.change import Change
@@ -298,8 +298,8 @@ def test_plan_and_apply_are_coloured_on_a_terminal() -> None:
     change = Change("route", "a.b", {"deployed": True}, None)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, color_system="standard")
-    show_plan(console, Plan("test", 1, [change]))
-    show_applied(console, Applied("test", 1, [change], []))
+    print_plan(console, Plan("test", 1, [change]))
+    print_applied(console, Applied("test", 1, [change], []))
     coloured = [line for line in screen.getvalue().splitlines() if "- route a.b" in line]
     assert len(coloured) == 2
     assert all("\x1b[31m" in line for line in coloured)
