@@ -11,13 +11,14 @@ from gateway.cli.verbs import Gateway
 from gateway.runtime.errors import OperatorError
 
 PROGRAM = "gateway"
+COMPLETION = "_GATEWAY_COMPLETE"
+"""The variable with which a shell asks for completions; its name follows from the program's."""
 
 app = typer.Typer(
     name=PROGRAM,
     cls=Gateway,
     help="The Plano gateway: serves the routes of a registry that PostgreSQL holds.",
     no_args_is_help=True,
-    add_completion=False,
     # Typer imports rich to print help with markup, which takes longer than all the rest.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -27,6 +28,10 @@ version.add_to(app)
 
 def main() -> None:
     """Run a verb; exit 1 with a message on an error that an operator can fix."""
+    if COMPLETION in os.environ:
+        # Typer passes lines of help through rich if it finds it, which a shell would wait for.
+        # None makes it unfindable; these lines have no markup.
+        sys.modules["rich"] = None  # type: ignore[assignment]
     try:
         app(prog_name=PROGRAM)
     except Changes:
