@@ -1,4 +1,4 @@
-"""What verbs know of the process that they run in: its settings and its user."""
+"""The process that a verb runs in: its settings and its user."""
 
 import getpass
 import os
@@ -10,17 +10,20 @@ from gateway.settings import Settings, unknown
 
 
 def load_settings(**changes: Any) -> Settings:  # noqa: ANN401 - values of options
-    """The settings of this process; an option that is not None wins. Raises SettingError."""
+    """The settings of this process; `changes` override the environment unless they are None.
+
+    Raises SettingError.
+    """
     options = {f"GATEWAY_{name.upper()}": str(v) for name, v in changes.items() if v is not None}
     settings = Settings.load({**os.environ, **options})
     log.configure(settings.log_level)
     for name in unknown(os.environ):
-        echo_error(f"warning: {name} is not a setting; `gateway config` lists them")
+        echo_error(f"warning: {name} is not a setting; `gateway config` lists the settings")
     return settings
 
 
 def current_user() -> str:
-    """The name of the system's user; in a container a user may have none."""
+    """The name of the system's user, otherwise its number: in a container it may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""What verbs need of the database: its address, a connection, and words for its errors."""
+"""The database of a verb: its address, a connection, and messages for its errors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 def database_url(settings: Settings) -> str:
-    """The database of a verb that needs one. Raises SettingError."""
+    """The database's address. Raises SettingError if none is set."""
     if not settings.database_url:
         raise SettingError(
-            "GATEWAY_DATABASE_URL is not set: name a PostgreSQL database, or use `gateway dev`, "
-            "which starts one and writes its address to .gateway/dev.json"
+            "GATEWAY_DATABASE_URL is not set: set it to a PostgreSQL database, or run "
+            "`gateway dev`, which starts one and writes its address to .gateway/dev.json"
         )
     return settings.database_url
 
@@ -45,11 +45,11 @@ async def _with_connection(work: Callable[[Connection], Awaitable[T]]) -> T:
 
 
 def describe_error(error: Exception) -> str | None:
-    """An error of the database in words for the operator; None for any other error."""
+    """The message for the operator about a database error; None for any other error."""
     if isinstance(error, DatabaseUnavailable):
         return str(error)
-    if not isinstance(error, DatabaseError):
-        return None
-    if error.sqlstate == UNDEFINED_TABLE:
-        return "the database has no such table yet: run `gateway migrate`"
-    return f"the database refused ({error.sqlstate}): {error}"
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return "the database does not have the gateway's tables yet: run `gateway migrate`"
+    if isinstance(error, asyncpg.PostgresError):
+        return f"the database refused the command: {error} (SQLSTATE {error.sqlstate})"
+    return None

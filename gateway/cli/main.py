@@ -1,54 +1,47 @@
 """The command `gateway`: runs a verb, and puts errors that an operator can fix into words."""
 
-import os
 import sys
 
-import typer
+import click
 
-from gateway.cli import version
-from gateway.cli.exits import ERROR, INTERRUPTED, MISUSE, Changes
-from gateway.cli.verbs import Gateway
+from gateway.cli import completion
+from gateway.cli.verbs import VERBS, build_group
 from gateway.runtime.errors import OperatorError
 
-PROGRAM = "gateway"
-COMPLETION = "_GATEWAY_COMPLETE"
-"""The variable with which a shell asks for completions; its name follows from the program's."""
+ERROR = 1
+INTERRUPTED = 130
+"""The exit code that shells give to a command that SIGINT ended."""
 
-app = typer.Typer(
-    name=PROGRAM,
-    cls=Gateway,
-    help="The Plano gateway: serves the routes of a registry that PostgreSQL holds.",
-    no_args_is_help=True,
-    # Typer imports rich to print help with markup, which takes longer than all the rest.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+app = build_group(
+    completion.PROGRAM,
+    "The Plano gateway: serves the routes of a registry that PostgreSQL holds.",
+    VERBS,
 )
-version.add_to(app)
+click.version_option(
+    package_name="plano-gateway",
+    message="%(package)s %(version)s",
+    help="Print the version of the installed gateway.",
+)(app)
+completion.add_to(app)
 
 
 def main() -> None:
-    """Run a verb; exit 1 with a message on an error that an operator can fix."""
-    if COMPLETION in os.environ:
-        # Typer passes lines of help through rich if it finds it, which a shell would wait for.
-        # None makes it unfindable; these lines have no markup.
-        sys.modules["rich"] = None  # type: ignore[assignment]
+    """Run a verb; exit 1 with a message on an error that an operator can fix.
+
+    Exit code 2 is that of `gateway plan` with changes, so a mistake of use exits with 1 too.
+    """
     try:
-        app(prog_name=PROGRAM)
-    except Changes:
-        raise
-    except SystemExit as end:
-        sys.exit(ERROR if end.code == MISUSE else end.code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has left, as in `gateway routes | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(app.main(prog_name=completion.PROGRAM, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
         sys.exit(ERROR)
+    except click.Abort:
+        sys.exit(INTERRUPTED)
     except Exception as error:
         message = _describe(error)
         if message is None:
             raise
-        typer.echo(message, err=True)
+        click.echo(message, err=True)
         sys.exit(ERROR)
 
 

@@ -1,16 +1,21 @@
-"""Verbs that change the registry, or say what would: check, plan, apply, dump."""
+"""Verbs about the manifest and the registry: check, plan, apply, dump."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
-from gateway.cli.exits import Changes
-from gateway.cli.options import Actor, Json, Message, Timeout, Wait
+from gateway.cli.options import (
+    actor_option,
+    json_option,
+    message_option,
+    timeout_option,
+    wait_option,
+)
 from gateway.cli.output import console, echo, echo_error, print_json, progress_bar
 from gateway.cli.plans import print_plan, print_results
 from gateway.database.connect import Connection
@@ -23,15 +28,30 @@ from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.wait import wait_for_workers
 from gateway.upstreams.python import Actions
 
-Manifest = Annotated[Path, typer.Argument(help="A manifest file, or a folder of them.")]
-Prune = Annotated[bool, typer.Option("--prune", help="Delete what the manifest leaves out.")]
+CHANGES = 2
+"""Exit code of `gateway plan` if there are changes; nothing else exits with it."""
 
 MANY_ROWS = 2000
-"""Rows from which on a progress bar is worth its place."""
+"""Rows to write for which apply shows a progress bar."""
+
+PATH = click.Path(path_type=Path)
+manifest_argument = click.argument(
+    "path",
+    metavar="[MANIFEST]",
+    type=PATH,
+    default="routes.yaml",
+    help="A manifest file, or a folder of them; routes.yaml by default.",
+)
+prune_option = click.option(
+    "--prune", is_flag=True, help="Delete what the manifest no longer contains."
+)
 
 
-def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = False) -> None:
-    """Judge a manifest and its schemas without a database; tells all that is wrong at once.
+@click.command
+@manifest_argument
+@json_option
+def check_manifest(path: Path, *, as_json: bool) -> None:
+    """Validate a manifest and its schemas offline; report every error at once.
 
     Example: `gateway check routes.yaml`
     """
@@ -41,13 +61,13 @@ def check_manifest(path: Manifest = Path("routes.yaml"), *, as_json: Json = Fals
         if as_json:
             print_json({"faults": [_as_object(diagnostic) for diagnostic in error.diagnostics]})
         raise
-    found = _warn(desired)
-    routes = sum(len(each.routes) for each in desired)
-    services = sum(len(each.services) for each in desired)
+    messages = _warn(desired)
+    routes = sum(len(namespace.routes) for namespace in desired)
+    services = sum(len(namespace.services) for namespace in desired)
     if as_json:
-        print_json({"routes": routes, "services": services, "warnings": found, "faults": []})
+        print_json({"routes": routes, "services": services, "warnings": messages, "faults": []})
     else:
-        echo(f"{path}: {routes} routes of {services} services can be applied")
+        echo(f"{path} is valid: {routes} routes of {services} services")
 
 
 def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
@@ -60,54 +80,68 @@ def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
 
 
 def _warn(desired: list[Desired]) -> list[str]:
-    found = list(warnings(desired, Actions.load().names()))
-    for warning in found:
-        echo_error(f"warning: {warning}")
-    return found
+    """Print the manifest's warnings, and return them."""
+    messages = list(warnings(desired, Actions.load().names()))
+    for message in messages:
+        echo_error(f"warning: {message}")
+    return messages
 
 
-def plan_manifest(
-    path: Manifest = Path("routes.yaml"),
-    *,
-    prune: Prune = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Pin the plan in a file, to be applied.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Show what apply would change and what of it breaks callers. Exit 0: nothing; 2: changes.
+@click.command
+@manifest_argument
+@prune_option
+@click.option(
+    "--output", "-o", type=PATH, help="Pin the plan in a .json file, for `gateway apply`."
+)
+@json_option
+def plan_manifest(path: Path, *, prune: bool, output: Path | None, as_json: bool) -> None:
+    """Show what apply would change and which changes break callers; exit 2 on any change.
 
     Example: `gateway plan routes.yaml -o plan.json`
     """
     desired = check(path)
-    plans = with_database(lambda db: plan(db, desired, prune=prune))
+    plans = with_database(lambda connection: plan(connection, desired, prune=prune))
     if output:
         pinned.write(output, plans, desired, prune=prune)
     if as_json:
-        print_json([each.as_object() for each in plans])
+        print_json([namespace.as_object() for namespace in plans])
     else:
-        for each in plans:
-            print_plan(console(), each)
-    if any(each.changes for each in plans):
-        raise Changes
+        for namespace in plans:
+            print_plan(console(), namespace)
+    if any(namespace.changes for namespace in plans):
+        raise SystemExit(CHANGES)
 
 
+@click.command
+@click.argument(
+    "path",
+    metavar="[MANIFEST]",
+    type=PATH,
+    default="routes.yaml",
+    help="A manifest file, a folder of them, or a plan pinned by `gateway plan -o`; "
+    "routes.yaml by default.",
+)
+@prune_option
+@click.option(
+    "--max-deletes", type=click.IntRange(0), help="Maximum number of routes that --prune deletes."
+)
+@wait_option
+@timeout_option
+@message_option
+@actor_option
+@json_option
 def apply_manifest(  # noqa: PLR0913 - each is an option
-    path: Annotated[
-        Path, typer.Argument(help="A manifest, or a plan of `gateway plan -o`.")
-    ] = Path("routes.yaml"),
+    path: Path,
     *,
-    prune: Prune = False,
-    max_deletes: Annotated[
-        int | None, typer.Option(help="Most routes that --prune may delete.", min=0)
-    ] = None,
-    wait: Wait = False,
-    timeout: Timeout = 30.0,
-    message: Message = "",
-    actor: Actor = "",
-    as_json: Json = False,
+    prune: bool,
+    max_deletes: int | None,
+    wait: bool,
+    timeout: float,
+    message: str,
+    actor: str,
+    as_json: bool,
 ) -> None:
-    """Write a manifest to the registry in one transaction; running workers follow.
+    """Write a manifest to the registry in one transaction; running workers pick it up.
 
     Example: `gateway apply routes.yaml --wait --message 'appointments go live'`
     """
@@ -116,7 +150,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
 
     async def work(connection: Connection) -> list[Applied]:
         with _progress(desired) as progress:
-            done = await apply_all(
+            results = await apply_all(
                 connection,
                 desired,
                 author,
@@ -125,15 +159,15 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
                 max_deletes=max_deletes,
                 progress=progress,
             )
-        if wait and done:
-            await wait_for_workers(connection, done[-1].revision, timeout)
-        return done
+        if wait and results:
+            await wait_for_workers(connection, results[-1].revision, timeout)
+        return results
 
     print_results(with_database(work), as_json=as_json)
 
 
 def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:
-    """What to apply: of a manifest, or of a pinned plan with what it was made for."""
+    """What to apply, the bases that it needs, and whether to prune."""
     if pinned.is_pinned(path):
         return pinned.read(path)
     desired = check(path)
@@ -142,17 +176,19 @@ def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base]
 
 
 def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], None]]:
-    """A progress bar on a terminal, if there are many rows to write."""
-    # A row is written to its table and to the history.
-    rows = 2 * sum(len(each.routes) + len(each.services) for each in desired)
+    # Each record is written twice: to its table and to the history.
+    rows = 2 * sum(len(namespace.routes) + len(namespace.services) for namespace in desired)
     if rows < MANY_ROWS or not console().is_terminal:
         return nullcontext(lambda _: None)
     return progress_bar("writing", rows)
 
 
+@click.command
 def dump_registry() -> None:
-    """Print the registry as YAML, one document a namespace; its plan is empty.
+    """Print the registry as YAML, one document per namespace.
+
+    The output is a manifest. Planning it shows no changes.
 
     Example: `gateway dump > backup.yaml`
     """
-    typer.echo(with_database(dump), nl=False)
+    click.echo(with_database(dump), nl=False)

@@ -1,12 +1,15 @@
 """The verb migrate."""
 
+import click
+
 from gateway.cli.database import with_database
 from gateway.cli.output import echo
 from gateway.database.migrate import find_all, migrate
 
 
+@click.command
 def run_migrations() -> None:
-    """Bring the database's tables up to date; what was applied before is left alone.
+    """Create or update the gateway's tables: apply the migrations that are not applied yet.
 
     Example: `GATEWAY_DATABASE_URL=postgresql://… gateway migrate`
     """

@@ -1,15 +1,15 @@
-"""Verbs on notifications: list, resolve."""
+"""Verbs about notifications: list, resolve."""
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+import click
 
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
-from gateway.cli.options import Ids, Json
+from gateway.cli.options import ids_argument, json_option, limit_option
 from gateway.cli.output import echo, print_rows
 from gateway.notifications import admin
-from gateway.settings import SettingError
+from gateway.runtime.errors import OperatorError
 
 COLUMNS = (
     *("id", "severity", "kind", "route", "count", "first_seen", "last_seen", "message"),
@@ -18,30 +18,31 @@ COLUMNS = (
 OPEN_COLUMNS = COLUMNS[:-2]
 
 
-def list_notifications(
-    *,
-    resolved: Annotated[bool, typer.Option("--all", help="The resolved ones too.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """List the notifications that are open: each fault once, with how often it was met.
+@click.command
+@click.option("--all", "resolved", is_flag=True, help="Include resolved notifications.")
+@limit_option
+@json_option
+def list_notifications(*, resolved: bool, limit: int, as_json: bool) -> None:
+    """List open notifications: each problem once, with how often it occurred.
 
     Example: `gateway notifications list`
     """
-    found = with_database(lambda db: admin.notifications(db, limit, resolved=resolved))
-    print_rows(COLUMNS if resolved else OPEN_COLUMNS, found, as_json=as_json)
+    rows = with_database(
+        lambda connection: admin.notifications(connection, limit, resolved=resolved)
+    )
+    print_rows(COLUMNS if resolved else OPEN_COLUMNS, rows, as_json=as_json)
 
 
-def resolve(
-    numbers: Ids = None,
-    *,
-    every: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
-) -> None:
-    """Resolve notifications by hand; if the fault comes back, a new one is raised.
+@click.command
+@ids_argument("gateway notifications list")
+@click.option("--all", "every", is_flag=True, help="Resolve every open notification.")
+def resolve(ids: Sequence[int], *, every: bool) -> None:
+    """Resolve notifications by hand; a problem that occurs again opens a new one.
 
     Example: `gateway notifications resolve 3`
     """
-    if bool(numbers) == every:
-        raise SettingError("say what to resolve: ids of notifications, or --all")
-    done = with_database(lambda db: admin.resolve(db, numbers or [], current_user()))
-    echo(f"{done} {'notification is' if done == 1 else 'notifications are'} resolved")
+    if bool(ids) == every:
+        raise OperatorError("name what to resolve: ids of notifications, or --all")
+    user = current_user()
+    count = with_database(lambda connection: admin.resolve(connection, ids, user))
+    echo(f"{count} {'notification' if count == 1 else 'notifications'} resolved")

@@ -1,17 +1,35 @@
 """Options and arguments that several verbs have."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-import typer
+import click
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Return when every live worker serves it.")]
-Timeout = Annotated[float, typer.Option(help="Seconds that --wait waits at most.")]
-Message = Annotated[str, typer.Option(help="Why, for the history.")]
-Actor = Annotated[str, typer.Option(help="Who; else the name of the system's user.")]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-_MAX_ID = 2**63 - 1
-Id = Annotated[int, typer.Argument(metavar="ID", min=1, max=_MAX_ID, help="Of the list.")]
-Ids = Annotated[
-    list[int] | None, typer.Argument(metavar="ID", min=1, max=_MAX_ID, help="Of the list.")
-]
+ID = click.IntRange(1, 2**63 - 1)
+"""An id as PostgreSQL's bigint holds it."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+wait_option = click.option(
+    "--wait", is_flag=True, help="Return when every live worker serves the revision."
+)
+timeout_option = click.option(
+    "--timeout", type=float, default=30.0, show_default=True, help="Seconds that --wait may take."
+)
+message_option = click.option("--message", default="", help="Reason, for the history.")
+actor_option = click.option(
+    "--actor", default="", help="Author, for the history; by default the system's user."
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="Maximum number to list, the newest first.",
+)
+
+
+def ids_argument(source: str) -> Callable[[Function], Function]:
+    """The argument `ids`, any number of them; `source` is the command that lists them."""
+    return click.argument("ids", metavar="[ID]...", nargs=-1, type=ID, help=f"Ids from `{source}`.")

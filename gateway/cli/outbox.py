@@ -1,14 +1,14 @@
-"""Verbs on the outbox: list, show, retry, discard."""
+"""Verbs about the outbox: list, show, retry, discard."""
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+import click
 
 from gateway.cli.database import with_database
-from gateway.cli.options import Id, Ids, Json
+from gateway.cli.options import ID, ids_argument, json_option, limit_option
 from gateway.cli.output import echo, print_fields, print_rows
 from gateway.outbox import admin
-from gateway.settings import SettingError
+from gateway.runtime.errors import OperatorError
 
 COLUMNS = (
     *("id", "kind", "state", "template", "about", "attempts", "created_at", "next_at"),
@@ -16,71 +16,80 @@ COLUMNS = (
 )
 
 
-def list_messages(
-    *,
-    state: Annotated[str, typer.Option(help="Only messages of this state, or `all`.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """List the messages that are not sent: waiting for the next attempt, or parked.
+@click.command
+@click.option("--state", default="", help="List only messages in this state, or `all`.")
+@limit_option
+@json_option
+def list_messages(*, state: str, limit: int, as_json: bool) -> None:
+    """List messages that are not sent: waiting for the next attempt, or parked.
 
-    A parked message is not tried again by itself: mend what its `last_error` names, then retry it.
+    A parked message is not retried automatically: fix the problem that its `last_error` names,
+    then retry it.
 
     Example: `gateway outbox list --state parked`
     """
     states = admin.states_named(state)
-    found = with_database(lambda db: admin.messages(db, states, limit))
-    shown = [{**row, "about": _about(row["about"], row["about_id"])} for row in found]
-    print_rows(COLUMNS, shown, as_json=as_json)
+    rows = with_database(lambda connection: admin.messages(connection, states, limit))
+    with_subject = [{**row, "about": _subject(row["about"], row["about_id"])} for row in rows]
+    print_rows(COLUMNS, with_subject, as_json=as_json)
 
 
-def _about(table: str | None, number: int | None) -> str | None:
-    return table and f"{table} {number}"
+def _subject(table: str | None, row_id: int | None) -> str | None:
+    return table and f"{table} {row_id}"
 
 
-def show_message(number: Id, *, as_json: Json = False) -> None:
+@click.command
+@click.argument("message_id", metavar="ID", type=ID, help="Id from `gateway outbox list`.")
+@json_option
+def show_message(message_id: int, *, as_json: bool) -> None:
     """Show one message with its content, attempts and last error.
 
     Example: `gateway outbox show 12`
     """
-    print_fields(with_database(lambda db: admin.message(db, number)), as_json=as_json)
+    message = with_database(lambda connection: admin.message(connection, message_id))
+    print_fields(message, as_json=as_json)
 
 
-def retry(
-    numbers: Ids = None,
-    *,
-    every: Annotated[bool, typer.Option("--all", help="All that are parked.")] = False,
-    to: Annotated[str, typer.Option(help="E-mail address to send one mail to instead.")] = "",
-) -> None:
-    """Try messages again at once: a worker takes them up within a second or two.
+@click.command
+@ids_argument("gateway outbox list")
+@click.option("--all", "every", is_flag=True, help="Retry every parked message.")
+@click.option("--to", default="", help="Send one mail to this e-mail address instead.")
+def retry(ids: Sequence[int], *, every: bool, to: str) -> None:
+    """Retry messages now: a worker picks them up within two seconds.
 
-    A mail keeps the address that its client had when it was written; `--to` gives it another.
+    A mail keeps the address that its client had when it was written; `--to` replaces it.
 
     Example: `gateway outbox retry --all`
     """
-    if bool(numbers) == every:
-        raise SettingError("say what to retry: ids of messages, or --all")
+    if bool(ids) == every:
+        raise OperatorError("name what to retry: ids of messages, or --all")
     if to:
-        number = _only(numbers)
-        with_database(lambda db: admin.redirect(db, number, to))
-        echo(f"message {number} is tried again, to {to}")
+        message_id = _single(ids)
+        with_database(lambda connection: admin.redirect(connection, message_id, to))
+        echo(f"message {message_id} will be retried, to {to}")
         return
-    done = with_database(lambda db: admin.retry(db, numbers or []))
-    echo(f"{done} {'message is' if done == 1 else 'messages are'} tried again")
+    count = with_database(lambda connection: admin.retry(connection, ids))
+    echo(f"{_messages(count)} will be retried")
 
 
-def _only(numbers: list[int] | None) -> int:
-    if numbers is None or len(numbers) != 1:
-        raise SettingError("--to takes the id of one message")
-    return numbers[0]
+def _single(ids: Sequence[int]) -> int:
+    if len(ids) != 1:
+        raise OperatorError("--to needs the id of exactly one message")
+    return ids[0]
 
 
-def discard(numbers: Ids = None) -> None:
-    """Give messages up for good: they are never sent, and stay listed until they are 30 days old.
+@click.command
+@ids_argument("gateway outbox list")
+def discard(ids: Sequence[int]) -> None:
+    """Discard messages: they are never sent, and stay listed until they are 30 days old.
 
     Example: `gateway outbox discard 12`
     """
-    if not numbers:
-        raise SettingError("say what to discard: ids of messages")
-    done = with_database(lambda db: admin.discard(db, numbers))
-    echo(f"{done} {'message is' if done == 1 else 'messages are'} discarded")
+    if not ids:
+        raise OperatorError("name what to discard: ids of messages")
+    count = with_database(lambda connection: admin.discard(connection, ids))
+    echo(f"{_messages(count)} discarded")
+
+
+def _messages(count: int) -> str:
+    return f"{count} {'message' if count == 1 else 'messages'}"

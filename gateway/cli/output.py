@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+import click
 import orjson
-import typer
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -66,7 +66,7 @@ def format_value(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - any col
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - JSON is any
     """Print a value as indented JSON."""
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
 def console() -> "Console":
@@ -89,9 +89,9 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def echo(text: str) -> None:
     """Print a line."""
-    typer.echo(text)
+    click.echo(text)
 
 
 def echo_error(text: str) -> None:
     """Print a line on standard error."""
-    typer.echo(text, err=True)
+    click.echo(text, err=True)

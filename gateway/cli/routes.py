@@ -1,56 +1,56 @@
-"""Verbs that say what is served and why: routes, explain."""
+"""Verbs about what is served and why: routes, explain."""
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from gateway.cli.database import with_database
-from gateway.cli.options import Json
+from gateway.cli.options import json_option
 from gateway.cli.output import echo, print_json, print_table
-from gateway.registry import explain as explaining
+from gateway.registry import explain as explanations
 from gateway.registry import store
-from gateway.registry.table import Table
 from gateway.upstreams.python import Actions
 
 
-def list_routes(*, as_json: Json = False) -> None:
-    """List the routes that the registry holds, and whether each can answer.
+@click.command
+@json_option
+def list_routes(*, as_json: bool) -> None:
+    """List the registry's routes, and whether each can answer.
 
     Example: `gateway routes`
     """
-    loaded: Table = with_database(store.load)
-    here = frozenset(Actions.load().names())
+    table = with_database(store.load)
+    actions = frozenset(Actions.load().names())
     rows = [
         (
             route.method,
             route.path,
             route.name,
             ", ".join(sorted(route.auth)) or "public",
-            explaining.route_state(loaded, route, here),
+            explanations.route_state(table, route, actions),
         )
-        for route in sorted(loaded.routes.values(), key=lambda route: (route.path, route.method))
+        for route in sorted(table.routes.values(), key=lambda route: (route.path, route.method))
     ]
     print_table(("method", "path", "route", "auth", "state"), rows, as_json=as_json)
 
 
-def explain(
-    method: Annotated[str, typer.Argument(help="GET, POST, …")],
-    path: Annotated[str, typer.Argument(help="The path of a request, without its query.")],
-    *,
-    as_json: Json = False,
-) -> None:
-    """Say why a request would be matched, refused or not found.
+@click.command
+@click.argument("method", help="GET, POST, …")
+@click.argument("path", help="The path of a request; a query is ignored.")
+@json_option
+def explain(method: str, path: str, *, as_json: bool) -> None:
+    """Explain why a request would be matched, refused or not found.
 
     Example: `gateway explain POST /api/v1/order_stages/create`
     """
-    loaded: Table = with_database(store.load)
-    # A path with its query, as an access log has it, is meant without.
-    here = frozenset(Actions.load().names())
-    found = explaining.explain(loaded, method.upper(), path.partition("?")[0], here)
+    table = with_database(store.load)
+    actions = frozenset(Actions.load().names())
+    # An access log has paths with their queries, and operators paste them from there.
+    answer = explanations.explain(table, method.upper(), path.partition("?")[0], actions)
     if as_json:
-        print_json(found)
+        print_json(answer)
         return
-    for name, value in found.items():
+    for name, value in answer.items():
         echo(f"{name + ':':10} {_plain(value)}")
 
 

@@ -1,33 +1,31 @@
 """The verb config: the settings as a table, or as an environment file."""
 
 import textwrap
-from typing import Annotated
 
-import typer
+import click
 
 from gateway.cli.context import load_settings
-from gateway.cli.options import Json
+from gateway.cli.options import json_option
 from gateway.cli.output import print_table
 from gateway.settings import SETTINGS, Setting, shown
 
 _HEAD = """\
-# The gateway's settings, each with its default. Made by `gateway config --env`.
-# To change one, remove the # before its name.
-# `gateway serve` needs GATEWAY_DATABASE_URL; everything else may stay as it is.
+# The gateway's settings with their defaults, as `gateway config --env` prints them.
+# To change a setting, remove the # before its name.
+# `gateway serve` needs GATEWAY_DATABASE_URL; every other setting is optional.
 """
 
 
-def show_settings(
-    *,
-    as_json: Json = False,
-    env: Annotated[bool, typer.Option("--env", help="Print an environment file instead.")] = False,
-) -> None:
+@click.command
+@click.option("--env", is_flag=True, help="Print an environment file instead.")
+@json_option
+def show_settings(*, env: bool, as_json: bool) -> None:
     """Show every setting with its value; secrets are masked.
 
     Example: `gateway config --env > gateway.env`
     """
     if env:
-        typer.echo(environment_file(), nl=False)
+        click.echo(environment_file(), nl=False)
         return
     settings = load_settings()
     rows = [
@@ -37,7 +35,7 @@ def show_settings(
 
 
 def environment_file() -> str:
-    """Every setting of the table, with its sentence and its default, commented out."""
+    """The text of an environment file: every setting with its default, commented out."""
     return "\n".join([_HEAD, *map(_entry, SETTINGS)])
 
 

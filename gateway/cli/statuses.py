@@ -1,11 +1,15 @@
 """The verb statuses."""
 
+import click
+
 from gateway import statuses
-from gateway.cli.options import Json
+from gateway.cli.options import json_option
 from gateway.cli.output import print_table
 
 
-def list_statuses(*, as_json: Json = False) -> None:
+@click.command
+@json_option
+def list_statuses(*, as_json: bool) -> None:
     """List every status that the gateway can answer, in the order of the pipeline.
 
     Example: `gateway statuses --json`

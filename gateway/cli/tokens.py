@@ -1,36 +1,36 @@
-"""Verbs on tokens: create, list, revoke."""
+"""Verbs about tokens: create, list, revoke."""
 
-from typing import Annotated
-
-import typer
+import click
 
 from gateway.cli.database import with_database
-from gateway.cli.options import Json
+from gateway.cli.options import json_option
 from gateway.cli.output import echo, print_rows
 from gateway.database.connect import Connection
 from gateway.identity import issue
-from gateway.settings import SettingError
+from gateway.runtime.errors import OperatorError
 
 COLUMNS = ("id", "application", "routes", "note", "created_at", "revoked_at", "state")
 
 
-def create_token(
-    application: Annotated[str, typer.Option(help="Slug of the application.")],
-    routes: Annotated[
-        str, typer.Option(help="Routes it may call, by commas: names, `service.*`, or `*`.")
-    ] = "",
-    user: Annotated[str, typer.Option(help="E-mail of a user: makes a session instead.")] = "",
-    note: Annotated[str, typer.Option(help="What the token is for.")] = "",
-) -> None:
-    """Make a token and print it; it is stored nowhere and cannot be shown again.
+@click.command
+@click.option("--application", required=True, help="Slug of the application.")
+@click.option(
+    "--routes",
+    default="",
+    help="Routes that the token may call, separated by commas: names, `service.*`, or `*`.",
+)
+@click.option("--user", default="", help="Create a session instead: e-mail address of its user.")
+@click.option("--note", default="", help="What the token is for.")
+def create_token(application: str, *, routes: str, user: str, note: str) -> None:
+    """Create a token and print it once: only its hash is stored.
 
-    An application may have several tokens at once. To rotate one, create another, let the
-    application use it, then revoke the first: no call fails in between.
+    An application may have several tokens at once. To rotate a token, create another one, let
+    the application use it, then revoke the first: no call fails in between.
 
     Example: `gateway token create --application planoorder --routes 'order_stages.*'`
     """
     if user and (routes or note):
-        raise SettingError("a session has neither --routes nor --note: leave out --user or these")
+        raise OperatorError("a session has neither --routes nor --note: omit them, or omit --user")
 
     async def work(connection: Connection) -> str:
         if user:
@@ -40,38 +40,37 @@ def create_token(
     echo(with_database(work))
 
 
-def list_tokens(
-    *,
-    application: Annotated[str, typer.Option(help="Slug: only tokens of this application.")] = "",
-    as_json: Json = False,
-) -> None:
-    """List the tokens of applications, the revoked ones too; never the tokens themselves.
+@click.command
+@click.option("--application", default="", help="Slug: list only tokens of this application.")
+@json_option
+def list_tokens(*, application: str, as_json: bool) -> None:
+    """List application tokens, including revoked ones; the tokens themselves are not shown.
 
     Example: `gateway token list --application planoorder`
     """
-    found = with_database(lambda db: issue.application_tokens(db, application or None))
-    print_rows(COLUMNS, found, as_json=as_json)
+    rows = with_database(
+        lambda connection: issue.application_tokens(connection, application or None)
+    )
+    print_rows(COLUMNS, rows, as_json=as_json)
 
 
-def revoke_token(
-    token_id: Annotated[
-        int | None, typer.Argument(metavar="ID", help="Id of a token, of `gateway token list`.")
-    ] = None,
-    user: Annotated[
-        str, typer.Option(help="E-mail of a user: ends all sessions of that user instead.")
-    ] = "",
-) -> None:
-    """Revoke a token of an application, or end all sessions of a user; workers hear of it at once.
+@click.command
+@click.argument(
+    "token_id", metavar="[ID]", type=int, required=False, help="Id from `gateway token list`."
+)
+@click.option("--user", default="", help="End all sessions of the user with this e-mail address.")
+def revoke_token(token_id: int | None, *, user: str) -> None:
+    """Revoke an application token, or end all sessions of a user; workers learn of it at once.
 
-    The application's other tokens go on: to rotate a token, create another one first.
+    The application's other tokens stay valid. To rotate a token, create another one first.
 
     Example: `gateway token revoke 12`
     """
     if (token_id is None) == (not user):
-        raise SettingError("say what to revoke: the id of a token, or --user and an e-mail")
+        raise OperatorError("name what to revoke: the id of a token, or --user and an e-mail")
     if token_id is None:
-        ended = with_database(lambda db: issue.end_sessions(db, user))
-        echo(f"ended {ended} {'session' if ended == 1 else 'sessions'} of {user}")
+        count = with_database(lambda connection: issue.end_sessions(connection, user))
+        echo(f"ended {count} {'session' if count == 1 else 'sessions'} of {user}")
         return
-    application = with_database(lambda db: issue.revoke(db, token_id))
+    application = with_database(lambda connection: issue.revoke(connection, token_id))
     echo(f"revoked token {token_id} of {application}")

@@ -6,18 +6,18 @@ completion import none of them.
 
 import inspect
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+import click
 
 
 class Verb(NamedTuple):
-    """A function in a module of `gateway.cli`; `help` is the first line of its docstring."""
+    """A command in a module of `gateway.cli`; `help` is the first line of its docstring."""
 
     module: str
-    function: str
+    command: str
     help: str
 
 
@@ -30,66 +30,60 @@ class Group(NamedTuple):
 
 TOKEN_VERBS = {
     "create": Verb(
-        "tokens",
-        "create_token",
-        "Make a token and print it; it is stored nowhere and cannot be shown again.",
+        "tokens", "create_token", "Create a token and print it once: only its hash is stored."
     ),
     "list": Verb(
         "tokens",
         "list_tokens",
-        "List the tokens of applications, the revoked ones too; never the tokens themselves.",
+        "List application tokens, including revoked ones; the tokens themselves are not shown.",
     ),
     "revoke": Verb(
         "tokens",
         "revoke_token",
-        "Revoke a token of an application, or end all sessions of a user; "
-        "workers hear of it at once.",
+        "Revoke an application token, or end all sessions of a user; workers learn of it at once.",
     ),
 }
 OUTBOX_VERBS = {
     "list": Verb(
         "outbox",
         "list_messages",
-        "List the messages that are not sent: waiting for the next attempt, or parked.",
+        "List messages that are not sent: waiting for the next attempt, or parked.",
     ),
     "show": Verb(
         "outbox", "show_message", "Show one message with its content, attempts and last error."
     ),
     "retry": Verb(
-        "outbox",
-        "retry",
-        "Try messages again at once: a worker takes them up within a second or two.",
+        "outbox", "retry", "Retry messages now: a worker picks them up within two seconds."
     ),
     "discard": Verb(
         "outbox",
         "discard",
-        "Give messages up for good: they are never sent, and stay listed until they are "
-        "30 days old.",
+        "Discard messages: they are never sent, and stay listed until they are 30 days old.",
     ),
 }
 NOTIFICATION_VERBS = {
     "list": Verb(
         "notifications",
         "list_notifications",
-        "List the notifications that are open: each fault once, with how often it was met.",
+        "List open notifications: each problem once, with how often it occurred.",
     ),
     "resolve": Verb(
         "notifications",
         "resolve",
-        "Resolve notifications by hand; if the fault comes back, a new one is raised.",
+        "Resolve notifications by hand; a problem that occurs again opens a new one.",
     ),
 }
 VERBS: dict[str, Verb | Group] = {
     "dev": Verb(
         "serve",
         "dev",
-        "Serve with an embedded PostgreSQL and demo data, and re-apply the routes on save.",
+        "Serve with an embedded PostgreSQL and demo data; apply the manifest again on each save.",
     ),
-    "serve": Verb("serve", "serve", "Serve the registry of GATEWAY_DATABASE_URL until SIGTERM."),
+    "serve": Verb("serve", "serve", "Serve the registry in GATEWAY_DATABASE_URL until SIGTERM."),
     "migrate": Verb(
         "migrate",
         "run_migrations",
-        "Bring the database's tables up to date; what was applied before is left alone.",
+        "Create or update the gateway's tables: apply the migrations that are not applied yet.",
     ),
     "statuses": Verb(
         "statuses",
@@ -102,93 +96,86 @@ VERBS: dict[str, Verb | Group] = {
     "check": Verb(
         "manifest",
         "check_manifest",
-        "Judge a manifest and its schemas without a database; tells all that is wrong at once.",
+        "Validate a manifest and its schemas offline; report every error at once.",
     ),
     "plan": Verb(
         "manifest",
         "plan_manifest",
-        "Show what apply would change and what of it breaks callers. Exit 0: nothing; 2: changes.",
+        "Show what apply would change and which changes break callers; exit 2 on any change.",
     ),
     "apply": Verb(
         "manifest",
         "apply_manifest",
-        "Write a manifest to the registry in one transaction; running workers follow.",
+        "Write a manifest to the registry in one transaction; running workers pick it up.",
     ),
     "dump": Verb(
-        "manifest",
-        "dump_registry",
-        "Print the registry as YAML, one document a namespace; its plan is empty.",
+        "manifest", "dump_registry", "Print the registry as YAML, one document per namespace."
     ),
     "history": Verb(
         "revisions",
         "show_history",
-        "List the revisions: who, when, why, from which file; or show what one changed.",
+        "List revisions with author, reason and source, or show what one revision changed.",
     ),
     "rollback": Verb(
         "revisions",
         "roll_back",
-        "Make the whole registry what it was at a revision; this is a new revision itself.",
+        "Restore the whole registry to an earlier revision, as a new revision.",
     ),
     "routes": Verb(
-        "routes",
-        "list_routes",
-        "List the routes that the registry holds, and whether each can answer.",
+        "routes", "list_routes", "List the registry's routes, and whether each can answer."
     ),
     "explain": Verb(
-        "routes", "explain", "Say why a request would be matched, refused or not found."
+        "routes", "explain", "Explain why a request would be matched, refused or not found."
     ),
-    "token": Group("Make, list and revoke tokens.", TOKEN_VERBS),
-    "outbox": Group("Mail and webhooks on their way.", OUTBOX_VERBS),
-    "notifications": Group("Faults that somebody has to mend.", NOTIFICATION_VERBS),
+    "token": Group("Create, list and revoke tokens.", TOKEN_VERBS),
+    "outbox": Group("List, retry and discard mail and webhooks that are not sent.", OUTBOX_VERBS),
+    "notifications": Group("Problems that need an operator.", NOTIFICATION_VERBS),
 }
 
 _EXAMPLE = re.compile(r"^Example: `(.*)`$", re.MULTILINE)
 
 
-class _LazyCommand(TyperCommand):
+class LazyCommand(click.Command):
     """A verb's name and line of help, until it runs and its module is imported."""
 
     def __init__(self, name: str, verb: Verb) -> None:
         # Given as short_help too, the line is not cut off in the list of verbs.
-        super().__init__(name, help=verb.help, short_help=verb.help, rich_markup_mode=None)
+        super().__init__(name, help=verb.help, short_help=verb.help)
         self._verb = verb
 
-    def make_context(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - as in the base class
-        """The context of the verb itself: its options, its help and its code are used from here."""
-        return self._load().make_context(*args, **extra)
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - as in the base class
+    ) -> click.Context:
+        """The context of the imported verb, with which click goes on instead of this command."""
+        return self.load().make_context(info_name, args, parent, **extra)
 
-    def _load(self) -> Any:  # noqa: ANN401 - a command of click's, of which Typer has a copy
+    def load(self) -> click.Command:
+        """Import the verb."""
         module = import_module(f"gateway.cli.{self._verb.module}")
-        function = getattr(module, self._verb.function)
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(self.name, help=help_text(function))(function)
-        return typer.main.get_command(app)
+        command: click.Command = getattr(module, self._verb.command)
+        # The example is there to be copied: a paragraph that begins with \b is not filled again.
+        command.help = _EXAMPLE.sub("\b\\nExample:\\n  \\1", inspect.cleandoc(command.help or ""))
+        return command
 
 
-class Gateway(TyperGroup):
-    """The command `gateway` with all its verbs."""
+class VerbGroup(click.Group):
+    """A group that lists its verbs in the order of the table."""
 
-    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - as in the base class
-        super().__init__(**attributes)
-        for name, entry in VERBS.items():
-            command = _LazyCommand(name, entry) if isinstance(entry, Verb) else _group(name, entry)
-            self.add_command(command)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names of the verbs."""
+        return list(self.commands)
 
 
-def _group(name: str, group: Group) -> TyperGroup:
-    command = TyperGroup(
-        name=name,
-        help=group.help,
-        short_help=group.help,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    for verb_name, verb in group.verbs.items():
-        command.add_command(_LazyCommand(verb_name, verb))
-    return command
-
-
-def help_text(function: Any) -> str:  # noqa: ANN401 - any function
-    """A verb's docstring for a terminal: its example, to be copied, is a line of its own."""
-    # A paragraph that begins with \b is not filled again.
-    return _EXAMPLE.sub(r"\b\nExample:\n  \1", inspect.getdoc(function) or "")
+def build_group(name: str, line: str, verbs: Mapping[str, Verb | Group]) -> VerbGroup:
+    """The command of a group, with all its verbs; `line` is its help."""
+    commands = [
+        build_group(inner, entry.help, entry.verbs)
+        if isinstance(entry, Group)
+        else LazyCommand(inner, entry)
+        for inner, entry in verbs.items()
+    ]
+    return VerbGroup(name, commands=commands, help=line, short_help=line, no_args_is_help=True)

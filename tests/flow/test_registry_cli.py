@@ -372,7 +372,7 @@ def test_rollback_prints_its_changes_or_that_nothing_changes(gateway: Gateway) -
     gateway("apply")
     assert gateway("rollback", "1") == (
         0,
-        "the registry is as it was at revision 1 already\n",
+        "nothing to change: the registry is the same as at revision 1\n",
         "",
     )
     assert gateway("rollback", "0", "--wait") == (

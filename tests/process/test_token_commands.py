@@ -107,7 +107,7 @@ def test_a_token_that_nobody_made_cannot_be_revoked(refused: Gateway, number: st
 
 @pytest.mark.parametrize("words", [(), ("1", "--user", "client@example.com")])
 def test_one_thing_is_revoked_at_a_time(refused: Gateway, words: tuple[str, ...]) -> None:
-    assert refused("revoke", *words).startswith("say what to revoke: ")
+    assert refused("revoke", *words).startswith("name what to revoke: ")
 
 
 async def test_a_token_is_rotated_without_a_call_that_fails(

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from starlette.routing import Route
-from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.cli.settings import environment_file
