@@ -58,9 +58,7 @@ def _statuses(_: str) -> list[str]:
 
 
 def _settings(_: str) -> list[str]:
-    rows = [
-        (f"`{s.variable}`", f"`{s.default}`" if s.default else "", s.sentence) for s in SETTINGS
-    ]
+    rows = [(f"`{s.variable}`", f"`{s.default}`" if s.default else "", s.meaning) for s in SETTINGS]
     return _rows(("setting", "default", "meaning"), rows)
 
 

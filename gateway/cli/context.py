@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.cli.output import echo_error
 from gateway.runtime import log
-from gateway.settings import Settings, unknown
+from gateway.settings import Settings, unknown_variables
 
 
 def load_settings(**changes: Any) -> Settings:  # noqa: ANN401 - values of options
@@ -17,7 +17,7 @@ def load_settings(**changes: Any) -> Settings:  # noqa: ANN401 - values of optio
     options = {f"GATEWAY_{name.upper()}": str(v) for name, v in changes.items() if v is not None}
     settings = Settings.load({**os.environ, **options})
     log.configure(settings.log_level)
-    for name in unknown(os.environ):
+    for name in unknown_variables(os.environ):
         echo_error(f"warning: {name} is not a setting; `gateway config` lists the settings")
     return settings
 

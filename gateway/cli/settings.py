@@ -7,7 +7,7 @@ import click
 from gateway.cli.context import load_settings
 from gateway.cli.options import json_option
 from gateway.cli.output import print_table
-from gateway.settings import SETTINGS, Setting, shown
+from gateway.settings import SETTINGS, Setting, masked
 
 _HEAD = """\
 # The gateway's settings with their defaults, as `gateway config --env` prints them.
@@ -29,7 +29,7 @@ def show_settings(*, env: bool, as_json: bool) -> None:
         return
     settings = load_settings()
     rows = [
-        (s.variable, shown(s, getattr(settings, s.name)), s.default, s.sentence) for s in SETTINGS
+        (s.variable, masked(s, getattr(settings, s.name)), s.default, s.meaning) for s in SETTINGS
     ]
     print_table(("setting", "value", "default", "meaning"), rows, as_json=as_json)
 
@@ -40,12 +40,12 @@ def environment_file() -> str:
 
 
 def _entry(setting: Setting) -> str:
-    sentence = textwrap.fill(
-        setting.sentence,
+    meaning = textwrap.fill(
+        setting.meaning,
         width=100,
         initial_indent="# ",
         subsequent_indent="# ",
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return f"{sentence}\n#{setting.variable}={setting.default}\n"
+    return f"{meaning}\n#{setting.variable}={setting.default}\n"

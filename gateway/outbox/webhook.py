@@ -13,7 +13,7 @@ import orjson
 import requests
 
 from gateway.outbox.transport import SendError
-from gateway.settings import WEBHOOK_SECRET
+from gateway.settings import WEBHOOK_SECRET_PREFIX
 
 TIMEOUT = (3.05, 10.0)
 """Seconds to connect, and of silence while an answer is due."""
@@ -77,8 +77,8 @@ class Webhook:
 
 def key_of(secret: str) -> bytes:
     """The key of a secret of the settings."""
-    if secret.startswith(WEBHOOK_SECRET):
-        return base64.b64decode(secret.removeprefix(WEBHOOK_SECRET))
+    if secret.startswith(WEBHOOK_SECRET_PREFIX):
+        return base64.b64decode(secret.removeprefix(WEBHOOK_SECRET_PREFIX))
     return secret.encode()
 
 

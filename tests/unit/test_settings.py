@@ -1,33 +1,33 @@
-"""Settings: one table, read whole, refused whole, shown without secrets."""
+"""Settings: one table, loaded or refused as a whole, printed without secrets."""
 
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from gateway.settings import SETTINGS, SettingError, Settings, shown, unknown
+from gateway.settings import SETTINGS, SettingError, Settings, masked, unknown_variables
 
 URL = "postgresql://gateway:hunter2@db.example.com/gateway"
 
 
-def test_nothing_need_be_set() -> None:
+def test_settings_have_defaults_for_everything() -> None:
     loaded = Settings.load({})
     assert (loaded.host, loaded.port, loaded.workers) == ("127.0.0.1", 8000, 1)
     assert (loaded.database_url, loaded.listen_database_url) == ("", "")
     assert (loaded.data_dir, loaded.cors_origins) == (".gateway", ())
 
 
-def test_the_table_and_the_settings_have_the_same_names() -> None:
+def test_settings_table_and_class_have_the_same_names() -> None:
     assert [setting.name for setting in SETTINGS] == [field.name for field in fields(Settings)]
     assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_each_setting_has_a_sentence_and_a_default_that_can_be_used(setting: Any) -> None:
+def test_setting_has_a_sentence_and_a_valid_default(setting: Any) -> None:
     assert setting.variable == f"GATEWAY_{setting.name.upper()}"
-    assert setting.sentence[0].isupper() or setting.sentence.startswith("`")
-    assert setting.sentence.endswith(".")
-    setting.read(setting.default)
+    assert setting.meaning[0].isupper() or setting.meaning.startswith("`")
+    assert setting.meaning.endswith(".")
+    setting.parse(setting.default)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_each_setting_has_a_sentence_and_a_default_that_can_be_used(setting: Any
         ("log_level", "debug", "debug"),
     ],
 )
-def test_a_value_is_read(name: str, text: str, value: object) -> None:
+def test_setting_value_is_parsed(name: str, text: str, value: object) -> None:
     assert getattr(Settings.load({f"GATEWAY_{name.upper()}": text}), name) == value
 
 
@@ -88,28 +88,28 @@ def test_a_value_is_read(name: str, text: str, value: object) -> None:
         ("log_level", "loud"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_refused(name: str, text: str) -> None:
+def test_setting_value_that_is_invalid_is_refused(name: str, text: str) -> None:
     with pytest.raises(SettingError, match=f"GATEWAY_{name.upper()} must be"):
         Settings.load({f"GATEWAY_{name.upper()}": text})
 
 
-def test_all_bad_values_are_named_at_once_and_none_is_quoted() -> None:
+def test_settings_error_names_every_bad_variable_and_quotes_no_value() -> None:
     bad = {"GATEWAY_PORT": "hunter2", "GATEWAY_WORKERS": "hunter2", "GATEWAY_LOG_LEVEL": "hunter2"}
     with pytest.raises(SettingError) as caught:
         Settings.load({**bad, "GATEWAY_HOST": "localhost", "GATEWAY_DATABASE_URL": URL})
-    told = str(caught.value)
-    assert all(variable in told for variable in bad)
-    assert "GATEWAY_HOST" not in told
-    assert "hunter2" not in told
+    message = str(caught.value)
+    assert all(variable in message for variable in bad)
+    assert "GATEWAY_HOST" not in message
+    assert "hunter2" not in message
 
 
-def test_listen_uses_the_same_database_unless_it_is_told_another() -> None:
+def test_settings_listen_on_the_same_database_by_default() -> None:
     assert Settings.load({"GATEWAY_DATABASE_URL": URL}).listen_database_url == URL
     other = {"GATEWAY_DATABASE_URL": URL, "GATEWAY_LISTEN_DATABASE_URL": "postgresql://direct/x"}
     assert Settings.load(other).listen_database_url == "postgresql://direct/x"
 
 
-def test_secrets_are_masked_and_nothing_else_is() -> None:
+def test_settings_mask_secrets_and_nothing_else() -> None:
     values = {
         "database_url": URL,
         "listen_database_url": URL,
@@ -117,7 +117,7 @@ def test_secrets_are_masked_and_nothing_else_is() -> None:
         "cors_origins": ("https://a.example", "https://b.example"),
     }
     table = {setting.name: setting for setting in SETTINGS}
-    assert {name: shown(table[name], value) for name, value in values.items()} == {
+    assert {name: masked(table[name], value) for name, value in values.items()} == {
         "database_url": "********",
         "listen_database_url": "********",
         "port": "8000",
@@ -125,20 +125,22 @@ def test_secrets_are_masked_and_nothing_else_is() -> None:
     }
 
 
-def test_every_setting_that_may_hold_a_password_is_secret() -> None:
+def test_setting_that_may_hold_a_password_is_secret() -> None:
     words = ("url", "key", "password", "token", "secret")
-    may = {setting.name for setting in SETTINGS if any(word in setting.name for word in words)}
+    candidates = {
+        setting.name for setting in SETTINGS if any(word in setting.name for word in words)
+    }
     secret = {setting.name for setting in SETTINGS if setting.secret}
     assert {"database_url", "listen_database_url"} <= secret
-    assert may - {"mandrill_url"} <= secret
+    assert candidates - {"mandrill_url"} <= secret
 
 
-def test_a_secret_that_is_not_set_is_shown_as_such() -> None:
+def test_setting_secret_that_is_not_set_is_not_masked() -> None:
     database_url = next(setting for setting in SETTINGS if setting.name == "database_url")
-    assert shown(database_url, "") == ""
+    assert masked(database_url, "") == ""
 
 
-def test_a_misspelt_variable_is_noticed() -> None:
+def test_settings_misspelt_variable_is_reported() -> None:
     environment = {
         "GATEWAY_PROT": "80",
         "GATEWAY_PORT": "80",
@@ -147,4 +149,4 @@ def test_a_misspelt_variable_is_noticed() -> None:
         "MY_GATEWAY_PORT": "1",
         "GATEWAY_SERVICE_HOST": "10.0.0.1",
     }
-    assert unknown(environment) == ["GATEWAY_PROT", "GATEWAY_SERVICE_HOST"]
+    assert unknown_variables(environment) == ["GATEWAY_PROT", "GATEWAY_SERVICE_HOST"]
