@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 import orjson
-import typer
 
 from gateway import statuses
 from gateway.cli.main import app
@@ -94,7 +93,7 @@ def _settings(selection: str) -> list[str]:
     names = selection.split(",") if selection else [setting.name for setting in SETTINGS]
     by_name = {setting.name: setting for setting in SETTINGS}
     rows = [
-        (f"`{s.variable}`", f"`{s.default}`" if s.default else "", s.sentence)
+        (f"`{s.variable}`", f"`{s.default}`" if s.default else "", s.meaning)
         for s in map(by_name.__getitem__, names)
     ]
     return _rows(("setting", "default", "meaning"), rows)
@@ -122,7 +121,7 @@ def _commands(_: str) -> list[str]:
 
 def commands() -> list[tuple[str, str]]:
     """Every verb of the command line with the first sentence of its help."""
-    return list(_verbs(typer.main.get_command(app), ""))
+    return list(_verbs(app, ""))
 
 
 def _verbs(command: Any, prefix: str) -> Iterable[tuple[str, str]]:  # noqa: ANN401

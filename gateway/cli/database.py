@@ -48,8 +48,8 @@ def describe_error(error: Exception) -> str | None:
     """The message for the operator about a database error; None for any other error."""
     if isinstance(error, DatabaseUnavailable):
         return str(error)
-    if isinstance(error, asyncpg.UndefinedTableError):
+    if not isinstance(error, DatabaseError):
+        return None
+    if error.sqlstate == UNDEFINED_TABLE:
         return "the database does not have the gateway's tables yet: run `gateway migrate`"
-    if isinstance(error, asyncpg.PostgresError):
-        return f"the database refused the command: {error} (SQLSTATE {error.sqlstate})"
-    return None
+    return f"the database refused the command: {error} (SQLSTATE {error.sqlstate})"

@@ -12,7 +12,8 @@ from gateway.cli.output import echo, echo_error
 from gateway.database import capacity
 from gateway.runtime.errors import OperatorError
 from gateway.serve import server
-from gateway.serve.worker import connections
+from gateway.serve.supervisor import Supervisor
+from gateway.serve.worker import max_connections
 from gateway.settings import Settings
 
 
@@ -76,8 +77,8 @@ def _warn_of_connections(url: str, settings: Settings) -> None:
     Not an error: a pooler in between accepts more.
     """
     workers = settings.workers
-    wanted = workers * connections(settings)
-    limit = asyncio.run(capacity.exceeded(url, wanted))
+    wanted = workers * max_connections(settings)
+    limit = asyncio.run(capacity.exceeded_limit(url, wanted))
     if limit is not None:
         who = "one worker opens" if workers == 1 else f"{workers} workers open"
         echo_error(

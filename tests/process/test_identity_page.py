@@ -89,7 +89,7 @@ def test_every_curl_of_the_page_is_in_an_example() -> None:
 def test_a_limit_is_on_the_page_as_the_settings_have_it(name: str) -> None:
     [setting] = [each for each in SETTINGS if each.name == name]
     default = f"`{setting.default}`" if setting.default else ""
-    assert f"| `{setting.variable}` | {default} | {setting.meaning} |" in PAGE
+    assert f"| `{setting.variable}` | {default} | {setting.meaning} |" in RULES
 
 
 def test_no_token_of_the_page_is_a_whole_one() -> None:
