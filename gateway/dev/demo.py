@@ -1,4 +1,4 @@
-"""The demo data of `gateway dev`: fixed rows, and tokens that are made once and kept in a file."""
+"""The demo data of `gateway dev`: fixed rows, and tokens that are kept in a file."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,7 +12,7 @@ from gateway.identity.passwords import Passwords
 _SQL = load_queries(__file__)
 
 APPLICATION = "planoorder"
-PASSWORD = "demo-password"  # noqa: S105 - everybody shall know it
+PASSWORD = "demo-password"  # noqa: S105 - of the demo, and documented
 _NO_AGE = timedelta(0)
 _SESSIONS = {
     "employee": ("employee@example.com", _NO_AGE),
@@ -21,35 +21,34 @@ _SESSIONS = {
     "nobody": ("nobody@example.com", _NO_AGE),
     "expired": ("employee@example.com", timedelta(days=8)),
 }
-"""Demo tokens that are sessions: whose, and how old."""
+"""Demo tokens that are sessions, by name: their user, and their age."""
 
 
-async def fill(connection: Connection, known: Mapping[str, str]) -> dict[str, str]:
-    """Fill a fresh database, renew the demo's tokens in any, and answer them by name.
+async def fill(connection: Connection, previous: Mapping[str, str]) -> dict[str, str]:
+    """Fill a fresh database, renew the demo's tokens in any, and return the tokens by name.
 
-    `known` are the tokens of the time before: the database has only their hashes.
+    `previous` are the tokens of an earlier start, which the database has only as hashes.
     """
     async with connection.transaction():
         if await connection.fetchval(_SQL["is_fresh"]):
             await connection.execute(_SQL["people"])
-            for text in files():
+            for text in _service_scripts():
                 await connection.execute(text)
         await connection.execute(_SQL["passwords"], await Passwords().hash(PASSWORD))
-        return await _tokens(connection, known)
+        return await _renew_tokens(connection, previous)
 
 
-async def _tokens(connection: Connection, known: Mapping[str, str]) -> dict[str, str]:
-    application = known.get("application") or tokens.make(tokens.APPLICATION_PREFIX)
+async def _renew_tokens(connection: Connection, previous: Mapping[str, str]) -> dict[str, str]:
+    application = previous.get("application") or tokens.make(tokens.APPLICATION_PREFIX)
     digest = tokens.digest(application)
     await connection.execute(_SQL["application_token"], APPLICATION, digest)
-    made = {"application": application}
+    renewed = {"application": application}
     for name, (email, age) in _SESSIONS.items():
-        made[name] = known.get(name) or tokens.make(tokens.SESSION_PREFIX)
-        digest = tokens.digest(made[name])
+        renewed[name] = previous.get(name) or tokens.make(tokens.SESSION_PREFIX)
+        digest = tokens.digest(renewed[name])
         await connection.execute(_SQL["session"], email, APPLICATION, digest, age)
-    return made
+    return renewed
 
 
-def files() -> list[str]:
-    """The demo rows that the services bring."""
+def _service_scripts() -> list[str]:
     return [(package_folder("services") / "demo.sql").read_text(encoding="utf-8")]

@@ -1,5 +1,5 @@
 -- name: is_fresh
--- Whether the database has nobody in it yet.
+-- Whether the database has no users yet.
 select not exists (select from users) as fresh;
 
 -- name: people
@@ -27,7 +27,7 @@ select id, $2, '{*}', 'demo' from applications where slug = $1
 on conflict (token_hash) do update set revoked_at = null;
 
 -- name: session
--- A demo session, as old as it is asked to be; renewed at each start.
+-- A demo session of a given age; renewed at each start.
 insert into sessions (user_id, application_id, token_hash, created_at, last_used_at)
 select u.id, a.id, $3, now() - $4::interval, now() - $4::interval
 from users u, applications a

@@ -1,7 +1,8 @@
-"""A stand-in for Mandrill: it takes messages, shows them on a page, and fails when asked to.
+"""A stand-in for Mandrill: accepts messages, lists them on a page, and fails on request.
 
-It answers as https://mandrillapp.com/api/docs/messages.html says. How, the recipient's local part
-decides (`FAILURES`, `REFUSALS`), up to a plus sign: `payment+1@example.com` has no credit.
+It answers as https://mandrillapp.com/api/docs/messages.html describes. The recipient's local part,
+up to a plus sign, selects the answer (`FAILURES`, `REFUSALS`): `payment+1@example.com` gets
+PaymentRequired.
 """
 
 import asyncio
@@ -30,12 +31,14 @@ from starlette.types import Receive, Scope, Send
 
 API = "/api/1.0/"
 TEMPLATES = frozenset({"order-stage-changed"})
-KEPT = 200
-SLOW = 30.0
-"""Seconds until `slow@` is answered."""
+MAX_MESSAGES = 200
+"""Messages that are kept; older ones are dropped."""
+
+SLOW_DELAY = 30.0
+"""Seconds until a message to `slow@` is answered."""
 
 MAX_BURST = 10
-"""Recipients; a message to more of them is always queued."""
+"""Recipients; a message to more is always queued."""
 
 CODES = {
     "GeneralError": -99,
@@ -54,12 +57,12 @@ FAILURES = {
     "slow": "answered late",
     "subaccount": "Unknown_Subaccount",
 }
-"""What happens to a whole message, by the local part of its first recipient."""
+"""The outcome of a whole message, by the local part of its first recipient."""
 
 REFUSALS = {"rejected": "hard-bounce", "invalid": "invalid"}
-"""The `reject_reason` of a recipient, by local part, which is the `status` too."""
+"""The `reject_reason` of a recipient, by local part; the local part is the `status`."""
 
-_TEXTS = {"type": "array", "items": {"type": "string"}}
+_STRINGS = {"type": "array", "items": {"type": "string"}}
 _VARIABLE = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
 _RECIPIENT = {
     "type": "object",
@@ -76,7 +79,7 @@ _MESSAGE = {
     "properties": {
         "to": {"type": "array", "minItems": 1, "items": _RECIPIENT},
         "global_merge_vars": {"type": "array", "items": _VARIABLE},
-        "tags": _TEXTS,
+        "tags": _STRINGS,
         "metadata": {"type": "object"},
     },
 }
@@ -97,7 +100,7 @@ _SEND_TEMPLATE = Draft202012Validator(
 
 
 class Received(NamedTuple):
-    """A message as it came; `at` is ISO 8601 in UTC, `answer` how it was answered."""
+    """A message and its outcome, `answer`; `at` is when it arrived, as ISO 8601 in UTC."""
 
     at: str
     template: str
@@ -106,15 +109,15 @@ class Received(NamedTuple):
 
 
 class RefusalError(Exception):
-    """A request is answered with one of Mandrill's errors, by name."""
+    """Answer the request with one of Mandrill's errors, by name."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
 
 
-class _Site(Starlette):
-    """A site whose requests know uvicorn's object of their connection."""
+class _Application(Starlette):
+    """An application whose scopes hold uvicorn's object of the connection, as `cycle`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["cycle"] = getattr(send, "__self__", None)
@@ -122,72 +125,74 @@ class _Site(Starlette):
 
 
 class StandIn:
-    """The stand-in; `app` is the ASGI application, `received` what came, newest first."""
+    """The stand-in: `app` is the ASGI application, `received` the messages, newest first."""
 
-    def __init__(self, slow: float = SLOW) -> None:
-        self._slow = slow
-        self.received: deque[Received] = deque(maxlen=KEPT)
-        self.app: Starlette = _Site(
+    def __init__(self, slow_delay: float = SLOW_DELAY) -> None:
+        self._slow_delay = slow_delay
+        self.received: deque[Received] = deque(maxlen=MAX_MESSAGES)
+        self.app: Starlette = _Application(
             routes=[
                 Route(API + "messages/send-template.json", self._send_template, methods=["POST"]),
                 Route(API + "users/ping.json", self._ping, methods=["POST"]),
                 Route("/", self._page),
                 Route("/received.json", self._list),
-                Route("/forget", self._forget, methods=["POST"]),
+                Route("/forget", self._clear, methods=["POST"]),
             ],
             exception_handlers={RefusalError: _refuse},
         )
 
     async def _ping(self, request: Request) -> Response:
-        await _body(request)
+        await _read_body(request)
         return JSONResponse("PONG!")
 
     async def _send_template(self, request: Request) -> Response:
-        body = await _body(request)
-        if fault := best_match(_SEND_TEMPLATE.iter_errors(body)):
-            raise RefusalError("ValidationError", _wording(fault.absolute_path, fault.message))
+        body = await _read_body(request)
+        if error := best_match(_SEND_TEMPLATE.iter_errors(body)):
+            raise RefusalError(
+                "ValidationError", _validation_message(error.absolute_path, error.message)
+            )
         failure = _failure(body)
-        replies = [_reply(to["email"], body) for to in body["message"]["to"]]
-        answer = failure or ", ".join(_shown(reply) for reply in replies)
+        replies = [_reply(recipient["email"], body) for recipient in body["message"]["to"]]
+        answer = failure or ", ".join(_outcome(reply) for reply in replies)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.received.appendleft(Received(now, body["template_name"], body["message"], answer))
         return await self._fail(failure, request) or JSONResponse(replies)
 
     async def _fail(self, failure: str, request: Request) -> Response | None:
-        """Fail as asked for; None goes on to the answer."""
+        """Fail as the recipient requests; None if the message is answered as usual."""
         if failure in CODES:
-            raise RefusalError(failure, f"The stand-in was asked for {failure}.")
+            raise RefusalError(failure, f"The recipient requested {failure}.")
         match failure:
             case "HTTP 502":
                 return HTMLResponse("<html><h1>502 Bad Gateway</h1></html>", 502)
             case "HTTP 429":
                 return PlainTextResponse("Too Many Requests", 429)
             case "answered late":
-                await _gone(request, self._slow)
+                await _wait_for_disconnect(request, self._slow_delay)
             case "closed without an answer":
                 request.scope["cycle"].transport.abort()
-                await _gone(request, self._slow)
+                await _wait_for_disconnect(request, self._slow_delay)
         return None
 
     async def _page(self, _: Request) -> Response:
-        entries = "".join(map(_entry, self.received)) or "<p>Nothing has come yet.</p>"
-        # Messages come from anywhere: beside being escaped they may load and run nothing.
+        entries = "".join(map(_render, self.received)) or "<p>No messages yet.</p>"
+        # Messages may hold any HTML. They are escaped; this also keeps them from loading anything.
         policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
         return HTMLResponse(
-            _PAGE.format(count=len(self.received), kept=KEPT, entries=entries),
+            _PAGE.format(count=len(self.received), maximum=MAX_MESSAGES, entries=entries),
             headers={"content-security-policy": policy},
         )
 
     async def _list(self, _: Request) -> Response:
         return JSONResponse([entry._asdict() for entry in self.received])
 
-    async def _forget(self, _: Request) -> Response:
+    async def _clear(self, _: Request) -> Response:
         self.received.clear()
         return RedirectResponse("/", 303)
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    """The request's JSON, which has a key that is known. Raises RefusalError."""
+async def _read_body(request: Request) -> dict[str, Any]:
+    """The request's JSON object, with a valid key. Raises RefusalError."""
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:
@@ -199,8 +204,8 @@ async def _body(request: Request) -> dict[str, Any]:
     return body
 
 
-async def _gone(request: Request, seconds: float) -> None:
-    """Wait so long, or until the client has gone."""
+async def _wait_for_disconnect(request: Request, seconds: float) -> None:
+    """Wait until the client disconnects, at most so many seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while (await request.receive())["type"] != "http.disconnect":
@@ -213,12 +218,12 @@ async def _refuse(_: Request, error: Exception) -> Response:
     return JSONResponse(body, 500)
 
 
-def _wording(path: Sequence[str | int], message: str) -> str:
-    """Mandrill's wording of a fault: where it is, as JSON."""
-    told: Any = message
+def _validation_message(path: Sequence[str | int], message: str) -> str:
+    """Mandrill's text: the message within JSON objects that name its path."""
+    detail: Any = message
     for step in reversed(path):
-        told = {str(step): told}
-    return f"Validation error: {orjson.dumps(told).decode()}"
+        detail = {str(step): detail}
+    return f"Validation error: {orjson.dumps(detail).decode()}"
 
 
 def _failure(body: dict[str, Any]) -> str:
@@ -232,23 +237,23 @@ def _local_part(email: str) -> str:
 
 
 def _reply(email: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What becomes of one recipient."""
+    """The outcome for one recipient."""
     reply = {"email": email, "_id": uuid.uuid4().hex, "reject_reason": None, "queued_reason": None}
-    word = _local_part(email)
+    name = _local_part(email)
     if body.get("async") or len(body["message"]["to"]) > MAX_BURST:
         return {**reply, "status": "queued"}
-    if word in REFUSALS:
-        return {**reply, "status": word, "reject_reason": REFUSALS[word]}
+    if name in REFUSALS:
+        return {**reply, "status": name, "reject_reason": REFUSALS[name]}
     return {**reply, "status": "scheduled" if body.get("send_at") else "sent"}
 
 
-def _shown(reply: dict[str, Any]) -> str:
+def _outcome(reply: dict[str, Any]) -> str:
     reason = reply["reject_reason"]
     return f"{reply['status']}: {reason}" if reason else str(reply["status"])
 
 
-def _entry(received: Received) -> str:
-    recipients = ", ".join(to["email"] for to in received.message["to"])
+def _render(received: Received) -> str:
+    recipients = ", ".join(recipient["email"] for recipient in received.message["to"])
     message = orjson.dumps(received.message, option=orjson.OPT_INDENT_2).decode()
     texts = (received.at, received.template, recipients, received.answer, message)
     return _ENTRY.format(*map(html.escape, texts))
@@ -269,7 +274,7 @@ p {{ margin: 0 }}
 pre {{ background: #f4f4f4; padding: 1rem; overflow-x: auto }}
 </style>
 <h1>Mail</h1>
-<p>{count} messages, newest first, at most {kept}. None of them was sent to anybody.</p>
-<form method="post" action="/forget"><button>Forget them</button></form>
+<p>{count} messages, newest first, at most {maximum}. None of them was really sent.</p>
+<form method="post" action="/forget"><button>Clear</button></form>
 {entries}</html>
 """

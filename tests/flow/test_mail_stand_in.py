@@ -12,7 +12,7 @@ from support.harness import settings
 from support.mandrill import running_stand_in
 
 from gateway.dev import run
-from gateway.dev.mandrill import API, KEPT, StandIn
+from gateway.dev.mandrill import API, MAX_MESSAGES, StandIn
 from gateway.serve import server
 
 
@@ -119,17 +119,17 @@ def test_stand_in_page_escapes_its_content(stand_in: StandIn, http: httpx2.Clien
 def test_stand_in_lists_recent_messages_and_forgets_them(
     stand_in: StandIn, http: httpx2.Client
 ) -> None:
-    for number in range(KEPT + 5):
+    for number in range(MAX_MESSAGES + 5):
         post(http, {**FULL, "message": {"to": [{"email": f"n{number}@x.test"}]}})
     listed = http.get("/received.json").json()
     emails = [entry["message"]["to"][0]["email"] for entry in listed]
-    assert emails == [f"n{number}@x.test" for number in range(KEPT + 4, 4, -1)]
+    assert emails == [f"n{number}@x.test" for number in range(MAX_MESSAGES + 4, 4, -1)]
     page = http.get("/").text
     assert page.index(emails[0]) < page.index(emails[1])
     assert not re.search(r"\bkey\b", page)
     assert http.post("/forget").headers["location"] == "/"
     assert not stand_in.received
-    assert "Nothing has come yet" in http.get("/").text
+    assert "No messages yet" in http.get("/").text
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_stand_in_is_used_by_dev_unless_mandrill_is_configured(
 ) -> None:
     given = settings("", **named)
     with contextlib.closing(server.listen("127.0.0.1", 0)) as listener:
-        used = run._mailing_to(listener, given)
+        used = run.with_mail_stand_in(given, listener)
         assert (used == given) is not is_ours
         assert (used.mandrill_url == server.url(listener) + API) is is_ours
     assert bool(used.mandrill_api_key) is (is_ours or "mandrill_api_key" in named)

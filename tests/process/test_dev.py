@@ -102,8 +102,8 @@ def test_dev_json_has_what_is_documented_for_its_owner_alone(dev: Running, house
 
 
 def test_mail_goes_to_a_page_beside_the_gateway(dev: Running) -> None:
-    page = dev.wait_for(r"Mail goes to (http://\S+) , see it there")[1]
-    assert "Nothing has come yet" in httpx2.get(page).text
+    page = dev.wait_for(r"Mail is not sent; read it at (http://\S+)")[1]
+    assert "No messages yet" in httpx2.get(page).text
     ping = httpx2.post(f"{page}/api/1.0/users/ping.json", json={"key": "any"})
     assert (ping.status_code, ping.json()) == (200, "PONG!")
 

@@ -123,7 +123,7 @@ def test_the_database_dies_while_mandrill_thinks(
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [row] = server.run("select state, attempts from gateway.outbox")
     assert tuple(row) == ("waiting", 1)
-    stand_in._slow = 0
+    stand_in._slow_delay = 0
     with serve() as command:
         command.url()
         leaves(server)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.dev.mandrill import API, SLOW, StandIn
+from gateway.dev.mandrill import API, SLOW_DELAY, StandIn
 from gateway.outbox.mandrill import Mandrill
 from gateway.outbox.transport import Message
 from gateway.serve import server
@@ -70,8 +70,8 @@ def served_in_thread(app: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_stand_in(slow: float = SLOW) -> Iterator[tuple[StandIn, str]]:
-    """A stand-in and the address of its page; `mandrill_url` is `address + API`."""
+def running_stand_in(slow: float = SLOW_DELAY) -> Iterator[tuple[StandIn, str]]:
+    """A stand-in, and the address of its page; `address + API` is the setting."""
     stand_in = StandIn(slow)
     with served_in_thread(stand_in.app) as address:
         yield stand_in, address

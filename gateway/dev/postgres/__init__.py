@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own in a folder, for running the gateway without a database server."""
+"""An embedded PostgreSQL server in a folder, to run the gateway without a database server."""
 
 from gateway.dev.postgres.cluster import Cluster
 from gateway.dev.postgres.programs import EmbeddedError

