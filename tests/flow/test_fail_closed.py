@@ -1,4 +1,4 @@
-"""A fault of the database lets nobody in and turns nobody away: it is `service-unavailable`."""
+"""An error of the database neither accepts nor rejects a caller: it is `service-unavailable`."""
 
 import asyncio
 import inspect
@@ -21,7 +21,7 @@ from gateway.identity.token_cache import FRESH, GRACE
 from gateway.identity.token_store import TokenStore
 
 ECHO = "/api/v1/probe/echo"
-FAULTS = [
+ERRORS = [
     OSError("the network is gone"),
     ConnectionResetError("reset by peer"),
     ConnectionRefusedError("refused"),
@@ -40,44 +40,44 @@ FAULTS = [
     asyncpg.InterfaceError("another operation is in progress"),
     asyncpg.InternalClientError("got result for unknown protocol state 3"),
 ]
-every_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
-PLACES = ["connecting", "asking", "asking, and the connection is closed"]
+every_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+MOMENTS = ["connecting", "querying", "querying, and the connection is closed"]
 
 
-class Broken(Pool):
-    """A pool whose server answers everything with this fault, from this place on."""
+class BrokenPool(Pool):
+    """A pool that raises an error at this moment; it is its own connection."""
 
-    def __init__(self, fault: Exception, place: str) -> None:
+    def __init__(self, error: Exception, moment: str) -> None:
         super().__init__("", 1)
-        self._fault = fault
-        self._place = place
+        self._error = error
+        self._moment = moment
 
     async def acquire(self, _: Any = None) -> Any:
-        if self._place == "connecting":
-            with patch.object(asyncpg, "connect", AsyncMock(side_effect=self._fault)):
+        if self._moment == "connecting":
+            with patch.object(asyncpg, "connect", AsyncMock(side_effect=self._error)):
                 return await connect("postgresql://gateway@127.0.0.1/gateway")
         return self
 
     def release(self, connection: Any, _: Any = None) -> None:
-        """Nothing is kept."""
+        pass
 
     async def fetchrow(self, *_: object) -> None:
-        raise self._fault
+        raise self._error
 
     execute = fetchrow
 
     def is_closed(self) -> bool:
-        return self._place.endswith("closed")
+        return self._moment.endswith("closed")
 
     def terminate(self) -> None:
-        """As a connection is after a fault of its server."""
+        pass
 
 
-def broken(fault: Exception | None = None) -> Broken:
-    return Broken(fault or ConnectionResetError("reset by peer"), "asking")
+def broken_pool(error: Exception | None = None) -> BrokenPool:
+    return BrokenPool(error or ConnectionResetError("reset by peer"), "querying")
 
 
-class Times:
+class Clock:
     """A clock that the test sets."""
 
     def __init__(self) -> None:
@@ -91,20 +91,20 @@ class Times:
 
 
 @pytest.fixture
-def times() -> Times:
-    return Times()
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-async def token_store(probe: Client, times: Times) -> AsyncIterator[TokenStore]:
-    """The look-up of the worker, on this clock; its pool is well again in the end."""
-    found = probe.worker.identity.store
-    pool = found.pool
-    # What is confirmed while the notices begin is not remembered.
-    await until(lambda: found.cache.listening_since > 0)
-    found.cache.clock, probe.worker.identity.now = times, times.now
-    yield found
-    found.pool = pool
+async def token_store(probe: Client, clock: Clock) -> AsyncIterator[TokenStore]:
+    """The worker's token store on the test's clock; its pool is restored after the test."""
+    store = probe.worker.identity.store
+    pool = store.pool
+    # The token store caches nothing that it looks up before it listens.
+    await until(lambda: store.cache.listening_since > 0)
+    store.cache.clock, probe.worker.identity.now = clock, clock.now
+    yield store
+    store.pool = pool
 
 
 async def status(client: Client, token: str, **params: Any) -> tuple[int, str]:
@@ -120,42 +120,42 @@ UNAVAILABLE = (503, "service-unavailable")
 WELCOME = (200, "action-successful")
 
 
-def strangers(client: Client) -> Iterator[str]:
-    """Tokens that this worker has not asked for yet: two that are good, two that nobody has."""
+def uncached_tokens(client: Client) -> Iterator[str]:
+    """Tokens that this worker has not looked up yet: two valid ones and two unknown ones."""
     yield client.tokens["employee"]
     yield client.tokens["application"]
     yield tokens.make(tokens.SESSION_PREFIX)
     yield tokens.make(tokens.APPLICATION_PREFIX)
 
 
-@every_fault
+@every_error
 async def test_unconfirmed_token_is_unavailable_after_any_database_error(
-    probe: Client, token_store: TokenStore, fault: Exception
+    probe: Client, token_store: TokenStore, error: Exception
 ) -> None:
-    asked = [*strangers(probe), probe.tokens["nobody"], probe.tokens["expired"]]
-    for place in PLACES:
-        token_store.pool = Broken(fault, place)
-        for token in asked:
-            assert await status(probe, token) == UNAVAILABLE, place
+    unconfirmed = [*uncached_tokens(probe), probe.tokens["nobody"], probe.tokens["expired"]]
+    for moment in MOMENTS:
+        token_store.pool = BrokenPool(error, moment)
+        for token in unconfirmed:
+            assert await status(probe, token) == UNAVAILABLE, moment
 
 
-@every_fault
+@every_error
 async def test_unconfirmed_application_is_unavailable_after_any_database_error(
-    probe: Client, token_store: TokenStore, fault: Exception
+    probe: Client, token_store: TokenStore, error: Exception
 ) -> None:
     callers = [probe.tokens["employee"], probe.tokens["application"]]
     for token in callers:
         assert await status(probe, token) == WELCOME
-    for place in PLACES:
-        token_store.pool = Broken(fault, place)
+    for moment in MOMENTS:
+        token_store.pool = BrokenPool(error, moment)
         for token in callers:
             for slug in ("planox2", "planox9"):
-                assert await status(probe, token, application=slug) == UNAVAILABLE, place
+                assert await status(probe, token, application=slug) == UNAVAILABLE, moment
 
 
 def _server_errors() -> list[type[asyncpg.PostgresError]]:
-    found = [kind for kind in vars(asyncpg).values() if inspect.isclass(kind)]
-    return [kind for kind in found if issubclass(kind, asyncpg.PostgresError)]
+    classes = [value for value in vars(asyncpg).values() if inspect.isclass(value)]
+    return [kind for kind in classes if issubclass(kind, asyncpg.PostgresError)]
 
 
 async def test_token_look_up_turns_every_server_error_into_unavailable(
@@ -164,7 +164,7 @@ async def test_token_look_up_turns_every_server_error_into_unavailable(
     kinds = _server_errors()
     assert len(kinds) > 200
     for kind in kinds:
-        token_store = TokenStore(broken(kind("no")))
+        token_store = TokenStore(broken_pool(kind("no")))
         with pytest.raises(DatabaseUnavailable):
             await token_store.find(tokens["employee"])
         with pytest.raises(DatabaseUnavailable):
@@ -182,7 +182,7 @@ async def test_token_look_up_that_times_out_is_unavailable(
 async def test_database_errors_are_not_counted_as_guesses(
     probe: Client, token_store: TokenStore
 ) -> None:
-    pool, token_store.pool = token_store.pool, broken()
+    pool, token_store.pool = token_store.pool, broken_pool()
     for _ in range(120):
         assert await status(probe, tokens.make(tokens.SESSION_PREFIX)) == UNAVAILABLE
     token_store.pool = pool
@@ -197,27 +197,27 @@ async def test_database_errors_are_not_counted_as_guesses(
 async def test_confirmed_token_is_accepted_for_60_seconds_of_an_outage(
     probe: Client,
     token_store: TokenStore,
-    times: Times,
+    clock: Clock,
     caller: str,
     seconds: float,
     expected: tuple[int, str],
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
-    token_store.pool = broken()
-    times.seconds += seconds
+    token_store.pool = broken_pool()
+    clock.seconds += seconds
     assert await status(probe, probe.tokens[caller]) == expected
 
 
 @pytest.mark.parametrize("caller", ["employee", "application"])
 async def test_confirmed_token_is_not_extended_by_its_use(
-    probe: Client, token_store: TokenStore, times: Times, caller: str
+    probe: Client, token_store: TokenStore, clock: Clock, caller: str
 ) -> None:
     assert await status(probe, probe.tokens[caller]) == WELCOME
-    pool, token_store.pool = token_store.pool, broken()
+    pool, token_store.pool = token_store.pool, broken_pool()
     for _ in range(59):
-        times.seconds += 1
+        clock.seconds += 1
         assert await status(probe, probe.tokens[caller]) == WELCOME
-    times.seconds += 1.1
+    clock.seconds += 1.1
     assert await status(probe, probe.tokens[caller]) == UNAVAILABLE
     token_store.pool = pool
     assert await status(probe, probe.tokens[caller]) == WELCOME
@@ -225,17 +225,17 @@ async def test_confirmed_token_is_not_extended_by_its_use(
 
 @pytest.mark.parametrize("after", [59.9, 60.1])
 async def test_confirmed_application_is_accepted_for_60_seconds_of_an_outage(
-    database: str, times: Times, after: float
+    database: str, clock: Clock, after: float
 ) -> None:
     pool = Pool(database, 1)
-    token_store = TokenStore(pool, clock=times)
+    token_store = TokenStore(pool, clock=clock)
     assert await token_store.is_application("planox2")
     assert not await token_store.is_application("planox9")
     await pool.close()
-    token_store.pool = broken()
-    times.seconds += after / 2
+    token_store.pool = broken_pool()
+    clock.seconds += after / 2
     assert await token_store.is_application("planox2")
-    times.seconds += after / 2
+    clock.seconds += after / 2
     for slug in ["planox9", *(["planox2"] if after > GRACE else [])]:
         with pytest.raises(DatabaseUnavailable):
             await token_store.is_application(slug)
@@ -243,63 +243,63 @@ async def test_confirmed_application_is_accepted_for_60_seconds_of_an_outage(
 
 
 async def test_revoked_token_is_not_accepted_from_the_cache(
-    probe: Client, token_store: TokenStore, times: Times
+    probe: Client, token_store: TokenStore, clock: Clock
 ) -> None:
     token = probe.tokens["employee"]
     session = await token_store.find(token)
     assert session
-    token_store.pool = broken()
-    times.seconds += FRESH + 1
+    token_store.pool = broken_pool()
+    clock.seconds += FRESH + 1
     assert await status(probe, token) == WELCOME
     token_store.cache.invalidate(f"session:{session.id}")
     assert await status(probe, token) == UNAVAILABLE
 
 
 async def test_token_revoked_during_its_look_up_is_not_accepted(
-    probe: Client, token_store: TokenStore, times: Times
+    probe: Client, token_store: TokenStore, clock: Clock
 ) -> None:
     token = probe.tokens["employee"]
     session = await token_store.find(token)
     assert session
-    times.seconds += FRESH + 1
+    clock.seconds += FRESH + 1
 
-    class Ends(Broken):
+    class RevokingPool(BrokenPool):
         async def fetchrow(self, *_: object) -> None:
             assert session
             token_store.cache.invalidate(f"session:{session.id}")
             raise ConnectionResetError
 
-    token_store.pool = Ends(ConnectionResetError(), "asking")
+    token_store.pool = RevokingPool(ConnectionResetError(), "querying")
     assert await status(probe, token) == UNAVAILABLE
 
 
 async def test_session_in_use_does_not_expire_as_idle_during_an_outage(
-    probe: Client, token_store: TokenStore, times: Times
+    probe: Client, token_store: TokenStore, clock: Clock
 ) -> None:
     token = probe.tokens["employee"]
-    unused = times.now() - timedelta(hours=72) + timedelta(seconds=10)
+    unused = clock.now() - timedelta(hours=72) + timedelta(seconds=10)
     change = "update sessions set created_at = $1, last_used_at = $1"
     await execute(probe.database_url, change, unused)
     assert await status(probe, token) == WELCOME
-    # The use is written, and seconds go by with nothing to write.
+    # The use is written; the later flushes have nothing to write.
     for _ in range(10):
         await probe.worker.identity.last_use.flush()
-    token_store.pool = broken()
-    times.seconds += 20
+    token_store.pool = broken_pool()
+    clock.seconds += 20
     assert await status(probe, token) == WELCOME
 
 
-@every_fault
+@every_error
 async def test_session_uses_that_cannot_be_written_are_written_later(
-    database: str, tokens: dict[str, str], times: Times, fault: Exception
+    database: str, tokens: dict[str, str], clock: Clock, error: Exception
 ) -> None:
     pool = Pool(database, 1)
-    token_store = TokenStore(pool, clock=times)
+    token_store = TokenStore(pool, clock=clock)
     session: Any = await token_store.find(tokens["employee"])
-    times.seconds += 100
+    clock.seconds += 100
     last_use = LastUse(pool)
-    last_use.touch(session, times.now())
-    last_use.pool = Broken(fault, "asking")
+    last_use.touch(session, clock.now())
+    last_use.pool = BrokenPool(error, "querying")
     await last_use.flush()
     last_use.pool = pool
     await last_use.flush()
@@ -308,11 +308,11 @@ async def test_session_uses_that_cannot_be_written_are_written_later(
     assert row["last_used_at"] > session.last_used_at + timedelta(seconds=90)
 
 
-@pytest.mark.parametrize("fault", [FAULTS[0], *FAULTS[-2:]], ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("error", [ERRORS[0], *ERRORS[-2:]], ids=lambda error: type(error).__name__)
 async def test_worker_stops_even_if_session_uses_cannot_be_written(
-    database: str, tokens: dict[str, str], fault: Exception
+    database: str, tokens: dict[str, str], error: Exception
 ) -> None:
     async with asyncio.timeout(8):
         async with serving(database, tokens) as client:
             assert (await client.create_stage(order_id=7)).status_code == 200
-            client.worker.identity.store.pool = Broken(fault, "asking")
+            client.worker.identity.store.pool = BrokenPool(error, "querying")

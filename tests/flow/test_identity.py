@@ -1,4 +1,4 @@
-"""Tokens on a real database: how long they last, what is remembered, what is written behind."""
+"""Tokens on a real database: their lifetime, the cache, and uses written in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ async def slug(client: Client, caller: str = "employee", **params: Any) -> str:
 
 
 async def age(client: Client, created: timedelta, used: timedelta) -> None:
-    """Make all sessions so old, and last used so long ago."""
+    """Set the age of all sessions, and the time since their last use."""
     change = (
         "update sessions set created_at = now() - $1::interval, last_used_at = now() - $2::interval"
     )
@@ -98,7 +98,9 @@ async def test_views_are_added_for_the_kind_of_caller(client: Client) -> None:
 
 async def test_unknown_view_is_refused_before_anything_is_written(client: Client) -> None:
     response = await client.create_stage(order_id=7, application_view="all")
-    assert response.json()["errors"] == [{"attr": "application_view", "message": "must be default"}]
+    assert response.json()["errors"] == [
+        {"attr": "application_view", "message": "must be one of default"}
+    ]
     assert not await execute(client.database_url, "select from order_stages")
 
 
@@ -151,13 +153,13 @@ async def test_session_last_use_is_written_in_the_background(client: Client) -> 
 
 async def test_token_in_the_cache_needs_no_query(client: Client) -> None:
     assert await slug(client) == "action-successful"
-    asked = client.worker.identity.store._look_up
+    look_up = client.worker.identity.store._look_up
     client.worker.identity.store._look_up = None  # type: ignore[method-assign,assignment]
     assert await slug(client) == "action-successful"
-    client.worker.identity.store._look_up = asked  # type: ignore[method-assign]
+    client.worker.identity.store._look_up = look_up  # type: ignore[method-assign]
 
 
-class Times:
+class Clock:
     """A clock that the test sets."""
 
     def __init__(self) -> None:
@@ -171,42 +173,42 @@ class Times:
 
 
 @pytest.fixture
-def times() -> Times:
-    return Times()
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
-    made = Pool(database, 2)
-    yield made
-    await made.close()
+    pool = Pool(database, 2)
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture
-def token_store(pool: Pool, times: Times) -> TokenStore:
-    return TokenStore(pool, clock=times)
+def token_store(pool: Pool, clock: Clock) -> TokenStore:
+    return TokenStore(pool, clock=clock)
 
 
 async def test_token_revocation_takes_effect_when_its_cache_entry_is_stale(
-    token_store: TokenStore, times: Times, database: str, tokens: dict[str, str]
+    token_store: TokenStore, clock: Clock, database: str, tokens: dict[str, str]
 ) -> None:
     assert await token_store.find(tokens["employee"])
     await execute(database, "update sessions set revoked_at = now()")
-    times.seconds += FRESH + 0.1
+    clock.seconds += FRESH + 0.1
     assert await token_store.find(tokens["employee"]) is None
 
 
 async def test_token_in_the_cache_is_accepted_for_60_seconds_of_an_outage(
-    token_store: TokenStore, times: Times, pool: Pool, tokens: dict[str, str]
+    token_store: TokenStore, clock: Clock, pool: Pool, tokens: dict[str, str]
 ) -> None:
     assert await token_store.find(tokens["employee"])
     await pool.close()
     pool._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
-    times.seconds += FRESH + 0.1
+    clock.seconds += FRESH + 0.1
     assert await token_store.find(tokens["employee"])
     with pytest.raises(DatabaseUnavailable):
         await token_store.find(tokens["liaison"])
-    times.seconds += GRACE
+    clock.seconds += GRACE
     with pytest.raises(DatabaseUnavailable):
         await token_store.find(tokens["employee"])
 
@@ -214,18 +216,18 @@ async def test_token_in_the_cache_is_accepted_for_60_seconds_of_an_outage(
 async def test_token_look_ups_at_the_same_time_share_one_query(
     token_store: TokenStore, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = 0
+    queries = 0
     ask = token_store._look_up
 
-    async def counted(token: str, digest: bytes) -> Any:
-        nonlocal asked
-        asked += 1
+    async def count(token: str, digest: bytes) -> Any:
+        nonlocal queries
+        queries += 1
         return await ask(token, digest)
 
-    monkeypatch.setattr(token_store, "_look_up", counted)
-    found = await asyncio.gather(*(token_store.find(tokens["employee"]) for _ in range(20)))
-    assert asked == 1
-    assert len(set(found)) == 1
+    monkeypatch.setattr(token_store, "_look_up", count)
+    sessions = await asyncio.gather(*(token_store.find(tokens["employee"]) for _ in range(20)))
+    assert queries == 1
+    assert len(set(sessions)) == 1
 
 
 async def test_session_use_counts_before_it_is_written(

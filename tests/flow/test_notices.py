@@ -1,4 +1,4 @@
-"""Revocations and changes of who somebody is: told by the database, heard by every worker."""
+"""Revocations and changes of users and tokens: the database notifies every worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -28,64 +28,63 @@ CHANGES = {
     "insert into employees (user_id) values (4)": {"user:4"},
     "delete from liaisons": {"user:3"},
     "update clients set user_id = 4 where user_id = 2": {"user:2", "user:4"},
-    "insert into clients (name) values ('Nobody signs in')": {"user:"},
+    "insert into clients (name) values ('No user')": {"user:"},
     "update applications set slug = 'new' where id = 3": {"all:3"},
-    # What happens at each call, or to people that no worker knows, is nobody's business.
+    # Changes of every call, or of users that no worker caches, cause no notice.
     "update sessions set last_used_at = now()": set(),
     "update users set password_hash = 'x'": set(),
     LOG_IN: set(),
 }
 
 
-class Ear:
-    """What was heard on a connection, and how often listening began."""
+class Listener:
+    """The notices received on a connection, and how often listening started."""
 
     def __init__(self) -> None:
-        self.heard: set[str] = set()
-        self.begun = 0
+        self.received: set[str] = set()
+        self.starts = 0
 
-    def begin(self) -> None:
-        self.begun += 1
+    def count_start(self) -> None:
+        self.starts += 1
 
 
 @pytest.fixture
-async def ear(database: str) -> AsyncIterator[Ear]:
-    made = Ear()
-    notifier = Notifier(database)
-    notifier.subscribe(CHANNEL, made.heard.add, made.begin)
+async def listener(database: str) -> AsyncIterator[Listener]:
+    listener, notifier = Listener(), Notifier(database)
+    notifier.subscribe(CHANNEL, listener.received.add, listener.count_start)
     task = asyncio.create_task(notifier.run())
-    await until(lambda: made.begun)
-    yield made
+    await until(lambda: listener.starts)
+    yield listener
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("change", "notices"), CHANGES.items(), ids=list(CHANGES))
 async def test_identity_change_notifies_about_each_principal_it_concerns(
-    ear: Ear, database: str, change: str, notices: set[str]
+    listener: Listener, database: str, change: str, notices: set[str]
 ) -> None:
     await execute(database, change)
     await execute(database, f"notify {CHANNEL}, 'end'")
-    await until(lambda: "end" in ear.heard)
-    assert ear.heard == {*notices, "end"}
+    await until(lambda: "end" in listener.received)
+    assert listener.received == {*notices, "end"}
 
 
 async def test_identity_listener_reconnects_after_a_lost_connection(
-    ear: Ear, database: str
+    listener: Listener, database: str
 ) -> None:
     kill = (
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where pid <> pg_backend_pid() and datname = current_database()"
     )
     await execute(database, kill)
-    await until(lambda: ear.begun == 2)
+    await until(lambda: listener.starts == 2)
     await execute(database, f"notify {CHANNEL}, 'again'")
-    await until(lambda: "again" in ear.heard)
+    await until(lambda: "again" in listener.received)
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers ask nobody again by themselves: what they learn, they heard."""
+def long_lived_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers keep cache entries for an hour, so that only notices change them."""
     monkeypatch.setattr(token_store, "FRESH", 3600.0)
 
 
@@ -93,15 +92,15 @@ async def slug(client: Client, caller: str) -> str:
     return str((await client.create_stage(caller=caller, order_id=7)).json()["status"])
 
 
-async def soon(client: Client, caller: str, status: str) -> None:
-    """Call until the answer is this one; the test's own time-out ends it."""
+async def wait_for_status(client: Client, caller: str, status: str) -> None:
+    """Call until the answer has this status."""
     async with asyncio.timeout(10):
         while True:
             if await slug(client, caller) == status:
                 return
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("long_lived_cache")
 @pytest.mark.parametrize(
     ("caller", "change", "before", "after"),
     [
@@ -137,16 +136,16 @@ async def test_identity_change_reaches_a_worker_that_caches_the_caller(
 ) -> None:
     assert await slug(client, caller) == before
     await execute(client.database_url, change)
-    await soon(client, caller, after)
+    await wait_for_status(client, caller, after)
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("long_lived_cache")
 async def test_identity_cache_is_dropped_after_a_lost_listening_connection(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await slug(client, "employee") == "action-successful"
-    deaf = "alter table sessions disable trigger tell_identity"
-    await execute(client.database_url, deaf)
+    silence = "alter table sessions disable trigger tell_identity"
+    await execute(client.database_url, silence)
     await execute(client.database_url, "update sessions set revoked_at = now()")
     assert await slug(client, "employee") == "action-successful"
     monkeypatch.setattr("gateway.database.listen.PING_INTERVAL", 0.1)
@@ -155,25 +154,25 @@ async def test_identity_cache_is_dropped_after_a_lost_listening_connection(
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where pid <> pg_backend_pid() and datname = current_database()",
     )
-    await soon(client, "employee", "invalid-token")
+    await wait_for_status(client, "employee", "invalid-token")
 
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
-    made = Pool(database, 2)
-    yield made
-    await made.close()
+    pool = Pool(database, 2)
+    yield pool
+    await pool.close()
 
 
-def held(token_store: TokenStore, arrived: asyncio.Event, go: asyncio.Event) -> None:
-    """Keep what the database said of a session on its way, until told to go on."""
-    ask = token_store._session
+def delay_look_ups(token_store: TokenStore, arrived: asyncio.Event, go: asyncio.Event) -> None:
+    """Hold back the result of each look-up of a session until `go`."""
+    look_up = token_store._session
 
     async def slow(digest: bytes) -> Any:
-        found = await ask(digest)
+        row = await look_up(digest)
         arrived.set()
         await go.wait()
-        return found
+        return row
 
     token_store._session = slow  # type: ignore[method-assign]
 
@@ -186,13 +185,13 @@ NOTICES: dict[str, Callable[[TokenStore], None]] = {
 }
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("long_lived_cache")
 @pytest.mark.parametrize("notice", NOTICES.values(), ids=NOTICES)
 async def test_identity_look_up_older_than_a_notice_is_not_cached(
     pool: Pool, tokens: dict[str, str], notice: Callable[[TokenStore], None]
 ) -> None:
     token_store, arrived, go = TokenStore(pool), asyncio.Event(), asyncio.Event()
-    held(token_store, arrived, go)
+    delay_look_ups(token_store, arrived, go)
     asking = asyncio.create_task(token_store.find(tokens["employee"]))
     await arrived.wait()
     notice(token_store)
@@ -201,12 +200,12 @@ async def test_identity_look_up_older_than_a_notice_is_not_cached(
     assert token_store.remembered(tokens["employee"]) is None
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("long_lived_cache")
 async def test_identity_look_up_is_cached_despite_notices_about_others(
     pool: Pool, tokens: dict[str, str]
 ) -> None:
     token_store, arrived, go = TokenStore(pool), asyncio.Event(), asyncio.Event()
-    held(token_store, arrived, go)
+    delay_look_ups(token_store, arrived, go)
     asking = asyncio.create_task(token_store.find(tokens["employee"]))
     await arrived.wait()
     for notice in ("session:2", "user:2", "token:1"):
@@ -216,17 +215,17 @@ async def test_identity_look_up_is_cached_despite_notices_about_others(
     assert token_store.remembered(tokens["employee"])
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("long_lived_cache")
 async def test_identity_cache_does_not_refuse_a_user_with_a_new_role(
     database: str, client: Client
 ) -> None:
     assert await slug(client, "nobody") == "client-required"
 
-    async def quietly(db: Connection) -> None:
+    async def insert_without_notice(db: Connection) -> None:
         await db.execute("set session_replication_role = replica")
         await db.execute("insert into employees (user_id) values (4)")
 
-    await on(database, quietly)
+    await on(database, insert_without_notice)
     assert await slug(client, "nobody") == "action-successful"
 
 

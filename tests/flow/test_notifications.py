@@ -1,4 +1,4 @@
-"""Notifications: what raises them, what folds into one, and what resolves them."""
+"""Notifications: what raises them, what is counted as one, and what resolves them."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ ALL = "select from gateway.notifications"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers write down and judge more often."""
+    """Workers write notifications and check for problems more often."""
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
     monkeypatch.setattr(late_workers, "CHECK_INTERVAL", 0.1)
-    monkeypatch.setattr(maintenance, "TICK", 0.05)
     monkeypatch.setattr(late_workers, "HEALED_DELAY", 0.3)
+    monkeypatch.setattr(maintenance, "TICK", 0.05)
 
 
 async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
@@ -34,8 +34,8 @@ async def crash(client: Client, text: str = SECRET) -> httpx2.Response:
     return await client.post("/api/v1/probe/crash", params)
 
 
-async def rests(client: Client, times: int = 5) -> None:
-    """Let the worker judge so many times more."""
+async def check_repeatedly(client: Client, times: int = 5) -> None:
+    """Let the worker check for problems several times more."""
     for _ in range(times):
         for job in client.worker.maintenance._jobs:
             job.due = 0.0
@@ -64,7 +64,7 @@ async def test_notification_of_a_crash_is_never_resolved_automatically(probe: Cl
     await execute(
         probe.database_url, "update gateway.notifications set last_seen = now() - interval '9 d'"
     )
-    await rests(probe)
+    await check_repeatedly(probe)
     assert len(await execute(probe.database_url, OPEN)) == 1
 
 
@@ -99,11 +99,11 @@ OLD = "update gateway.revisions set applied_at = now() - interval '1 minute'"
 
 
 @pytest.mark.parametrize(
-    ("behind", "problem", "told"),
+    ("behind", "problem", "message"),
     [(0, "it cannot build it", ": it cannot build it"), (1, None, "another serves revision ")],
 )
 async def test_notification_of_a_late_worker_is_resolved_when_it_catches_up(
-    client: Client, behind: int, problem: str | None, told: str
+    client: Client, behind: int, problem: str | None, message: str
 ) -> None:
     url = client.database_url
     await execute(url, OLD)
@@ -111,8 +111,8 @@ async def test_notification_of_a_late_worker_is_resolved_when_it_catches_up(
     await wait_for_rows(url, OPEN, 1)
     [row] = await notifications(url)
     assert (row["kind"], row["severity"], row["route"]) == ("worker-late", "error", None)
-    assert told in row["message"]
-    await rests(client)
+    assert message in row["message"]
+    await check_repeatedly(client)
     [again] = await notifications(url)
     assert again["count"] == 1
     await execute(url, "delete from gateway.workers where name = 'another'")
@@ -125,12 +125,12 @@ async def test_notification_of_a_late_worker_waits_and_ignores_dead_workers(clie
     url = client.database_url
     await execute(url, "update gateway.revisions set applied_at = now()")
     await execute(url, WORKER, 1, None)
-    await rests(client)
+    await check_repeatedly(client)
     await execute(
         url, "update gateway.workers set seen_at = now() - interval '1 h' where name = 'another'"
     )
     await execute(url, OLD)
-    await rests(client)
+    await check_repeatedly(client)
     assert not await notifications(url)
 
 
@@ -142,8 +142,8 @@ async def test_notification_of_a_database_outage_is_written_and_resolved_afterwa
     await wait_for_rows(url, OPEN, 1)
     await disconnect_database(probe)
     with caplog.at_level(logging.CRITICAL):
-        probe.worker.recorder.record_crash(fault(), "while away", None, None)
-        await rests(probe)
+        probe.worker.recorder.record_crash(raised_error(), "while away", None, None)
+        await check_repeatedly(probe)
     assert len(await notifications(url)) == 1
     probe.worker.heartbeat._dsn = dsn
     await wait_for_rows(url, f"{ALL} where request_id = 'while away'", 1)
@@ -153,18 +153,18 @@ async def test_notification_of_a_database_outage_is_written_and_resolved_afterwa
     assert (lost["severity"], lost["count"]) == ("critical", 1)
     assert lost["first_seen"] < lost["last_seen"]
     assert lost["message"].startswith("A worker had no database for ")
-    # A fault of the code stays.
+    # The crashes stay open.
     assert len(await execute(url, f"{OPEN} and kind = 'application-crash'")) == 2
 
 
-def fault() -> RuntimeError:
-    """One that was raised somewhere."""
+def raised_error() -> RuntimeError:
+    """An error with a traceback."""
     with pytest.raises(RuntimeError) as caught:
-        fails_with(SECRET)
+        raise_error(SECRET)
     return caught.value
 
 
-def fails_with(text: str) -> None:
+def raise_error(text: str) -> None:
     raise RuntimeError(text)
 
 
@@ -173,7 +173,7 @@ async def test_notifications_are_flushed_when_the_worker_stops(
 ) -> None:
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 3600.0)
     async with serving(database, tokens, actions=actions()) as client:
-        client.worker.recorder.record_crash(fault(), "the last one", None, None)
+        client.worker.recorder.record_crash(raised_error(), "the last one", None, None)
         assert not await notifications(database)
     [row] = await notifications(database)
     assert row["request_id"] == "the last one"
@@ -207,14 +207,14 @@ async def test_notification_of_two_messages_is_resolved_when_both_are_sent_at_on
     assert not await execute(database, OPEN)
 
 
-@pytest.mark.parametrize("under_way", ["claimed_at = now()", "awaited_until = now() + '1 min'"])
+@pytest.mark.parametrize("in_progress", ["claimed_at = now()", "awaited_until = now() + '1 min'"])
 async def test_outbox_message_in_progress_cannot_be_retried_or_discarded(
-    database: str, under_way: str
+    database: str, in_progress: str
 ) -> None:
-    """An attempt at it, or the call that waits for its turn to make one."""
+    """A message is in progress during an attempt, and while its call still waits for one."""
     await execute(database, QUEUE)
     await execute(database, "update gateway.outbox set awaited_until = null")
-    await execute(database, f"update gateway.outbox set {under_way} where id = 1")
+    await execute(database, f"update gateway.outbox set {in_progress} where id = 1")
     for work in (admin.retry, admin.discard):
         with pytest.raises(admin.OutboxError, match="changed: 1 cannot be"):
             await on(database, lambda db, work=work: work(db, [1, 2]))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Signing in, through the API alone: from registering to the end of the last session."""
+"""Signing in through the API: from the registration to the end of the last session."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ PERSON = {
 
 
 class Caller:
-    """Calls the identity routes as an app does: with the token it was given last."""
+    """Calls the identity routes like an app, with the token that it got last."""
 
     def __init__(self, client: Client, token: str | None = None) -> None:
         self.client = client
@@ -42,17 +42,17 @@ class Caller:
         return await self.client.request(method, path, content=content, headers=headers)
 
     async def register(self, *, application: str = "planoorder", **params: Any) -> httpx2.Response:
-        given = {"application": application, "client": PERSON, **params}
-        return await self.call(REGISTER, given, secret=True)
+        all_params = {"application": application, "client": PERSON, **params}
+        return await self.call(REGISTER, all_params, secret=True)
 
     async def log_in(
         self, email: str = "employee@example.com", password: str = PASSWORD, **params: Any
     ) -> httpx2.Response:
-        given = {"email": email, "password": password, "application": "planoorder", **params}
-        return await self.call(LOG_IN, given, secret=True)
+        credentials = {"email": email, "password": password, "application": "planoorder"}
+        return await self.call(LOG_IN, {**credentials, **params}, secret=True)
 
     async def signed_in(self, *args: str, **params: Any) -> "Caller":
-        """Another caller, with the session of a log-in that did not end any."""
+        """Another caller with a new session; the log-in ends no other session."""
         answer = (await Caller(self.client).log_in(*args, **params)).json()
         assert answer["status"] == "action-successful"
         return Caller(self.client, answer["data"]["session"]["token"])
@@ -62,15 +62,15 @@ class Caller:
 
     async def sessions(self) -> list[dict[str, Any]]:
         answer = await self.call(LIST)
-        found: list[dict[str, Any]] = answer.json()["data"]["sessions"]
-        return found
+        sessions: list[dict[str, Any]] = answer.json()["data"]["sessions"]
+        return sessions
 
     async def log_out(self, **params: Any) -> httpx2.Response:
         return await self.call(LOG_OUT, params, method="DELETE")
 
     async def change_password(self, old: str, new: str) -> httpx2.Response:
-        given = {"password": old, "new_password": new}
-        return await self.call(NEW_PASSWORD, given, method="PUT", secret=True)
+        params = {"password": old, "new_password": new}
+        return await self.call(NEW_PASSWORD, params, method="PUT", secret=True)
 
 
 @pytest.fixture
@@ -90,24 +90,24 @@ def refused(slug: str) -> tuple[int, str]:
     return 400, slug
 
 
-async def ends(caller: Caller, seconds: float = 5) -> None:
-    """Wait until the caller's session is no session any more."""
+async def wait_until_ended(caller: Caller, seconds: float = 5) -> None:
+    """Wait until the caller's session has ended."""
     deadline = asyncio.get_running_loop().time() + seconds
     while outcome(await caller.read()) != ENDED:
-        assert asyncio.get_running_loop().time() < deadline, "the session goes on"
+        assert asyncio.get_running_loop().time() < deadline, "the session did not end in time"
         await asyncio.sleep(0.01)
 
 
 async def rows(client: Client) -> list[int]:
-    """How many users, clients and sessions there are."""
+    """The numbers of users, clients and sessions."""
     tables = ("users", "clients", "sessions")
     return [len(await execute(client.database_url, f"select from {name}")) for name in tables]
 
 
 async def test_client_registers_calls_and_logs_out(client: Client, app: Caller) -> None:
     answer = (await app.register()).json()
-    made, session = answer["data"]["client"], answer["data"]["session"]
-    assert (made["name"], made["user_id"]) == ("Eve Park", session["user_id"])
+    record, session = answer["data"]["client"], answer["data"]["session"]
+    assert (record["name"], record["user_id"]) == ("Eve Park", session["user_id"])
     assert (session["email"], session["roles"]) == ("Eve.Park@Example.com", ["client"])
     app.token = session["token"]
     assert outcome(await app.read()) == DONE
@@ -117,7 +117,7 @@ async def test_client_registers_calls_and_logs_out(client: Client, app: Caller) 
     assert (await client.request("GET", "/services/statuses", headers=headers)).is_success
 
     assert (await again.log_out()).json()["data"] == {"ended": 1}
-    await ends(again)
+    await wait_until_ended(again)
     assert outcome(await app.read()) == DONE
 
 
@@ -134,9 +134,9 @@ async def test_user_without_a_role_becomes_a_client_and_may_call_at_once(
     assert (refusal.status_code, refusal.json()["error"]) == (401, "202")
     answer = await app.call(BECOME_CLIENT, {"client": {"phone": "1 801 555"}, "enterprise": True})
     assert outcome(answer) == DONE
-    made = answer.json()["data"]
-    assert (made["client"]["name"], made["client"]["enterprise"]) == ("Dan Reed", True)
-    assert (made["session"]["roles"], made["session"]["token"]) == (["client"], app.token)
+    data = answer.json()["data"]
+    assert (data["client"]["name"], data["client"]["enterprise"]) == ("Dan Reed", True)
+    assert (data["session"]["roles"], data["session"]["token"]) == (["client"], app.token)
     assert (await client.request("GET", "/services/statuses", headers=headers)).is_success
     assert (await app.signed_in("nobody@example.com")).token != app.token
 
@@ -179,8 +179,8 @@ async def test_log_in_of_a_user_without_a_password_is_refused(client: Client, ap
 WRONG_CLIENTS = [
     ({}, ["email: missing", "password: missing", "first_name: missing", "last_name: missing"]),
     ({**PERSON, "email": "", "last_name": " "}, ["email: missing", "last_name: missing"]),
-    ({**PERSON, "email": "eve"}, ["email: is not a valid e-mail address"]),
-    ({**PERSON, "email": "eve@example"}, ["email: is not a valid e-mail address"]),
+    ({**PERSON, "email": "eve"}, ["email: is no e-mail address"]),
+    ({**PERSON, "email": "eve@example"}, ["email: is no e-mail address"]),
     ({**PERSON, "password": "1234567"}, ["password: must have at least 8 characters"]),
 ]
 
@@ -242,18 +242,18 @@ async def test_registrations_of_one_email_at_the_same_time_create_one_user(
         for turn in range(12)
     ]
     answers = await asyncio.gather(*calls)
-    taken = [turn for turn, answer in enumerate(answers) if outcome(answer) == DONE]
-    assert len(taken) == 1
+    successful = [turn for turn, answer in enumerate(answers) if outcome(answer) == DONE]
+    assert len(successful) == 1
     others = {outcome(answer) for answer in answers if outcome(answer) != DONE}
     assert others == {refused("email-already-registered")}
     assert await rows(client) == [count + 1 for count in before]
-    assert outcome(await app.log_in("eve@example.com", f"password {taken[0]}")) == DONE
+    assert outcome(await app.log_in("eve@example.com", f"password {successful[0]}")) == DONE
 
 
 async def test_log_in_ends_the_session_that_it_is_sent_with(app: Caller) -> None:
     old = await app.signed_in()
     new = Caller(app.client, (await old.log_in()).json()["data"]["session"]["token"])
-    await ends(old)
+    await wait_until_ended(old)
     assert outcome(await new.read()) == DONE
 
 
@@ -267,18 +267,18 @@ async def test_log_in_does_not_end_a_session_of_another_user(client: Client, cal
 
 
 async def test_password_change_ends_only_the_other_sessions_of_the_user(app: Caller) -> None:
-    here, there, elsewhere = [await app.signed_in("client@example.com") for _ in range(3)]
-    stranger = await app.signed_in()
-    wrong = await here.change_password("wrong-password", "another password")
+    first, second, third = [await app.signed_in("client@example.com") for _ in range(3)]
+    other_user = await app.signed_in()
+    wrong = await first.change_password("wrong-password", "another password")
     assert outcome(wrong) == refused("invalid-password")
-    assert outcome(await here.change_password(PASSWORD, "short")) == refused("invalid-param")
-    assert outcome(await there.read()) == DONE
+    assert outcome(await first.change_password(PASSWORD, "short")) == refused("invalid-param")
+    assert outcome(await second.read()) == DONE
 
-    answer = await here.change_password(PASSWORD, "another password")
-    # The third is the demo's own.
+    answer = await first.change_password(PASSWORD, "another password")
+    # The demo has a session of this user too.
     assert answer.json()["data"] == {"ended": 3}
-    await asyncio.gather(ends(there), ends(elsewhere))
-    assert outcome(await here.read()) == outcome(await stranger.read()) == DONE
+    await asyncio.gather(wait_until_ended(second), wait_until_ended(third))
+    assert outcome(await first.read()) == outcome(await other_user.read()) == DONE
     assert outcome(await app.log_in("client@example.com")) == refused("invalid-password")
     assert outcome(await app.log_in("client@example.com", "another password")) == DONE
 
@@ -286,19 +286,19 @@ async def test_password_change_ends_only_the_other_sessions_of_the_user(app: Cal
 async def test_log_in_overtaken_by_a_password_change_creates_no_session(
     client: Client, app: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = await app.signed_in()
+    signed_in = await app.signed_in()
     passwords = client.worker.passwords
     verify = passwords.verify
 
-    async def overtaken(stored: str, password: str) -> bool:
+    async def verify_and_change(stored: str, password: str) -> bool:
         monkeypatch.setattr(passwords, "verify", verify)
-        right = await verify(stored, password)
-        assert outcome(await here.change_password(PASSWORD, "another password")) == DONE
-        return right
+        is_correct = await verify(stored, password)
+        assert outcome(await signed_in.change_password(PASSWORD, "another password")) == DONE
+        return is_correct
 
-    monkeypatch.setattr(passwords, "verify", overtaken)
+    monkeypatch.setattr(passwords, "verify", verify_and_change)
     assert outcome(await app.log_in()) == refused("invalid-password")
-    assert len(await here.sessions()) == 1
+    assert len(await signed_in.sessions()) == 1
 
 
 async def test_session_list_shows_use_and_address_but_no_token(
@@ -306,39 +306,40 @@ async def test_session_list_shows_use_and_address_but_no_token(
 ) -> None:
     async with serving(database, tokens, trusted_proxies="127.0.0.1") as client:
         client._http.headers["x-forwarded-for"] = "2001:db8::7"
-        here = await Caller(client).signed_in("client@example.com")
-        there = await here.signed_in("client@example.com", application="planoauth")
+        first = await Caller(client).signed_in("client@example.com")
+        second = await first.signed_in("client@example.com", application="planoauth")
         query = "update sessions set last_used_at = now() - interval '1 hour' where address is null"
         await execute(database, query)
-        answer = await here.call(LIST)
-    for secret in (*tokens.values(), here.token, there.token):
+        answer = await first.call(LIST)
+    for secret in (*tokens.values(), first.token, second.token):
         assert secret
         assert secret not in answer.text
     listed = answer.json()["data"]["sessions"]
-    assert {(each["application"], each["address"], each["current"]) for each in listed} == {
+    assert {(row["application"], row["address"], row["current"]) for row in listed} == {
         ("planoauth", "2001:db8::7", False),
         ("planoorder", "2001:db8::7", True),
         ("planoorder", None, False),
     }
-    uses = [datetime.fromisoformat(each["last_used_at"]) for each in listed]
+    uses = [datetime.fromisoformat(row["last_used_at"]) for row in listed]
     assert uses == sorted(uses, reverse=True)
     assert uses[1] - uses[2] > timedelta(minutes=59)
 
 
 async def test_log_out_ends_one_session_by_id_or_all_sessions(client: Client, app: Caller) -> None:
-    here, there, third = [await app.signed_in("client@example.com") for _ in range(3)]
-    ids = [(await each.read()).json()["data"]["session"]["id"] for each in (here, there)]
-    strange = await app.signed_in()
-    for refusal in (await strange.log_out(id=ids[1]), await here.log_out(id=4711)):
+    first, second, third = [await app.signed_in("client@example.com") for _ in range(3)]
+    ids = [(await caller.read()).json()["data"]["session"]["id"] for caller in (first, second)]
+    other_user = await app.signed_in()
+    for refusal in (await other_user.log_out(id=ids[1]), await first.log_out(id=4711)):
         assert outcome(refusal) == refused("invalid-param")
         assert [error["attr"] for error in refusal.json()["errors"]] == ["id"]
-    assert (await here.log_out(id=ids[1])).json()["data"] == {"ended": 1}
-    await ends(there)
-    assert outcome(await here.log_out(id=ids[1])) == refused("invalid-param")
-    assert ids[0] in [session["id"] for session in await here.sessions()]
+    assert (await first.log_out(id=ids[1])).json()["data"] == {"ended": 1}
+    await wait_until_ended(second)
+    assert outcome(await first.log_out(id=ids[1])) == refused("invalid-param")
+    assert ids[0] in [session["id"] for session in await first.sessions()]
     assert (await third.log_out(all=True)).json()["data"] == {"ended": 3}
-    await asyncio.gather(ends(here), ends(third), ends(Caller(client, client.tokens["client"])))
-    assert outcome(await strange.read()) == DONE
+    demo_session = Caller(client, client.tokens["client"])
+    await asyncio.gather(*(wait_until_ended(caller) for caller in (first, third, demo_session)))
+    assert outcome(await other_user.read()) == DONE
 
 
 async def test_registration_stores_only_hashes_of_password_and_token(

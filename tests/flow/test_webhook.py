@@ -1,4 +1,4 @@
-"""The webhook: events as Standard Webhooks says, on a real socket, and no word of its secrets."""
+"""The webhook: events as in Standard Webhooks, on a real socket, without leaking its secrets."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ from support.probe import actions, apply_probe
 from gateway.notifications import admin, recorder
 from gateway.outbox import dispatcher
 
-KEY = b"24 bytes that nobody has"
+KEY = b"24 bytes that are secret"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 PATH = "/hooks/T0KEN"
 
@@ -40,28 +40,28 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[RecordingServer, str]]:
-    made = RecordingServer()
-    with served_in_thread(made.app) as address:
-        yield made, address
+    server = RecordingServer()
+    with served_in_thread(server.app) as address:
+        yield server, address
 
 
 @pytest.fixture
 def receiver(served: tuple[RecordingServer, str]) -> RecordingServer:
-    made = served[0]
-    made.reply = Response()
-    made.bodies.clear()
-    made.headers.clear()
-    return made
+    server = served[0]
+    server.reply = Response()
+    server.bodies.clear()
+    server.headers.clear()
+    return server
 
 
 @asynccontextmanager
-async def telling(
+async def serving_with_webhook(
     database: str, tokens: dict[str, str], url: str, secret: str = SECRET
 ) -> AsyncIterator[Client]:
-    """A worker that tells a webhook, and has met a fault."""
+    """A client of a worker that posts to a webhook, after a crash."""
     await apply_probe(database)
-    given = {"webhook_url": url, "webhook_secret": secret}
-    async with serving(database, tokens, actions=actions(), **given) as client:
+    webhook = {"webhook_url": url, "webhook_secret": secret}
+    async with serving(database, tokens, actions=actions(), **webhook) as client:
         await crash(client)
         yield client
 
@@ -71,36 +71,36 @@ async def crash(client: Client) -> None:
 
 
 @pytest.fixture
-async def told(
+async def notified(
     database: str,
     tokens: dict[str, str],
     receiver: RecordingServer,
     served: tuple[RecordingServer, str],
 ) -> AsyncIterator[Client]:
     assert not receiver.bodies
-    async with telling(database, tokens, served[1] + PATH) as client:
+    async with serving_with_webhook(database, tokens, served[1] + PATH) as client:
         await wait_for_rows(database, "select from gateway.outbox where state = 'sent'", 1)
         yield client
 
 
 def verified(receiver: RecordingServer, number: int, key: bytes = KEY) -> dict[str, Any]:
-    """An event whose signature is right, computed as the specification says."""
-    head, body = receiver.headers[number], receiver.bodies[number]
-    content = f"{head['webhook-id']}.{head['webhook-timestamp']}.".encode() + body
+    """A received event; checks its signature, computed as the specification says."""
+    headers, body = receiver.headers[number], receiver.bodies[number]
+    content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     digest = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
-    assert head["webhook-signature"] == f"v1,{digest}"
-    assert head["content-type"] == "application/json"
-    age = datetime.now(UTC).timestamp() - int(head["webhook-timestamp"])
+    assert headers["webhook-signature"] == f"v1,{digest}"
+    assert headers["content-type"] == "application/json"
+    age = datetime.now(UTC).timestamp() - int(headers["webhook-timestamp"])
     assert -2 <= age <= 60
     event: dict[str, Any] = orjson.loads(body)
     return event
 
 
 async def test_webhook_posts_raised_and_resolved_notifications_signed(
-    told: Client, receiver: RecordingServer
+    notified: Client, receiver: RecordingServer
 ) -> None:
-    [row] = await notifications(told.database_url)
-    await on(told.database_url, lambda db: admin.resolve(db, [row["id"]], "ada"))
+    [row] = await notifications(notified.database_url)
+    await on(notified.database_url, lambda db: admin.resolve(db, [row["id"]], "ada"))
     await until(lambda: len(receiver.bodies) == 2)
     raised, resolved = verified(receiver, 0), verified(receiver, 1)
     assert (raised["type"], resolved["type"]) == ("notification.raised", "notification.resolved")
@@ -114,16 +114,18 @@ async def test_webhook_posts_raised_and_resolved_notifications_signed(
         assert raised["data"][name] == resolved["data"][name] == row[name]
     assert (raised["data"]["resolved_by"], resolved["data"]["resolved_by"]) == (None, "ada")
     assert receiver.headers[0]["webhook-id"] != receiver.headers[1]["webhook-id"]
-    await wait_until_sent(told.database_url)
-    assert [row["receipt"] for row in await messages(told.database_url)] == ["HTTP 200"] * 2
+    await wait_until_sent(notified.database_url)
+    assert [row["receipt"] for row in await messages(notified.database_url)] == ["HTTP 200"] * 2
 
 
-async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(told: Client) -> None:
-    await crash(told)
-    await wait_for_rows(told.database_url, "select from gateway.notifications where count = 2", 1)
+async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(notified: Client) -> None:
+    await crash(notified)
+    await wait_for_rows(
+        notified.database_url, "select from gateway.notifications where count = 2", 1
+    )
     for _ in range(3):
-        await told.worker.recorder._flush()
-    assert len(await messages(told.database_url)) == 1
+        await notified.worker.recorder._flush()
+    assert len(await messages(notified.database_url)) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,15 +139,15 @@ async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(told: C
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_webhook_is_retried_after_any_error_except_410(
-    told: Client, receiver: RecordingServer, reply: Response, name: str, state: str
+    notified: Client, receiver: RecordingServer, reply: Response, name: str, state: str
 ) -> None:
-    url = told.database_url
+    url = notified.database_url
     receiver.reply = reply
     await on(url, lambda db: admin.resolve(db, [], "ada"))
     await wait_for_rows(url, f"select from gateway.outbox where last_error = '{name}'", 1)
     *_, row = await messages(url)
     assert (row["state"], row["attempts"]) == (state, 1)
-    assert len(await notifications(url)) == 1, "a webhook that fails is not told of by webhook"
+    assert len(await notifications(url)) == 1, "a webhook failure raises no notification"
     receiver.reply = Response()
     await retry_outstanding(url)
     await wait_until_sent(url)
@@ -164,7 +166,7 @@ LABEL = "a" * 64
 async def test_webhook_failure_is_logged_without_the_address(
     database: str, tokens: dict[str, str], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with telling(database, tokens, url):
+    async with serving_with_webhook(database, tokens, url):
         await wait_for_rows(
             database, "select from gateway.outbox where attempts > 0 and claimed_at is null", 1
         )
@@ -182,11 +184,11 @@ async def test_webhook_secret_may_be_any_text_and_is_optional(
     receiver: RecordingServer,
     served: tuple[RecordingServer, str],
 ) -> None:
-    async with telling(database, tokens, served[1], "plain text") as client:
+    async with serving_with_webhook(database, tokens, served[1], "plain text") as client:
         await until(lambda: receiver.bodies)
         assert verified(receiver, 0, b"plain text")["type"] == "notification.raised"
         await wait_until_sent(client.database_url)
-    async with telling(database, tokens, served[1], "") as client:
+    async with serving_with_webhook(database, tokens, served[1], "") as client:
         await on(database, lambda db: admin.resolve(db, [], "ada"))
         await until(lambda: len(receiver.bodies) >= 2)
     assert "webhook-signature" not in receiver.headers[-1]
@@ -201,33 +203,33 @@ async def test_webhook_without_an_address_posts_nothing(probe: Client) -> None:
 
 
 async def test_webhook_reports_a_database_outage_directly_and_once(
-    told: Client, receiver: RecordingServer, monkeypatch: pytest.MonkeyPatch
+    notified: Client, receiver: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "PAGE_DELAY", 0.1)
     monkeypatch.setattr(recorder, "PAGE_INTERVAL", 0.1)
-    posted, dsn = len(receiver.bodies), told.worker.heartbeat._dsn
+    posted, dsn = len(receiver.bodies), notified.worker.heartbeat._dsn
     receiver.reply = Response(status_code=503)
-    await disconnect_database(told)
+    await disconnect_database(notified)
     await until(lambda: len(receiver.bodies) >= posted + 2)
     receiver.reply = Response()
-    await until(lambda: told.worker.recorder._next_page == math.inf)
+    await until(lambda: notified.worker.recorder._next_page == math.inf)
     paged = len(receiver.bodies)
     event = verified(receiver, -1)
     assert event["type"] == "notification.raised"
     assert (event["data"]["kind"], event["data"]["severity"]) == ("database-lost", "critical")
     assert receiver.headers[-1]["webhook-id"].startswith("database-lost-")
     for _ in range(3):
-        await told.worker.recorder._flush()
+        await notified.worker.recorder._flush()
     assert len(receiver.bodies) == paged
-    told.worker.heartbeat._dsn = dsn
+    notified.worker.heartbeat._dsn = dsn
     await wait_for_rows(
-        told.database_url, "select from gateway.notifications where kind = 'database-lost'", 1
+        notified.database_url, "select from gateway.notifications where kind = 'database-lost'", 1
     )
 
 
-async def test_webhook_secrets_are_not_stored(told: Client) -> None:
-    shown = str(await messages(told.database_url)) + str(
-        await execute(told.database_url, "select * from gateway.notifications")
+async def test_webhook_secrets_are_not_stored(notified: Client) -> None:
+    shown = str(await messages(notified.database_url)) + str(
+        await execute(notified.database_url, "select * from gateway.notifications")
     )
     assert "T0KEN" not in shown
     assert SECRET not in shown
