@@ -1,4 +1,4 @@
-"""The mail of an order stage: sent before the answer, or kept, told of, and sent later."""
+"""The mail of an order stage: sent before the answer, or kept, reported, and sent later."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ from gateway.outbox import dispatcher
 from gateway.outbox.mailer import Mailer
 from gateway.outbox.transport import Message
 
-Mend = Callable[[pytest.MonkeyPatch], None]
+Repair = Callable[[pytest.MonkeyPatch], None]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def served() -> Iterator[tuple[StandIn, str]]:
 
 
 @pytest.fixture
-def post(
+def setup(
     database: str,
     tokens: dict[str, str],
     served: tuple[StandIn, str],
@@ -54,22 +54,22 @@ def ago(**past: float) -> datetime:
     return datetime.now(UTC) - timedelta(**past)
 
 
-async def test_mail_of_an_event_is_sent_before_the_answer(post: MailSetup) -> None:
-    async with post.serving() as client:
+async def test_mail_of_an_event_is_sent_before_the_answer(setup: MailSetup) -> None:
+    async with setup.serving() as client:
         answer = await create(client)
     assert (answer.status_code, answer.json()["status"]) == (200, "action-successful")
-    [stage] = await table(post.database, "order_stages")
-    told = answer.json()["data"]["order_stage"]["notified_at"]
-    assert datetime.fromisoformat(told) == stage["notified_at"] > stage["stage_start_at"]
-    assert told.endswith("+00:00")
-    [row] = await messages(post.database)
+    [stage] = await table(setup.database, "order_stages")
+    notified_at = answer.json()["data"]["order_stage"]["notified_at"]
+    assert datetime.fromisoformat(notified_at) == stage["notified_at"] > stage["stage_start_at"]
+    assert notified_at.endswith("+00:00")
+    [row] = await messages(setup.database)
     assert (row["state"], row["attempts"], row["sent_at"]) == ("sent", 1, stage["notified_at"])
     assert (row["about"], row["about_id"], row["last_error"]) == ("order_stages", stage["id"], None)
-    [received] = post.stand_in.received
+    [received] = setup.stand_in.received
     assert received.template == "order-stage-changed"
     assert received.message["to"] == [{"email": EMAIL, "name": "Ben Stone", "type": "to"}]
     assert received.message["metadata"] == {"outbox": f"outbox-{row['id']}"}
-    merged = {one["name"]: one["content"] for one in received.message["global_merge_vars"]}
+    merged = {var["name"]: var["content"] for var in received.message["global_merge_vars"]}
     assert datetime.fromisoformat(merged.pop("stage_start_at")) == stage["stage_start_at"]
     assert merged == {
         "order_id": 7,
@@ -77,65 +77,65 @@ async def test_mail_of_an_event_is_sent_before_the_answer(post: MailSetup) -> No
         "stage": "scheduled",
         "client_name": "Ben Stone",
     }
-    assert not await notifications(post.database)
+    assert not await notifications(setup.database)
 
 
 @pytest.mark.parametrize(
     "params",
     [
         {"event_slug": ...},
-        {"event_slug": "nobody-knows-it"},
+        {"event_slug": "unknown-event"},
         {"event_slug": "without-template"},
         {"notified_at_mt": "2026-01-02T03:04:05Z"},
     ],
     ids=lambda params: "".join(map(str, params.values())),
 )
 async def test_mail_is_not_sent_without_a_template_or_if_already_notified(
-    post: MailSetup, params: dict[str, Any]
+    setup: MailSetup, params: dict[str, Any]
 ) -> None:
-    await execute(post.database, "insert into events (slug) values ('without-template')")
-    given = {"order_id": 7, "event_slug": "stage-changed", **params}
-    async with post.serving() as client:
-        answer = await client.create_stage(**given)
+    await execute(setup.database, "insert into events (slug) values ('without-template')")
+    all_params = {"order_id": 7, "event_slug": "stage-changed", **params}
+    async with setup.serving() as client:
+        answer = await client.create_stage(**all_params)
     assert answer.json()["status"] == "action-successful"
     expected = "2026-01-02T03:04:05+00:00" if "notified_at_mt" in params else None
     assert answer.json()["data"]["order_stage"]["notified_at"] == expected
-    assert not await messages(post.database)
-    assert not post.stand_in.received
+    assert not await messages(setup.database)
+    assert not setup.stand_in.received
 
 
-async def test_mail_is_not_sent_for_a_refused_call(post: MailSetup) -> None:
-    async with post.serving() as client:
+async def test_mail_is_not_sent_for_a_refused_call(setup: MailSetup) -> None:
+    async with setup.serving() as client:
         assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
-    assert not await messages(post.database)
-    assert not post.stand_in.received
+    assert not await messages(setup.database)
+    assert not setup.stand_in.received
 
 
-def _healed(word: str) -> Mend:
-    """Mandrill does with a recipient what it does with all."""
+def _accept(word: str) -> Repair:
+    """Let the stand-in treat a recipient like any other."""
 
-    def mend(monkeypatch: pytest.MonkeyPatch) -> None:
-        for found in (mandrill.FAILURES, mandrill.REFUSALS):
-            monkeypatch.delitem(found, word, raising=False)
+    def repair(monkeypatch: pytest.MonkeyPatch) -> None:
+        for failures in (mandrill.FAILURES, mandrill.REFUSALS):
+            monkeypatch.delitem(failures, word, raising=False)
 
-    return mend
+    return repair
 
 
-def _template_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def _create_template(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mandrill, "TEMPLATES", {*mandrill.TEMPLATES, "no-such-template"})
 
 
-def _nothing(_: pytest.MonkeyPatch) -> None:
-    """The settings are mended."""
+def _correct_settings(_: pytest.MonkeyPatch) -> None:
+    """The next worker has the right settings anyway."""
 
 
 class Failure(NamedTuple):
-    """How a mail fails: its `last_error`, what people are told, its state, and what mends it."""
+    """A mail's `last_error`, a part of the notification, its state, and the repair."""
 
     name: str
-    told: str
+    message: str
     state: str
-    mend: Mend
+    repair: Repair
     email: str = EMAIL
     event: str = "stage-changed"
     key: str = KEY
@@ -143,41 +143,41 @@ class Failure(NamedTuple):
 
 FAILURES = {
     "unknown template": Failure(
-        "Unknown_Template", "no template", "parked", _template_made, event="broken-template"
+        "Unknown_Template", "no template", "parked", _create_template, event="broken-template"
     ),
     "invalid key": Failure(
-        "Invalid_Key", "does not know the key", "parked", _nothing, key="invalid-k"
+        "Invalid_Key", "does not know the key", "parked", _correct_settings, key="invalid-k"
     ),
-    "no key": Failure("missing key", "is not set", "parked", _nothing, key=""),
-    "no credit": Failure(
-        "PaymentRequired", "a payment", "parked", _healed("payment"), "payment@x.y"
+    "no key": Failure("missing key", "is not set", "parked", _correct_settings, key=""),
+    "payment required": Failure(
+        "PaymentRequired", "a payment", "parked", _accept("payment"), "payment@x.y"
     ),
     "unknown subaccount": Failure(
         "Unknown_Subaccount",
         "Unknown_Subaccount",
         "parked",
-        _healed("subaccount"),
+        _accept("subaccount"),
         "subaccount@x.y",
     ),
     "general error": Failure(
-        "GeneralError", "GeneralError", "waiting", _healed("general"), "general@x.y"
+        "GeneralError", "GeneralError", "waiting", _accept("general"), "general@x.y"
     ),
     "rejected": Failure(
-        "rejected: hard-bounce", "hard-bounce", "parked", _healed("rejected"), "rejected@x.y"
+        "rejected: hard-bounce", "hard-bounce", "parked", _accept("rejected"), "rejected@x.y"
     ),
     "invalid recipient": Failure(
-        "invalid: invalid", "invalid", "parked", _healed("invalid"), "invalid@x.y"
+        "invalid: invalid", "invalid", "parked", _accept("invalid"), "invalid@x.y"
     ),
-    "HTML": Failure("HTTP 502", "HTTP 502", "waiting", _healed("html"), "html@x.y"),
-    "too many": Failure("HTTP 429", "HTTP 429", "waiting", _healed("limited"), "limited@x.y"),
-    "late": Failure("timeout", "in time", "waiting", _healed("slow"), "slow@x.y"),
-    "dropped": Failure("network", "not be reached", "waiting", _healed("drop"), "drop@x.y"),
+    "HTML": Failure("HTTP 502", "HTTP 502", "waiting", _accept("html"), "html@x.y"),
+    "too many": Failure("HTTP 429", "HTTP 429", "waiting", _accept("limited"), "limited@x.y"),
+    "late": Failure("timeout", "in time", "waiting", _accept("slow"), "slow@x.y"),
+    "dropped": Failure("network", "not be reached", "waiting", _accept("drop"), "drop@x.y"),
 }
 
 
-async def fail(post: MailSetup, failure: Failure) -> httpx2.Response:
-    """A stage whose mail fails so."""
-    async with post.serving(mandrill_api_key=failure.key) as client:
+async def fail(setup: MailSetup, failure: Failure) -> httpx2.Response:
+    """Create a stage whose mail fails in this way."""
+    async with setup.serving(mandrill_api_key=failure.key) as client:
         if failure.name == "timeout":
             client.worker.mandrill._timeout = (3.05, 0.3)
         await set_client_email(client, failure.email)
@@ -186,38 +186,38 @@ async def fail(post: MailSetup, failure: Failure) -> httpx2.Response:
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_mail_that_fails_is_kept_reported_and_sent_on_retry(
-    post: MailSetup,
+    setup: MailSetup,
     failure: Failure,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answer = await fail(post, failure)
+    answer = await fail(setup, failure)
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [stage], [_] = (
-        await table(post.database, "order_stages"),
-        await table(post.database, "order_statuses"),
+        await table(setup.database, "order_stages"),
+        await table(setup.database, "order_statuses"),
     )
     assert stage["notified_at"] is None
-    await _is_kept(post.database, failure)
-    told = await _is_told_of(post.database, failure, answer.json()["request_id"])
+    await _assert_kept(setup.database, failure)
+    message = await _notification_of(setup.database, failure, answer.json()["request_id"])
     for secret in (failure.key or KEY, failure.email):
-        assert secret not in told + caplog.text + answer.text
+        assert secret not in message + caplog.text + answer.text
 
-    failure.mend(monkeypatch)
-    post.stand_in.received.clear()
-    async with post.serving():
-        await retry_outstanding(post.database)
-        await wait_until_sent(post.database)
-    assert recipients(post.stand_in) == [failure.email]
-    [row], [stage] = await messages(post.database), await table(post.database, "order_stages")
+    failure.repair(monkeypatch)
+    setup.stand_in.received.clear()
+    async with setup.serving():
+        await retry_outstanding(setup.database)
+        await wait_until_sent(setup.database)
+    assert recipients(setup.stand_in) == [failure.email]
+    [row], [stage] = await messages(setup.database), await table(setup.database, "order_stages")
     assert (row["state"], row["attempts"], row["last_error"]) == ("sent", 2, None)
     assert stage["notified_at"] == row["sent_at"]
-    [notification] = await notifications(post.database)
+    [notification] = await notifications(setup.database)
     assert notification["resolved_by"] == "gateway"
 
 
-async def _is_kept(database: str, failure: Failure) -> None:
-    """It waits for another attempt, or for somebody who mends it."""
+async def _assert_kept(database: str, failure: Failure) -> None:
+    """The message waits for a retry, or is parked for an operator."""
     [row] = await messages(database)
     assert row["state"] == failure.state
     assert (row["attempts"], row["last_error"]) == (1, failure.name)
@@ -226,113 +226,115 @@ async def _is_kept(database: str, failure: Failure) -> None:
         assert row["next_at"] > datetime.now(UTC)
 
 
-async def _is_told_of(database: str, failure: Failure, request_id: str) -> str:
-    """There is one notification; answer what it says."""
+async def _notification_of(database: str, failure: Failure, request_id: str) -> str:
+    """Check the only notification; return its message."""
     [row] = await notifications(database)
     assert (row["kind"], row["severity"]) == ("mandrill-email-failed", "error")
     assert (row["route"], row["request_id"]) == ("order_stages.create", request_id)
     assert (row["count"], row["resolved_at"]) == (1, None)
-    assert failure.told in row["message"]
+    assert failure.message in row["message"]
     return str(row["message"])
 
 
 @pytest.mark.parametrize("email", [None, ""])
 async def test_mail_to_a_client_without_an_address_is_parked_and_reported(
-    post: MailSetup, email: str | None
+    setup: MailSetup, email: str | None
 ) -> None:
-    async with post.serving() as posted:
-        await set_client_email(posted, email)
-        answer = await create(posted)
+    async with setup.serving() as client:
+        await set_client_email(client, email)
+        answer = await create(client)
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
-    [row], [told] = await messages(post.database), await notifications(post.database)
+    [row], [notification] = await messages(setup.database), await notifications(setup.database)
     assert (row["state"], row["last_error"]) == ("parked", "no recipient")
-    assert "no e-mail address" in told["message"]
-    assert not post.stand_in.received
+    assert "no e-mail address" in notification["message"]
+    assert not setup.stand_in.received
 
 
 async def test_mail_failures_of_one_kind_share_a_notification_until_all_are_sent(
-    post: MailSetup,
+    setup: MailSetup,
 ) -> None:
-    async with post.serving() as client:
+    async with setup.serving() as client:
         await set_client_email(client, "payment@x.y")
         answers = [await create(client, order_id=number) for number in (7, 8, 9)]
-        [row] = await notifications(post.database)
+        [row] = await notifications(setup.database)
         assert (row["count"], row["request_id"]) == (3, answers[-1].json()["request_id"])
-        numbers = [message["id"] for message in await messages(post.database)]
-        await mend_and_retry(post.database, numbers[:2])
-        await wait_for_rows(post.database, "select from gateway.outbox where state = 'sent'", 2)
-        assert (await notifications(post.database))[0]["resolved_at"] is None
-        await mend_and_retry(post.database, numbers[2:])
-        await wait_until_sent(post.database)
-    [row] = await notifications(post.database)
+        ids = [message["id"] for message in await messages(setup.database)]
+        await repair_and_retry(setup.database, ids[:2])
+        await wait_for_rows(setup.database, "select from gateway.outbox where state = 'sent'", 2)
+        assert (await notifications(setup.database))[0]["resolved_at"] is None
+        await repair_and_retry(setup.database, ids[2:])
+        await wait_until_sent(setup.database)
+    [row] = await notifications(setup.database)
     assert row["resolved_by"] == "gateway"
-    assert recipients(post.stand_in)[:3] == ["well@x.y"] * 3
+    assert recipients(setup.stand_in)[:3] == ["well@x.y"] * 3
 
 
-async def mend_and_retry(database: str, numbers: list[int]) -> None:
+async def repair_and_retry(database: str, ids: list[int]) -> None:
     await execute(
         database,
         "update gateway.outbox set state = 'waiting', next_at = now(), "
         """payload = payload || '{"email": "well@x.y"}' where id = any ($1)""",
-        numbers,
+        ids,
     )
 
 
 async def test_mail_retry_delays_grow_with_jitter_up_to_a_maximum(
-    post: MailSetup, monkeypatch: pytest.MonkeyPatch
+    setup: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MIN_BACKOFF", 1000.0)
     monkeypatch.setattr(dispatcher, "MAX_PAUSE", 6000.0)
     failed = "select from gateway.outbox where attempts = {} and claimed_at is null"
-    async with post.serving() as client:
+    async with setup.serving() as client:
         await set_client_email(client, "general@x.y")
         await asyncio.gather(*(create(client, order_id=number) for number in range(1, 9)))
         for attempt, longest in enumerate((1000, 2000, 4000, 6000, 6000), 1):
-            await wait_for_rows(post.database, failed.format(attempt), 8)
+            await wait_for_rows(setup.database, failed.format(attempt), 8)
             pauses = [
-                (row["next_at"] - ago()).total_seconds() for row in await messages(post.database)
+                (row["next_at"] - ago()).total_seconds() for row in await messages(setup.database)
             ]
             assert min(pauses) > longest / 2 - 60, "a minute for the test itself"
             assert max(pauses) <= longest
             assert max(pauses) - min(pauses) > longest / 100
-            await retry_outstanding(post.database)
-    assert len(post.stand_in.received) >= 40
+            await retry_outstanding(setup.database)
+    assert len(setup.stand_in.received) >= 40
 
 
-async def test_mail_that_fails_for_days_is_parked_and_can_still_be_retried(post: MailSetup) -> None:
+async def test_mail_that_fails_for_days_is_parked_and_can_still_be_retried(
+    setup: MailSetup,
+) -> None:
     old = f"update gateway.outbox set created_at = now() - interval '{dispatcher.MAX_RETRY_AGE} s'"
-    async with post.serving() as client:
+    async with setup.serving() as client:
         await set_client_email(client, "general@x.y")
         await create(client)
-        assert (await messages(post.database))[0]["state"] == "waiting"
+        assert (await messages(setup.database))[0]["state"] == "waiting"
         for attempts in (2, 3):
-            await execute(post.database, old)
-            await retry_outstanding(post.database)
+            await execute(setup.database, old)
+            await retry_outstanding(setup.database)
             await wait_for_rows(
-                post.database, f"select from gateway.outbox where attempts = {attempts}", 1
+                setup.database, f"select from gateway.outbox where attempts = {attempts}", 1
             )
             await wait_for_rows(
-                post.database, "select from gateway.outbox where state = 'parked'", 1
+                setup.database, "select from gateway.outbox where state = 'parked'", 1
             )
-    [row] = await notifications(post.database)
+    [row] = await notifications(setup.database)
     assert (row["count"], row["resolved_at"]) == (3, None)
-    assert len(post.stand_in.received) == 3
+    assert len(setup.stand_in.received) == 3
 
 
 async def test_mail_is_parked_and_reported_if_the_gateway_itself_fails(
-    post: MailSetup, monkeypatch: pytest.MonkeyPatch
+    setup: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Crashes:
+    class CrashingTransport:
         async def send(self, *_: object) -> str:
             raise KeyError
 
-    async with post.serving() as client:
-        monkeypatch.setitem(client.worker.outbox._transports, "mail", Crashes())
+    async with setup.serving() as client:
+        monkeypatch.setitem(client.worker.outbox._transports, "mail", CrashingTransport())
         assert (await create(client)).json()["status"] == "mandrill-email-failed"
-    [row] = await messages(post.database)
+    [row] = await messages(setup.database)
     assert (row["state"], row["last_error"]) == ("parked", "fault")
-    [told] = await notifications(post.database)
-    assert told["message"].endswith("The gateway failed to send it: KeyError.")
+    [notification] = await notifications(setup.database)
+    assert notification["message"].endswith("The gateway failed to send it: KeyError.")
 
 
 QUEUE = """
@@ -344,64 +346,64 @@ select gateway.queue_mail(
 
 
 async def test_mail_that_was_sent_is_not_repeated_while_its_row_is_locked(
-    post: MailSetup, monkeypatch: pytest.MonkeyPatch
+    setup: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody holds the row into which the time of the mail is written."""
-    # As in earnest a lease is longer than an attempt to note and the end of its connection.
+    """Another transaction holds the row into which the time of the mail is written."""
+    # As in production, a lease outlasts an attempt to record the mail and a lost connection.
     monkeypatch.setattr(dispatcher, "LEASE", 2.5)
     monkeypatch.setattr(dispatcher, "DATABASE_TIMEOUT", 0.2)
-    async with post.serving() as client:
+    async with setup.serving() as client:
         await client.create_stage(order_id=7)
-        principal = await connect(post.database)
-        async with principal.transaction():
-            await principal.execute("select from order_stages for update")
-            await execute(post.database, QUEUE)
-            await until(lambda: post.stand_in.received)
+        locker = await connect(setup.database)
+        async with locker.transaction():
+            await locker.execute("select from order_stages for update")
+            await execute(setup.database, QUEUE)
+            await until(lambda: setup.stand_in.received)
             await asyncio.sleep(5)
-        await principal.close()
-        await wait_until_sent(post.database)
-    assert len(post.stand_in.received) == 1
+        await locker.close()
+        await wait_until_sent(setup.database)
+    assert len(setup.stand_in.received) == 1
 
 
-async def test_mail_is_not_delayed_by_a_hanging_webhook(post: MailSetup) -> None:
-    class Hangs:
+async def test_mail_is_not_delayed_by_a_hanging_webhook(setup: MailSetup) -> None:
+    class HangingTransport:
         async def send(self, *_: object) -> str:
             await asyncio.Event().wait()
             raise AssertionError
 
-    class Sends:
+    class WorkingTransport:
         async def send(self, *_: object) -> str:
             return "sent"
 
     many = "select 'webhook', '{}' from generate_series(1, 9)"
-    await execute(post.database, f"insert into gateway.outbox (kind, payload) {many}")
-    await execute(post.database, QUEUE)
-    pool = Pool(post.database, 2)
-    made = dispatcher.Outbox(pool, {"mail": Sends(), "webhook": Hangs()})
-    running = asyncio.create_task(made.run())
-    await wait_for_rows(post.database, "select from gateway.outbox where state = 'sent'", 1)
-    tasks = [running, *made._tasks]
+    await execute(setup.database, f"insert into gateway.outbox (kind, payload) {many}")
+    await execute(setup.database, QUEUE)
+    pool = Pool(setup.database, 2)
+    outbox = dispatcher.Outbox(pool, {"mail": WorkingTransport(), "webhook": HangingTransport()})
+    running = asyncio.create_task(outbox.run())
+    await wait_for_rows(setup.database, "select from gateway.outbox where state = 'sent'", 1)
+    tasks = [running, *outbox._tasks]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await pool.close()
 
 
-async def test_mail_queued_in_a_transaction_is_kept_or_lost_with_it(post: MailSetup) -> None:
-    """What it queues is gone with the transaction, or is sent with it."""
-    pool = Pool(post.database, 2)
+async def test_mail_queued_in_a_transaction_is_kept_or_lost_with_it(setup: MailSetup) -> None:
+    """A service may queue a mail in its own transaction."""
+    pool = Pool(setup.database, 2)
     deadline = asyncio.get_running_loop().time() + 10
-    outgoing = Mailer(dispatcher.Outbox(pool, {}), "orders.tell", "r1", deadline)
+    mailer = Mailer(dispatcher.Outbox(pool, {}), "orders.tell", "r1", deadline)
     message = Message("order-stage-changed", EMAIL, "Ben Stone", {"order_id": 7})
-    db = await connect(post.database)
-    for is_kept in (False, True):
+    db = await connect(setup.database)
+    for commits in (False, True):
         transaction = db.transaction()
         await transaction.start()
-        number = await outgoing.queue(db, message, "orders", 7)
-        await (transaction.commit() if is_kept else transaction.rollback())
+        message_id = await mailer.queue(db, message, "orders", 7)
+        await (transaction.commit() if commits else transaction.rollback())
     await db.close()
     await pool.close()
-    [row] = await messages(post.database)
-    assert (row["id"], row["payload"]) == (number, message._asdict())
+    [row] = await messages(setup.database)
+    assert (row["id"], row["payload"]) == (message_id, message._asdict())
     assert (row["route"], row["request_id"]) == ("orders.tell", "r1")
     assert (row["about"], row["about_id"], row["state"]) == ("orders", 7, "waiting")

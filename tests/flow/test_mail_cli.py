@@ -1,4 +1,4 @@
-"""`gateway outbox` and `gateway notifications`: what they show, change and refuse."""
+"""`gateway outbox` and `gateway notifications`: what they print, change and refuse."""
 
 import asyncio
 from pathlib import Path
@@ -21,9 +21,9 @@ from (values
     ('waiting', false, 'timeout', null),
     ('waiting', true, null, null),
     ('discarded', false, 'no recipient', null)
-) as given (state, claimed, error, done)
+) as row (state, claimed, error, done)
 """
-SENT, PARKED, WAITING, UNDER_WAY, DISCARDED = range(1, 6)
+SENT, PARKED, WAITING, IN_PROGRESS, DISCARDED = range(1, 6)
 STATES = "select id, state, next_at <= now() as is_due from gateway.outbox order by id"
 RAISE = """
 select gateway.raise_notification(
@@ -40,7 +40,7 @@ def gateway(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
-    """The command in this process: its exit code, what it prints and what it complains of."""
+    """The command in this process; returns its exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
     monkeypatch.setenv("COLUMNS", "250")
@@ -49,7 +49,7 @@ def gateway(
 
 @pytest.fixture
 def filled(database: str) -> str:
-    """A message in each state, 4 of which is under way, and three notifications."""
+    """A database with a message in each state (4 is in progress) and three notifications."""
     rows(database, FILL)
     rows(database, RAISE)
     return database
@@ -62,12 +62,12 @@ def rows(url: str, query: str) -> list[Any]:
 def listed(gateway: Gateway, *words: str) -> list[dict[str, Any]]:
     code, out, err = gateway(*words, "--json")
     assert (code, err) == (0, "")
-    found: list[dict[str, Any]] = orjson.loads(out)
-    return found
+    printed: list[dict[str, Any]] = orjson.loads(out)
+    return printed
 
 
-def numbers(found: list[dict[str, Any]]) -> list[int]:
-    return [row["id"] for row in found]
+def ids(printed: list[dict[str, Any]]) -> list[int]:
+    return [row["id"] for row in printed]
 
 
 # outbox
@@ -78,17 +78,17 @@ def test_outbox_commands_accept_an_empty_outbox(gateway: Gateway, database: str)
     assert listed(gateway, "outbox", "list") == []
     code, _, _ = gateway("outbox", "list")
     assert code == 0
-    assert gateway("outbox", "retry", "--all") == (0, "0 messages will be retried\n", "")
+    assert gateway("outbox", "retry", "--all") == (0, "0 messages are tried again\n", "")
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], [UNDER_WAY, WAITING, PARKED]),
-        (["--limit", "2"], [UNDER_WAY, WAITING]),
+        ([], [IN_PROGRESS, WAITING, PARKED]),
+        (["--limit", "2"], [IN_PROGRESS, WAITING]),
         (["--state", "parked"], [PARKED]),
         (["--state", "sent"], [SENT]),
-        (["--state", "all"], [DISCARDED, UNDER_WAY, WAITING, PARKED, SENT]),
+        (["--state", "all"], [DISCARDED, IN_PROGRESS, WAITING, PARKED, SENT]),
     ],
     ids=str,
 )
@@ -96,11 +96,11 @@ def test_outbox_commands_accept_an_empty_outbox(gateway: Gateway, database: str)
 def test_outbox_list_filters_by_state_with_the_newest_first(
     gateway: Gateway, words: list[str], expected: list[int]
 ) -> None:
-    found = listed(gateway, "outbox", "list", *words)
-    assert numbers(found) == expected
-    assert {row["about"] for row in found} == {"order_stages 70"}
-    assert all((row["next_at"] is not None) == (row["state"] == "waiting") for row in found)
-    assert not [row for row in found if "client@example.com" in str(row)]
+    messages = listed(gateway, "outbox", "list", *words)
+    assert ids(messages) == expected
+    assert {row["about"] for row in messages} == {"order_stages 70"}
+    assert all((row["next_at"] is not None) == (row["state"] == "waiting") for row in messages)
+    assert not [row for row in messages if "client@example.com" in str(row)]
     assert "order-stage-changed" in gateway("outbox", "list", *words)[1]
 
 
@@ -115,28 +115,28 @@ def test_outbox_show_prints_the_whole_message(gateway: Gateway, filled: str) -> 
 
 def test_outbox_show_of_an_unknown_message_fails(gateway: Gateway, database: str) -> None:
     assert database
-    told = "there is no message 4711: see `gateway outbox list`\n"
-    assert gateway("outbox", "show", "4711") == (1, "", told)
+    error = "there is no message 4711: see `gateway outbox list`\n"
+    assert gateway("outbox", "show", "4711") == (1, "", error)
 
 
 def test_outbox_messages_are_retried_and_discarded_by_id(gateway: Gateway, filled: str) -> None:
-    given = str(PARKED), str(WAITING)
-    assert gateway("outbox", "retry", *given) == (0, "2 messages will be retried\n", "")
+    messages = str(PARKED), str(WAITING)
+    assert gateway("outbox", "retry", *messages) == (0, "2 messages are tried again\n", "")
     assert rows(filled, STATES)[1:3] == [(PARKED, "waiting", True), (WAITING, "waiting", True)]
-    assert gateway("outbox", "discard", given[0]) == (0, "1 message discarded\n", "")
+    assert gateway("outbox", "discard", messages[0]) == (0, "1 message is discarded\n", "")
     assert rows(filled, STATES)[1][:2] == (PARKED, "discarded")
 
 
 def test_outbox_retry_all_retries_only_parked_messages(gateway: Gateway, filled: str) -> None:
     before = rows(filled, STATES)
-    assert gateway("outbox", "retry", "--all") == (0, "1 message will be retried\n", "")
+    assert gateway("outbox", "retry", "--all") == (0, "1 message is tried again\n", "")
     after = rows(filled, STATES)
     assert after.pop(PARKED - 1) == (PARKED, "waiting", True)
     assert after == [row for row in before if row[0] != PARKED]
 
 
 @pytest.mark.parametrize("verb", ["retry", "discard"])
-@pytest.mark.parametrize("number", [SENT, UNDER_WAY, DISCARDED, 4711])
+@pytest.mark.parametrize("number", [SENT, IN_PROGRESS, DISCARDED, 4711])
 def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
     gateway: Gateway, filled: str, verb: str, number: int
 ) -> None:
@@ -148,14 +148,14 @@ def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "error"),
     [
-        (["outbox", "retry"], "name what to retry"),
-        (["outbox", "retry", "1", "--all"], "name what to retry"),
-        (["outbox", "discard"], "name what to discard"),
-        (["outbox", "list", "--state", "lost"], "unknown state 'lost': use waiting, parked"),
-        (["notifications", "resolve"], "name what to resolve"),
-        (["notifications", "resolve", "1", "--all"], "name what to resolve"),
+        (["outbox", "retry"], "say what to retry"),
+        (["outbox", "retry", "1", "--all"], "say what to retry"),
+        (["outbox", "discard"], "say what to discard"),
+        (["outbox", "list", "--state", "lost"], "--state is one of waiting, parked"),
+        (["notifications", "resolve"], "say what to resolve"),
+        (["notifications", "resolve", "1", "--all"], "say what to resolve"),
         (["outbox", "show", "0"], "Error"),
         (["outbox", "show", str(2**63)], "Error"),
         (["outbox", "list", "--limit", "0"], "Error"),
@@ -163,13 +163,13 @@ def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_outbox_and_notifications_commands_refuse_invalid_arguments(
-    gateway: Gateway, database: str, words: list[str], told: str
+    gateway: Gateway, database: str, words: list[str], error: str
 ) -> None:
     assert database
     code, out, err = gateway(*words)
     assert code in {1, 2}
     assert out == ""
-    assert told in err
+    assert error in err
 
 
 # notifications
@@ -178,21 +178,21 @@ def test_outbox_and_notifications_commands_refuse_invalid_arguments(
 def test_notifications_commands_accept_an_empty_list(gateway: Gateway, database: str) -> None:
     assert database
     assert listed(gateway, "notifications", "list") == []
-    assert gateway("notifications", "resolve", "--all") == (0, "0 notifications resolved\n", "")
+    assert gateway("notifications", "resolve", "--all") == (0, "0 notifications are resolved\n", "")
 
 
 def test_notifications_are_listed_until_they_are_resolved(gateway: Gateway, filled: str) -> None:
     assert filled
-    found = listed(gateway, "notifications", "list")
-    assert numbers(found) == [3, 2, 1]
-    assert list(found[0]) == (
+    notifications = listed(gateway, "notifications", "list")
+    assert ids(notifications) == [3, 2, 1]
+    assert list(notifications[0]) == (
         "id severity kind route count first_seen last_seen message request_id".split()
     )
-    assert (found[0]["request_id"], found[0]["count"]) == ("r3", 1)
+    assert (notifications[0]["request_id"], notifications[0]["count"]) == ("r3", 1)
     assert "RuntimeError at a:1 in b" in gateway("notifications", "list")[1]
-    assert gateway("notifications", "resolve", "2") == (0, "1 notification resolved\n", "")
-    assert numbers(listed(gateway, "notifications", "list")) == [3, 1]
-    assert numbers(listed(gateway, "notifications", "list", "--limit", "1")) == [3]
+    assert gateway("notifications", "resolve", "2") == (0, "1 notification is resolved\n", "")
+    assert ids(listed(gateway, "notifications", "list")) == [3, 1]
+    assert ids(listed(gateway, "notifications", "list", "--limit", "1")) == [3]
     [resolved] = [
         row for row in listed(gateway, "notifications", "list", "--all") if row["id"] == 2
     ]
@@ -210,20 +210,20 @@ def test_notifications_resolve_of_one_that_is_not_open_changes_nothing(
     assert f"there is no open notification {number};" in err
     still_open = "select id from gateway.notifications where resolved_at is null order by id"
     assert rows(filled, still_open) == [(1,), (3,)]
-    assert gateway("notifications", "resolve", "--all")[1] == "2 notifications resolved\n"
+    assert gateway("notifications", "resolve", "--all")[1] == "2 notifications are resolved\n"
     assert rows(filled, still_open) == []
 
 
 def test_outbox_message_may_be_retried_to_another_address(gateway: Gateway, filled: str) -> None:
     code, out, _ = gateway("outbox", "retry", str(PARKED), "--to", "new@example.com")
-    assert (code, out) == (0, f"message {PARKED} will be retried, to new@example.com\n")
+    assert (code, out) == (0, f"message {PARKED} is tried again, to new@example.com\n")
     columns = "state, next_at <= now(), payload ->> 'email'"
     assert rows(filled, f"select {columns} from gateway.outbox where id = {PARKED}") == [
         ("waiting", True, "new@example.com")
     ]
 
 
-@pytest.mark.parametrize("words", [[str(SENT)], [str(UNDER_WAY)], ["99"], ["--all"], ["2", "3"]])
+@pytest.mark.parametrize("words", [[str(SENT)], [str(IN_PROGRESS)], ["99"], ["--all"], ["2", "3"]])
 def test_outbox_retry_to_another_address_that_is_refused_changes_nothing(
     gateway: Gateway, filled: str, words: list[str]
 ) -> None:

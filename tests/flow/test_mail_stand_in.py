@@ -1,4 +1,4 @@
-"""The stand-in for Mandrill: it answers as Mandrill does, and shows what came."""
+"""The stand-in for Mandrill: it answers like Mandrill, and lists the mail that it received."""
 
 import contextlib
 import re
@@ -18,8 +18,8 @@ from gateway.serve import server
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as made:
-        yield made
+    with running_stand_in() as stand_in_and_address:
+        yield stand_in_and_address
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def stand_in(served: tuple[StandIn, str]) -> StandIn:
 @pytest.fixture(scope="module")
 def http(served: tuple[StandIn, str]) -> Iterator[httpx2.Client]:
     """A client of the stand-in."""
-    with httpx2.Client(base_url=served[1]) as made:
-        yield made
+    with httpx2.Client(base_url=served[1]) as client:
+        yield client
 
 
 def post(http: httpx2.Client, body: object, path: str = "messages/send-template") -> Any:
@@ -49,7 +49,7 @@ FULL = {
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "name", "told"),
+    ("changes", "code", "name", "message"),
     [
         ({"key": None}, -2, "ValidationError", "You must specify a key value"),
         ({"key": "invalid-one"}, -1, "Invalid_Key", "Invalid API key"),
@@ -65,12 +65,12 @@ FULL = {
     ],
 )
 def test_stand_in_refuses_invalid_requests_as_documented(
-    http: httpx2.Client, changes: dict[str, Any], code: int, name: str, told: str
+    http: httpx2.Client, changes: dict[str, Any], code: int, name: str, message: str
 ) -> None:
     status, body = post(http, {**FULL, **changes})
     assert (status, body["status"], body["code"], body["name"]) == (500, "error", code, name)
     assert body.keys() == {"status", "code", "name", "message"}
-    assert told in body["message"]
+    assert message in body["message"]
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {}])
@@ -129,11 +129,11 @@ def test_stand_in_lists_recent_messages_and_forgets_them(
     assert not re.search(r"\bkey\b", page)
     assert http.post("/forget").headers["location"] == "/"
     assert not stand_in.received
-    assert "No messages yet" in http.get("/").text
+    assert "Nothing has come yet" in http.get("/").text
 
 
 @pytest.mark.parametrize(
-    ("named", "is_ours"),
+    ("environment", "uses_stand_in"),
     [
         ({}, True),
         ({"mandrill_api_key": "k"}, False),
@@ -141,11 +141,11 @@ def test_stand_in_lists_recent_messages_and_forgets_them(
     ],
 )
 def test_stand_in_is_used_by_dev_unless_mandrill_is_configured(
-    named: dict[str, str], *, is_ours: bool
+    environment: dict[str, str], *, uses_stand_in: bool
 ) -> None:
-    given = settings("", **named)
+    configured = settings("", **environment)
     with contextlib.closing(server.listen("127.0.0.1", 0)) as listener:
-        used = run.with_mail_stand_in(given, listener)
-        assert (used == given) is not is_ours
-        assert (used.mandrill_url == server.url(listener) + API) is is_ours
-    assert bool(used.mandrill_api_key) is (is_ours or "mandrill_api_key" in named)
+        used = run.with_mail_stand_in(listener, configured)
+        assert (used == configured) is not uses_stand_in
+        assert (used.mandrill_url == server.url(listener) + API) is uses_stand_in
+    assert bool(used.mandrill_api_key) is (uses_stand_in or "mandrill_api_key" in environment)

@@ -1,4 +1,4 @@
-"""Mail through the real client and a real socket: each fault by name, and nothing that leaks."""
+"""Mail through the real client and a real socket: each error by name, and no leaked secrets."""
 
 import asyncio
 import logging
@@ -28,8 +28,8 @@ from gateway.outbox.transport import Message
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as made:
-        yield made
+    with running_stand_in() as stand_in_and_address:
+        yield stand_in_and_address
 
 
 @pytest.fixture
@@ -44,31 +44,31 @@ def address(served: tuple[StandIn, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def anything() -> Iterator[tuple[RecordingServer, str]]:
-    made = RecordingServer()
-    with served_in_thread(made.app) as at:
-        yield made, at
+def recording() -> Iterator[tuple[RecordingServer, str]]:
+    recording_server = RecordingServer()
+    with served_in_thread(recording_server.app) as url:
+        yield recording_server, url
 
 
-async def fault_of(mandrill: Mandrill, sent: Message) -> MailError:
+async def error_of(mandrill: Mandrill, sent: Message) -> MailError:
     with pytest.raises(MailError) as caught:
         await mandrill.send_message(sent)
     return caught.value
 
 
 def leaks(error: BaseException) -> list[str]:
-    """What of a secret an exception shows, with all that it came from."""
-    told, seen = "".join(traceback.format_exception(error)), error
-    while seen.__cause__ or seen.__context__:
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
-        told += repr(seen)
-    return [secret for secret in (KEY, CONTENT, "client@example.com") if secret in told]
+    """The secrets that an exception, its causes and its contexts contain."""
+    text, cause = "".join(traceback.format_exception(error)), error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+        text += repr(cause)
+    return [secret for secret in (KEY, CONTENT, "client@example.com") if secret in text]
 
 
 async def test_mandrill_receives_the_message_as_given(stand_in: StandIn, address: str) -> None:
     with mandrill_client(address) as mandrill:
-        number = await mandrill.send_message(message(), "outbox-7")
-    assert re.fullmatch("[0-9a-f]{32}", number)
+        receipt = await mandrill.send_message(message(), "outbox-7")
+    assert re.fullmatch("[0-9a-f]{32}", receipt)
     [received] = stand_in.received
     assert (received.template, received.answer) == ("order-stage-changed", "sent")
     assert received.message == {
@@ -119,33 +119,33 @@ async def test_mandrill_failures_of_the_stand_in_have_their_names(
     address: str, sent: Message, name: str, *, transient: bool
 ) -> None:
     with mandrill_client(address, timeout=(5, 0.5 if name == "timeout" else 20)) as mandrill:
-        error = await fault_of(mandrill, sent)
+        error = await error_of(mandrill, sent)
     assert (error.name, error.transient) == (name, transient)
     assert str(error).endswith(".")
     assert not leaks(error)
 
 
-def said(name: str) -> bytes:
-    """An error of Mandrill's, which quotes what nobody may see."""
+def mandrill_error(name: str) -> bytes:
+    """An error of Mandrill's that quotes secrets."""
     return orjson.dumps({"status": "error", "code": -1, "name": name, "message": KEY + CONTENT})
 
 
 @pytest.mark.parametrize(
     ("status", "body", "name", "transient"),
     [
-        (500, said("Invalid_Key"), "Invalid_Key", False),
-        (401, said("Invalid_Key"), "Invalid_Key", False),
-        (500, said("Unknown_Template"), "Unknown_Template", False),
-        (500, said("ValidationError"), "ValidationError", False),
-        (400, said("ValidationError"), "ValidationError", False),
-        (500, said("PaymentRequired"), "PaymentRequired", False),
-        (500, said("Unknown_Subaccount"), "Unknown_Subaccount", False),
-        (500, said("Invalid_Template"), "Invalid_Template", False),
-        (500, said("ServiceUnavailable"), "ServiceUnavailable", True),
-        (500, said("GeneralError"), "GeneralError", True),
-        (500, said(KEY), "HTTP 500", True),
-        (400, said(KEY), "HTTP 400", False),
-        (429, said("ValidationError"), "ValidationError", True),
+        (500, mandrill_error("Invalid_Key"), "Invalid_Key", False),
+        (401, mandrill_error("Invalid_Key"), "Invalid_Key", False),
+        (500, mandrill_error("Unknown_Template"), "Unknown_Template", False),
+        (500, mandrill_error("ValidationError"), "ValidationError", False),
+        (400, mandrill_error("ValidationError"), "ValidationError", False),
+        (500, mandrill_error("PaymentRequired"), "PaymentRequired", False),
+        (500, mandrill_error("Unknown_Subaccount"), "Unknown_Subaccount", False),
+        (500, mandrill_error("Invalid_Template"), "Invalid_Template", False),
+        (500, mandrill_error("ServiceUnavailable"), "ServiceUnavailable", True),
+        (500, mandrill_error("GeneralError"), "GeneralError", True),
+        (500, mandrill_error(KEY), "HTTP 500", True),
+        (400, mandrill_error(KEY), "HTTP 400", False),
+        (429, mandrill_error("ValidationError"), "ValidationError", True),
         (429, b"{}", "HTTP 429", True),
         (503, b"{}", "HTTP 503", True),
         (500, b"null", "HTTP 500", True),
@@ -170,49 +170,49 @@ def said(name: str) -> bytes:
     ],
 )
 async def test_mandrill_reply_decides_the_name_of_a_failure(
-    anything: tuple[RecordingServer, str], status: int, body: bytes, name: str, *, transient: bool
+    recording: tuple[RecordingServer, str], status: int, body: bytes, name: str, *, transient: bool
 ) -> None:
-    anything[0].reply = Response(body, status, media_type="application/json")
-    with mandrill_client(anything[1]) as mandrill:
-        error = await fault_of(mandrill, message())
+    recording[0].reply = Response(body, status, media_type="application/json")
+    with mandrill_client(recording[1]) as mandrill:
+        error = await error_of(mandrill, message())
     assert (error.name, error.transient) == (name, transient)
     assert not leaks(error)
 
 
 @pytest.mark.parametrize("status", ["sent", "queued", "scheduled"])
 async def test_mandrill_message_that_is_accepted_is_a_success(
-    anything: tuple[RecordingServer, str], status: str
+    recording: tuple[RecordingServer, str], status: str
 ) -> None:
-    anything[0].reply = Response(orjson.dumps([{"status": status, "_id": "n1"}]))
-    with mandrill_client(anything[1]) as mandrill:
+    recording[0].reply = Response(orjson.dumps([{"status": status, "_id": "n1"}]))
+    with mandrill_client(recording[1]) as mandrill:
         assert await mandrill.send_message(message()) == "n1"
 
 
-async def test_mandrill_redirect_is_not_followed(anything: tuple[RecordingServer, str]) -> None:
-    made, at = anything
-    made.bodies.clear()
-    made.reply = Response(status_code=307, headers={"location": f"{at}/elsewhere"})
-    with mandrill_client(at) as mandrill:
-        error = await fault_of(mandrill, message())
-    assert (error.name, error.transient, len(made.bodies)) == ("HTTP 307", True, 1)
+async def test_mandrill_redirect_is_not_followed(recording: tuple[RecordingServer, str]) -> None:
+    recording_server, url = recording
+    recording_server.bodies.clear()
+    recording_server.reply = Response(status_code=307, headers={"location": f"{url}/elsewhere"})
+    with mandrill_client(url) as mandrill:
+        error = await error_of(mandrill, message())
+    assert (error.name, error.transient, len(recording_server.bodies)) == ("HTTP 307", True, 1)
 
 
-async def test_mandrill_reply_that_stalls_times_out(anything: tuple[RecordingServer, str]) -> None:
+async def test_mandrill_reply_that_stalls_times_out(recording: tuple[RecordingServer, str]) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield b"["
         await asyncio.Event().wait()
 
-    anything[0].reply = StreamingResponse(stalled())
-    with mandrill_client(anything[1], timeout=(5, 0.3)) as mandrill:
-        error = await fault_of(mandrill, message())
+    recording[0].reply = StreamingResponse(stalled())
+    with mandrill_client(recording[1], timeout=(5, 0.3)) as mandrill:
+        error = await error_of(mandrill, message())
     assert (error.name, error.transient) == ("network", True)
 
 
 async def test_mandrill_that_does_not_listen_is_a_network_error() -> None:
-    with running_stand_in() as (_, at):
+    with running_stand_in() as (_, url):
         pass
-    with mandrill_client(at) as mandrill:
-        error = await fault_of(mandrill, message())
+    with mandrill_client(url) as mandrill:
+        error = await error_of(mandrill, message())
     assert (error.name, error.transient) == ("network", True)
     assert not leaks(error)
 
@@ -222,7 +222,7 @@ async def test_mandrill_without_a_key_does_not_use_the_environments(
 ) -> None:
     monkeypatch.setenv("MANDRILL_APIKEY", KEY)
     with mandrill_client(address, "") as mandrill:
-        error = await fault_of(mandrill, message())
+        error = await error_of(mandrill, message())
     assert (error.name, error.transient) == ("missing key", False)
     assert not stand_in.received
 
@@ -230,7 +230,7 @@ async def test_mandrill_without_a_key_does_not_use_the_environments(
 async def test_mandrill_error_is_not_that_of_the_previous_call(address: str) -> None:
     with mandrill_client(address, threads=1) as mandrill:
         names = [
-            (await fault_of(mandrill, message(email))).name
+            (await error_of(mandrill, message(email))).name
             for email in ("payment@x.test", "drop@x.test", "payment@x.test")
         ]
         assert await mandrill.send_message(message())
@@ -240,10 +240,10 @@ async def test_mandrill_error_is_not_that_of_the_previous_call(address: str) -> 
 async def test_mandrill_messages_at_the_same_time_get_their_own_errors(address: str) -> None:
     names = {"payment": "PaymentRequired", "general": "GeneralError", "drop": "network"}
     with mandrill_client(address) as mandrill:
-        asked = [*names] * 20
-        faults = [fault_of(mandrill, message(f"{word}@x.test")) for word in asked]
-        told = [error.name for error in await asyncio.gather(*faults)]
-    assert told == [names[word] for word in asked]
+        words = [*names] * 20
+        errors = [error_of(mandrill, message(f"{word}@x.test")) for word in words]
+        received = [error.name for error in await asyncio.gather(*errors)]
+    assert received == [names[word] for word in words]
 
 
 async def test_mandrill_key_and_content_are_not_logged(
@@ -257,7 +257,7 @@ async def test_mandrill_key_and_content_are_not_logged(
         with mandrill_client(address) as mandrill:
             await mandrill.send_message(message())
             for email in ("payment@x.test", "html@x.test", "drop@x.test", "rejected@x.test"):
-                await fault_of(mandrill, message(email))
+                await error_of(mandrill, message(email))
     finally:
         package.removeHandler(caplog.handler)
     assert "urllib3" in caplog.text
@@ -275,15 +275,15 @@ async def test_mandrill_hanging_sends_use_few_threads_and_not_the_loop(
     await until(lambda: not mail_threads())
     with mandrill_client(address, threads=4, timeout=(5, 0.5)) as mandrill:
         slow = message("slow@example.com")
-        hanging = [asyncio.create_task(fault_of(mandrill, slow)) for _ in range(20)]
+        hanging = [asyncio.create_task(error_of(mandrill, slow)) for _ in range(20)]
         await until(lambda: stand_in.received)
-        turns = most = 0
+        turns = max_threads = 0
         while not all(task.done() for task in hanging):
             turns += 1
-            most = max(most, mail_threads())
+            max_threads = max(max_threads, mail_threads())
             await asyncio.sleep(0)
         assert {task.result().name for task in hanging} == {"timeout"}
-    assert most == 4
+    assert max_threads == 4
     assert len(mandrill._sessions) == 4
     assert turns > 200
     assert len(stand_in.received) == 20
@@ -293,7 +293,7 @@ async def test_mandrill_message_cancelled_before_it_has_a_thread_is_not_sent(
     stand_in: StandIn, address: str
 ) -> None:
     with mandrill_client(address, threads=1, timeout=(5, 0.5)) as mandrill:
-        first = asyncio.create_task(fault_of(mandrill, message("slow@example.com")))
+        first = asyncio.create_task(error_of(mandrill, message("slow@example.com")))
         await until(lambda: stand_in.received)
         second = asyncio.create_task(mandrill.send_message(message()))
         await asyncio.sleep(0)
