@@ -1,4 +1,4 @@
-"""Group commit: calls travel together, and each meets only what it brought upon itself."""
+"""Group commit: calls run together in a batch, and each fails only for its own reasons."""
 
 import asyncio
 from collections import Counter
@@ -24,27 +24,27 @@ ROUTE = {"auth": ["session"], "idempotency": "optional", "params": PARAMS, "time
 INSERT = "insert into companies (name) select unnest($1::text[]) returning id"
 
 
-class Kept:
-    """A batched action that writes a row for each call, and then does what one of them says."""
+class CompanyBatches:
+    """A batched action that writes a row for each call, and then fails as a call's `what` says."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.singly: list[bool] = []
         self.hold = asyncio.Event()
         self.hold.set()
-        self.at_once = self.most_at_once = 0
+        self.running = self.max_running = 0
         self.action = Batch(self.create, lambda call: call.params.get("line"))
 
     async def create(self, calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
         self.batches.append([call.params["what"] for call in calls])
         self.singly.append(singly)
-        self.at_once += 1
-        self.most_at_once = max(self.at_once, self.most_at_once)
+        self.running += 1
+        self.max_running = max(self.running, self.max_running)
         try:
             await self.hold.wait()
             return await self._write(calls, db, singly=singly)
         finally:
-            self.at_once -= 1
+            self.running -= 1
 
     async def _write(self, calls: Sequence[Call], db: Database, *, singly: bool) -> list[Outcome]:
         whats = [call.params["what"] for call in calls]
@@ -53,9 +53,11 @@ class Kept:
         refused = [what == "refuse" for what in whats]
         later = [what == "singly" and not singly for what in whats]
         written = [
-            what for what, no, later in zip(whats, refused, later, strict=True) if not (no or later)
+            what
+            for what, is_refused, is_later in zip(whats, refused, later, strict=True)
+            if not (is_refused or is_later)
         ]
-        # A division by zero where one of them is bad: the server refuses the whole statement.
+        # A division by zero if a call is bad: the server refuses the whole statement.
         query = f"{INSERT}, 1 / (case when $2 then 0 else 1 end)"
         rows = iter(await db.fetch(query, written, "bad" in whats))
         if "crash" in whats:
@@ -64,11 +66,11 @@ class Kept:
             return []
         return [
             Rejection("invalid-param")
-            if no
+            if is_refused
             else RETRY_SINGLY
-            if other
+            if is_later
             else Reply({"id": next(rows)["id"]})
-            for no, other in zip(refused, later, strict=True)
+            for is_refused, is_later in zip(refused, later, strict=True)
         ]
 
 
@@ -79,7 +81,7 @@ async def kept(database: str, tmp_path: Path) -> str:
 
 
 class Caller:
-    """Calls the action, alone or many at once."""
+    """Calls the action, once or several times concurrently."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -89,39 +91,40 @@ class Caller:
     ) -> httpx2.Response:
         headers = {"authorization": f"Bearer {self.client.tokens['employee']}"}
         headers.update({"idempotency-key": key} if key else {})
-        given = {"what": what, **params}
-        return await self.client.post(f"/api/v1/{path}", given, headers=headers)
+        return await self.client.post(f"/api/v1/{path}", {"what": what, **params}, headers=headers)
 
     async def statuses(self, *whats: str, **params: Any) -> list[str]:
         answers = await asyncio.gather(*(self.call(what, **params) for what in whats))
         return [answer.json()["status"] for answer in answers]
 
     async def companies(self) -> Counter[str]:
-        """How often each name stands in the table."""
+        """How often each name is in the table."""
         rows = await execute(self.client.database_url, "select name from companies")
         return Counter(row["name"] for row in rows)
 
 
 @asynccontextmanager
 async def calling(
-    database: str, tokens: dict[str, str], work: Kept, **changes: str
+    database: str, tokens: dict[str, str], work: CompanyBatches, **changes: str
 ) -> AsyncIterator[Caller]:
     actions = Actions({"kept.create": work.action})
     async with serving(database, tokens, actions=actions, **changes) as client:
         yield Caller(client)
 
 
-async def gathered(caller: Caller, work: Kept, *whats: str) -> list[asyncio.Task[httpx2.Response]]:
-    """Calls that wait behind two batches that are held."""
+async def calls_behind_two_batches(
+    caller: Caller, work: CompanyBatches, *whats: str
+) -> list[asyncio.Task[httpx2.Response]]:
+    """Start two batches that are held, and calls that wait behind them."""
     work.hold.clear()
-    first = [asyncio.create_task(caller.call("first")) for _ in range(1)]
-    await until(lambda: work.at_once == 1)
-    first.append(asyncio.create_task(caller.call("second")))
-    await until(lambda: work.at_once == 2)
-    rest = [asyncio.create_task(caller.call(what)) for what in whats]
+    running = [asyncio.create_task(caller.call("first"))]
+    await until(lambda: work.running == 1)
+    running.append(asyncio.create_task(caller.call("second")))
+    await until(lambda: work.running == 2)
+    waiting = [asyncio.create_task(caller.call(what)) for what in whats]
     line = batched_action(caller.client, "kept.create")
     await until(lambda: len(line._waiting) == len(whats))
-    return [*first, *rest]
+    return [*running, *waiting]
 
 
 async def statuses_of(tasks: Sequence[asyncio.Task[httpx2.Response]]) -> list[str]:
@@ -132,7 +135,7 @@ DONE = "action-successful"
 
 
 async def test_batch_lone_call_runs_immediately(kept: str, tokens: dict[str, str]) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
         for n in range(3):
             assert (await caller.call(f"{n}")).json()["status"] == DONE
@@ -142,10 +145,10 @@ async def test_batch_lone_call_runs_immediately(kept: str, tokens: dict[str, str
 async def test_batch_collects_calls_while_two_batches_run(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     names = [f"c{n}" for n in range(100)]
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, *names)
+        calls = await calls_behind_two_batches(caller, work, *names)
         assert work.batches == [["first"], ["second"]]
         work.hold.set()
         assert await statuses_of(calls) == [DONE] * 102
@@ -153,36 +156,36 @@ async def test_batch_collects_calls_while_two_batches_run(
         assert len({*ids}) == 102
         rows = await execute(kept, "select id, name from companies")
         named = {row["id"]: row["name"] for row in rows}
-        # Each call hears of its own row.
+        # Each call gets the id of its own row.
         assert [named[number] for number in ids] == ["first", "second", *names]
-    assert work.most_at_once == batch.MAX_BATCHES
-    assert [len(each) for each in work.batches] == [
+    assert work.max_running == batch.MAX_BATCHES
+    assert [len(batch_whats) for batch_whats in work.batches] == [
         1,
         1,
         batch.MAX_BATCH_SIZE,
         100 - batch.MAX_BATCH_SIZE,
     ]
-    assert [what for each in work.batches for what in each][2:] == names
+    assert [what for batch_whats in work.batches for what in batch_whats][2:] == names
 
 
 @pytest.mark.parametrize("bad", ["bad", "unreadable"])
 async def test_batch_bad_call_fails_alone(kept: str, tokens: dict[str, str], bad: str) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", bad, "b")
+        calls = await calls_behind_two_batches(caller, work, "a", bad, "b")
         work.hold.set()
         assert await statuses_of(calls) == [DONE, DONE, DONE, "application-crash", DONE]
         assert await caller.companies() == Counter(["first", "second", "a", "b"])
-    # One try together, and each once more.
+    # One attempt together, and then one for each call.
     assert len(work.batches) == 2 + 1 + 3
 
 
 async def test_batch_refused_call_does_not_affect_the_others(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", "refuse", "b")
+        calls = await calls_behind_two_batches(caller, work, "a", "refuse", "b")
         work.hold.set()
         assert await statuses_of(calls) == [DONE, DONE, DONE, "invalid-param", DONE]
     assert len(work.batches) == 3
@@ -192,9 +195,9 @@ async def test_batch_refused_call_does_not_affect_the_others(
 async def test_batch_that_may_have_committed_is_not_repeated(
     kept: str, tokens: dict[str, str], what: str
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", what)
+        calls = await calls_behind_two_batches(caller, work, "a", what)
         work.hold.set()
         assert await statuses_of(calls) == [DONE, DONE, *["application-crash"] * 2]
         assert await caller.companies() == Counter(["first", "second", "a", what])
@@ -203,9 +206,9 @@ async def test_batch_that_may_have_committed_is_not_repeated(
 async def test_batch_with_an_idempotency_key_is_rolled_back_by_a_crash(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a")
+        calls = await calls_behind_two_batches(caller, work, "a")
         with_key = asyncio.create_task(caller.call("crash", "k"))
         await asyncio.sleep(0.05)
         work.hold.set()
@@ -216,18 +219,18 @@ async def test_batch_with_an_idempotency_key_is_rolled_back_by_a_crash(
 async def test_batch_with_idempotency_keys_replays_and_refuses_repeats(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
         done = await caller.call("a", "k1")
         mixed = [("a", "k1"), ("other", "k1"), ("b", "k2"), ("b", "k2"), ("c", None)]
         work.hold.clear()
         held = [asyncio.create_task(caller.call(f"held{n}")) for n in range(2)]
-        await until(lambda: work.at_once == 1)
-        calls = [asyncio.create_task(caller.call(*each)) for each in mixed]
+        await until(lambda: work.running == 1)
+        calls = [asyncio.create_task(caller.call(what, key)) for what, key in mixed]
         await asyncio.sleep(0.05)
         work.hold.set()
-        found = await statuses_of(calls)
-        assert found == [DONE, "idempotency-conflict", DONE, "idempotency-conflict", DONE]
+        statuses = await statuses_of(calls)
+        assert statuses == [DONE, "idempotency-conflict", DONE, "idempotency-conflict", DONE]
         assert calls[0].result().content == done.content
         assert calls[0].result().headers["idempotent-replayed"] == "true"
         assert (await caller.call("b", "k2")).content == calls[2].result().content
@@ -239,7 +242,7 @@ async def test_batch_with_idempotency_keys_replays_and_refuses_repeats(
 async def test_batch_calls_with_one_partition_key_run_one_by_one_in_order(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     names = [f"c{n}" for n in range(20)]
     async with calling(kept, tokens, work) as caller:
         assert await caller.statuses(*names, line="x") == [DONE] * 20
@@ -251,25 +254,25 @@ async def test_batch_calls_with_one_partition_key_run_one_by_one_in_order(
 async def test_batch_calls_with_one_partition_key_do_not_delay_others(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        first = await gathered(caller, work)
-        crowd = [asyncio.create_task(caller.call(f"x{n}", line="x")) for n in range(300)]
+        first = await calls_behind_two_batches(caller, work)
+        same_key = [asyncio.create_task(caller.call(f"x{n}", line="x")) for n in range(300)]
         other = asyncio.create_task(caller.call("other"))
         line = batched_action(caller.client, "kept.create")
         await until(lambda: len(line._waiting) == 301)
         work.hold.set()
         assert await statuses_of([*first, other]) == [DONE] * 3
         assert work.batches[2] == ["x0", "other"]
-        assert await statuses_of(crowd) == [DONE] * 300
+        assert await statuses_of(same_key) == [DONE] * 300
 
 
 async def test_batch_call_that_asks_to_run_singly_runs_alone(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", "singly", "singly", "b")
+        calls = await calls_behind_two_batches(caller, work, "a", "singly", "singly", "b")
         work.hold.set()
         assert await statuses_of(calls) == [DONE] * 6
     assert work.batches[2:] == [["a", "singly", "singly", "b"], ["singly"], ["singly"]]
@@ -277,20 +280,20 @@ async def test_batch_call_that_asks_to_run_singly_runs_alone(
 
 
 async def test_batch_end_starts_the_next_batch(kept: str, tokens: dict[str, str]) -> None:
-    """Also when nobody else comes to remind the line of it."""
-    work = Kept()
+    """No further call has to arrive."""
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        held = await gathered(caller, work)
-        rest = [asyncio.create_task(caller.call(f"c{n}", line="x")) for n in range(2)]
+        held = await calls_behind_two_batches(caller, work)
+        waiting = [asyncio.create_task(caller.call(f"c{n}", line="x")) for n in range(2)]
         await asyncio.sleep(0.05)
         work.hold.set()
-        assert await statuses_of([*held, *rest]) == [DONE] * 4
+        assert await statuses_of([*held, *waiting]) == [DONE] * 4
 
 
 async def test_batch_calls_for_two_locked_orders_do_not_delay_others(client: Client) -> None:
-    principal = await connect(client.database_url)
-    async with principal.transaction():
-        await principal.execute("select from order_requests where id in (1007, 1008) for update")
+    locker = await connect(client.database_url)
+    async with locker.transaction():
+        await locker.execute("select from order_requests where id in (1007, 1008) for update")
         held = []
         for order in (7, 8):
             held.append(asyncio.create_task(client.create_stage(order_id=order)))
@@ -299,14 +302,14 @@ async def test_batch_calls_for_two_locked_orders_do_not_delay_others(client: Cli
             assert (await client.create_stage(order_id=1)).status_code == 200
         assert not any(task.done() for task in held)
     assert [(await task).status_code for task in held] == [200, 200]
-    await principal.close()
+    await locker.close()
 
 
 async def test_batch_without_a_connection_times_out(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "2s"}}))
-    work = Kept()
+    work = CompanyBatches()
     async with calling(database, tokens, work, database_connections="1") as caller:
         async with connection_of(caller.client.worker.pool):
             assert await caller.statuses("a", "b") == ["service-timeout"] * 2
@@ -317,16 +320,16 @@ async def test_batch_without_a_connection_times_out(
 async def test_batch_timeout_of_one_call_does_not_end_the_others(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
-    """Two routes with one action, whose calls travel together."""
-    hurried = {**ROUTE, "handler": "kept.create", "timeout": "1s"}
-    routes = {"kept.create": ROUTE, "kept.hurried": hurried}
+    """Two routes share an action, so their calls run in one batch."""
+    short = {**ROUTE, "handler": "kept.create", "timeout": "1s"}
+    routes = {"kept.create": ROUTE, "kept.short": short}
     await applied(database, desired(tmp_path, routes))
-    work = Kept()
+    work = CompanyBatches()
     async with calling(database, tokens, work, database_connections="1") as caller:
         assert await caller.statuses("first") == [DONE]
         async with connection_of(caller.client.worker.pool):
             patient = asyncio.create_task(caller.call("patient"))
-            impatient = asyncio.create_task(caller.call("impatient", path="kept/hurried"))
+            impatient = asyncio.create_task(caller.call("impatient", path="kept/short"))
             assert (await impatient).json()["status"] == "service-timeout"
             assert not patient.done()
         assert (await patient).json()["status"] == DONE
@@ -338,9 +341,9 @@ async def test_batch_queue_that_is_full_refuses_new_calls_and_loses_none(
     kept: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "MAX_WAITING", 2)
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", "b")
+        calls = await calls_behind_two_batches(caller, work, "a", "b")
         refused = await caller.call("c")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         work.hold.set()
@@ -352,9 +355,9 @@ async def test_batch_call_that_times_out_leaves_the_queue(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     await applied(database, desired(tmp_path, {"kept.create": {**ROUTE, "timeout": "2s"}}))
-    work = Kept()
+    work = CompanyBatches()
     async with calling(database, tokens, work) as caller:
-        calls = await gathered(caller, work, "a")
+        calls = await calls_behind_two_batches(caller, work, "a")
         assert (await calls[2]).json()["status"] == "service-timeout"
         work.hold.set()
         await asyncio.gather(*calls)
@@ -364,9 +367,9 @@ async def test_batch_call_that_times_out_leaves_the_queue(
 async def test_batch_is_unavailable_when_the_database_is_lost(
     kept: str, tokens: dict[str, str]
 ) -> None:
-    work = Kept()
+    work = CompanyBatches()
     async with calling(kept, tokens, work) as caller:
-        calls = await gathered(caller, work, "a", "b")
+        calls = await calls_behind_two_batches(caller, work, "a", "b")
         for connection in [*caller.client.worker.pool._idle]:
             connection.terminate()
         caller.client.worker.pool.mark_down("gone")
@@ -376,9 +379,9 @@ async def test_batch_is_unavailable_when_the_database_is_lost(
 
 
 async def test_batch_calls_for_a_locked_order_do_not_delay_other_orders(client: Client) -> None:
-    principal = await connect(client.database_url)
-    async with principal.transaction():
-        await principal.execute("select from order_requests where id = 1007 for update")
+    locker = await connect(client.database_url)
+    async with locker.transaction():
+        await locker.execute("select from order_requests where id = 1007 for update")
         held = [asyncio.create_task(client.create_stage(order_id=7)) for _ in range(3)]
         answers = await asyncio.gather(
             *(client.create_stage(order_id=n % 6 + 1) for n in range(60))
@@ -387,7 +390,7 @@ async def test_batch_calls_for_a_locked_order_do_not_delay_other_orders(client: 
         assert not any(task.done() for task in held)
     ids = [(await task).json()["data"]["order_stage"]["id"] for task in held]
     assert ids == sorted(ids)
-    await principal.close()
+    await locker.close()
 
 
 async def test_batch_never_contains_one_order_by_two_ids(client: Client) -> None:
@@ -421,7 +424,7 @@ async def test_batches_of_two_workers_never_deadlock(database: str, tokens: dict
 
 
 async def test_batch_is_retried_after_a_deadlock(kept: str, tokens: dict[str, str]) -> None:
-    class Deadlocked(Kept):
+    class Deadlocked(CompanyBatches):
         async def _write(
             self, calls: Sequence[Call], db: Database, *, singly: bool
         ) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""The database as a service sees it: tried again where that is safe, else unavailable."""
+"""The database handle of a service: work is retried where that is safe, otherwise unavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,9 +15,9 @@ from gateway.database.pool import Pool
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
-    made = Pool(database, 4)
-    yield made
-    await made.close()
+    pool = Pool(database, 4)
+    yield pool
+    await pool.close()
 
 
 def work(pool: Pool, seconds: float = 10) -> Database:
@@ -26,16 +26,16 @@ def work(pool: Pool, seconds: float = 10) -> Database:
 
 async def test_transaction_is_retried_after_a_deadlock(pool: Pool, database: str) -> None:
     rename = "update users set last_name = last_name || $2 where id = $1"
-    both_hold_one = asyncio.Barrier(2)
-    tries = 0
+    each_holds_one = asyncio.Barrier(2)
+    attempts = 0
 
     def crossing(first: int, second: int, mark: str):  # type: ignore[no-untyped-def] # noqa: ANN202
         async def rename_both(db: Connection) -> None:
-            nonlocal tries
-            tries += 1
+            nonlocal attempts
+            attempts += 1
             await db.execute(rename, first, mark)
-            if tries <= 2:
-                await both_hold_one.wait()
+            if attempts <= 2:
+                await each_holds_one.wait()
             await db.execute(rename, second, mark)
 
         return rename_both
@@ -43,7 +43,7 @@ async def test_transaction_is_retried_after_a_deadlock(pool: Pool, database: str
     await asyncio.gather(
         work(pool).transaction(crossing(1, 2, "a")), work(pool).transaction(crossing(2, 1, "b"))
     )
-    assert tries >= 3
+    assert attempts >= 3
     names = await execute(database, "select last_name from users where id < 3 order by id")
     assert {row["last_name"][-2:] for row in names} in ({"ab"}, {"ba"})
 

@@ -1,4 +1,4 @@
-"""What a pool does when its server is gone, and what only looks like it."""
+"""A pool whose server is gone, and events that only look like an outage."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,17 +16,17 @@ from gateway.identity.token_store import TokenStore
 from gateway.notifications.recorder import Recorder
 from gateway.runtime import events
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[Pool]:
-    """A pool that is watched over."""
-    made = Pool(database, 2)
-    watching = asyncio.create_task(Heartbeat(database, made).run())
-    yield made
-    watching.cancel()
-    await made.close()
+    """A pool with a heartbeat."""
+    pool = Pool(database, 2)
+    heartbeat = asyncio.create_task(Heartbeat(database, pool).run())
+    yield pool
+    heartbeat.cancel()
+    await pool.close()
 
 
 OTHERS = """
@@ -36,18 +36,18 @@ select pid from pg_stat_activity where datname = current_database() and pid <> p
 
 
 async def test_heartbeat_reconnects_without_reporting_an_outage(pool: Pool, database: str) -> None:
-    async def watchers(*known: int) -> list[int]:
+    async def heartbeat_pids(*excluded: int) -> list[int]:
         async with asyncio.timeout(10):
-            while not (found := [row["pid"] for row in await execute(database, OTHERS)]):
+            while not (pids := [row["pid"] for row in await execute(database, OTHERS)]):
                 continue
-        return [pid for pid in found if pid not in known]
+        return [pid for pid in pids if pid not in excluded]
 
-    [watcher] = await watchers()
+    [heartbeat_pid] = await heartbeat_pids()
     async with connection_of(pool) as connection:
         own = connection.get_server_pid()
-        await execute(database, "select pg_terminate_backend($1, 5000)", watcher)
+        await execute(database, "select pg_terminate_backend($1, 5000)", heartbeat_pid)
         async with asyncio.timeout(10):
-            while not await watchers(own, watcher):
+            while not await heartbeat_pids(own, heartbeat_pid):
                 assert await connection.fetchval("select 1") == 1
     assert pool.problem is None
 
@@ -64,7 +64,7 @@ async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place
     waiting = [asyncio.create_task(wait()) for _ in range(5)]
     await until(lambda: len(pool._in_use) == 2 and len(pool._waiters) == 3)
     pool.mark_down("it is frozen")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         failed = await asyncio.gather(*waiting, return_exceptions=True)
     assert {str(error) for error in failed if isinstance(error, DatabaseUnavailable)} == {
         "it is frozen"
@@ -73,7 +73,7 @@ async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place
     with pytest.raises(DatabaseUnavailable, match="it is frozen"):
         await wait()
     pool.mark_up()
-    async with asyncio.timeout(PATIENCE), connection_of(pool) as one, connection_of(pool) as other:
+    async with asyncio.timeout(TIMEOUT), connection_of(pool) as one, connection_of(pool) as other:
         assert (await one.fetchval("select 1"), await other.fetchval("select 2")) == (1, 2)
     await pool.close()
 
@@ -98,12 +98,12 @@ async def test_statement_beyond_its_deadline_is_cancelled_in_the_server(
     work = Database(pool, asyncio.get_running_loop().time() + 0.2)
     with pytest.raises(DatabaseUnavailable):
         await work.fetchrow("select pg_sleep(600)")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while await execute(database, f"{OTHERS} and query like '%sleep%' and state = 'active'"):
             continue
 
 
-LAST_WORDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+SHUTDOWN_MESSAGE = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
 
 
 async def test_statement_after_a_shutdown_message_of_the_server_is_unavailable(
@@ -111,8 +111,8 @@ async def test_statement_after_a_shutdown_message_of_the_server_is_unavailable(
 ) -> None:
     async with connection_of(pool) as connection:
         protocol: Any = connection._protocol  # type: ignore[attr-defined]
-    protocol.data_received(b"E" + (len(LAST_WORDS) + 4).to_bytes(4, "big") + LAST_WORDS)
-    work = Database(pool, asyncio.get_running_loop().time() + PATIENCE)
+    protocol.data_received(b"E" + (len(SHUTDOWN_MESSAGE) + 4).to_bytes(4, "big") + SHUTDOWN_MESSAGE)
+    work = Database(pool, asyncio.get_running_loop().time() + TIMEOUT)
     with pytest.raises(DatabaseUnavailable):
         await work.fetchrow("select 1")
     assert await work.fetchrow("select 1")
@@ -139,11 +139,11 @@ async def test_token_confirmed_before_an_outage_is_accepted_for_60_seconds(
         assert await token_store.find(tokens["employee"]) == principal
         assert await token_store.is_application("planox2")
     clock.seconds = 1000 + GRACE
-    for question in (
+    for look_up in (
         token_store.find(tokens["employee"]),
         token_store.find(tokens["liaison"]),
         token_store.is_application("planox2"),
         token_store.is_application("planoauth"),
     ):
         with pytest.raises(DatabaseUnavailable):
-            await question
+            await look_up

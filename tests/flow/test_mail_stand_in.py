@@ -145,7 +145,7 @@ def test_stand_in_is_used_by_dev_unless_mandrill_is_configured(
 ) -> None:
     configured = settings("", **environment)
     with contextlib.closing(server.listen("127.0.0.1", 0)) as listener:
-        used = run.with_mail_stand_in(listener, configured)
+        used = run.with_mail_stand_in(configured, listener)
         assert (used == configured) is not uses_stand_in
         assert (used.mandrill_url == server.url(listener) + API) is uses_stand_in
     assert bool(used.mandrill_api_key) is (uses_stand_in or "mandrill_api_key" in environment)

@@ -1,4 +1,4 @@
-"""The pool: at most so many connections, in order of asking, and no place is ever lost."""
+"""The pool: a maximum of connections, waiters in order, and no place is ever lost."""
 
 import asyncio
 import random
@@ -17,13 +17,13 @@ SIZE = 3
 
 @pytest.fixture
 async def pool(empty_database: str) -> AsyncIterator[Pool]:
-    made = Pool(empty_database, SIZE)
-    yield made
-    await made.close()
+    pool = Pool(empty_database, SIZE)
+    yield pool
+    await pool.close()
 
 
 async def backends(url: str) -> set[int]:
-    """The server processes of the connections to a database, without our own."""
+    """The server processes of the connections to a database, except that of this query."""
     rows = await execute(
         url,
         "select pid from pg_stat_activity "
@@ -33,12 +33,12 @@ async def backends(url: str) -> set[int]:
     return {row["pid"] for row in rows}
 
 
-async def agree(pool: Pool, url: str) -> None:
-    """Wait until the pool and the server know of the same connections, while none is in use."""
+async def wait_until_they_agree(pool: Pool, url: str) -> None:
+    """Wait until the pool and the server have the same connections; none may be in use."""
     async with asyncio.timeout(10):
         while True:
-            known = {one.get_server_pid() for one in pool._idle if not one.is_closed()}
-            if known == await backends(url):
+            idle = {one.get_server_pid() for one in pool._idle if not one.is_closed()}
+            if idle == await backends(url):
                 return
 
 
@@ -48,7 +48,7 @@ async def pid(pool: Pool) -> int:
 
 
 async def is_whole(pool: Pool) -> bool:
-    """Whether all connections can be had at once, each of them works, and there is no other."""
+    """Whether the pool gives exactly its size of connections at once, and each of them works."""
     async with asyncio.timeout(10):
         held = [connection_of(pool) for _ in range(SIZE)]
         connections = [await one.__aenter__() for one in held]
@@ -62,19 +62,19 @@ async def is_whole(pool: Pool) -> bool:
 
 
 async def test_pool_opens_at_most_its_size(pool: Pool, empty_database: str) -> None:
-    at_once = most = 0
+    in_use = max_in_use = 0
 
     async def work() -> int:
-        nonlocal at_once, most
+        nonlocal in_use, max_in_use
         async with connection_of(pool) as connection:
-            at_once += 1
-            most = max(most, at_once)
+            in_use += 1
+            max_in_use = max(max_in_use, in_use)
             await connection.execute("select pg_sleep(0.001)")
-            at_once -= 1
+            in_use -= 1
             return connection.get_server_pid()
 
     used = set(await asyncio.gather(*(work() for _ in range(50))))
-    assert most <= SIZE
+    assert max_in_use <= SIZE
     assert len(used) == SIZE
     assert await backends(empty_database) == used
 
@@ -94,7 +94,7 @@ async def test_pool_reuses_the_most_recently_used_connection(pool: Pool) -> None
 async def test_pool_connection_over_a_network_has_keep_alives(
     pool: Pool, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket of this machine has no keep-alives: PostgreSQL answers 0, whatever it is told."""
+    """A Unix socket has no keep-alives: PostgreSQL always reports 0 for it."""
     show = "show tcp_keepalives_idle"
     async with connection_of(pool) as connection:
         is_local = await connection.fetchval("select inet_server_addr() is null")
@@ -131,7 +131,7 @@ async def test_pool_waiter_that_was_woken_is_not_overtaken(empty_database: str) 
     async with connection_of(pool):
         early = asyncio.create_task(work("early"))
         await until(lambda: pool._waiters)
-    # Nothing has run in between: the early one has its turn and does not know it.
+    # No other task has run since: the early caller has its turn but has not resumed yet.
     await work("late")
     await early
     assert served == ["early", "late"]
@@ -153,7 +153,7 @@ async def test_pool_waiter_that_is_cancelled_loses_no_place(pool: Pool) -> None:
     assert await is_whole(pool)
 
 
-@pytest.mark.parametrize("broken", [False, True], ids=["a connection", "leave to open one"])
+@pytest.mark.parametrize("broken", [False, True], ids=["a connection", "a place"])
 async def test_pool_waiter_that_is_cancelled_when_woken_passes_its_turn_on(
     empty_database: str, *, broken: bool
 ) -> None:
@@ -272,16 +272,16 @@ async def test_pool_that_is_closed_leaves_no_connection(pool: Pool, empty_databa
         await pid(pool)
         assert len(await backends(empty_database)) == 2
         await pool.close()
-    await agree(pool, empty_database)
+    await wait_until_they_agree(pool, empty_database)
     assert await backends(empty_database) == set()
 
 
 async def test_pool_loses_no_place_under_random_errors(pool: Pool, empty_database: str) -> None:
-    chance = random.Random(7)
+    rng = random.Random(7)
 
     async def work() -> None:
         async with connection_of(pool) as connection:
-            what = chance.random()
+            what = rng.random()
             if what < 0.1:
                 connection.terminate()
             elif what < 0.2:
@@ -294,13 +294,13 @@ async def test_pool_loses_no_place_under_random_errors(pool: Pool, empty_databas
     tasks = []
     for _ in range(300):
         tasks.append(asyncio.create_task(work()))
-        if chance.random() < 0.3:
-            chance.choice(tasks).cancel()
-        if chance.random() < 0.3:
+        if rng.random() < 0.3:
+            rng.choice(tasks).cancel()
+        if rng.random() < 0.3:
             await asyncio.sleep(0)
     async with asyncio.timeout(30):
         await asyncio.gather(*tasks, return_exceptions=True)
-    await agree(pool, empty_database)
+    await wait_until_they_agree(pool, empty_database)
     assert await is_whole(pool)
 
 
@@ -317,11 +317,11 @@ async def test_pool_owner_gets_at_most_three_quarters(
 ) -> None:
     pool = Pool(empty_database, size)
     held = [await pool.acquire("route") for _ in range(share)]
-    more = asyncio.create_task(pool.acquire("route"))
+    extra = asyncio.create_task(pool.acquire("route"))
     await asyncio.sleep(0.05)
-    assert not more.done()
+    assert not extra.done()
     pool.release(held.pop(), "route")
-    held.append(await more)
+    held.append(await extra)
     for connection in held:
         pool.release(connection, "route")
     await pool.close()

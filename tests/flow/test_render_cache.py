@@ -1,4 +1,4 @@
-"""Rows that are rendered once: a list shows what the database holds, whoever changed it and how."""
+"""Rows are rendered once: a list shows the rows of the database, however they were changed."""
 
 import asyncio
 import json
@@ -23,17 +23,17 @@ async def listed(client: Client, **params: Any) -> list[dict[str, str]]:
     headers = {"authorization": f"Bearer {client.tokens['application']}"}
     response = await client.request("GET", PATH, params=params, headers=headers)
     assert response.status_code == 200, response.text
-    found: list[dict[str, str]] = response.json()["statuses"]
-    return found
+    rows: list[dict[str, str]] = response.json()["statuses"]
+    return rows
 
 
 CHANGES = {
     "a name": "update statuses set name = 'Inne' where id = 2",
-    "back again": "update statuses set name = 'Nowe' where id = 1",
-    "a time alone": "update statuses set updated_at = updated_at + interval '1 s' where id = 3",
-    "a row less": "delete from statuses where id = 5",
-    "a row more": "insert into statuses (id, name, url, color) values (90, 'A', 'a', 'EC451F')",
-    "another row of the same id": """
+    "the same name": "update statuses set name = 'Nowe' where id = 1",
+    "only a time": "update statuses set updated_at = updated_at + interval '1 s' where id = 3",
+    "a row removed": "delete from statuses where id = 5",
+    "a row added": "insert into statuses (id, name, url, color) values (90, 'A', 'a', 'EC451F')",
+    "another row with the same id": """
         delete from statuses where id = 4;
         insert into statuses (id, name, url, color) values (4, 'B', 'b', 'EC451F')
     """,
@@ -51,10 +51,10 @@ async def test_render_cache_shows_every_change_in_the_next_list(client: Client) 
 
 
 class Reads:
-    """Of each statement of a list how many pages it asks for, and whether with their rows."""
+    """Records the statements of lists: how many pages each reads, and whether with their rows."""
 
     def __init__(self) -> None:
-        self.made: list[tuple[int, bool]] = []
+        self.recorded: list[tuple[int, bool]] = []
         self.go = asyncio.Event()
         self.go.set()
         self.change: str | None = None
@@ -62,7 +62,7 @@ class Reads:
 
     async def read(self, db: Database, pages: Collection[statuses._Page], *, whole: bool) -> Any:
         if pages:
-            self.made.append((len(pages), whole))
+            self.recorded.append((len(pages), whole))
         await self.go.wait()
         if whole and self.change:
             await db.fetch(self.change)
@@ -72,10 +72,10 @@ class Reads:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    made = Reads()
+    reads = Reads()
     monkeypatch.setattr(statuses, "_CACHE", RenderCache())
-    monkeypatch.setattr(statuses, "_query", made.read)
-    return made
+    monkeypatch.setattr(statuses, "_read", reads.read)
+    return reads
 
 
 ASK, FETCH = (1, False), (1, True)
@@ -83,23 +83,23 @@ ASK, FETCH = (1, False), (1, True)
 
 async def test_render_cache_does_not_fetch_known_rows_again(client: Client, reads: Reads) -> None:
     whole = await listed(client)
-    assert reads.made == [ASK, FETCH]
+    assert reads.recorded == [ASK, FETCH]
     assert await listed(client) == whole
-    # Known by its rows: however they were asked for.
+    # The cache knows the page by its rows, not by the filter.
     assert await listed(client, created_at_min="2001-01-01 00:00:00") == whole
-    assert reads.made == [ASK, FETCH, ASK, ASK]
+    assert reads.recorded == [ASK, FETCH, ASK, ASK]
 
 
 async def test_render_cache_fetches_changed_rows_once(client: Client, reads: Reads) -> None:
     await listed(client)
     await execute(client.database_url, "update statuses set name = 'new' where id = 1")
     assert [(await listed(client))[0]["name"] for _ in range(2)] == ["new"] * 2
-    assert reads.made == [ASK, FETCH, ASK, FETCH, ASK]
+    assert reads.recorded == [ASK, FETCH, ASK, FETCH, ASK]
 
 
 async def test_render_cache_keeps_an_empty_page(client: Client, reads: Reads) -> None:
     assert [await listed(client, page=99) for _ in range(2)] == [[], []]
-    assert reads.made == [ASK, FETCH, ASK]
+    assert reads.recorded == [ASK, FETCH, ASK]
 
 
 async def test_render_cache_serves_fields_from_known_rows(client: Client, reads: Reads) -> None:
@@ -107,7 +107,7 @@ async def test_render_cache_serves_fields_from_known_rows(client: Client, reads:
     shown = await listed(client, fields="url,id,nonsense")
     assert shown == [{"id": row["id"], "url": row["url"]} for row in whole]
     assert await listed(client, fields="nonsense") == [{}] * len(whole)
-    assert reads.made == [ASK, FETCH, ASK, ASK]
+    assert reads.recorded == [ASK, FETCH, ASK, ASK]
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_render_cache_fetches_pages_with_equal_rows_once(
     work: Database, reads: Reads
 ) -> None:
     shown = await statuses._pages(work, [*ALIKE, ALL._replace(limit=1)])
-    assert reads.made == [(9, False), (2, True)]
+    assert reads.recorded == [(9, False), (2, True)]
     assert sorted(len(json.loads(page)) for page in shown.values()) == [1, *[5] * 8]
 
 
@@ -135,9 +135,9 @@ async def test_render_cache_shows_rows_that_change_during_the_fetch(
     reads.change = "update statuses set name = 'new' where id = 1"
     shown = await statuses._pages(work, ALIKE)
     assert {json.loads(page)[0]["name"] for page in shown.values()} == {"new"}
-    assert reads.made == [(8, False), (1, True), (7, True)]
+    assert reads.recorded == [(8, False), (1, True), (7, True)]
     assert await statuses._pages(work, ALIKE) == shown
-    assert reads.made[3:] == [(8, False)]
+    assert reads.recorded[3:] == [(8, False)]
 
 
 async def refused(client: Client) -> str:
@@ -150,17 +150,14 @@ async def refused(client: Client) -> str:
 async def test_render_cache_reads_waiting_lists_in_one_statement(
     client: Client, reads: Reads
 ) -> None:
-    """Whoever asks for the same asks for one page; who asks for nonsense is refused alone.
-
-    And who asks for what may take long keeps nobody waiting.
-    """
+    """Equal lists are one page, an invalid list fails alone, and a slow list delays no other."""
     await listed(client)
-    reads.made.clear()
+    reads.recorded.clear()
     reads.go.clear()
     held = [asyncio.create_task(listed(client))]
-    await until(lambda: len(reads.made) == 1)
+    await until(lambda: len(reads.recorded) == 1)
     held.append(asyncio.create_task(listed(client)))
-    await until(lambda: len(reads.made) == 2)
+    await until(lambda: len(reads.recorded) == 2)
     alike = [asyncio.create_task(listed(client, limit=2)) for _ in range(10)]
     others = [asyncio.create_task(listed(client, limit=2, page=page)) for page in (2, 3)]
     bad = asyncio.create_task(refused(client))
@@ -172,7 +169,7 @@ async def test_render_cache_reads_waiting_lists_in_one_statement(
     assert ids == [[1, 2]] * 10 + [[3, 4], [5]]
     assert await bad == "invalid-param"
     assert await long == []
-    assert reads.made == [ASK, ASK, (3, False), (3, True), ASK, FETCH]
+    assert reads.recorded == [ASK, ASK, (3, False), (3, True), ASK, FETCH]
     await asyncio.gather(*held)
 
 
@@ -188,16 +185,16 @@ async def test_render_cache_keeps_special_characters(client: Client, name: str) 
 
 def test_render_cache_never_exceeds_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render_cache, "ENTRY_BYTES", 1)
-    known = RenderCache(most=13)
+    cache = RenderCache(most=13)
     for key, text in (("a", b"1234"), ("b", b"1234"), ("a", b"12"), ("c", b"1234")):
-        known.keep(key, text)
-    assert [known.find(key) for key in "abc"] == [b"12", b"1234", b"1234"]
-    known.keep("d", b"1")
-    assert [known.find(key) for key in "abcd"] == [b"12", None, b"1234", b"1"]
-    known.keep("e", b"longer than all of it")
-    assert [known.find(key) for key in "abcde"] == [None] * 5
-    known.keep("f", b"123456789012")
-    assert known.find("f")
+        cache.keep(key, text)
+    assert [cache.find(key) for key in "abc"] == [b"12", b"1234", b"1234"]
+    cache.keep("d", b"1")
+    assert [cache.find(key) for key in "abcd"] == [b"12", None, b"1234", b"1"]
+    cache.keep("e", b"longer than all of it")
+    assert [cache.find(key) for key in "abcde"] == [None] * 5
+    cache.keep("f", b"123456789012")
+    assert cache.find("f")
 
 
 def test_render_cache_has_its_own_hash_seed() -> None:
