@@ -82,7 +82,7 @@ class Database:
         self._cluster.stop()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the server and all its child processes, each of which is in its own session."""
+        """Signal the server and all its children; each of them has its own session."""
         process = self._cluster._process
         assert process is not None
         for pid in [process.pid, *children_of(process.pid)]:
