@@ -78,7 +78,7 @@ def test_outbox_commands_accept_an_empty_outbox(gateway: Gateway, database: str)
     assert listed(gateway, "outbox", "list") == []
     code, _, _ = gateway("outbox", "list")
     assert code == 0
-    assert gateway("outbox", "retry", "--all") == (0, "0 messages are tried again\n", "")
+    assert gateway("outbox", "retry", "--all") == (0, "0 messages will be retried\n", "")
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_outbox_show_of_an_unknown_message_fails(gateway: Gateway, database: str
 
 def test_outbox_messages_are_retried_and_discarded_by_id(gateway: Gateway, filled: str) -> None:
     messages = str(PARKED), str(WAITING)
-    assert gateway("outbox", "retry", *messages) == (0, "2 messages are tried again\n", "")
+    assert gateway("outbox", "retry", *messages) == (0, "2 messages will be retried\n", "")
     assert rows(filled, STATES)[1:3] == [(PARKED, "waiting", True), (WAITING, "waiting", True)]
-    assert gateway("outbox", "discard", messages[0]) == (0, "1 message is discarded\n", "")
+    assert gateway("outbox", "discard", messages[0]) == (0, "1 message discarded\n", "")
     assert rows(filled, STATES)[1][:2] == (PARKED, "discarded")
 
 
 def test_outbox_retry_all_retries_only_parked_messages(gateway: Gateway, filled: str) -> None:
     before = rows(filled, STATES)
-    assert gateway("outbox", "retry", "--all") == (0, "1 message is tried again\n", "")
+    assert gateway("outbox", "retry", "--all") == (0, "1 message will be retried\n", "")
     after = rows(filled, STATES)
     assert after.pop(PARKED - 1) == (PARKED, "waiting", True)
     assert after == [row for row in before if row[0] != PARKED]
@@ -150,12 +150,12 @@ def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["outbox", "retry"], "say what to retry"),
-        (["outbox", "retry", "1", "--all"], "say what to retry"),
-        (["outbox", "discard"], "say what to discard"),
-        (["outbox", "list", "--state", "lost"], "--state is one of waiting, parked"),
-        (["notifications", "resolve"], "say what to resolve"),
-        (["notifications", "resolve", "1", "--all"], "say what to resolve"),
+        (["outbox", "retry"], "name what to retry"),
+        (["outbox", "retry", "1", "--all"], "name what to retry"),
+        (["outbox", "discard"], "name what to discard"),
+        (["outbox", "list", "--state", "lost"], "unknown state 'lost': use waiting, parked"),
+        (["notifications", "resolve"], "name what to resolve"),
+        (["notifications", "resolve", "1", "--all"], "name what to resolve"),
         (["outbox", "show", "0"], "Error"),
         (["outbox", "show", str(2**63)], "Error"),
         (["outbox", "list", "--limit", "0"], "Error"),
@@ -178,7 +178,7 @@ def test_outbox_and_notifications_commands_refuse_invalid_arguments(
 def test_notifications_commands_accept_an_empty_list(gateway: Gateway, database: str) -> None:
     assert database
     assert listed(gateway, "notifications", "list") == []
-    assert gateway("notifications", "resolve", "--all") == (0, "0 notifications are resolved\n", "")
+    assert gateway("notifications", "resolve", "--all") == (0, "0 notifications resolved\n", "")
 
 
 def test_notifications_are_listed_until_they_are_resolved(gateway: Gateway, filled: str) -> None:
@@ -190,7 +190,7 @@ def test_notifications_are_listed_until_they_are_resolved(gateway: Gateway, fill
     )
     assert (notifications[0]["request_id"], notifications[0]["count"]) == ("r3", 1)
     assert "RuntimeError at a:1 in b" in gateway("notifications", "list")[1]
-    assert gateway("notifications", "resolve", "2") == (0, "1 notification is resolved\n", "")
+    assert gateway("notifications", "resolve", "2") == (0, "1 notification resolved\n", "")
     assert ids(listed(gateway, "notifications", "list")) == [3, 1]
     assert ids(listed(gateway, "notifications", "list", "--limit", "1")) == [3]
     [resolved] = [
@@ -210,13 +210,13 @@ def test_notifications_resolve_of_one_that_is_not_open_changes_nothing(
     assert f"there is no open notification {number};" in err
     still_open = "select id from gateway.notifications where resolved_at is null order by id"
     assert rows(filled, still_open) == [(1,), (3,)]
-    assert gateway("notifications", "resolve", "--all")[1] == "2 notifications are resolved\n"
+    assert gateway("notifications", "resolve", "--all")[1] == "2 notifications resolved\n"
     assert rows(filled, still_open) == []
 
 
 def test_outbox_message_may_be_retried_to_another_address(gateway: Gateway, filled: str) -> None:
     code, out, _ = gateway("outbox", "retry", str(PARKED), "--to", "new@example.com")
-    assert (code, out) == (0, f"message {PARKED} is tried again, to new@example.com\n")
+    assert (code, out) == (0, f"message {PARKED} will be retried, to new@example.com\n")
     columns = "state, next_at <= now(), payload ->> 'email'"
     assert rows(filled, f"select {columns} from gateway.outbox where id = {PARKED}") == [
         ("waiting", True, "new@example.com")

@@ -129,7 +129,7 @@ def test_stand_in_lists_recent_messages_and_forgets_them(
     assert not re.search(r"\bkey\b", page)
     assert http.post("/forget").headers["location"] == "/"
     assert not stand_in.received
-    assert "Nothing has come yet" in http.get("/").text
+    assert "No messages yet." in http.get("/").text
 
 
 @pytest.mark.parametrize(

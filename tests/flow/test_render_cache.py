@@ -74,7 +74,7 @@ class Reads:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     reads = Reads()
     monkeypatch.setattr(statuses, "_CACHE", RenderCache())
-    monkeypatch.setattr(statuses, "_read", reads.read)
+    monkeypatch.setattr(statuses, "_query", reads.read)
     return reads
 
 

@@ -179,8 +179,8 @@ async def test_log_in_of_a_user_without_a_password_is_refused(client: Client, ap
 WRONG_CLIENTS = [
     ({}, ["email: missing", "password: missing", "first_name: missing", "last_name: missing"]),
     ({**PERSON, "email": "", "last_name": " "}, ["email: missing", "last_name: missing"]),
-    ({**PERSON, "email": "eve"}, ["email: is no e-mail address"]),
-    ({**PERSON, "email": "eve@example"}, ["email: is no e-mail address"]),
+    ({**PERSON, "email": "eve"}, ["email: is not a valid e-mail address"]),
+    ({**PERSON, "email": "eve@example"}, ["email: is not a valid e-mail address"]),
     ({**PERSON, "password": "1234567"}, ["password: must have at least 8 characters"]),
 ]
 
