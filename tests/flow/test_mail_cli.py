@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from support.cli import Gateway, typing_at
+from support.cli import Gateway, gateway_in_process
 from support.harness import execute
 
 FILL = """
@@ -44,7 +44,7 @@ def gateway(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
     monkeypatch.setenv("COLUMNS", "250")
-    return typing_at(monkeypatch, capsys)
+    return gateway_in_process(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from rich.console import Console
-from support.cli import Gateway, typing_at
+from support.cli import Gateway, gateway_in_process
 from support.harness import execute, on
 from support.manifests import wipe
 
@@ -43,7 +43,7 @@ def gateway(
     monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-    return typing_at(monkeypatch, capsys)
+    return gateway_in_process(monkeypatch, capsys)
 
 
 def manifest(

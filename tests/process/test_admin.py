@@ -1,4 +1,4 @@
-"""The admin port: metrics of all workers, over the death of some, and what the public has not."""
+"""The admin port: metrics of all workers, also of killed ones, and readiness with details."""
 
 import asyncio
 import os
@@ -30,8 +30,8 @@ def serving(folder: Path, database_url: str, *args: str, **changes: str) -> Any:
 
 
 def samples(admin: str) -> list[Sample]:
-    shown = httpx2.get(f"{admin}/-/metrics", timeout=PATIENCE).raise_for_status().text
-    return [s for family in text_string_to_metric_families(shown) for s in family.samples]
+    text = httpx2.get(f"{admin}/-/metrics", timeout=PATIENCE).raise_for_status().text
+    return [s for family in text_string_to_metric_families(text) for s in family.samples]
 
 
 def total(admin: str, name: str, **labels: str) -> float:
@@ -43,13 +43,13 @@ def total(admin: str, name: str, **labels: str) -> float:
 
 
 def send(url: str, count: int) -> None:
-    """Requests that no route takes, each on a connection of its own."""
+    """Send requests for an unknown route, each on its own connection."""
     for _ in range(count):
         assert httpx2.get(f"{url}/nowhere").json()["status"] == "route-non-existent"
 
 
 def ready(command: Running, workers: int = 1) -> tuple[str, str]:
-    """Wait until so many workers serve a revision; answer the addresses, public and admin."""
+    """Wait until so many workers serve a revision; return the public and the admin URL."""
     url, admin = command.url(), command.admin()
     wait_until(lambda: serve_a_revision(admin) == workers)
     return url, admin
@@ -59,30 +59,28 @@ def serve_a_revision(admin: str) -> int:
     return sum(s.name == "gateway_registry_revision" and s.value > 0 for s in samples(admin))
 
 
-def send_past(held: int, url: str, count: int) -> None:
-    """Send while one worker is held, so that others answer."""
-    os.kill(held, signal.SIGSTOP)
+def send_to_others(stopped: int, url: str, count: int) -> None:
+    """Send while one worker is stopped, so that the others answer."""
+    os.kill(stopped, signal.SIGSTOP)
     try:
         send(url, count)
     finally:
-        os.kill(held, signal.SIGCONT)
+        os.kill(stopped, signal.SIGCONT)
 
 
-def test_the_metrics_of_two_workers_are_summed_whoever_is_asked(
-    database: str, tmp_path: Path
-) -> None:
+def test_admin_metrics_are_the_sum_over_workers(database: str, tmp_path: Path) -> None:
     with serving(tmp_path, database, "--workers", "2") as command:
         url, admin = ready(command, 2)
         first, second = sorted(children_of(command.process.pid))
-        send_past(first, url, 7)
-        send_past(second, url, 5)
+        send_to_others(first, url, 7)
+        send_to_others(second, url, 5)
         send(url, 20)
         wait_until(lambda: total(admin, COUNT) >= 32)
-        for held in first, second:
-            os.kill(held, signal.SIGSTOP)
+        for stopped in first, second:
+            os.kill(stopped, signal.SIGSTOP)
             assert total(admin, COUNT) == 32
             assert total(admin, "gateway_answers_total", fault="caller") == 32
-            os.kill(held, signal.SIGCONT)
+            os.kill(stopped, signal.SIGCONT)
         assert {s.labels["pid"] for s in samples(admin) if "pid" in s.labels} == {"0", "1"}
         assert command.end() == 0
 
@@ -96,7 +94,7 @@ where datname = current_database() and wait_event_type = 'Lock'
 async def active_while_one_waits(
     database: str, tokens: dict[str, str], url: str, admin: str, victims: set[int]
 ) -> float:
-    """The gauge of requests in flight with one that waits for a lock; then kill its worker."""
+    """The gauge of active requests while one waits for a lock; then its worker is killed."""
     stage = {"token": tokens["employee"], "order_id": 7, "update_status": True, "stage": "s"}
     async with httpx2.AsyncClient(timeout=PATIENCE) as http, locked(database, "order_stages"):
         waiting = asyncio.create_task(http.post(url + CREATE, json=stage))
@@ -111,14 +109,14 @@ async def active_while_one_waits(
     return active
 
 
-def test_the_counts_of_a_killed_worker_stay_and_its_gauges_go(
+def test_admin_metrics_of_a_killed_worker_keep_counts_and_drop_gauges(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, database, "--workers", "2", TMPDIR=str(tmp_path)) as command:
         url, admin = ready(command, 2)
         workers = children_of(command.process.pid)
         for worker in workers:
-            send_past(worker, url, 4)
+            send_to_others(worker, url, 4)
         wait_until(lambda: total(admin, COUNT) >= 8)
         [folder] = tmp_path.glob("gateway-*")
         before = set(folder.iterdir())
@@ -130,18 +128,16 @@ def test_the_counts_of_a_killed_worker_stay_and_its_gauges_go(
         assert total(admin, COUNT) == 8
         assert total(admin, "http_server_active_requests") == 0
         for worker in children_of(command.process.pid):
-            send_past(worker, url, 3)
+            send_to_others(worker, url, 3)
         wait_until(lambda: total(admin, COUNT) >= 14)
         assert total(admin, COUNT) == 14
-        # However many die, there are no more files than places.
+        # The files are per worker index, so restarts add none.
         assert set(folder.iterdir()) == before
         assert command.end() == 0
         assert not folder.exists()
 
 
-def test_one_worker_counts_in_memory_whatever_is_set_for_others(
-    database: str, tmp_path: Path
-) -> None:
+def test_admin_metrics_of_one_worker_are_counted_in_memory(database: str, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     with serving(tmp_path, database, PROMETHEUS_MULTIPROC_DIR=nowhere) as command:
         url, admin = ready(command)
@@ -159,30 +155,30 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield command
 
 
-def test_ready_tells_on_the_admin_port_what_is_wrong(alone: Running) -> None:
+def test_admin_readiness_says_what_is_wrong(alone: Running) -> None:
     answer = httpx2.get(f"{alone.admin()}/-/ready")
-    told = answer.json()
-    assert (answer.status_code, told["ready"], told["degraded"]) == (503, False, True)
-    assert told["worker"].endswith(f":{alone.process.pid}")
-    assert (told["routes"], told["in_flight"], told["revision"]) == (0, 0, None)
+    details = answer.json()
+    assert (answer.status_code, details["ready"], details["degraded"]) == (503, False, True)
+    assert details["worker"].endswith(f":{alone.process.pid}")
+    assert (details["routes"], details["in_flight"], details["revision"]) == (0, 0, None)
     assert "verysecret" not in answer.text
     assert httpx2.get(f"{alone.admin()}/-/live").json() == {"live": True}
 
 
-def test_the_public_port_has_no_metrics_and_the_admin_port_no_api(alone: Running) -> None:
+def test_admin_port_has_no_api_and_public_port_no_metrics(alone: Running) -> None:
     answer = httpx2.get(f"{alone.url()}/-/metrics")
     assert (answer.status_code, answer.json()["code"]) == (500, 500)
     assert httpx2.post(alone.admin() + CREATE).status_code == 404
     assert httpx2.post(f"{alone.admin()}/-/metrics").status_code == 405
 
 
-def test_a_worker_that_stops_can_be_watched(database: str, tmp_path: Path) -> None:
+def test_admin_port_answers_while_a_worker_drains(database: str, tmp_path: Path) -> None:
     with serving(tmp_path, database, GATEWAY_DRAIN_DELAY="1") as command:
         _, admin = ready(command)
         command.process.send_signal(signal.SIGTERM)
         seen = set()
 
-        def gone() -> bool:
+        def has_ended() -> bool:
             try:
                 answer = httpx2.get(f"{admin}/-/ready")
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
@@ -190,27 +186,27 @@ def test_a_worker_that_stops_can_be_watched(database: str, tmp_path: Path) -> No
             seen.add((answer.status_code, answer.json()["draining"]))
             return False
 
-        wait_until(gone)
+        wait_until(has_ended)
         assert (503, True) in seen
         assert command.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(("verb", "database_url"), [("serve", NOWHERE), ("dev", "")])
-def test_an_admin_port_that_is_used_is_refused_before_anything_is_made(
+def test_admin_port_in_use_is_refused_before_anything_is_created(
     verb: str, database_url: str, tmp_path: Path
 ) -> None:
     changes = {"GATEWAY_DATABASE_URL": database_url}
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = used.getsockname()[1]
-        told = fails(verb, cwd=tmp_path, GATEWAY_ADMIN_PORT=str(port), **changes)
-    assert told == (
+        stderr = fails(verb, cwd=tmp_path, GATEWAY_ADMIN_PORT=str(port), **changes)
+    assert stderr == (
         f"cannot listen on 127.0.0.1:{port}: Address already in use; "
         "GATEWAY_ADMIN_PORT chooses another\n"
     )
     assert not list(tmp_path.iterdir())
 
 
-def test_dev_has_an_admin_port_too(empty_database: str, tmp_path: Path) -> None:
+def test_admin_port_works_in_dev(empty_database: str, tmp_path: Path) -> None:
     manifest = str(ROOT / "routes.yaml")
     with running("dev", manifest, cwd=tmp_path, GATEWAY_DATABASE_URL=empty_database) as command:
         url, admin = ready(command)
@@ -219,7 +215,9 @@ def test_dev_has_an_admin_port_too(empty_database: str, tmp_path: Path) -> None:
         assert command.end() == 0
 
 
-def test_several_workers_need_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_supervisor_without_a_temporary_folder_raises_serve_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(**_: object) -> str:
         raise FileNotFoundError(2, "no usable temporary directory")
 

@@ -1,4 +1,4 @@
-"""The command line: what each verb prints, on which stream, and how it exits."""
+"""The command line: output, streams and exit codes of each verb."""
 
 import asyncio
 import hashlib
@@ -48,7 +48,7 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """All verbs of the command, those of groups too."""
+    """The words of every verb, including those of groups."""
     if not hasattr(command, "commands"):
         yield words
         return
@@ -59,51 +59,51 @@ def verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 VERBS = sorted(verbs(app))
 
 
-def test_the_documented_verbs_are_there() -> None:
+def test_command_has_the_documented_verbs() -> None:
     documented = "apply check config dev migrate routes serve statuses token".split()
     assert set(documented) <= {words[0] for words in VERBS}
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
-def test_the_help_of_a_verb_has_an_example(words: tuple[str, ...]) -> None:
-    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
-    assert shown.exit_code == 0
-    assert f"gateway {' '.join(words)}" in shown.output.partition("Example:")[2]
+def test_verb_help_has_an_example(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert f"gateway {' '.join(words)}" in result.output.partition("Example:")[2]
 
 
-def test_the_command_alone_lists_its_verbs(tmp_path: Path) -> None:
-    done = run(cwd=tmp_path)
-    listed = done.stdout + done.stderr
-    assert [words[0] for words in VERBS if words[0] not in listed] == []
+def test_command_without_arguments_lists_its_verbs(tmp_path: Path) -> None:
+    result = run(cwd=tmp_path)
+    output = result.stdout + result.stderr
+    assert [words[0] for words in VERBS if words[0] not in output] == []
 
 
-def test_the_version_is_that_of_the_project(tmp_path: Path) -> None:
+def test_version_is_the_version_of_the_project(tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert succeeds("--version", cwd=tmp_path) == f"{project['name']} {project['version']}\n"
 
 
 @pytest.mark.parametrize("words", [["aply"], ["plan", "--aply"], ["plan", "a", "b"]])
-def test_a_mistake_of_use_is_no_plan_with_changes(tmp_path: Path, words: list[str]) -> None:
-    done = run(*words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "Usage" in done.stderr
+def test_usage_error_exits_1(tmp_path: Path, words: list[str]) -> None:
+    result = run(*words, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "Usage" in result.stderr
 
 
-def test_check_passes_what_the_repository_serves(folder: Path) -> None:
+def test_check_accepts_the_manifest_of_the_repository(folder: Path) -> None:
     assert "routes.yaml is valid: 16 routes of 6 services" in succeeds("check", cwd=folder)
 
 
-def test_check_as_json_is_json(folder: Path) -> None:
+def test_check_prints_json(folder: Path) -> None:
     (folder / "other.yaml").write_text(manifest())
-    done = run("check", "other.yaml", "--json", cwd=folder)
-    [warning] = orjson.loads(done.stdout).pop("warnings")
-    counted = {"routes": 1, "services": 1, "warnings": [warning], "faults": []}
-    assert orjson.loads(done.stdout) == counted
-    assert done.stderr == f"warning: {warning}\n"
+    result = run("check", "other.yaml", "--json", cwd=folder)
+    [warning] = orjson.loads(result.stdout).pop("warnings")
+    expected = {"routes": 1, "services": 1, "warnings": [warning], "faults": []}
+    assert orjson.loads(result.stdout) == expected
+    assert result.stderr == f"warning: {warning}\n"
     assert "things.create" in warning
 
 
-def test_check_tells_every_fault_on_standard_error_and_exits_1(tmp_path: Path) -> None:
+def test_check_reports_every_error_on_standard_error_and_exits_1(tmp_path: Path) -> None:
     text = manifest().replace("things.create", "nothings.create") + manifest().partition("\n")[0]
     (tmp_path / "1.yaml").write_text(text)
     assert fails("check", "1.yaml", cwd=tmp_path) == (
@@ -111,17 +111,19 @@ def test_check_tells_every_fault_on_standard_error_and_exits_1(tmp_path: Path) -
     )
     (tmp_path / "1.yaml").write_text(manifest().replace("things.create", "nothings.create"))
     (tmp_path / "2.yaml").write_text(manifest("other", "parts").replace("params: {}", ""))
-    told = fails("check", ".", cwd=tmp_path).splitlines()
-    assert [line.partition(": ")[0] for line in told] == ["1.yaml:6", "2.yaml:6"]
+    stderr = fails("check", ".", cwd=tmp_path).splitlines()
+    assert [line.partition(": ")[0] for line in stderr] == ["1.yaml:6", "2.yaml:6"]
 
 
-def test_check_of_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_check_reports_a_missing_file(tmp_path: Path) -> None:
     assert fails("check", cwd=tmp_path) == (
         "routes.yaml: cannot be read: No such file or directory\n"
     )
 
 
-def test_a_database_is_migrated_applied_to_and_listed(empty_database: str, folder: Path) -> None:
+def test_migrate_apply_and_routes_work_on_an_empty_database(
+    empty_database: str, folder: Path
+) -> None:
     def gateway(*args: str) -> str:
         return succeeds(*args, cwd=folder, GATEWAY_DATABASE_URL=empty_database)
 
@@ -135,13 +137,13 @@ def test_a_database_is_migrated_applied_to_and_listed(empty_database: str, folde
     assert rows(empty_database, query) == [(1, "ada", "we go live")]
     assert gateway("apply") == "namespace plano has nothing to change at revision 1\n"
 
-    listed = {
+    routes = {
         row["route"]: (row["method"], row["path"], row["state"])
         for row in orjson.loads(gateway("routes", "--json"))
     }
-    assert listed.pop("statuses.read") == ("GET", "/services/statuses/{id:int}", "served")
+    assert routes.pop("statuses.read") == ("GET", "/services/statuses/{id:int}", "served")
     own = ("order_stages.", "appointments.")
-    assert {name: row for name, row in listed.items() if name.startswith(own)} == {
+    assert {name: row for name, row in routes.items() if name.startswith(own)} == {
         "order_stages.create": ("POST", "/api/v1/order_stages/create", "served"),
         "order_stages.index": (
             "POST",
@@ -155,23 +157,23 @@ def test_a_database_is_migrated_applied_to_and_listed(empty_database: str, folde
         ),
     }
     printed = gateway("routes")
-    assert [name for name in listed if name not in printed] == []
+    assert [name for name in routes if name not in printed] == []
 
 
-def test_apply_as_json_is_json(database: str, tmp_path: Path) -> None:
+def test_apply_prints_json(database: str, tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(manifest() + "---\n" + manifest("other", "parts"))
     printed = succeeds("apply", "--json", cwd=tmp_path, GATEWAY_DATABASE_URL=database)
     first, second = orjson.loads(printed)
     assert (first["namespace"], second["namespace"]) == ("test", "other")
     assert second["revision"] == first["revision"] + 1
     assert first["left_alone"] == []
-    assert {(each["verb"], each["kind"], each["name"]) for each in first["changes"]} == {
+    assert {(change["verb"], change["kind"], change["name"]) for change in first["changes"]} == {
         ("add", "service", "things"),
         ("add", "route", "things.create"),
     }
 
 
-def test_only_prune_deletes(database: str, tmp_path: Path) -> None:
+def test_apply_deletes_only_with_prune(database: str, tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(manifest("plano"))
     url = {"GATEWAY_DATABASE_URL": database}
     printed = succeeds("apply", cwd=tmp_path, **url)
@@ -183,23 +185,21 @@ def test_only_prune_deletes(database: str, tmp_path: Path) -> None:
     assert rows(database, count) == [(1,)]
 
 
-def test_an_apply_that_is_refused_writes_nothing(database: str, tmp_path: Path) -> None:
+def test_apply_that_is_refused_writes_nothing(database: str, tmp_path: Path) -> None:
     before = rows(database, "select * from gateway.routes order by name")
-    # The first document could be applied; the second takes a service of another namespace.
+    # The first document is valid; the second claims a service of another namespace.
     text = manifest() + "---\n" + manifest("other", "order_stages")
     (tmp_path / "routes.yaml").write_text(text)
-    told = fails("apply", cwd=tmp_path, GATEWAY_DATABASE_URL=database).splitlines()
-    faults = [line for line in told if not line.startswith("warning: ")]
-    assert faults == [
+    stderr = fails("apply", cwd=tmp_path, GATEWAY_DATABASE_URL=database).splitlines()
+    errors = [line for line in stderr if not line.startswith("warning: ")]
+    assert errors == [
         "other: services: order_stages: belongs to the namespace plano",
         "other: routes: order_stages.create: belongs to the namespace plano",
     ]
     assert rows(database, "select * from gateway.routes order by name") == before
 
 
-def test_a_token_of_an_application_is_printed_once_and_stored_as_its_hash(
-    database: str, tmp_path: Path
-) -> None:
+def test_token_create_prints_the_token_and_stores_its_hash(database: str, tmp_path: Path) -> None:
     args = "token create --application planoorder --routes order_stages.*,appointments.create"
     printed = succeeds(*args.split(), cwd=tmp_path, GATEWAY_DATABASE_URL=database)
     token = printed.strip()
@@ -210,7 +210,7 @@ def test_a_token_of_an_application_is_printed_once_and_stored_as_its_hash(
     assert rows(database, query) == [(hashlib.sha256(token.encode()).digest(), names)]
 
 
-def test_a_token_of_a_user_is_a_session(database: str, tmp_path: Path) -> None:
+def test_token_create_with_a_user_creates_a_session(database: str, tmp_path: Path) -> None:
     args = "token create --application planoorder --user Employee@example.com"
     token = succeeds(*args.split(), cwd=tmp_path, GATEWAY_DATABASE_URL=database).strip()
     assert token.startswith("plano_ses_")
@@ -221,59 +221,59 @@ def test_a_token_of_a_user_is_a_session(database: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ("--application nobody --routes *", "there is no application 'nobody'"),
+        ("--application planox9 --routes *", "there is no application 'planox9'"),
         ("--application planoorder --user x@example.com", "there is no user 'x@example.com'"),
     ],
 )
-def test_a_token_that_cannot_be_made_is_told(
+def test_token_create_reports_an_unknown_application_or_user(
     database: str, tmp_path: Path, args: str, words: str
 ) -> None:
-    told = fails("token", "create", *args.split(), cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-    assert words in told
-    assert told.count("\n") == 1
+    stderr = fails("token", "create", *args.split(), cwd=tmp_path, GATEWAY_DATABASE_URL=database)
+    assert words in stderr
+    assert stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["migrate", "apply", "routes"])
-def test_a_database_that_is_unknown_is_told_in_one_line(
+def test_unknown_database_is_reported_in_one_line(
     verb: str, folder: Path, empty_database: str
 ) -> None:
-    nowhere = urlunsplit(urlsplit(empty_database)._replace(path="/no_such_database"))
-    told = fails(verb, cwd=folder, GATEWAY_DATABASE_URL=nowhere)
-    assert told == 'the database cannot be used: database "no_such_database" does not exist\n'
+    url = urlunsplit(urlsplit(empty_database)._replace(path="/no_such_database"))
+    stderr = fails(verb, cwd=folder, GATEWAY_DATABASE_URL=url)
+    assert stderr == 'the database cannot be used: database "no_such_database" does not exist\n'
 
 
-def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+def test_unreachable_server_is_reported_in_one_line(tmp_path: Path) -> None:
     url = "postgresql://ada:verysecret@127.0.0.1:1/gateway"
-    told = fails("routes", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
-    assert told.startswith("the database cannot be used: ")
-    assert told.count("\n") == 1
-    assert "verysecret" not in told
+    stderr = fails("routes", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
+    assert stderr.startswith("the database cannot be used: ")
+    assert stderr.count("\n") == 1
+    assert "verysecret" not in stderr
 
 
-def test_a_verb_that_needs_a_database_says_how_to_name_one(tmp_path: Path) -> None:
-    told = fails("routes", cwd=tmp_path)
-    assert told.startswith("GATEWAY_DATABASE_URL is not set")
-    assert told.count("\n") == 1
+def test_missing_database_url_is_reported_in_one_line(tmp_path: Path) -> None:
+    stderr = fails("routes", cwd=tmp_path)
+    assert stderr.startswith("GATEWAY_DATABASE_URL is not set")
+    assert stderr.count("\n") == 1
 
 
-def test_a_database_without_tables_is_told_in_one_line(empty_database: str, folder: Path) -> None:
-    told = fails("apply", cwd=folder, GATEWAY_DATABASE_URL=empty_database)
-    assert "run `gateway migrate`" in told
-    assert told.count("\n") == 1
+def test_database_without_tables_is_reported_in_one_line(empty_database: str, folder: Path) -> None:
+    stderr = fails("apply", cwd=folder, GATEWAY_DATABASE_URL=empty_database)
+    assert "run `gateway migrate`" in stderr
+    assert stderr.count("\n") == 1
 
 
-def test_a_migration_that_was_edited_is_told(empty_database: str, tmp_path: Path) -> None:
+def test_migrate_reports_an_edited_migration(empty_database: str, tmp_path: Path) -> None:
     url = {"GATEWAY_DATABASE_URL": empty_database}
     succeeds("migrate", cwd=tmp_path, **url)
     edit = "update gateway.migrations set checksum = 'other' where name like '%0001_registry.sql'"
     asyncio.run(execute(empty_database, edit))
-    told = fails("migrate", cwd=tmp_path, **url)
-    assert told.startswith("gateway/0001_registry.sql was edited after it was applied")
+    stderr = fails("migrate", cwd=tmp_path, **url)
+    assert stderr.startswith("gateway/0001_registry.sql was edited after it was applied")
 
 
-def test_statuses_are_the_catalogue(tmp_path: Path) -> None:
-    listed = orjson.loads(succeeds("statuses", "--json", cwd=tmp_path))
-    assert [(row["status"], row["http"]) for row in listed] == [
+def test_statuses_lists_the_catalogue(tmp_path: Path) -> None:
+    statuses_in_json = orjson.loads(succeeds("statuses", "--json", cwd=tmp_path))
+    assert [(row["status"], row["http"]) for row in statuses_in_json] == [
         (status.slug, status.http) for status in statuses.catalogue()
     ]
 
@@ -282,7 +282,9 @@ SECRET = "postgresql://ada:verysecret@db.example.com/gateway"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--env",)], ids=["table", "json", "env"])
-def test_config_shows_every_setting_and_no_secret(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_config_prints_every_setting_and_no_secret(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
     changes = {"GATEWAY_DATABASE_URL": SECRET, "GATEWAY_WORKERS": "7"}
     printed = succeeds("config", *options, cwd=tmp_path, **changes)
     assert [setting.variable for setting in SETTINGS if setting.variable not in printed] == []
@@ -294,22 +296,22 @@ def test_config_shows_every_setting_and_no_secret(tmp_path: Path, options: tuple
         assert values["GATEWAY_DATABASE_URL"] == values["GATEWAY_LISTEN_DATABASE_URL"] == "********"
 
 
-def test_all_settings_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
-    told = fails("config", cwd=tmp_path, GATEWAY_PORT="http", GATEWAY_WORKERS="0")
-    assert told.count("\n") == 1
-    assert "GATEWAY_PORT must be" in told
-    assert "GATEWAY_WORKERS must be" in told
+def test_config_reports_every_invalid_setting_at_once(tmp_path: Path) -> None:
+    stderr = fails("config", cwd=tmp_path, GATEWAY_PORT="http", GATEWAY_WORKERS="0")
+    assert stderr.count("\n") == 1
+    assert "GATEWAY_PORT must be" in stderr
+    assert "GATEWAY_WORKERS must be" in stderr
 
 
-def test_a_variable_that_is_no_setting_is_a_warning(tmp_path: Path) -> None:
-    done = run("config", cwd=tmp_path, GATEWAY_PROT="8000")
-    assert done.returncode == 0
-    assert "warning: GATEWAY_PROT is not a setting" in done.stderr
+def test_config_warns_of_an_unknown_variable(tmp_path: Path) -> None:
+    result = run("config", cwd=tmp_path, GATEWAY_PROT="8000")
+    assert result.returncode == 0
+    assert "warning: GATEWAY_PROT is not a setting" in result.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
+def test_output_to_a_closed_pipe_prints_no_error(tmp_path: Path) -> None:
     command = f"'{sys.executable}' -m gateway statuses --json | head -c 1"
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, check=True
     )
-    assert (done.stdout, done.stderr) == (b"[", b"")
+    assert (result.stdout, result.stderr) == (b"[", b"")

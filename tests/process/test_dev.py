@@ -1,4 +1,4 @@
-"""`gateway dev`: from a manifest to a gateway that serves, re-applies on save and cleans up."""
+"""`gateway dev`: serves a manifest, applies it again on save, and stops its server."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ INDEX = "  order_stages.index:\n    method: POST\n    deployed: false"
 TOKENS = {"application", "employee", "client", "liaison", "nobody", "expired"}
 
 
-def furnish(folder: Path) -> Path:
-    """Put the repository's manifest and schemas into a folder."""
+def copy_manifest(folder: Path) -> Path:
+    """Copy the repository's manifest and schemas into a folder."""
     shutil.copy(ROOT / "routes.yaml", folder)
     shutil.copytree(ROOT / "schemas", folder / "schemas")
     return folder
@@ -31,7 +31,7 @@ def furnish(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def developing(folder: Path, *args: str, **changes: str) -> Iterator[Running]:
-    """A `gateway dev` that is ready; no server is left of it, whatever happens."""
+    """Run a `gateway dev` that is ready; its PostgreSQL is stopped in any case."""
     try:
         with running("dev", *args, cwd=folder, **changes) as command:
             command.url()
@@ -41,15 +41,15 @@ def developing(folder: Path, *args: str, **changes: str) -> Iterator[Running]:
             os.kill(server, signal.SIGQUIT)
 
 
-def notes(folder: Path) -> Any:
-    """What `dev.json` says."""
+def dev_json(folder: Path) -> Any:
+    """The content of `dev.json`."""
     return orjson.loads((folder / ".gateway" / "dev.json").read_bytes())
 
 
 def post(folder: Path, route: str, caller: str = "employee", **params: Any) -> httpx2.Response:
-    told = notes(folder)
-    body = {"token": told["tokens"][caller], **params}
-    return httpx2.post(f"{told['url']}/api/v1/{route}", json=body)
+    dev = dev_json(folder)
+    body = {"token": dev["tokens"][caller], **params}
+    return httpx2.post(f"{dev['url']}/api/v1/{route}", json=body)
 
 
 def status(folder: Path, route: str, caller: str = "employee", **params: Any) -> str:
@@ -64,44 +64,44 @@ def create(folder: Path, caller: str = "employee") -> httpx2.Response:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return furnish(tmp_path_factory.mktemp("house"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_manifest(tmp_path_factory.mktemp("dev"))
 
 
 @pytest.fixture(scope="module")
-def dev(house: Path) -> Iterator[Running]:
-    """One `gateway dev` on a fresh folder, for all tests that leave it as it was."""
-    with developing(house) as command:
+def dev(folder: Path) -> Iterator[Running]:
+    """One `gateway dev` on an empty folder, for all tests that restore what they change."""
+    with developing(folder) as command:
         yield command
 
 
-def test_a_fresh_folder_becomes_a_gateway_that_is_ready(dev: Running) -> None:
+def test_dev_serves_from_an_empty_folder(dev: Running) -> None:
     ready = httpx2.get(f"{dev.url()}/-/ready")
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
     assert "add route order_stages.create" in dev.out
     assert "error" not in dev.err
 
 
-def test_the_curl_line_works_as_it_is_printed(dev: Running) -> None:
+def test_dev_prints_a_curl_line_that_works(dev: Running) -> None:
     line = dev.wait_for(r"(?ms)^curl .*?'$")[0]
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-    answer = orjson.loads(done.stdout)
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    answer = orjson.loads(result.stdout)
     assert (answer["code"], answer["status"]) == (200, "action-successful")
     assert answer["data"]["order_stage"]["order_id"] == 7
 
 
-def test_dev_json_has_what_is_documented_for_its_owner_alone(dev: Running, house: Path) -> None:
-    file = house / ".gateway" / "dev.json"
+def test_dev_json_has_the_documented_keys_and_is_private(dev: Running, folder: Path) -> None:
+    file = folder / ".gateway" / "dev.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    told = notes(house)
-    assert told.keys() == {"url", "database_url", "tokens"}
-    assert told["url"] == dev.url()
-    assert told["tokens"].keys() == TOKENS
-    [row] = asyncio.run(execute(told["database_url"], "select count(*) as n from users"))
+    content = dev_json(folder)
+    assert content.keys() == {"url", "database_url", "tokens"}
+    assert content["url"] == dev.url()
+    assert content["tokens"].keys() == TOKENS
+    [row] = asyncio.run(execute(content["database_url"], "select count(*) as n from users"))
     assert row["n"] == 4
 
 
-def test_mail_goes_to_a_page_beside_the_gateway(dev: Running) -> None:
+def test_dev_mail_is_sent_to_the_stand_in(dev: Running) -> None:
     page = dev.wait_for(r"Mail is not sent; read it at (http://\S+)")[1]
     assert "No messages yet" in httpx2.get(page).text
     ping = httpx2.post(f"{page}/api/1.0/users/ping.json", json={"key": "any"})
@@ -120,67 +120,67 @@ def test_mail_goes_to_a_page_beside_the_gateway(dev: Running) -> None:
     ],
 )
 @pytest.mark.usefixtures("dev")
-def test_each_token_of_dev_json_is_what_its_name_says(house: Path, caller: str, slug: str) -> None:
-    assert create(house, caller).json()["status"] == slug
+def test_dev_json_token_acts_as_its_name_says(folder: Path, caller: str, slug: str) -> None:
+    assert create(folder, caller).json()["status"] == slug
 
 
 @pytest.mark.usefixtures("dev")
-def test_the_routes_that_are_not_deployed_say_so(house: Path) -> None:
-    assert status(house, "order_stages/index", order_id=7) == "route-not-found"
-    assert status(house, "appointments/create", order_id=7) == "service-not-found"
+def test_dev_answers_for_routes_that_are_not_deployed(folder: Path) -> None:
+    assert status(folder, "order_stages/index", order_id=7) == "route-not-found"
+    assert status(folder, "appointments/create", order_id=7) == "service-not-found"
 
 
 @pytest.mark.usefixtures("dev")
-def test_a_save_is_live_without_a_restart(house: Path) -> None:
-    file = house / "routes.yaml"
+def test_dev_applies_a_save_without_a_restart(folder: Path) -> None:
+    file = folder / "routes.yaml"
     before = file.read_text()
     assert INDEX in before
     file.write_text(before.replace(INDEX, INDEX.replace("false", "true")))
-    wait_until(lambda: status(house, "order_stages/index", order_id=7) == "service-not-found")
+    wait_until(lambda: status(folder, "order_stages/index", order_id=7) == "service-not-found")
     file.write_text(before)
-    wait_until(lambda: status(house, "order_stages/index", order_id=7) == "route-not-found")
+    wait_until(lambda: status(folder, "order_stages/index", order_id=7) == "route-not-found")
 
 
-def test_a_mistake_is_told_and_the_old_routes_go_on(dev: Running, house: Path) -> None:
-    file = house / "routes.yaml"
+def test_dev_reports_a_mistake_and_keeps_the_old_routes(dev: Running, folder: Path) -> None:
+    file = folder / "routes.yaml"
     before = file.read_text()
     file.write_text(before.replace("method: POST", "method: SEND", 1))
     line = 1 + before.partition("method: POST")[0].count("\n")
     dev.wait_for(
         rf"not applied:\nroutes\.yaml:{line}: routes: order_stages\.create: method: .*allowed: GET"
     )
-    assert create(house).status_code == 200
+    assert create(folder).status_code == 200
     file.write_text(before.replace(INDEX, INDEX.replace("false", "true")))
-    wait_until(lambda: status(house, "order_stages/index", order_id=7) == "service-not-found")
+    wait_until(lambda: status(folder, "order_stages/index", order_id=7) == "service-not-found")
     file.write_text(before)
-    wait_until(lambda: status(house, "order_stages/index", order_id=7) == "route-not-found")
+    wait_until(lambda: status(folder, "order_stages/index", order_id=7) == "route-not-found")
 
 
-def test_a_second_one_on_the_same_folder_is_refused(dev: Running, house: Path) -> None:
-    told = fails("dev", cwd=house)
-    assert f"is in use by another process (pid {dev.process.pid})" in told
-    assert told.count("\n") == 1
-    assert create(house).status_code == 200
-    assert notes(house)["url"] == dev.url()
+def test_dev_refuses_a_folder_in_use(dev: Running, folder: Path) -> None:
+    stderr = fails("dev", cwd=folder)
+    assert f"is in use by another process (pid {dev.process.pid})" in stderr
+    assert stderr.count("\n") == 1
+    assert create(folder).status_code == 200
+    assert dev_json(folder)["url"] == dev.url()
 
 
-def test_a_port_that_is_used_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    furnish(tmp_path)
+def test_dev_refuses_a_port_in_use_before_it_creates_anything(tmp_path: Path) -> None:
+    copy_manifest(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = used.getsockname()[1]
-        told = fails("dev", "--port", str(port), cwd=tmp_path)
-    assert told.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
-    assert "GATEWAY_PORT" in told
+        stderr = fails("dev", "--port", str(port), cwd=tmp_path)
+    assert stderr.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
+    assert "GATEWAY_PORT" in stderr
     assert not (tmp_path / ".gateway").exists()
 
 
-def test_data_and_tokens_survive_a_restart_and_no_server_is_left(tmp_path: Path) -> None:
-    furnish(tmp_path)
+def test_dev_keeps_data_and_tokens_over_a_restart_and_stops_its_server(tmp_path: Path) -> None:
+    copy_manifest(tmp_path)
     before, stages = None, []
     for sig in (signal.SIGINT, signal.SIGTERM):
         with developing(tmp_path) as command:
             stages.append(create(tmp_path).json()["data"]["order_stage"]["id"])
-            tokens = notes(tmp_path)["tokens"]
+            tokens = dev_json(tmp_path)["tokens"]
             assert tokens == (before or tokens)
             before = tokens
             assert status(tmp_path, "order_stages/create", "expired") == "session-expired"
@@ -192,8 +192,10 @@ def test_data_and_tokens_survive_a_restart_and_no_server_is_left(tmp_path: Path)
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_it_starts_leaves_no_server(tmp_path: Path, sig: signal.Signals) -> None:
-    furnish(tmp_path)
+def test_dev_stops_its_server_on_a_signal_while_it_starts(
+    tmp_path: Path, sig: signal.Signals
+) -> None:
+    copy_manifest(tmp_path)
     try:
         with running("dev", cwd=tmp_path) as command:
             wait_until((tmp_path / ".gateway" / "postgres" / "postmaster.pid").exists)
@@ -205,8 +207,8 @@ def test_a_signal_while_it_starts_leaves_no_server(tmp_path: Path, sig: signal.S
             os.kill(server, signal.SIGQUIT)
 
 
-def test_a_manifest_with_faults_is_told_and_no_server_is_left(tmp_path: Path) -> None:
-    furnish(tmp_path)
+def test_dev_reports_an_invalid_manifest_and_stops_its_server(tmp_path: Path) -> None:
+    copy_manifest(tmp_path)
     manifest = tmp_path / "routes.yaml"
     manifest.write_text(manifest.read_text().replace("method: POST", "method: SEND", 1))
     with running("dev", cwd=tmp_path) as command:
@@ -216,22 +218,22 @@ def test_a_manifest_with_faults_is_told_and_no_server_is_left(tmp_path: Path) ->
     assert servers_of(tmp_path) == []
 
 
-# What follows uses the tests' own server, which is there already.
+# The tests below use the test suite's own PostgreSQL, which runs already.
 
 
 def save(file: Path, text: str) -> None:
-    """Save as many editors do: write a new file and put it in the place of the old one."""
+    """Save as many editors do: write a new file and rename it to the old name."""
     new = file.with_name(f".{file.name}.new")
     new.write_text(text)
     new.replace(file)
 
 
-def test_each_save_that_replaces_the_file_is_seen(empty_database: str, tmp_path: Path) -> None:
-    furnish(tmp_path)
+def test_dev_applies_each_save_that_replaces_the_file(empty_database: str, tmp_path: Path) -> None:
+    copy_manifest(tmp_path)
     file = tmp_path / "routes.yaml"
     before = file.read_text()
     with developing(tmp_path, GATEWAY_DATABASE_URL=empty_database):
-        assert notes(tmp_path)["database_url"] == empty_database
+        assert dev_json(tmp_path)["database_url"] == empty_database
         assert not (tmp_path / ".gateway" / "postgres").exists()
         for title in ("First", "Second", "Third"):
             save(file, before.replace("Order Stages Index API", title))
@@ -243,8 +245,8 @@ def has_title(url: str, title: str) -> bool:
     return bool(asyncio.run(execute(url, query, title)))
 
 
-def test_a_save_of_a_schema_is_seen(empty_database: str, tmp_path: Path) -> None:
-    furnish(tmp_path)
+def test_dev_applies_a_save_of_a_schema(empty_database: str, tmp_path: Path) -> None:
+    copy_manifest(tmp_path)
     file = tmp_path / "schemas" / "order_stages" / "create.json"
     schema = orjson.loads(file.read_bytes())
     schema["required"].append("notes")
@@ -264,7 +266,7 @@ routes:
 """
 
 
-def test_a_folder_of_files_without_schemas_is_served_and_watched(
+def test_dev_serves_and_watches_a_folder_without_schemas(
     empty_database: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "routes"

@@ -1,4 +1,4 @@
-"""The embedded server: real clusters, started, killed and taken over."""
+"""The embedded PostgreSQL: real clusters that are started, killed and replaced."""
 
 import asyncio
 import contextlib
@@ -36,42 +36,42 @@ MakeCluster = Callable[..., Cluster]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that tests use one after another: a start without initdb is quick."""
+    """A folder that the tests share, one after another: without initdb a start is fast."""
     return tmp_path_factory.mktemp("cluster")
 
 
 @pytest.fixture
 def new_cluster(tmp_path: Path) -> Iterator[MakeCluster]:
-    """Make clusters that are new and are stopped when the test ends."""
+    """Creates clusters, which are stopped when the test ends."""
     with contextlib.ExitStack() as stack:
 
-        def make(place: Path = tmp_path, **settings: Any) -> Cluster:
-            made = Cluster(place, **({"options": FAST} | settings))
-            stack.callback(made.stop)
-            return made
+        def create(path: Path = tmp_path, **settings: Any) -> Cluster:
+            cluster = Cluster(path, **({"options": FAST} | settings))
+            stack.callback(cluster.stop)
+            return cluster
 
-        yield make
+        yield create
 
 
 @pytest.fixture
 def cluster(new_cluster: MakeCluster, folder: Path, tmp_path: Path) -> MakeCluster:
-    """Make clusters in the common folder, with a database of the test's own."""
+    """Creates clusters in the shared folder, each with a database of the test's own."""
 
-    def make(**settings: Any) -> Cluster:
+    def create(**settings: Any) -> Cluster:
         return new_cluster(folder, **({"database": tmp_path.name} | settings))
 
-    return make
+    return create
 
 
 @contextlib.contextmanager
 def owner_in_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a cluster in a child process; on leaving, the child is dead."""
-    places = [str(Path(gateway.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    """Run a cluster in a child process, which is killed at the end of the block."""
+    paths = [str(Path(gateway.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     child = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(folder)],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )
     try:
         yield child
@@ -81,8 +81,8 @@ def owner_in_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextlib.contextmanager
-def killed_in_the_end(server: int, folder: Path) -> Iterator[None]:
-    """End a server that the code under test should have ended."""
+def killed_at_exit(server: int, folder: Path) -> Iterator[None]:
+    """Stop a server that the code under test should have stopped."""
     try:
         yield
     finally:
@@ -96,7 +96,7 @@ def url_from(child: subprocess.Popen[str]) -> str:
 
 
 def sql(url: str, query: str) -> Any:
-    """Run one query and return its first value."""
+    """The first value that a query returns."""
 
     async def run() -> Any:
         connection = await asyncpg.connect(url)
@@ -109,12 +109,12 @@ def sql(url: str, query: str) -> Any:
 
 
 def server_of(folder: Path) -> int:
-    """Return the process number of the folder's server."""
+    """The pid of the folder's server."""
     return int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
 
 
 def ends(pid: int, seconds: float = 10.0) -> bool:
-    """Wait until a process has no command line any more: gone, or at most a zombie."""
+    """Whether a process ends in time; a zombie has ended."""
     deadline = time.monotonic() + seconds
     while _command_line(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -125,7 +125,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_started_cluster_serves_sql(new_cluster: MakeCluster) -> None:
+def test_cluster_serves_sql(new_cluster: MakeCluster) -> None:
     started = new_cluster()
     started.start()
     assert sql(started.url(), "select current_user || '@' || current_database()") == (
@@ -136,7 +136,7 @@ def test_a_started_cluster_serves_sql(new_cluster: MakeCluster) -> None:
     assert sql(started.url("postgres"), "select current_database()") == "postgres"
 
 
-def test_the_options_reach_the_server_but_cannot_open_it_to_the_network(
+def test_cluster_options_cannot_open_it_to_the_network(
     cluster: MakeCluster,
 ) -> None:
     started = cluster(options=FAST | {"work_mem": "5MB", "listen_addresses": "localhost"})
@@ -145,7 +145,7 @@ def test_the_options_reach_the_server_but_cannot_open_it_to_the_network(
     assert sql(started.url(), "show listen_addresses") == ""
 
 
-def test_writes_are_durable_unless_options_say_otherwise(cluster: MakeCluster) -> None:
+def test_cluster_writes_are_durable_by_default(cluster: MakeCluster) -> None:
     started = cluster(options={})
     started.start()
     query = "select string_agg(setting, ' ') from pg_settings where name in ($$fsync$$, "
@@ -153,13 +153,13 @@ def test_writes_are_durable_unless_options_say_otherwise(cluster: MakeCluster) -
     assert sql(started.url(), query) == "on on on"
 
 
-def test_the_database_gets_any_name(cluster: MakeCluster) -> None:
+def test_cluster_database_may_have_any_name(cluster: MakeCluster) -> None:
     started = cluster(database='Pläne "2" / a?b')
     started.start()
     assert sql(started.url(), "select current_database()") == 'Pläne "2" / a?b'
 
 
-def test_the_environment_does_not_redirect_server_or_clients(
+def test_cluster_ignores_the_environment_of_postgresql(
     cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPORT", "6543")
@@ -170,29 +170,29 @@ def test_the_environment_does_not_redirect_server_or_clients(
     assert sql(started.url(), "select 1") == 1
 
 
-def test_data_survives_a_restart(cluster: MakeCluster) -> None:
+def test_cluster_data_survives_a_restart(cluster: MakeCluster) -> None:
     started = cluster()
     started.start()
-    sql(started.url(), "create table kept as select 42 as answer")
+    sql(started.url(), "create table answers as select 42 as answer")
     started.stop()
     started.start()
-    assert sql(started.url(), "select answer from kept") == 42
+    assert sql(started.url(), "select answer from answers") == 42
 
 
 @pytest.mark.parametrize("crash", [signal.SIGQUIT, signal.SIGKILL])
-def test_data_survives_a_crash_of_the_server(
+def test_cluster_data_survives_a_crash(
     cluster: MakeCluster, folder: Path, crash: signal.Signals
 ) -> None:
     started = cluster()
     started.start()
-    sql(started.url(), "create table kept as select generate_series(1, 100000) as n")
+    sql(started.url(), "create table answers as select generate_series(1, 100000) as n")
     os.kill(server_of(folder), crash)
     started.stop()
     started.start()
-    assert sql(started.url(), "select count(*) from kept") == 100000
+    assert sql(started.url(), "select count(*) from answers") == 100000
 
 
-def test_stop_is_idempotent_and_ends_the_server(cluster: MakeCluster, folder: Path) -> None:
+def test_cluster_stop_is_idempotent(cluster: MakeCluster, folder: Path) -> None:
     started = cluster()
     started.stop()
     started.start()
@@ -205,7 +205,7 @@ def test_stop_is_idempotent_and_ends_the_server(cluster: MakeCluster, folder: Pa
         started.url()
 
 
-def test_a_with_block_stops_the_server_after_an_error(cluster: MakeCluster, folder: Path) -> None:
+def test_cluster_stops_when_its_block_raises(cluster: MakeCluster, folder: Path) -> None:
     server = 0
     with pytest.raises(ZeroDivisionError), cluster():
         server = server_of(folder)
@@ -214,7 +214,7 @@ def test_a_with_block_stops_the_server_after_an_error(cluster: MakeCluster, fold
     assert ends(server, seconds=0.0)
 
 
-def test_the_sockets_and_the_data_are_private(cluster: MakeCluster, folder: Path) -> None:
+def test_cluster_files_are_private(cluster: MakeCluster, folder: Path) -> None:
     cluster().start()
     assert mode(folder / "run") == 0o700
     assert mode(folder / "postgres") == 0o700
@@ -224,7 +224,7 @@ def test_the_sockets_and_the_data_are_private(cluster: MakeCluster, folder: Path
 @pytest.mark.parametrize(
     "name", [f"{'deep' * 15}/{'deeper' * 10}", "one,two", 'a "b" %41'], ids=["deep", "comma", "odd"]
 )
-def test_any_folder_works(new_cluster: MakeCluster, tmp_path: Path, name: str) -> None:
+def test_cluster_works_in_any_folder(new_cluster: MakeCluster, tmp_path: Path, name: str) -> None:
     started = new_cluster(tmp_path / name)
     started.start()
     assert sql(started.url(), "select 1") == 1
@@ -235,7 +235,7 @@ def test_any_folder_works(new_cluster: MakeCluster, tmp_path: Path, name: str) -
     assert not sockets.exists()
 
 
-def test_a_second_cluster_on_the_same_folder_is_refused(cluster: MakeCluster) -> None:
+def test_cluster_refuses_a_folder_in_use(cluster: MakeCluster) -> None:
     first = cluster()
     first.start()
     with pytest.raises(EmbeddedError, match=rf"in use by another process \(pid {os.getpid()}\)"):
@@ -243,7 +243,7 @@ def test_a_second_cluster_on_the_same_folder_is_refused(cluster: MakeCluster) ->
     assert sql(first.url(), "select 1") == 1
 
 
-def test_a_second_start_of_the_same_object_is_refused_and_harmless(cluster: MakeCluster) -> None:
+def test_cluster_refuses_a_second_start_and_keeps_running(cluster: MakeCluster) -> None:
     first = cluster()
     first.start()
     with pytest.raises(EmbeddedError, match="in use"):
@@ -251,51 +251,53 @@ def test_a_second_start_of_the_same_object_is_refused_and_harmless(cluster: Make
     assert sql(first.url(), "select 1") == 1
 
 
-def test_a_folder_that_another_process_uses_is_refused(cluster: MakeCluster, folder: Path) -> None:
+def test_cluster_refuses_a_folder_in_use_by_another_process(
+    cluster: MakeCluster, folder: Path
+) -> None:
     with owner_in_another_process(folder) as child:
         url = url_from(child)
-        with killed_in_the_end(server_of(folder), folder):
+        with killed_at_exit(server_of(folder), folder):
             with pytest.raises(EmbeddedError, match=rf"\(pid {child.pid}\)"):
                 cluster().start()
             assert sql(url, "select 1") == 1
 
 
-def test_an_orphan_is_taken_over_with_its_data(cluster: MakeCluster, folder: Path) -> None:
+def test_cluster_replaces_an_orphan_and_keeps_its_data(cluster: MakeCluster, folder: Path) -> None:
     with owner_in_another_process(folder) as child:
-        sql(url_from(child), "create table kept as select 42 as answer")
+        sql(url_from(child), "create table answers as select 42 as answer")
         orphan = server_of(folder)
         child.kill()
         child.wait()
-    with killed_in_the_end(orphan, folder):
+    with killed_at_exit(orphan, folder):
         assert _command_line(orphan)
-        heir = cluster(database="gateway")
-        heir.start()
+        successor = cluster(database="gateway")
+        successor.start()
         assert ends(orphan, seconds=0.0)
         assert server_of(folder) != orphan
-        assert sql(heir.url(), "select answer from kept") == 42
+        assert sql(successor.url(), "select answer from answers") == 42
 
 
-def test_another_program_with_the_number_of_a_dead_server_is_left_alone(
+def test_cluster_leaves_a_program_with_a_reused_pid_alone(
     cluster: MakeCluster, folder: Path
 ) -> None:
     started = cluster()
     started.start()
-    sql(started.url(), "create table kept as select 42 as answer")
+    sql(started.url(), "create table answers as select 42 as answer")
     pid_file = folder / "postgres" / "postmaster.pid"
-    left = pid_file.read_text().splitlines()
+    lines = pid_file.read_text().splitlines()
     started.stop()
     bystander = subprocess.Popen(["sleep", "600"])
     try:
-        pid_file.write_text("\n".join([str(bystander.pid), *left[1:], ""]))
+        pid_file.write_text("\n".join([str(bystander.pid), *lines[1:], ""]))
         started.start()
         assert bystander.poll() is None
-        assert sql(started.url(), "select answer from kept") == 42
+        assert sql(started.url(), "select answer from answers") == 42
     finally:
         bystander.kill()
         bystander.wait()
 
 
-def test_an_interrupted_initdb_is_done_again(new_cluster: MakeCluster, tmp_path: Path) -> None:
+def test_cluster_repeats_an_interrupted_initdb(new_cluster: MakeCluster, tmp_path: Path) -> None:
     half = tmp_path / "postgres.new" / "base"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("half")
@@ -305,17 +307,17 @@ def test_an_interrupted_initdb_is_done_again(new_cluster: MakeCluster, tmp_path:
     assert sql(started.url(), "select 1") == 1
 
 
-def is_kept_out(heir: Cluster) -> bool:
-    """Try to start; initdb, left behind, holds the lock until it has ended."""
+def is_refused(successor: Cluster) -> bool:
+    """Try to start; an initdb whose owner was killed holds the lock until it has ended."""
     try:
-        heir.start()
+        successor.start()
     except EmbeddedError as error:
         assert "is in use" in str(error)
         return True
     return False
 
 
-def test_an_owner_killed_during_initdb_leaves_a_usable_folder(
+def test_cluster_starts_after_its_owner_was_killed_during_initdb(
     new_cluster: MakeCluster, tmp_path: Path
 ) -> None:
     deadline = time.monotonic() + 20
@@ -325,29 +327,31 @@ def test_an_owner_killed_during_initdb_leaves_a_usable_folder(
             time.sleep(0.01)
         child.kill()
         child.wait()
-    heir = new_cluster()
-    while is_kept_out(heir):
+    successor = new_cluster()
+    while is_refused(successor):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert sql(heir.url(), "select 1") == 1
+    assert sql(successor.url(), "select 1") == 1
 
 
-def test_data_of_another_major_version_is_refused(cluster: MakeCluster, folder: Path) -> None:
+def test_cluster_refuses_data_of_another_major_version(cluster: MakeCluster, folder: Path) -> None:
     started = cluster()
     started.start()
     started.stop()
     version_file = folder / "postgres" / "PG_VERSION"
-    mine = version_file.read_text().strip()
+    installed = version_file.read_text().strip()
     version_file.write_text("12\n")
     try:
-        with pytest.raises(EmbeddedError, match=rf"PostgreSQL 12, but PostgreSQL {mine} .*remove"):
+        with pytest.raises(
+            EmbeddedError, match=rf"PostgreSQL 12, but PostgreSQL {installed} .*remove"
+        ):
             started.start()
     finally:
-        version_file.write_text(f"{mine}\n")
+        version_file.write_text(f"{installed}\n")
     started.start()
 
 
-def test_missing_programs_are_explained(
+def test_cluster_explains_missing_programs(
     new_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(programs, "_candidates", lambda: iter([tmp_path]))
@@ -355,7 +359,7 @@ def test_missing_programs_are_explained(
         new_cluster().start()
 
 
-def test_a_server_that_cannot_start_shows_the_end_of_its_log_and_frees_the_folder(
+def test_cluster_that_cannot_start_reports_its_log_and_releases_the_folder(
     cluster: MakeCluster,
 ) -> None:
     with pytest.raises(EmbeddedError, match=r'did not start(.|\n)*"no_such_setting"'):
@@ -363,14 +367,14 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log_and_frees_the_folde
     cluster().start()
 
 
-def test_a_folder_that_is_a_file_is_explained(new_cluster: MakeCluster, tmp_path: Path) -> None:
+def test_cluster_refuses_a_file_as_its_folder(new_cluster: MakeCluster, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmbeddedError, match="cannot use"):
         new_cluster(tmp_path / "file").start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes the server's user")
-def test_root_without_user_namespaces_names_the_folder_that_is_out_of_reach(
+def test_cluster_as_root_names_a_folder_that_the_server_cannot_enter(
     new_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(programs, "_NAMESPACE", ("false",))

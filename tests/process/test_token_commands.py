@@ -1,4 +1,4 @@
-"""`gateway token`: what is listed and revoked, what workers then say, and what is never printed."""
+"""`gateway token`: lists, revocation, how workers follow it, and what is never printed."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,18 +10,18 @@ import pytest
 from support.command import fails, succeeds
 from support.harness import Client, execute
 
-from gateway.identity import tokens as made
+from gateway.identity import tokens
 
 Gateway: TypeAlias = Callable[..., str]
 COUNT = "/services/statuses/count"
 HASHES = "select token_hash from application_tokens"
 NOTIFY_TIMEOUT = 2.0
-"""Seconds; less than those after which a worker asks for a token again without being told to."""
+"""Seconds; fewer than a worker remembers a token for without being notified."""
 
 
 @pytest.fixture
 def gateway(database: str, tmp_path: Path) -> Gateway:
-    """What a `gateway token` command prints that exits 0."""
+    """The output of a `gateway token` command that exits 0."""
 
     def run(*words: str) -> str:
         return succeeds("token", *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
@@ -31,7 +31,7 @@ def gateway(database: str, tmp_path: Path) -> Gateway:
 
 @pytest.fixture
 def refused(database: str, tmp_path: Path) -> Gateway:
-    """What a `gateway token` command complains of that exits 1."""
+    """The error of a `gateway token` command that exits 1."""
 
     def run(*words: str) -> str:
         return fails("token", *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
@@ -44,9 +44,9 @@ def create(gateway: Gateway, note: str = "", application: str = "planoorder") ->
     return gateway("create", *words, "--note", note).strip()
 
 
-def listed(gateway: Gateway, *words: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = orjson.loads(gateway("list", "--json", *words))
-    return found
+def list_tokens(gateway: Gateway, *words: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = orjson.loads(gateway("list", "--json", *words))
+    return rows
 
 
 async def status(client: Client, token: str) -> int:
@@ -54,17 +54,17 @@ async def status(client: Client, token: str) -> int:
     return (await client.request("GET", COUNT, headers=bearer)).status_code
 
 
-async def becomes(client: Client, token: str, code: int) -> None:
-    """Wait until a token is answered with a code; fail if workers take too long to hear of it."""
+async def wait_for_code(client: Client, token: str, code: int) -> None:
+    """Wait until a token is answered with a code; fail if the workers learn of it too late."""
     deadline = asyncio.get_running_loop().time() + NOTIFY_TIMEOUT
     while await status(client, token) != code:
-        assert asyncio.get_running_loop().time() < deadline, "workers have not heard of it"
+        assert asyncio.get_running_loop().time() < deadline, "the workers have not learned of it"
         await asyncio.sleep(0.02)
 
 
-def test_a_list_says_whose_what_for_and_since_when(gateway: Gateway) -> None:
+def test_token_list_has_application_note_routes_and_times(gateway: Gateway) -> None:
     create(gateway, "nightly import")
-    demo, row = listed(gateway)
+    demo, row = list_tokens(gateway)
     assert (demo["note"], demo["routes"]) == ("demo", ["*"])
     assert list(row) == "id application routes note created_at revoked_at state".split()
     expected = {"application": "planoorder", "note": "nightly import", "state": "active"}
@@ -77,85 +77,83 @@ def test_a_list_says_whose_what_for_and_since_when(gateway: Gateway) -> None:
     assert [name for name in row if name not in printed] == []
 
 
-def test_a_list_can_be_of_one_application(gateway: Gateway, refused: Gateway) -> None:
+def test_token_list_is_limited_to_one_application(gateway: Gateway, refused: Gateway) -> None:
     create(gateway, application="planox2")
-    assert [row["application"] for row in listed(gateway)] == ["planoorder", "planox2"]
-    assert [row["application"] for row in listed(gateway, "--application", "planox2")] == [
+    assert [row["application"] for row in list_tokens(gateway)] == ["planoorder", "planox2"]
+    assert [row["application"] for row in list_tokens(gateway, "--application", "planox2")] == [
         "planox2"
     ]
-    assert listed(gateway, "--application", "planoauth") == []
+    assert list_tokens(gateway, "--application", "planoauth") == []
     assert refused("list", "--application", "x") == "there is no application 'x'\n"
 
 
-def test_a_revoked_token_is_listed_as_that_and_cannot_be_revoked_again(
+def test_token_revoked_is_listed_and_cannot_be_revoked_again(
     gateway: Gateway, refused: Gateway
 ) -> None:
     create(gateway)
-    number = str(listed(gateway)[-1]["id"])
+    number = str(list_tokens(gateway)[-1]["id"])
     assert gateway("revoke", number) == f"revoked token {number} of planoorder\n"
-    row = listed(gateway)[-1]
+    row = list_tokens(gateway)[-1]
     assert row["state"] == "revoked"
     assert row["revoked_at"] >= row["created_at"]
     assert refused("revoke", number) == f"token {number} of planoorder was revoked already\n"
-    assert listed(gateway)[-1] == row
+    assert list_tokens(gateway)[-1] == row
 
 
 @pytest.mark.parametrize("number", ["0", "4711", str(2**70)])
-def test_a_token_that_nobody_made_cannot_be_revoked(refused: Gateway, number: str) -> None:
+def test_token_revoke_refuses_an_unknown_id(refused: Gateway, number: str) -> None:
     assert refused("revoke", number) == f"there is no token {number}: see `gateway token list`\n"
 
 
 @pytest.mark.parametrize("words", [(), ("1", "--user", "client@example.com")])
-def test_one_thing_is_revoked_at_a_time(refused: Gateway, words: tuple[str, ...]) -> None:
+def test_token_revoke_needs_an_id_or_a_user(refused: Gateway, words: tuple[str, ...]) -> None:
     assert refused("revoke", *words).startswith("name what to revoke: ")
 
 
-async def test_a_token_is_rotated_without_a_call_that_fails(
-    client: Client, gateway: Gateway
-) -> None:
+async def test_token_rotation_fails_no_call(client: Client, gateway: Gateway) -> None:
     first = await asyncio.to_thread(create, gateway, "first")
     second = await asyncio.to_thread(create, gateway, "second")
     assert [await status(client, first), await status(client, second)] == [200, 200]
-    rows = await asyncio.to_thread(listed, gateway)
+    rows = await asyncio.to_thread(list_tokens, gateway)
     [number] = [row["id"] for row in rows if row["note"] == "first"]
     await asyncio.to_thread(gateway, "revoke", str(number))
-    await becomes(client, first, 401)
+    await wait_for_code(client, first, 401)
     assert await status(client, second) == 200
 
 
-async def test_all_sessions_of_a_user_end_and_of_nobody_else(
+async def test_token_revoke_ends_all_sessions_of_one_user(
     client: Client, gateway: Gateway, refused: Gateway
 ) -> None:
     words = "create --application planox2 --user client@example.com".split()
     another = (await asyncio.to_thread(gateway, *words)).strip()
     assert await status(client, another) == 200
-    ending = ("revoke", "--user", "Client@example.com")
-    printed = await asyncio.to_thread(gateway, *ending)
+    revoke = ("revoke", "--user", "Client@example.com")
+    printed = await asyncio.to_thread(gateway, *revoke)
     assert printed == "ended 2 sessions of Client@example.com\n"
-    await becomes(client, another, 401)
-    await becomes(client, client.tokens["client"], 401)
+    await wait_for_code(client, another, 401)
+    await wait_for_code(client, client.tokens["client"], 401)
     assert await status(client, client.tokens["employee"]) == 200
     assert await status(client, client.tokens["application"]) == 200
-    printed = await asyncio.to_thread(gateway, *ending)
+    printed = await asyncio.to_thread(gateway, *revoke)
     assert printed == "ended 0 sessions of Client@example.com\n"
-    told = await asyncio.to_thread(refused, "revoke", "--user", "x@example.com")
-    assert told == "there is no user 'x@example.com'\n"
+    error = await asyncio.to_thread(refused, "revoke", "--user", "x@example.com")
+    assert error == "there is no user 'x@example.com'\n"
 
 
-def test_no_token_and_no_hash_is_printed_but_by_create(
+def test_token_is_printed_by_create_alone(
     gateway: Gateway, refused: Gateway, database: str
 ) -> None:
     token = create(gateway)
-    number = str(listed(gateway)[-1]["id"])
+    number = str(list_tokens(gateway)[-1]["id"])
     printed = gateway("list") + gateway("list", "--json") + gateway("revoke", number)
     printed += refused("revoke", number) + gateway("list")
     hashes = [row["token_hash"] for row in asyncio.run(execute(database, HASHES))]
-    assert made.digest(token) in hashes
-    assert made.APPLICATION_PREFIX not in printed
-    assert [found for found in hashes if found.hex() in printed or str(found) in printed] == []
+    assert tokens.digest(token) in hashes
+    assert tokens.APPLICATION_PREFIX not in printed
+    assert [digest for digest in hashes if digest.hex() in printed or str(digest) in printed] == []
 
 
-def test_the_help_says_that_tokens_may_overlap(gateway: Gateway) -> None:
+def test_token_help_explains_rotation(gateway: Gateway) -> None:
     helped = {verb: " ".join(gateway(verb, "--help").split()) for verb in ("create", "revoke")}
     assert "several tokens at once" in helped["create"]
     assert "create another one first" in helped["revoke"]

@@ -1,4 +1,4 @@
-"""The command line in this process, as a test types at it."""
+"""The command line, run in this process."""
 
 import sys
 from collections.abc import Callable
@@ -11,14 +11,16 @@ from gateway.cli.main import main
 Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
-def typing_at(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Gateway:
-    """The command: its exit code, what it prints and what it complains of."""
+def gateway_in_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Gateway:
+    """A function that runs the command and returns exit code, output and error output."""
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["gateway", *words])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main()
         out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
+        return int(exit_info.value.code or 0), out, err
 
     return run

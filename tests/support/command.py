@@ -1,4 +1,4 @@
-"""The real `gateway` command: started in a folder, listened to, and ended by its own number."""
+"""The real `gateway` command as a process: started in a folder, read and stopped."""
 
 import contextlib
 import itertools
@@ -17,22 +17,24 @@ import orjson
 from support.harness import ROOT
 
 PATIENCE = 120.0
-"""Seconds after which a test stops waiting; far more than anything takes."""
+"""Seconds after which a test stops waiting: far more than any step takes."""
 
 _numbers = itertools.count(1)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with `changes` as the only settings, and ports that are free."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    """This process's environment, with free ports and `changes` as the only settings."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
+    }
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ports = {"GATEWAY_PORT": "0", "GATEWAY_ADMIN_PORT": "0"}
-    return {**kept, "PYTHONPATH": places, "COLUMNS": "200", **ports, **changes}
+    return {**inherited, "PYTHONPATH": path, "COLUMNS": "200", **ports, **changes}
 
 
 def run(*args: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself. None of them may show a traceback."""
-    done = subprocess.run(
+    """Run a command to its end. It must not print a traceback."""
+    result = subprocess.run(
         [sys.executable, "-m", "gateway", *args],
         cwd=cwd,
         env=environment(**changes),
@@ -41,34 +43,34 @@ def run(*args: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[st
         timeout=PATIENCE,
         check=False,
     )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
 
 
 def succeeds(*args: str, cwd: Path, **changes: str) -> str:
-    """What a command that exits 0 prints."""
-    done = run(*args, cwd=cwd, **changes)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """The output of a command, which must exit 0."""
+    result = run(*args, cwd=cwd, **changes)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def fails(*args: str, cwd: Path, **changes: str) -> str:
-    """What a command that exits 1 says on standard error; it prints nothing else."""
-    done = run(*args, cwd=cwd, **changes)
-    assert (done.returncode, done.stdout) == (1, ""), done
-    return done.stderr
+    """The error output of a command, which must exit 1 and print nothing else."""
+    result = run(*args, cwd=cwd, **changes)
+    assert (result.returncode, result.stdout) == (1, ""), result
+    return result.stderr
 
 
 def wait_until(holds: Callable[[], Any], seconds: float = PATIENCE) -> None:
-    """Wait until something holds; fail if it does not in time."""
+    """Wait until a condition holds; fail if it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.01)
 
 
 class Running:
-    """A command that runs until it is told to end; what it prints goes to two files."""
+    """A command that runs until it is stopped; its output goes to two files."""
 
     def __init__(self, command: list[str], folder: Path, changes: dict[str, str]) -> None:
         name = f"command-{next(_numbers)}"
@@ -87,29 +89,29 @@ class Running:
         return self._err.read_text()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait until it has printed something."""
+        """Wait until its output matches a pattern."""
         deadline = time.monotonic() + PATIENCE
-        while not (found := re.search(pattern, self.out + self.err)):
-            assert self.process.poll() is None, f"ended:\n{self.out}\n{self.err}"
+        while not (match := re.search(pattern, self.out + self.err)):
+            assert self.process.poll() is None, f"exited:\n{self.out}\n{self.err}"
             assert time.monotonic() < deadline, f"no {pattern}:\n{self.out}\n{self.err}"
             time.sleep(0.01)
-        return found
+        return match
 
     def url(self) -> str:
-        """The address that it says it serves on."""
+        """The URL that it serves on, as it prints it."""
         return self.wait_for(r"(?:serving on|is ready:) (http://\S+)")[1]
 
     def admin(self) -> str:
-        """The address of its admin port."""
+        """The URL of its admin port, as it prints it."""
         return self.wait_for(r"admin on (http://[^\s;)]+)")[1]
 
     def end(self, sig: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait; answer the exit code."""
+        """Send a signal and wait; return the exit code."""
         self.process.send_signal(sig)
         return self.process.wait(PATIENCE)
 
     def access_lines(self) -> list[dict[str, Any]]:
-        """The lines of its log that are about requests; every line of it is JSON."""
+        """The access lines of its log; every line of the log must be JSON."""
         lines = [orjson.loads(line) for line in self.err.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == "request"]
 
@@ -117,44 +119,45 @@ class Running:
 @contextlib.contextmanager
 def running(*args: str, cwd: Path, **changes: str) -> Iterator[Running]:
     """Run a `gateway` command for the length of the block."""
-    with started([sys.executable, "-m", "gateway", *args], cwd, changes) as made:
-        yield made
+    with started([sys.executable, "-m", "gateway", *args], cwd, changes) as command:
+        yield command
 
 
 @contextlib.contextmanager
 def started(command: list[str], cwd: Path, changes: dict[str, str]) -> Iterator[Running]:
-    """Run any command for the length of the block; then it and its children are gone."""
-    made = Running(command, cwd, changes)
+    """Run any command for the length of the block, then end it and its children."""
+    running_command = Running(command, cwd, changes)
     try:
-        yield made
+        yield running_command
     finally:
-        children = children_of(made.process.pid)
-        if made.process.poll() is None:
-            made.process.terminate()
+        process = running_command.process
+        children = children_of(process.pid)
+        if process.poll() is None:
+            process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            made.process.wait(PATIENCE)
-        made.process.kill()
-        made.process.wait()
+            process.wait(PATIENCE)
+        process.kill()
+        process.wait()
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
 
 
 def processes() -> Iterator[tuple[int, int, str]]:
-    """All processes: number, the parent's number, command line."""
+    """All processes: pid, the parent's pid, command line."""
     command = ["ps", "-axww", "-o", "pid=,ppid=,stat=,command="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True)
-    for line in listed.stdout.splitlines():
-        number, parent, state, words = line.split(maxsplit=3)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    for line in result.stdout.splitlines():
+        pid, parent, state, command_line = line.split(maxsplit=3)
         if not state.startswith("Z"):
-            yield int(number), int(parent), words
+            yield int(pid), int(parent), command_line
 
 
-def children_of(number: int) -> set[int]:
-    """The children of a process that are alive."""
-    return {child for child, parent, _ in processes() if parent == number}
+def children_of(pid: int) -> set[int]:
+    """The live children of a process."""
+    return {child for child, parent, _ in processes() if parent == pid}
 
 
 def servers_of(folder: Path) -> list[int]:
     """The PostgreSQL servers whose data is in a folder."""
-    return [number for number, _, words in processes() if f"postgres -D {folder}/" in words]
+    return [pid for pid, _, line in processes() if f"postgres -D {folder}/" in line]

@@ -1,4 +1,4 @@
-"""The files of `deploy/` fit the gateway: its settings, its verbs, its paths, its times."""
+"""The files in `deploy/` match the gateway: its settings, verbs, paths and time-outs."""
 
 import configparser
 import json
@@ -29,8 +29,8 @@ from gateway.settings import SETTINGS, Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-SETTLE = 5
-"""Seconds to stop in, beyond the drain delay and what requests get to finish."""
+STOP_MARGIN = 5
+"""Seconds for stopping, beyond the drain delay and the time for requests in flight."""
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -60,7 +60,7 @@ def seconds(text: str) -> float:
 
 
 def commands() -> Iterator[list[str]]:
-    """Every command that a file of `deploy/` runs, from `gateway` on."""
+    """Every command that a file in `deploy/` runs, from the word `gateway` on."""
     yield json.loads(instructions("CMD")[-1])
     yield shlex.split(unit()["Service"]["ExecStart"])
     shell, flag, script = SERVICES["migrate"]["command"]
@@ -73,18 +73,18 @@ def commands() -> Iterator[list[str]]:
 
 
 def test_gateway_env_is_up_to_date() -> None:
-    made = (DEPLOY / "gateway.env").read_text()
-    assert made == environment_file(), "run `gateway config --env > deploy/gateway.env`"
+    text = (DEPLOY / "gateway.env").read_text()
+    assert text == environment_file(), "run `gateway config --env > deploy/gateway.env`"
 
 
-def test_gateway_env_holds_every_setting_with_its_default() -> None:
+def test_gateway_env_contains_every_setting_with_its_default() -> None:
     lines = [line[1:] for line in environment_file().splitlines() if line.startswith("#GATEWAY_")]
-    given = dict(line.split("=", 1) for line in lines)
-    assert list(given) == [setting.variable for setting in SETTINGS]
-    assert Settings.load(given) == Settings.load({})
+    environment = dict(line.split("=", 1) for line in lines)
+    assert list(environment) == [setting.variable for setting in SETTINGS]
+    assert Settings.load(environment) == Settings.load({})
 
 
-def test_gateway_env_sets_nothing_by_itself() -> None:
+def test_gateway_env_sets_nothing() -> None:
     assert all(line.startswith("#") for line in environment_file().splitlines() if line)
 
 
@@ -93,20 +93,20 @@ def test_gateway_env_sets_nothing_by_itself() -> None:
     [*sorted(DEPLOY.glob("[!.]*")), ROOT / "docs" / "how-to" / "deploy.md"],
     ids=lambda file: file.name,
 )
-def test_every_variable_that_is_named_is_a_setting(file: Path) -> None:
+def test_deploy_file_names_only_existing_settings(file: Path) -> None:
     named = set(re.findall(r"GATEWAY_[A-Z_]+", file.read_text()))
     assert named <= {setting.variable for setting in SETTINGS}
 
 
-def test_the_values_that_compose_sets_can_be_used() -> None:
+def test_compose_sets_valid_values() -> None:
     for name in ("migrate", "gateway"):
         Settings.load(SERVICES[name]["environment"])
 
 
 @pytest.mark.parametrize("command", list(commands()), ids=shlex.join)
-def test_every_command_is_one_of_the_gateways(command: list[str]) -> None:
+def test_deploy_command_is_a_gateway_command(command: list[str]) -> None:
     assert Path(command[0]).name == "gateway"
-    # Options are parsed before --help answers, so an unknown verb or option fails.
+    # Options before --help are parsed first, so an unknown verb or option fails.
     result = CliRunner().invoke(app, [*command[1:], "--help"])
     assert result.exit_code == 0, result.output
 
@@ -114,28 +114,28 @@ def test_every_command_is_one_of_the_gateways(command: list[str]) -> None:
 # Dockerfile
 
 
-def test_hadolint_finds_nothing() -> None:
+def test_dockerfile_passes_hadolint() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     command = [str(hadolint), "--no-color", str(DEPLOY / "Dockerfile")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
-def test_the_base_image_is_pinned_by_a_tag() -> None:
+def test_dockerfile_pins_the_base_image() -> None:
     assert instructions("ARG") == ["BASE=python:3.11-slim-bookworm"]
     assert instructions("FROM") == ["${BASE} AS build", "${BASE}"]
 
 
-def test_the_image_does_not_run_as_root() -> None:
+def test_dockerfile_does_not_run_as_root() -> None:
     user, group = instructions("USER", final_stage())[-1].split(":")
     assert int(user) > 0
     assert int(group) > 0
-    made = " ".join(instructions("RUN", final_stage()))
-    assert f"--uid {user} " in made
-    assert f"--gid {group} " in made
+    script = " ".join(instructions("RUN", final_stage()))
+    assert f"--uid {user} " in script
+    assert f"--gid {group} " in script
 
 
-def test_the_build_sees_what_it_copies_and_nothing_secret() -> None:
+def test_dockerignore_lets_only_copied_files_through() -> None:
     copied = {
         source
         for copy in instructions("COPY")
@@ -160,13 +160,13 @@ class _Live(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_the_health_check_asks_whether_the_gateway_lives(alive: bool) -> None:  # noqa: FBT001
+def test_dockerfile_health_check_reports_liveness(alive: bool) -> None:  # noqa: FBT001
     python, *arguments = json.loads(instructions("HEALTHCHECK")[0].split(" CMD ", 1)[1])
     assert python == "python"
     handler = type("Handler", (_Live,), {"alive": alive})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        # A proxy that does not exist must not be asked.
+        # A proxy in the environment must not be used.
         environment = {
             "GATEWAY_PORT": str(server.server_port),
             "http_proxy": "http://127.0.0.1:1",
@@ -177,17 +177,17 @@ def test_the_health_check_asks_whether_the_gateway_lives(alive: bool) -> None:  
     assert (result.returncode == 0) is alive
 
 
-def test_the_path_of_the_health_check_is_a_page_of_the_gateway() -> None:
+def test_dockerfile_health_check_uses_a_page_of_the_gateway() -> None:
     (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
-    found = health.Health(Registry(""), Pool("", 1))
-    pages = health.make(found, lambda _: pytest.fail("is not started"))
+    checks = health.Health(Registry(""), Pool("", 1))
+    pages = health.make(checks, lambda _: pytest.fail("is not started"))
     assert path in {route.path for route in pages.routes if isinstance(route, Route)}
 
 
 # Compose
 
 
-def test_no_password_stands_in_a_file() -> None:
+def test_compose_contains_no_password() -> None:
     for service in SERVICES.values():
         for name, value in service["environment"].items():
             if "PASSWORD" in name:
@@ -195,7 +195,7 @@ def test_no_password_stands_in_a_file() -> None:
             assert not re.search(r"://[^/@]*:[^/@]*@", value)
 
 
-def test_the_gateway_waits_for_the_migrations_and_these_for_the_database() -> None:
+def test_compose_starts_database_then_migrations_then_gateway() -> None:
     assert SERVICES["gateway"]["depends_on"] == {
         "migrate": {"condition": "service_completed_successfully"}
     }
@@ -205,14 +205,14 @@ def test_the_gateway_waits_for_the_migrations_and_these_for_the_database() -> No
     assert restarts == {"postgres": "unless-stopped", "migrate": "no", "gateway": "unless-stopped"}
 
 
-def test_only_the_gateway_is_reached_and_only_from_this_machine() -> None:
+def test_compose_publishes_only_the_gateway_on_loopback() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     inside = SERVICES["gateway"]["environment"]["GATEWAY_PORT"]
     assert ports == {"gateway": [f"${{PUBLISH:-127.0.0.1:8000}}:{inside}"]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_is_hardened(name: str) -> None:
+def test_compose_service_is_hardened(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert "/tmp" in service["tmpfs"]
@@ -221,13 +221,13 @@ def test_every_service_is_hardened(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_compose_gives_the_gateway_the_time_to_stop() -> None:
+def test_compose_gives_the_gateway_time_to_stop() -> None:
     gateway = SERVICES["gateway"]
     delay = seconds(gateway["environment"]["GATEWAY_DRAIN_DELAY"])
-    assert seconds(gateway["stop_grace_period"]) >= delay + FINISH_TIMEOUT + SETTLE
+    assert seconds(gateway["stop_grace_period"]) >= delay + FINISH_TIMEOUT + STOP_MARGIN
 
 
-def test_postgres_is_pinned_and_of_the_version_that_the_tests_use() -> None:
+def test_compose_pins_the_postgres_version_of_the_tests() -> None:
     pinned = re.fullmatch(r"postgres:(\d+)\.\d+-bookworm", SERVICES["postgres"]["image"])
     assert pinned
     assert int(pinned[1]) == programs.version(programs.find_binaries())
@@ -236,7 +236,7 @@ def test_postgres_is_pinned_and_of_the_version_that_the_tests_use() -> None:
 # systemd
 
 
-def test_the_unit_is_complete() -> None:
+def test_systemd_unit_is_complete() -> None:
     assert unit().sections() == ["Unit", "Service", "Install"]
     service = unit()["Service"]
     assert service["EnvironmentFile"] == "/etc/plano-gateway/gateway.env"
@@ -245,17 +245,17 @@ def test_the_unit_is_complete() -> None:
     assert service["Restart"] == "on-failure"
 
 
-def test_the_unit_signals_the_supervisor_alone_and_gives_it_time() -> None:
+def test_systemd_unit_signals_only_the_supervisor_and_gives_it_time() -> None:
     service = unit()["Service"]
     assert service["KillMode"] == "mixed"
     named = re.search(
         r"GATEWAY_DRAIN_DELAY up to (\d+)\.", (DEPLOY / "gateway.service").read_text()
     )
     assert named
-    assert seconds(service["TimeoutStopSec"]) >= int(named[1]) + FINISH_TIMEOUT + SETTLE
+    assert seconds(service["TimeoutStopSec"]) >= int(named[1]) + FINISH_TIMEOUT + STOP_MARGIN
 
 
-def test_the_unit_is_hardened() -> None:
+def test_systemd_unit_is_hardened() -> None:
     service = unit()["Service"]
     on = ["DynamicUser", "NoNewPrivileges", "PrivateDevices", "PrivateTmp", "ProtectHome"]
     assert {service[key] for key in on} == {"yes"}
@@ -264,8 +264,8 @@ def test_the_unit_is_hardened() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_systemd_finds_nothing_in_the_unit(tmp_path: Path) -> None:
-    # The program must exist where the unit says, which is true of this one.
+def test_systemd_unit_passes_verification(tmp_path: Path) -> None:
+    # systemd-analyze checks that the program exists: use one that does.
     text = (DEPLOY / "gateway.service").read_text()
     installed = text.replace("/opt/plano-gateway/bin/gateway", sys.executable)
     copy = tmp_path / "gateway.service"
