@@ -215,12 +215,12 @@ async def test_token_look_ups_at_the_same_time_share_one_query(
     token_store: TokenStore, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queries = 0
-    ask = token_store._look_up
+    look_up = token_store._look_up
 
     async def count(token: str, digest: bytes) -> Any:
         nonlocal queries
         queries += 1
-        return await ask(token, digest)
+        return await look_up(token, digest)
 
     monkeypatch.setattr(token_store, "_look_up", count)
     sessions = await asyncio.gather(*(token_store.find(tokens["employee"]) for _ in range(20)))

@@ -145,10 +145,8 @@ async def test_mail_sent_after_the_deadline_is_reported_to_a_repeat(setup: MailS
         [row] = await messages(setup.database)
         assert (row["state"], row["attempts"]) == ("waiting", 1)
         # No attempt has failed, but the caller was told that the mail failed.
-        [raised] = await notifications(setup.database)
-        assert (
-            raised["message"] == "A mail of the template order-stage-changed was not sent in time."
-        )
+        [late] = await notifications(setup.database)
+        assert late["message"] == "A mail of the template order-stage-changed was not sent in time."
         await wait_until_sent(setup.database)
         [resolved] = await notifications(setup.database)
         assert resolved["resolved_by"] == "gateway"

@@ -10,7 +10,7 @@ from support.harness import Client, execute, on, until
 from gateway.database.connect import Connection
 from gateway.database.listen import Notifier
 from gateway.database.pool import Pool
-from gateway.identity import token_store
+from gateway.identity import token_cache, token_store
 from gateway.identity.token_store import CHANNEL, TokenStore
 
 LOG_IN = """
@@ -50,7 +50,8 @@ class Listener:
 
 @pytest.fixture
 async def listener(database: str) -> AsyncIterator[Listener]:
-    listener, notifier = Listener(), Notifier(database)
+    listener = Listener()
+    notifier = Notifier(database)
     notifier.subscribe(CHANNEL, listener.received.add, listener.count_start)
     task = asyncio.create_task(notifier.run())
     await until(lambda: listener.starts)
@@ -85,6 +86,7 @@ async def test_identity_listener_reconnects_after_a_lost_connection(
 @pytest.fixture
 def long_lived_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers keep cache entries for an hour, so that only notices change them."""
+    monkeypatch.setattr(token_cache, "FRESH", 3600.0)
     monkeypatch.setattr(token_store, "FRESH", 3600.0)
 
 

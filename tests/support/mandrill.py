@@ -71,7 +71,7 @@ def served_in_thread(app: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_stand_in(slow: float = SLOW_DELAY) -> Iterator[tuple[StandIn, str]]:
-    """A stand-in, and the address of its page; `address + API` is the setting."""
+    """A stand-in and the address of its page; `mandrill_url` is `address + API`."""
     stand_in = StandIn(slow)
     with served_in_thread(stand_in.app) as address:
         yield stand_in, address
