@@ -1,4 +1,4 @@
-"""Make tokens for applications and for users, and end them, as ops do by command."""
+"""Create, list and revoke tokens: the functions behind `gateway token`."""
 
 import re
 from datetime import UTC, datetime
@@ -17,67 +17,68 @@ _MAX_ID = 2**63 - 1
 
 
 class IssueError(OperatorError):
-    """A token cannot be made or ended; the text says why."""
+    """A token cannot be created, listed or revoked; the text says why."""
 
 
 async def application_token(
     connection: Connection, application: str, routes: str, note: str
 ) -> str:
-    """A new token of an application for these routes, named by commas. Raises IssueError."""
+    """Create a token of an application; `routes` are names, separated by commas.
+
+    Raises IssueError.
+    """
     names = [name.strip() for name in routes.split(",") if name.strip()]
     if not names:
-        message = "say which routes the token may call: --routes 'order_stages.*', or '*' for all"
-        raise IssueError(message)
+        raise IssueError(
+            "name the routes that the token may call: --routes 'order_stages.*', or '*' for all"
+        )
     for name in names:
         if not _ROUTE.fullmatch(name):
-            message = f"{name!r} is neither a route, nor `service.*`, nor `*`"
-            raise IssueError(message)
+            raise IssueError(f"invalid route {name!r}: use `service.action`, `service.*` or `*`")
     token = tokens.make(tokens.APPLICATION_PREFIX)
     args = application, tokens.digest(token), names, note
     if await connection.fetchval(_SQL["create_application_token"], *args) is None:
-        message = f"there is no application {application!r}"
-        raise IssueError(message)
+        raise IssueError(f"unknown application {application!r}")
     return token
 
 
 async def session(connection: Connection, email: str, application: str) -> str:
-    """A new session of a user in an application. Raises IssueError."""
+    """Create a session of a user in an application; return its token. Raises IssueError."""
     token = tokens.make(tokens.SESSION_PREFIX)
     args = email, application, tokens.digest(token), datetime.now(UTC)
     if await connection.fetchval(_SQL["create_session"], *args) is None:
-        message = f"there is no user {email!r} or no application {application!r}"
-        raise IssueError(message)
+        raise IssueError(f"unknown user {email!r} or unknown application {application!r}")
     return token
 
 
 async def application_tokens(connection: Connection, application: str | None) -> list[Record]:
-    """The tokens of one application or of all, without the tokens. Raises IssueError."""
-    found: list[Record] = await connection.fetch(_SQL["application_tokens"], application)
+    """List the tokens of one application or of all, without their hashes. Raises IssueError."""
+    rows: list[Record] = await connection.fetch(_SQL["application_tokens"], application)
     if (
         application is not None
-        and not found
+        and not rows
         and not await connection.fetchval(_SQL["application_exists"], application)
     ):
-        raise IssueError(f"there is no application {application!r}")
-    return found
+        raise IssueError(f"unknown application {application!r}")
+    return rows
 
 
 async def revoke(connection: Connection, token_id: int) -> str:
-    """Revoke an application's token, and answer whose it was. Raises IssueError."""
+    """Revoke an application's token; return the application's slug. Raises IssueError."""
     row = None
     if 0 < token_id <= _MAX_ID:
         row = await connection.fetchrow(_SQL["revoke_application_token"], token_id)
     if row is None:
-        raise IssueError(f"there is no token {token_id}: see `gateway token list`")
+        raise IssueError(f"unknown token {token_id}; `gateway token list` lists the tokens")
     application: str = row["application"]
     if not row["revoked_now"]:
-        raise IssueError(f"token {token_id} of {application} was revoked already")
+        raise IssueError(f"token {token_id} of {application} is already revoked")
     return application
 
 
 async def end_sessions(connection: Connection, email: str) -> int:
-    """End all sessions of a user, and answer how many. Raises IssueError."""
+    """End all sessions of a user; return how many. Raises IssueError."""
     ended: int | None = await connection.fetchval(_SQL["end_sessions"], email)
     if ended is None:
-        raise IssueError(f"there is no user {email!r}")
+        raise IssueError(f"unknown user {email!r}")
     return ended

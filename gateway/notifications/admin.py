@@ -1,10 +1,11 @@
-"""What ops do with notifications, by command."""
+"""What operators do with notifications: the functions behind `gateway notifications`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from asyncpg import Record
 
+from gateway.database.all_or_none import update_all
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.runtime.errors import OperatorError
@@ -13,27 +14,25 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class NotificationError(OperatorError):
-    """A notification is not there or is resolved already; the text says which."""
+    """A notification is unknown or already resolved; the text names it."""
 
 
-async def notifications(connection: Connection, most: int, *, resolved: bool) -> list[Record]:
-    """Notifications that are open, and with `resolved` the others too; the newest seen first."""
-    found: list[Record] = await connection.fetch(_SQL["list"], resolved, most)
-    return found
+async def notifications(connection: Connection, limit: int, *, resolved: bool) -> list[Record]:
+    """The open notifications, with `resolved` all of them; the last seen first."""
+    rows: list[Record] = await connection.fetch(_SQL["list"], resolved, limit)
+    return rows
 
 
-async def resolve(connection: Connection, numbers: Sequence[int], by: str) -> int:
-    """Resolve notifications, all that are open if none is named; answer how many.
+async def resolve(connection: Connection, ids: Sequence[int], user: str) -> int:
+    """Resolve notifications, all open ones if `ids` is empty; return how many.
 
     Raises NotificationError, and then changes nothing, if one of them is not open.
     """
-    async with connection.transaction():
-        rows = await connection.fetch(_SQL["resolve"], [*numbers] or None, by)
-        left = sorted({*numbers} - {row["id"] for row in rows})
-        if left:
-            which = ", ".join(map(str, left))
-            raise NotificationError(
-                f"nothing was changed: there is no open notification {which}; "
-                "see `gateway notifications list`"
-            )
-    return len(rows)
+    return await update_all(connection, _SQL["resolve"], ids, user, refusal=_not_open)
+
+
+def _not_open(ids: str) -> NotificationError:
+    return NotificationError(
+        f"nothing was changed: these notifications are not open: {ids}; "
+        "`gateway notifications list` lists the open ones"
+    )

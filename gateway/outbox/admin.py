@@ -1,10 +1,12 @@
-"""What ops do with the outbox, by command: look, try again, give up."""
+"""What operators do with the outbox: the functions behind `gateway outbox`."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from asyncpg import Record
 
+from gateway.database.all_or_none import update_all
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.runtime.errors import OperatorError
@@ -16,11 +18,11 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class OutboxError(OperatorError):
-    """A message is not there, or not in a state for this; the text says which."""
+    """A message is unknown, or its state does not allow the change; the text says which."""
 
 
 def states_named(name: str) -> Sequence[str]:
-    """The states that a filter names: one state, `all`, or by default those not sent yet.
+    """The states that a filter names: one state, `all`, or if empty the states not sent yet.
 
     Raises OutboxError.
     """
@@ -29,52 +31,53 @@ def states_named(name: str) -> Sequence[str]:
     return {"": OUTSTANDING, "all": STATES}.get(name, (name,))
 
 
-async def messages(connection: Connection, states: Sequence[str], most: int) -> list[Record]:
-    """Messages of these states, newest first, without what they say."""
-    found: list[Record] = await connection.fetch(_SQL["list"], states, most)
-    return found
+async def messages(connection: Connection, states: Sequence[str], limit: int) -> list[Record]:
+    """Messages in these states, newest first, without their content."""
+    rows: list[Record] = await connection.fetch(_SQL["list"], states, limit)
+    return rows
 
 
-async def message(connection: Connection, number: int) -> Record:
-    """One message, with all that is known of it. Raises OutboxError."""
-    row = await connection.fetchrow(_SQL["show"], number)
+async def message(connection: Connection, message_id: int) -> Record:
+    """One message with its content, attempts and last error. Raises OutboxError."""
+    row = await connection.fetchrow(_SQL["show"], message_id)
     if row is None:
-        raise OutboxError(f"there is no message {number}: see `gateway outbox list`")
+        raise OutboxError(
+            f"unknown message {message_id}; `gateway outbox list --state all` lists the messages"
+        )
     return row
 
 
-async def retry(connection: Connection, numbers: Sequence[int]) -> int:
-    """Let messages be tried at once, all that are parked if none is named; answer how many.
+async def retry(connection: Connection, ids: Sequence[int]) -> int:
+    """Make messages due now, all parked ones if `ids` is empty; return how many.
 
-    Raises OutboxError, and then changes nothing, if one of them cannot be.
+    Raises OutboxError, and then changes nothing, if one of them cannot be retried.
     """
-    return await _all_or_none(connection, "retry", numbers)
+    return await update_all(connection, _SQL["retry"], ids, refusal=partial(_refusal, "retried"))
 
 
-async def redirect(connection: Connection, number: int, email: str) -> None:
-    """Send a mail that was not sent to another address, at once. Raises OutboxError."""
+async def redirect(connection: Connection, message_id: int, email: str) -> None:
+    """Change the address of a mail that was not sent, and retry it. Raises OutboxError."""
     async with connection.transaction():
-        if await connection.fetchval(_SQL["redirect"], number, email) is None:
-            raise OutboxError(f"nothing was changed: {number} is no mail that can be retried")
-        await retry(connection, [number])
-
-
-async def discard(connection: Connection, numbers: Sequence[int]) -> int:
-    """Give messages up, and answer how many. Raises OutboxError as `retry` does."""
-    return await _all_or_none(connection, "discard", numbers)
-
-
-async def _all_or_none(connection: Connection, query: str, numbers: Sequence[int]) -> int:
-    async with connection.transaction():
-        rows = await connection.fetch(_SQL[query], [*numbers] or None)
-        left = sorted({*numbers} - {row["id"] for row in rows})
-        if left:
-            which = ", ".join(map(str, left))
+        if await connection.fetchval(_SQL["redirect"], message_id, email) is None:
             raise OutboxError(
-                f"nothing was changed: {which} cannot be {_PAST[query]}, being unknown, sent, "
-                "discarded or on its way just now; `gateway outbox show` says which"
+                f"nothing was changed: message {message_id} is not a mail that can be retried; "
+                f"`gateway outbox show {message_id}` shows its kind and state"
             )
-    return len(rows)
+        await retry(connection, [message_id])
 
 
-_PAST = {"retry": "retried", "discard": "discarded"}
+async def discard(connection: Connection, ids: Sequence[int]) -> int:
+    """Discard messages, which are then never sent; return how many.
+
+    Raises OutboxError, and then changes nothing, if one of them cannot be discarded.
+    """
+    refusal = partial(_refusal, "discarded")
+    return await update_all(connection, _SQL["discard"], ids, refusal=refusal)
+
+
+def _refusal(change: str, ids: str) -> OutboxError:
+    return OutboxError(
+        f"nothing was changed: these messages cannot be {change}: {ids}; only a waiting or parked "
+        "message can be, while no attempt at it is in progress; `gateway outbox show` shows its "
+        "state"
+    )

@@ -115,7 +115,7 @@ def test_outbox_show_prints_the_whole_message(gateway: Gateway, filled: str) -> 
 
 def test_outbox_show_of_an_unknown_message_fails(gateway: Gateway, database: str) -> None:
     assert database
-    error = "there is no message 4711: see `gateway outbox list`\n"
+    error = "unknown message 4711; `gateway outbox list --state all` lists the messages\n"
     assert gateway("outbox", "show", "4711") == (1, "", error)
 
 
@@ -143,7 +143,8 @@ def test_outbox_message_that_cannot_be_changed_leaves_all_unchanged(
     before = rows(filled, STATES)
     code, out, err = gateway("outbox", verb, str(PARKED), str(number))
     assert (code, out) == (1, "")
-    assert err.startswith(f"nothing was changed: {number} cannot be {verb.removesuffix('y')}")
+    change = {"retry": "retried", "discard": "discarded"}[verb]
+    assert err.startswith(f"nothing was changed: these messages cannot be {change}: {number}; ")
     assert rows(filled, STATES) == before
 
 
@@ -207,7 +208,7 @@ def test_notifications_resolve_of_one_that_is_not_open_changes_nothing(
     gateway("notifications", "resolve", "2")
     code, out, err = gateway("notifications", "resolve", "1", number)
     assert (code, out) == (1, "")
-    assert f"there is no open notification {number};" in err
+    assert f"these notifications are not open: {number};" in err
     still_open = "select id from gateway.notifications where resolved_at is null order by id"
     assert rows(filled, still_open) == [(1,), (3,)]
     assert gateway("notifications", "resolve", "--all")[1] == "2 notifications resolved\n"

@@ -221,8 +221,8 @@ def test_token_create_with_a_user_creates_a_session(database: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ("--application planox9 --routes *", "there is no application 'planox9'"),
-        ("--application planoorder --user x@example.com", "there is no user 'x@example.com'"),
+        ("--application planox9 --routes *", "unknown application 'planox9'"),
+        ("--application planoorder --user x@example.com", "unknown user 'x@example.com'"),
     ],
 )
 def test_token_create_reports_an_unknown_application_or_user(

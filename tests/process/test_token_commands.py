@@ -84,7 +84,7 @@ def test_token_list_is_limited_to_one_application(gateway: Gateway, refused: Gat
         "planox2"
     ]
     assert list_tokens(gateway, "--application", "planoauth") == []
-    assert refused("list", "--application", "x") == "there is no application 'x'\n"
+    assert refused("list", "--application", "x") == "unknown application 'x'\n"
 
 
 def test_token_revoked_is_listed_and_cannot_be_revoked_again(
@@ -96,13 +96,13 @@ def test_token_revoked_is_listed_and_cannot_be_revoked_again(
     row = list_tokens(gateway)[-1]
     assert row["state"] == "revoked"
     assert row["revoked_at"] >= row["created_at"]
-    assert refused("revoke", number) == f"token {number} of planoorder was revoked already\n"
+    assert refused("revoke", number) == f"token {number} of planoorder is already revoked\n"
     assert list_tokens(gateway)[-1] == row
 
 
 @pytest.mark.parametrize("number", ["0", "4711", str(2**70)])
 def test_token_revoke_refuses_an_unknown_id(refused: Gateway, number: str) -> None:
-    assert refused("revoke", number) == f"there is no token {number}: see `gateway token list`\n"
+    assert refused("revoke", number) == f"unknown token {number}; `gateway token list` lists the tokens\n"
 
 
 @pytest.mark.parametrize("words", [(), ("1", "--user", "client@example.com")])
@@ -137,7 +137,7 @@ async def test_token_revoke_ends_all_sessions_of_one_user(
     printed = await asyncio.to_thread(gateway, *revoke)
     assert printed == "ended 0 sessions of Client@example.com\n"
     error = await asyncio.to_thread(refused, "revoke", "--user", "x@example.com")
-    assert error == "there is no user 'x@example.com'\n"
+    assert error == "unknown user 'x@example.com'\n"
 
 
 def test_token_is_printed_by_create_alone(
