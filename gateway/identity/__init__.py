@@ -1,1 +1,1 @@
-"""Who calls: tokens, sessions and what is shown of them."""
+"""Who calls: tokens, sessions, passwords and rate limits."""

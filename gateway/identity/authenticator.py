@@ -1,4 +1,4 @@
-"""What the authenticate stage asks of identity: whose a token is, whether its session is over."""
+"""What the authenticate stage needs of identity: a token's principal, and whether it expired."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _now = partial(datetime.now, UTC)
 
 
 class Authenticator:
-    """Identity as the pipeline sees it. `now` gives the time that sessions are measured by."""
+    """Identity as the pipeline sees it; `now` is the clock by which sessions expire."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class Authenticator:
         return principal
 
     def is_expired(self, session: Session) -> bool:
-        """Whether the session is over, its uses in this worker considered."""
+        """Whether the session has expired, even with its last use in this worker."""
         now = self.now()
         return lifetime.is_over(session, now) and lifetime.is_over(
             self.last_use.with_last_use(session), now
         )
 
     def touch(self, session: Session) -> Session:
-        """The session as it is after this use, which is written behind."""
+        """The session after this use; the use is written to the database later."""
         now = self.now()
         self.last_use.touch(session, now)
         return session.used_at(now)

@@ -1,8 +1,8 @@
 """Counts for rate limits, kept in memory and shared by all workers through PostgreSQL.
 
-A count is of a sliding window: all of the current window, and of the one before the share that
-still lies within the last `rate.seconds`. Workers exchange their counts twice a second, so together
-they may let through a little more than the limit. Without the database each counts for itself.
+A limit is a sliding window: the count of the current window, plus the share of the window before
+that lies within the last `rate.seconds`. Workers exchange their counts twice a second, so together
+they may let through a little more than the limit. Without the database each worker counts alone.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
 from gateway.runtime import events
-from gateway.runtime.periodic import flush_periodically
+from gateway.runtime.periodic import FailureLog, flush_periodically
 from gateway.values import Rate
 
 FLUSH_INTERVAL = 0.5
@@ -31,8 +31,8 @@ _SQL = load_queries(__file__)
 class _Count:
     """One key in one window.
 
-    `unwritten` was counted here and is not in the database yet, `written` is what all workers have
-    written, `before` is the count of the window before.
+    `unwritten` is what this worker counted since it last wrote, `written` what all workers have
+    written, `before` the count of the window before.
     """
 
     __slots__ = ("before", "unwritten", "window", "written")
@@ -44,7 +44,7 @@ class _Count:
         self.before = 0
 
     def roll(self, window: int) -> None:
-        """Begin a later window."""
+        """Move on to a later window."""
         is_next = window == self.window + 1
         self.before = self.unwritten + self.written if is_next else 0
         self.window, self.unwritten, self.written = window, 0, 0
@@ -57,11 +57,11 @@ class Counts:
         self._pool = pool
         self._now = now
         self._counts: dict[tuple[str, int], _Count] = {}
-        self._is_behind = False
+        self._failures = FailureLog(events.IDENTITY_COUNTS_DELAYED)
         self._pruned_at = now()
 
     def take(self, key: str, rate: Rate) -> int:
-        """Count one more and return 0; or, if the limit is reached, the seconds to wait."""
+        """Count one more and return 0; if the limit is reached, return the seconds to wait."""
         count = self._count(key, rate.seconds)
         seconds = _seconds_to_wait(count, rate, self._now())
         if not seconds:
@@ -69,7 +69,7 @@ class Counts:
         return seconds
 
     def give_back(self, key: str, rate: Rate) -> None:
-        """Count one less: what was counted is not limited after all."""
+        """Undo one `take`: the call turned out not to count."""
         self._count(key, rate.seconds).unwritten -= 1
 
     def is_reached(self, key: str, rate: Rate) -> int:
@@ -95,17 +95,15 @@ class Counts:
         await flush_periodically(self.flush, FLUSH_INTERVAL)
 
     async def flush(self) -> None:
-        """Write what was counted here, and learn what other workers counted of the same keys."""
+        """Write what was counted here, and read what other workers counted for the same keys."""
         self._prune()
         changed = [(key, count) for key, count in self._counts.items() if count.unwritten]
         try:
             if changed:
                 await self._exchange(changed)
-            self._is_behind = False
+            self._failures.clear()
         except DatabaseError as error:
-            if not self._is_behind:
-                events.emit(events.IDENTITY_COUNTS_DELAYED, reason=str(error))
-            self._is_behind = True
+            self._failures.log(error)
 
     async def _exchange(self, changed: list[tuple[tuple[str, int], _Count]]) -> None:
         # Sorted by digest, so that two workers never wait for each other's rows.
@@ -138,7 +136,7 @@ class Counts:
 
 
 async def sweep(database: Database) -> None:
-    """Delete the windows that no limit looks at any more."""
+    """Delete the windows that no limit reads any more."""
     await database.fetch(_SQL["sweep"])
 
 
@@ -147,7 +145,11 @@ def _digest(key: tuple[str, int]) -> bytes:
 
 
 def _seconds_to_wait(count: _Count, rate: Rate, now: float) -> int:
-    """Seconds until one more fits, 0 if it fits now."""
+    """Seconds until one more call is within the limit, rounded up; 0 if it is now.
+
+    The window before weighs less as the current one goes on: the wait ends where both together
+    leave room, in this window if `current` alone is below the limit, otherwise in the next one.
+    """
     elapsed = now / rate.seconds - count.window
     current = count.unwritten + count.written
     if current + count.before * (1 - elapsed) <= rate.calls - 1 + _ROUNDING:

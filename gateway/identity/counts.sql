@@ -1,5 +1,5 @@
 -- name: add
--- Add to the counts of some windows; answers what all workers counted, and in the window before.
+-- Add to the counts of some windows; returns all workers' count, and that of the window before.
 insert into gateway.counts as c (key, started, count)
 select g.key, g.started, g.count
 from unnest($1::bytea[], $2::int[], $3::timestamptz[], $4::bigint[])
@@ -16,5 +16,5 @@ returning c.key, c.count, coalesce((
 ), 0) as before;
 
 -- name: sweep
--- Forget windows that no limit looks at any more; the longest limit is of an hour.
+-- Delete the windows that no limit reads any more; the longest limit is an hour.
 delete from gateway.counts where started < now() - interval '2 hours';

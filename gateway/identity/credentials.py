@@ -1,4 +1,4 @@
-"""What services that sign people in may use."""
+"""What services that sign users in may use."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ from gateway.identity.passwords import Passwords
 class Credentials(NamedTuple):
     """The capability `call.identity`.
 
-    `passwords` hashes and verifies, in threads of its own; `limits.guessing` wraps the check of a
-    password, so that guesses are counted for the account and for the caller's address.
+    `passwords` hashes and verifies in its own threads. `limits.guessing` wraps the check of a
+    password, and counts wrong ones for the account and for the caller's address.
     """
 
     passwords: Passwords

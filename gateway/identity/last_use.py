@@ -1,4 +1,4 @@
-"""When sessions were last used: noted in memory, written behind in batches."""
+"""When sessions were last used: kept in memory, written to the database once a second."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
 from gateway.identity.token_cache import GRACE
 from gateway.runtime import events
-from gateway.runtime.periodic import flush_periodically
+from gateway.runtime.periodic import FailureLog, flush_periodically
 from gateway.values import Session
 
 FLUSH_INTERVAL = 1.0
@@ -26,25 +26,25 @@ class LastUse:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self._unwritten: dict[int, datetime] = {}
-        # A remembered session is as old as GRACE at most, and does not know what was written since.
+        # A cached session is up to GRACE seconds old, and does not have what was written since.
         self._written: deque[dict[int, datetime]] = deque(maxlen=int(GRACE / FLUSH_INTERVAL) + 2)
-        self._is_behind = False
+        self._failures = FailureLog(events.IDENTITY_LAST_USE_DELAYED)
 
     def touch(self, session: Session, now: datetime) -> None:
-        """Note that a session is used now."""
+        """Record that a session is used now."""
         self._unwritten[session.id] = now
 
     def with_last_use(self, session: Session) -> Session:
-        """The session with its last use in this worker, which a remembered row does not know."""
+        """The session with its last use in this worker, which a cached session does not have."""
         uses = (uses.get(session.id) for uses in (self._unwritten, *self._written))
         return session._replace(last_used_at=max([session.last_used_at, *filter(None, uses)]))
 
     async def run(self) -> None:
-        """Write the uses each second until cancelled, then once more."""
+        """Write the uses once a second until cancelled, then once more."""
         await flush_periodically(self.flush, FLUSH_INTERVAL)
 
     async def flush(self) -> None:
-        """Write the uses now. If the database is away they are kept for the next time."""
+        """Write the uses now; if the database is unavailable, keep them for the next flush."""
         uses, self._unwritten = self._unwritten, {}
         self._written.append(uses)
         if not uses:
@@ -53,17 +53,11 @@ class LastUse:
         database = Database(self.pool, asyncio.get_running_loop().time() + FLUSH_TIMEOUT)
         try:
             await database.run(lambda db: db.execute(_SQL["record_use"], *args))
-            self._is_behind = False
+            self._failures.clear()
         except asyncio.CancelledError:
-            # The worker stops, and flushes once more.
+            # The worker is stopping, and flushes once more.
             self._unwritten = uses | self._unwritten
             raise
         except (DatabaseError, TimeoutError) as error:
             self._unwritten = uses | self._unwritten
-            self._log_once(error)
-
-    def _log_once(self, error: Exception) -> None:
-        """It is tried again each second for as long as the database is away: one line is enough."""
-        if not self._is_behind:
-            events.emit(events.IDENTITY_LAST_USE_DELAYED, reason=str(error))
-        self._is_behind = True
+            self._failures.log(error)

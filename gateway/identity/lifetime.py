@@ -1,4 +1,7 @@
-"""How long a session lasts: the rule behind `session-expired`, from the Plano API's pages."""
+"""How long a session lasts: the rule behind `session-expired`, from the Plano API's documentation.
+
+Services use this module too: `from gateway import lifetime`.
+"""
 
 from datetime import datetime, timedelta
 
@@ -9,13 +12,13 @@ MAX_IDLE = timedelta(hours=72)
 
 
 def ends_at(session: Session) -> datetime | None:
-    """When the session ends if it is not used again; None if its user chose `remember_me`."""
+    """When the session expires if it is not used again; None for a session with `remember_me`."""
     if session.remember_me:
         return None
     return min(session.created_at + MAX_AGE, session.last_used_at + MAX_IDLE)
 
 
 def is_over(session: Session, now: datetime) -> bool:
-    """Whether the session is older than 7 days, or was not used for 72 hours."""
+    """Whether the session is older than 7 days or has been idle for more than 72 hours."""
     end = ends_at(session)
     return end is not None and now > end

@@ -1,4 +1,4 @@
-"""What is limited: calls of a route, guesses of passwords and of tokens."""
+"""Rate limits: calls of a route, guesses of passwords, guesses of tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,14 @@ from gateway.identity.counts import Counts
 from gateway.registry.records import Route
 from gateway.values import Caller, Rate, Rejection
 
-QUARTER = 15 * 60
+QUARTER_HOUR = 15 * 60
 MINUTE = 60
-WRONG = frozenset(("email-not-found", "invalid-password"))
+WRONG_GUESS = frozenset(("email-not-found", "invalid-password"))
+"""The statuses of a password that was guessed wrong."""
 
 
 class Limits:
-    """The limits of one worker; the numbers are settings.
+    """The limits of one worker; how many guesses and tokens are allowed are settings.
 
     A refused call is not counted, so a client that waits as long as `Retry-After` says gets in.
     """
@@ -24,25 +25,25 @@ class Limits:
         self, counts: Counts, *, account_guesses: int, address_guesses: int, unknown_tokens: int
     ) -> None:
         self.counts = counts
-        self._account = Rate(account_guesses, QUARTER)
-        self._address = Rate(address_guesses, QUARTER)
-        self._tokens = Rate(unknown_tokens, MINUTE)
+        self._account = Rate(calls=account_guesses, seconds=QUARTER_HOUR)
+        self._address = Rate(calls=address_guesses, seconds=QUARTER_HOUR)
+        self._tokens = Rate(calls=unknown_tokens, seconds=MINUTE)
 
     def count_call(self, route: Route, caller: Caller, address: str) -> None:
         """Count a call of a route that has a limit. Raises Rejection: rate-limit-exceeded."""
         if route.rate_limit:
-            key = f"route:{route.name}:{_who(caller, address)}"
+            key = f"route:{route.name}:{_caller_key(caller, address)}"
             _refuse(self.counts.take(key, route.rate_limit))
 
     @contextmanager
     def guessing(self, address: str, account: str) -> Iterator[None]:
-        """Wrap the check of a password; a Rejection with a status of `WRONG` was a guess.
+        """Wrap the check of a password; a Rejection with a status of `WRONG_GUESS` is a guess.
 
-        The guess is counted before it is checked, so that many at once get no further than one by
-        one. Raises Rejection: rate-limit-exceeded.
+        A guess is counted before it is checked, so that parallel guesses do not pass the limit.
+        Raises Rejection: rate-limit-exceeded.
         """
         taken = []
-        was_wrong = False
+        is_wrong = False
         try:
             for key, rate in (
                 (f"account:{account.lower()}", self._account),
@@ -52,10 +53,10 @@ class Limits:
                 taken.append((key, rate))
             yield
         except Rejection as rejection:
-            was_wrong = rejection.slug in WRONG
+            is_wrong = rejection.slug in WRONG_GUESS
             raise
         finally:
-            for key, rate in () if was_wrong else taken:
+            for key, rate in () if is_wrong else taken:
                 self.counts.give_back(key, rate)
 
     def refuse_guesser(self, address: str) -> None:
@@ -72,12 +73,12 @@ def _refuse(seconds: int) -> None:
         raise Rejection(statuses.RATE_LIMIT_EXCEEDED, retry_after=seconds)
 
 
-def _address_key(what: str, address: str) -> str:
-    return f"{what}:{addresses.client_network(address)}"
+def _address_key(kind: str, address: str) -> str:
+    return f"{kind}:{addresses.client_network(address)}"
 
 
-def _who(caller: Caller, address: str) -> str:
-    """The token, by its id; on a public route the address."""
+def _caller_key(caller: Caller, address: str) -> str:
+    """The session or token by its id; on a public route the address."""
     if caller.session:
         return f"session:{caller.session.id}"
     if caller.application:

@@ -1,4 +1,4 @@
-"""Passwords: argon2id in threads of their own, so that signing in slows nobody else down."""
+"""Passwords: argon2id in separate threads, so that signing in does not slow other requests."""
 
 import asyncio
 import contextlib
@@ -17,36 +17,36 @@ from gateway.values import Rejection
 T = TypeVar("T")
 
 MEMORY = 19 * 1024
-"""KiB. With two passes and one lane what OWASP's Password Storage Cheat Sheet asks for at least."""
+"""KiB. With two passes and one lane, the minimum of OWASP's Password Storage Cheat Sheet."""
 
 PASSES = 2
 MAX_WAITING = 64
-"""Passwords that wait for a thread, at some 25 ms each; a further one is refused."""
+"""Passwords that may wait for a thread, at about 25 ms each; more are refused."""
 
-_NICE = 10
+_NICENESS = 10
 
 
 class Passwords:
-    """Hashes and verifies with so many threads."""
+    """Hashes and verifies passwords in a pool of threads."""
 
     def __init__(self, threads: int = 1) -> None:
         self._hasher = argon2.PasswordHasher(PASSES, MEMORY, 1)
-        self._threads = ThreadPoolExecutor(threads, "password", _give_way)
+        self._threads = ThreadPoolExecutor(threads, "password", _lower_priority)
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """A hash to be stored, with its salt and parameters. Raises Rejection as `verify` does."""
+        """The hash to store, with its salt and parameters. Raises Rejection as `verify` does."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, stored: str, password: str) -> bool:
-        """Whether a password is the one of a stored hash.
+        """Whether a password matches a stored hash.
 
         Raises Rejection: service-unavailable when too many wait.
         """
         return await self._run(lambda: self._verify(stored, password))
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other parameters than are used now."""
+        """Whether a hash has other parameters than those used now, and should be replaced."""
         return self._hasher.check_needs_rehash(stored)
 
     def _verify(self, stored: str, password: str) -> bool:
@@ -65,11 +65,11 @@ class Passwords:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads; waiting work is cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _give_way() -> None:
-    """Let the event loop go first. On Linux a thread has a niceness of its own."""
+def _lower_priority() -> None:
+    """Let the event loop run first. On Linux each thread has its own niceness."""
     with contextlib.suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -13,24 +13,24 @@ from gateway.live_sessions
 where token_hash = $1;
 
 -- name: application_exists
--- Whether ops have added an application of this slug.
-select exists (select from applications where slug = $1) as found;
+-- Whether an application has this slug.
+select exists (select from applications where slug = $1) as is_known;
 
 -- name: record_use
--- Write behind when sessions were last used; never backwards.
+-- Record when sessions were last used; an older time never replaces a newer one.
 update sessions s
 set last_used_at = u.at
 from unnest($1::bigint[], $2::timestamptz[]) as u (id, at)
 where s.id = u.id and s.last_used_at < u.at;
 
 -- name: create_application_token
--- A new token for an application.
+-- Create a token of an application; no row if the application is unknown.
 insert into application_tokens (application_id, token_hash, routes, note)
 select id, $2, $3::text[], $4 from applications where slug = $1
 returning id;
 
 -- name: create_session
--- A new session for a user, by e-mail address.
+-- Create a session of a user, by e-mail address; no row if the user or application is unknown.
 insert into sessions (user_id, application_id, token_hash, created_at, last_used_at)
 select u.id, a.id, $3, $4, $4
 from users u, applications a
@@ -38,7 +38,7 @@ where lower(u.email) = lower($1) and a.slug = $2
 returning id;
 
 -- name: application_tokens
--- The tokens of an application, or of all, in the order they were made; no hash.
+-- The tokens of one application or of all, in the order of their creation, without hashes.
 select t.id, a.slug as application, t.routes, t.note, t.created_at, t.revoked_at,
        case when t.revoked_at is null then 'active' else 'revoked' end as state
 from application_tokens t
@@ -47,24 +47,24 @@ where $1::text is null or a.slug = $1
 order by t.id;
 
 -- name: revoke_application_token
--- End a token; answers whose it is, and whether it ended now or had ended before.
-with ended as (
+-- Revoke a token; returns its application, and whether it was revoked now or before.
+with revoked as (
     update application_tokens set revoked_at = now()
     where id = $1 and revoked_at is null
     returning id
 )
-select a.slug as application, exists (select from ended) as revoked_now
+select a.slug as application, exists (select from revoked) as revoked_now
 from application_tokens t
 join applications a on a.id = t.application_id
 where t.id = $1;
 
 -- name: end_sessions
--- End a user's sessions, by e-mail address; answers how many, no row if there is no such user.
-with found as (
+-- End a user's sessions, by e-mail address; returns how many, no row if the user is unknown.
+with owner as (
     select id from users where lower(email) = lower($1)
 ), ended as (
     update sessions set revoked_at = now()
-    where user_id = (select id from found) and revoked_at is null
+    where user_id = (select id from owner) and revoked_at is null
     returning id
 )
-select (select count(*) from ended) as ended from found;
+select (select count(*) from ended) as ended from owner;

@@ -1,4 +1,4 @@
-"""What a worker remembers of tokens, for a few seconds and until a notice says otherwise."""
+"""A worker's cache of tokens; entries last a few seconds, or until a notice invalidates them."""
 
 import time
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from typing import NamedTuple
 from gateway.values import Application, Session
 
 FRESH = 4.0
-"""Seconds for which an answer of the database is used without asking again."""
+"""Seconds for which an answer of the database is used without a new query."""
 
 GRACE = 60.0
-"""Seconds for which it is used while the database cannot be asked."""
+"""Seconds for which it is used while the database is unavailable."""
 
 MAX_KNOWN = 100_000
 MAX_UNKNOWN = 10_000
@@ -28,7 +28,7 @@ class _Entry(NamedTuple):
 
 
 class TokenCache:
-    """Principals by the digest of their token, and digests that no token has.
+    """Principals by the digest of their token, and digests of unknown tokens.
 
     `clock` gives monotonic seconds.
     """
@@ -42,29 +42,29 @@ class TokenCache:
         self.listening_since = -GRACE
 
     def fresh(self, digest: bytes) -> Principal | None:
-        """The principal of a token that was confirmed within `FRESH` seconds."""
+        """The principal of a token that was confirmed in the last `FRESH` seconds."""
         entry = self._known.get(digest)
         return entry.principal if entry and self.is_fresh(entry.confirmed) else None
 
     def within_grace(self, digest: bytes) -> Principal | None:
-        """The principal of a token that was confirmed within `GRACE` seconds."""
+        """The principal of a token that was confirmed in the last `GRACE` seconds."""
         entry = self._known.get(digest)
         return entry.principal if entry and self.clock() - entry.confirmed < GRACE else None
 
     def is_unknown(self, digest: bytes) -> bool:
-        """Whether the database said within `FRESH` seconds that this token does not exist."""
+        """Whether the database said in the last `FRESH` seconds that this token does not exist."""
         return self.is_fresh(self._unknown.get(digest, -GRACE))
 
     def has_seen(self, digest: bytes) -> bool:
-        """Whether anything is remembered of this token, however old."""
+        """Whether the cache has an entry for this token, however old."""
         return digest in self._known or digest in self._unknown
 
     def is_fresh(self, confirmed: float) -> bool:
-        """Whether an answer of that time still counts: no notice can have been missed since."""
+        """Whether an answer of that time is still valid: no notice can have been missed since."""
         return self.clock() - confirmed < FRESH and confirmed > self.listening_since
 
     def begin_load(self, digest: bytes) -> None:
-        """Note the notices that arrive while a token is loaded: the answer may be older."""
+        """Collect the notices that arrive while a token is loaded: the answer may be older."""
         self._loading[digest] = set()
 
     def end_load(self, digest: bytes) -> set[str]:
@@ -72,7 +72,7 @@ class TokenCache:
         return self._loading.pop(digest)
 
     def store(self, digest: bytes, principal: Principal, confirmed: float) -> None:
-        """Remember a principal; the oldest entry goes when there are too many."""
+        """Remember a principal; if the cache is full, the oldest entry is dropped."""
         self._known[digest] = _Entry(principal, confirmed)
         for key in notice_keys(principal):
             self._digests.setdefault(key, set()).add(digest)
@@ -80,14 +80,14 @@ class TokenCache:
             self.forget(next(iter(self._known)))
 
     def store_unknown(self, digest: bytes, confirmed: float) -> None:
-        """Remember that no token has this digest; the oldest entry goes when there are too many."""
+        """Remember that no token has this digest; if the cache is full, the oldest is dropped."""
         self._unknown.pop(digest, None)
         self._unknown[digest] = confirmed
         if len(self._unknown) > MAX_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
 
     def forget(self, digest: bytes) -> None:
-        """Remember nothing of a token."""
+        """Drop the entry of a token."""
         self._unknown.pop(digest, None)
         entry = self._known.pop(digest, None)
         for key in notice_keys(entry.principal) if entry else ():
@@ -96,7 +96,7 @@ class TokenCache:
                 del self._digests[key]
 
     def invalidate(self, notice: str) -> None:
-        """Forget the tokens that a notice concerns, also those that are being loaded."""
+        """Drop the entries that a notice names; tokens being loaded are not stored either."""
         for notices in self._loading.values():
             notices.add(notice)
         if notice.startswith(ALL):
@@ -105,14 +105,14 @@ class TokenCache:
             self.forget(digest)
 
     def invalidate_all(self) -> None:
-        """Notices may have been missed: ask the database again for every token."""
+        """Query the database again for every token: notices may have been missed."""
         self.listening_since = self.clock()
         for notices in self._loading.values():
             notices.add(ALL)
 
 
 def notice_keys(principal: Principal) -> tuple[str, ...]:
-    """The notices that concern a principal: what the database's triggers send as payload."""
+    """The notices that name a principal: the payloads that the database's triggers send."""
     if isinstance(principal, Session):
         return f"session:{principal.id}", f"user:{principal.user_id}"
     return (f"token:{principal.token_id}",)

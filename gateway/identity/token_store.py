@@ -1,4 +1,4 @@
-"""Whose a token is: asked of PostgreSQL, remembered for a few seconds in the worker."""
+"""The principals of tokens: read from PostgreSQL, cached in the worker for a few seconds."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class TokenStore:
     """The principals of tokens, and the slugs of applications.
 
-    `clock` gives the monotonic seconds of the memory.
+    `clock` gives the monotonic seconds of the cache.
     """
 
     def __init__(self, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,21 +42,21 @@ class TokenStore:
         self._slugs: dict[str, float] = {}
 
     def remembered(self, token: str) -> Principal | None:
-        """The principal of a token that was confirmed moments ago."""
+        """The principal of a token, if the cache has a fresh one."""
         return self.cache.fresh(tokens.digest(token))
 
     def is_guess(self, token: str) -> bool:
-        """Whether this may be a guess: it has the form of a token, and nothing is known of it.
+        """Whether this may be a guess: it has the form of a token, and the cache has never seen it.
 
-        An app that goes on with a revoked token, or sends no token at all, does not guess.
+        An app that keeps using a revoked token, or sends no token at all, does not guess.
         """
         return tokens.is_token(token) and not self.cache.has_seen(tokens.digest(token))
 
     async def find(self, token: str) -> Principal | None:
-        """The principal of a token according to the database; None if there is none.
+        """The principal of a token according to the database; None for an unknown token.
 
-        Without the database it is the one that the database named in the last 60 s. Raises
-        DatabaseUnavailable.
+        While the database is unavailable, the principal of its last answer is used for 60 s.
+        Raises DatabaseUnavailable.
         """
         if not tokens.is_token(token):
             return None
@@ -71,7 +71,7 @@ class TokenStore:
             raise
 
     async def is_application(self, slug: str) -> bool:
-        """Whether an application has this slug, remembered as tokens are.
+        """Whether an application has this slug; the answer is cached as tokens are.
 
         Raises DatabaseUnavailable.
         """
@@ -85,29 +85,29 @@ class TokenStore:
             if age < GRACE:
                 return True
             raise
-        exists = bool(row and row["found"])
+        exists = bool(row and row["is_known"])
         if exists:
             self._slugs[slug] = now
         return exists
 
     async def _shared_lookup(self, token: str, digest: bytes) -> Principal | None:
-        """Ask the database; calls that ask for the same token meanwhile share the answer."""
+        """Query the database; concurrent look-ups of one token share the answer."""
         task = self._lookups.get(digest)
         if task is None:
             task = asyncio.create_task(self._look_up(token, digest))
             self._lookups[digest] = task
-            task.add_done_callback(lambda done: self._end_lookup(digest, done))
-        # Shielded: the caller who began may leave while others still wait.
+            task.add_done_callback(lambda task: self._end_lookup(digest, task))
+        # Shielded: the first caller may disconnect while others still wait.
         return await asyncio.shield(task)
 
-    def _end_lookup(self, digest: bytes, done: asyncio.Task[Principal | None]) -> None:
+    def _end_lookup(self, digest: bytes, task: asyncio.Task[Principal | None]) -> None:
         self._lookups.pop(digest, None)
-        if not done.cancelled():
-            # Retrieved even if every caller has left, or asyncio logs the exception as lost.
-            done.exception()
+        if not task.cancelled():
+            # Retrieved even if every caller has left; otherwise asyncio logs it as lost.
+            task.exception()
 
     async def _look_up(self, token: str, digest: bytes) -> Principal | None:
-        asked = self.cache.clock()
+        asked_at = self.cache.clock()
         load = self._session if token.startswith(tokens.SESSION_PREFIX) else self._application
         self.cache.begin_load(digest)
         try:
@@ -116,13 +116,13 @@ class TokenStore:
             notices = self.cache.end_load(digest)
         self.cache.forget(digest)
         if principal is None:
-            self.cache.store_unknown(digest, asked)
+            self.cache.store_unknown(digest, asked_at)
         elif notices.isdisjoint((*notice_keys(principal), ALL)):
-            self.cache.store(digest, principal, asked)
+            self.cache.store(digest, principal, asked_at)
         return principal
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
-        """An answer within `LOOKUP_TIMEOUT`, the wait for a connection included."""
+        """An answer within `LOOKUP_TIMEOUT`, including the wait for a connection."""
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT):
                 return await answer

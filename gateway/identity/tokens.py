@@ -1,4 +1,4 @@
-"""Tokens: 256 random bits behind a readable prefix, of which only the SHA-256 is stored."""
+"""Tokens: a readable prefix and 256 random bits; the database stores only their SHA-256."""
 
 import hashlib
 import re
@@ -11,15 +11,15 @@ _TOKEN = re.compile(r"plano_(?:app|ses)_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 def make(prefix: str) -> str:
-    """A new token; it is shown once and stored nowhere."""
+    """Create a token; it is shown once and stored nowhere."""
     return prefix + secrets.token_urlsafe(32)
 
 
 def digest(token: str) -> bytes:
-    """What is stored and looked up. The token has 256 random bits, so that no salt is needed."""
+    """The hash that is stored and looked up; 256 random bits need no salt."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def is_token(text: str) -> bool:
-    """Whether a text has the form of a token; others need no look-up."""
+    """Whether a text has the form of a token; any other text needs no look-up."""
     return _TOKEN.fullmatch(text) is not None

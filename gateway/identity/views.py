@@ -1,4 +1,4 @@
-"""Views: named lists of the fields of a session or an application that an answer shows."""
+"""Views: named lists of the fields of a session or an application that an answer contains."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,32 +20,38 @@ PARAMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "session_view": SESSION_VIEWS,
     "application_view": APPLICATION_VIEWS,
 }
-"""The params that choose a view, and the views there are."""
+"""The params that choose a view, each with its views."""
 
-_MADE: Mapping[str, Callable[[Session, str], Any]] = {
+_COMPUTED: Mapping[str, Callable[[Session, str], Any]] = {
     "token": lambda _, token: token,
     "expires_at": lambda session, _: lifetime.ends_at(session),
 }
+"""The fields of a session that are computed from the session and its token."""
 
 
-def session(found: Session, token: str, view: str = "default") -> dict[str, Any]:
-    """A session in this view, with its token as it was presented or just issued."""
+def session(session: Session, token: str, view: str = "default") -> dict[str, Any]:
+    """The fields of a session; `token` is its token, as the caller sent it or as just issued."""
     return {
-        name: _MADE[name](found, token) if name in _MADE else getattr(found, name)
+        name: _COMPUTED[name](session, token) if name in _COMPUTED else getattr(session, name)
         for name in SESSION_VIEWS[view]
     }
 
 
-def application(found: Application, view: str = "default") -> dict[str, Any]:
-    """An application in this view."""
-    return {name: getattr(found, name) for name in APPLICATION_VIEWS[view]}
+def application(application: Application, view: str = "default") -> dict[str, Any]:
+    """The fields of an application."""
+    return {name: getattr(application, name) for name in APPLICATION_VIEWS[view]}
 
 
-def shown(caller: Caller, session_view: str | None, application_view: str | None) -> dict[str, Any]:
-    """What a caller sees of itself: the views it asked for, of what its token has."""
-    parts: dict[str, Any] = {}
+def requested(
+    caller: Caller, session_view: str | None, application_view: str | None
+) -> dict[str, Any]:
+    """The views that a caller requested of its own session or application, by `session` and so on.
+
+    A view of what the caller does not have is left out.
+    """
+    views: dict[str, Any] = {}
     if session_view and caller.session and caller.token:
-        parts["session"] = session(caller.session, caller.token, session_view)
+        views["session"] = session(caller.session, caller.token, session_view)
     if application_view and caller.application:
-        parts["application"] = application(caller.application, application_view)
-    return parts
+        views["application"] = application(caller.application, application_view)
+    return views

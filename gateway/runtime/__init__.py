@@ -1,1 +1,1 @@
-"""What any process needs: logging, metrics, time-outs, periodic work, memory."""
+"""What every process needs: logging, events, metrics, time-outs, periodic work, memory."""

@@ -1,9 +1,9 @@
-"""What happens in the gateway: one catalogue of events. Log, metrics and notifications read it.
+"""The catalogue of events; the log, the metrics and the notifications read them.
 
-An event is emitted once, by its name and with fields; values never stand inside a sentence, so
-that a log can be filtered by `request_id`, `message_id` or `attempt`. The model is PostgREST's
-`Observation` and Oban's `Telemetry`. The table in the documentation is made from `CATALOGUE`, and
-a test holds every `emit` against the fields named here.
+An event is emitted once, with its name and its fields. Values are never part of a sentence, so that
+a log can be filtered by `request_id`, `message_id` or `attempt`. The model is PostgREST's
+`Observation` and Oban's `Telemetry`. The table in the documentation is generated from `CATALOGUE`,
+and a test checks the fields of every `emit` against it.
 """
 
 import logging
@@ -14,7 +14,7 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
 class Event(NamedTuple):
-    """One row of the catalogue: `fields` are the names of what an occurrence carries."""
+    """One row of the catalogue: `fields` are the names of the values that each occurrence has."""
 
     name: str
     level: Level
@@ -221,6 +221,6 @@ def emit(event: Event, *, trace: BaseException | None = None, **fields: Any) -> 
 
 
 def subscribe(reader: Reader) -> Callable[[], None]:
-    """Pass every event to a reader from now on; return a function that ends it."""
+    """Pass every event to a reader from now on; return a function that ends the subscription."""
     _readers.append(reader)
     return lambda: _readers.remove(reader)

@@ -1,4 +1,4 @@
-"""Imports what `gateway` exports, name by name, when it is first used (PEP 562).
+"""Imports each export of `gateway` when it is first used (PEP 562).
 
 An import of any module runs `gateway/__init__.py` first. If that imported the exports at once,
 `gateway --help` would load the database driver and the compiled schemas.
@@ -40,6 +40,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - any export
         raise AttributeError(f"module 'gateway' has no attribute {name!r}")
     module = import_module(MODULES[name])
     export = module if MODULES[name].endswith(f".{name}") else getattr(module, name)
-    # From now on Python finds it without this function.
+    # From now on Python finds the export without this function.
     setattr(sys.modules["gateway"], name, export)
     return export

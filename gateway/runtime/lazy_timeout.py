@@ -1,6 +1,6 @@
-"""A time-out that arms its timer only when the work first waits.
+"""A time-out that starts its timer only when the work first waits.
 
-Most calls never wait, or have sent their SQL before they first do: they pay for no timer.
+Most calls never wait, or send their SQL before their first wait: they need no timer.
 """
 
 from collections.abc import Awaitable, Generator
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class LazyTimeout(Generic[T]):
-    """Awaits some work until a time of the loop's clock, unless it is lifted before.
+    """Awaits `work` until the time `at` of the loop's clock, unless the time-out is lifted before.
 
     Raises TimeoutError, with `expired` true, once that time has passed.
     """
@@ -26,7 +26,7 @@ class LazyTimeout(Generic[T]):
         self.lifted = False
 
     def lift(self) -> None:
-        """Let the work take as long as it needs from here on."""
+        """End the time-out; the work may take as long as it needs from now on."""
         self.lifted = True
         if self._timer:
             self._timer.lift()
@@ -37,11 +37,11 @@ class LazyTimeout(Generic[T]):
         return self._timer is not None and self._timer.expired
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Run the work up to its first wait, and only then arm the timer."""
+        """Run the work up to its first wait, and only then start the timer."""
         steps = self._work.__await__()
         try:
-            # By hand, not with `yield from`: this is the one moment between "has run so far" and
-            # "waits", in which it is known whether a timer is needed at all.
+            # By hand instead of with `yield from`: only here, between the first step and the first
+            # wait, is it known whether a timer is needed.
             first_wait = next(steps)
         except StopIteration as done:
             result: T = done.value
@@ -57,10 +57,10 @@ class LazyTimeout(Generic[T]):
 
 
 class _Remainder(Generic[T]):
-    """What remains of work that has reached its first wait.
+    """The rest of work that has reached its first wait.
 
-    A generator that has begun cannot be given to `yield from` without losing what it yielded last,
-    so this repeats that value first and then passes everything through (PEP 380 has the rules).
+    `yield from` on a generator that has already yielded would lose the value it yielded last. This
+    repeats that value first, and then passes everything through (the rules are in PEP 380).
     """
 
     __slots__ = ("_first_wait", "_steps")
@@ -71,18 +71,18 @@ class _Remainder(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Pass values and exceptions in both directions, as `yield from` does."""
-        waits_for = self._first_wait
+        awaited = self._first_wait
         try:
             while True:
                 try:
-                    sent = yield waits_for
+                    sent = yield awaited
                 except GeneratorExit:
                     self._steps.close()
                     raise
                 except BaseException as error:  # noqa: BLE001 - for the work to handle
-                    waits_for = self._steps.throw(error)
+                    awaited = self._steps.throw(error)
                 else:
-                    waits_for = self._steps.send(sent)
+                    awaited = self._steps.send(sent)
         except StopIteration as done:
             result: T = done.value
             return result

@@ -1,4 +1,4 @@
-"""Logging: one JSON line for each event, on standard error; one access line for each request."""
+"""Logging to standard error: one JSON line for each event, one access line for each request."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ MAX_WAITING = 1000
 
 
 class _JsonLines(logging.Formatter):
-    """A record as one line of JSON: an event with its fields, or the text of another library."""
+    """Formats a record as one line of JSON: an event and its fields, or another library's text."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -33,7 +33,10 @@ class _JsonLines(logging.Formatter):
 
 
 def _frames(exc_info: Any) -> list[str]:  # noqa: ANN401 - what logging holds
-    """Where an error came from, without source lines or messages, which could quote a value."""
+    """The frames and types of an error, without source lines and messages, which may quote values.
+
+    The last entry names the error's type and those of its causes.
+    """
     kind, error, trace = exc_info
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)]
     causes = [kind.__name__]
@@ -46,7 +49,7 @@ def configure(level: str) -> None:
     """Send all logging of the process to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
-    # Or logging would print an error of its own, with all values, when a line cannot be written.
+    # Otherwise logging prints its own error, with all values, when a line cannot be written.
     logging.raiseExceptions = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("asyncio", "uvicorn.error", "watchfiles"):
@@ -62,8 +65,8 @@ class AccessLog:
         self._lost = 0
 
     def write(self, line: dict[str, Any]) -> None:
-        """Take one line; it is written at the next flush."""
-        # Rendered now and not at the flush: its values are still in the processor's caches.
+        """Add one line; it is written at the next flush."""
+        # Encoded now and not at the flush: its values are still in the processor's caches.
         self._waiting.append(orjson.dumps(line, default=str))
         if len(self._waiting) >= MAX_WAITING:
             self.flush()
@@ -76,7 +79,7 @@ class AccessLog:
                 self._out.write(b"\n".join([*lines, b""]).decode())
                 self._out.flush()
             except OSError:
-                # The reader of the log is gone, and there is nowhere to say so: requests go on.
+                # The reader of the log is gone, and this cannot be logged: requests continue.
                 self._lost += len(lines)
 
     async def run(self) -> None:

@@ -1,8 +1,8 @@
-"""Move long-lived memory onto huge pages, so that a table of many routes is quick to read.
+"""Moves long-lived memory onto huge pages, so that a large table of routes is quick to read.
 
-A request reads about a hundred addresses all over a table. With pages of 4 KiB each read may cost
-a walk through the page tables: a tenth of a request's time at 100,000 routes. Older kernels, and
-systems other than Linux, keep their small pages.
+A request reads about a hundred addresses spread over the table. With pages of 4 KiB each read may
+cost a walk through the page tables: a tenth of a request's time at 100,000 routes. Older kernels
+and systems other than Linux keep their small pages.
 """
 
 import ctypes
@@ -24,13 +24,13 @@ _MAPPING = re.compile(
     re.MULTILINE,
 )
 _MIN_SHARE = 0.9
-"""Share of a mapping in use above which huge pages hardly need more memory."""
+"""The used share of a mapping above which huge pages need hardly more memory."""
 
 
 def use_huge_pages() -> int:
-    """Move the heap onto huge pages. Returns how many; takes half a second for 150 MB.
+    """Move the heap onto huge pages; return how many. Takes half a second for 150 MB.
 
-    One page at a time, since a request that needs new memory waits while a page is copied.
+    It moves one page at a time, since a request that needs new memory waits during a copy.
     """
     if sys.platform != "linux":
         return 0

@@ -1,8 +1,8 @@
-"""What is counted, for Prometheus. Names follow OpenTelemetry's conventions for HTTP servers.
+"""Metrics for Prometheus, named after OpenTelemetry's conventions for HTTP servers.
 
-Workers of one `gateway serve` count in files of one folder, each in a set of its own, and whoever
-is asked reads them all. A file is named after its worker's index and not after its process, so
-that whoever replaces a dead worker counts on from where it stopped.
+The workers of one `gateway serve` count in files of one shared folder, each in its own files; the
+worker that gets a request for the metrics reads all of them. Files are named after the worker's
+index and not after its process, so that the worker that replaces a dead one continues its counts.
 """
 
 import collections
@@ -22,7 +22,7 @@ from gateway.statuses import COMMON, Fault
 
 
 class Metric(NamedTuple):
-    """One row of the table below."""
+    """A metric: its name, its help text, and the names of its labels."""
 
     name: str
     sentence: str
@@ -70,51 +70,51 @@ METHODS = frozenset(
 OTHER_METHOD = "_OTHER"
 
 MAX_LABEL_SETS = 1000
-"""Distinct sets of labels that a worker counts apart; each is 17 lines of the text."""
+"""Distinct sets of labels that a worker counts separately; each is 17 lines of text."""
 
 OTHER = "other"
-"""The route of all that comes after those, and its status if that is a route's own."""
+"""The label for the routes beyond that maximum, and for those routes' own statuses."""
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The library takes the folder of several workers from this variable alone."""
+"""The environment variable from which the library takes the folder that several workers share."""
 
 _Labels: TypeAlias = tuple[str, str, int | None, str]
 
 # Parts of the library have no types.
 _library: Any = prometheus_client
 
-# A time of birth for each set of labels is two more lines of text that nobody asked for.
+# The creation times of the time series would add two lines for each set of labels.
 _library.disable_created_metrics()
 
 
-class _Set(NamedTuple):
-    """One set of labels: its numbers in the library, and what they do not hold yet."""
+class _Series(NamedTuple):
+    """The metrics of one set of labels, and the durations that they do not include yet."""
 
     durations: Histogram
     answers: Counter
-    waiting: list[float]
+    unflushed: list[float]
 
     def flush(self) -> None:
-        """Add what waits to the numbers, bucket by bucket.
+        """Add the new durations, bucket by bucket.
 
-        The library's own way is request by request, at several times the price.
+        The library's own `observe` works request by request, at several times the cost.
         """
-        found = collections.Counter(bisect_left(BUCKETS, seconds) for seconds in self.waiting)
-        for bucket, count in found.items():
+        counts = collections.Counter(bisect_left(BUCKETS, seconds) for seconds in self.unflushed)
+        for bucket, count in counts.items():
             self.durations._buckets[bucket].inc(count)  # noqa: SLF001
-        self.durations._sum.inc(sum(self.waiting))  # noqa: SLF001
-        self.answers.inc(len(self.waiting))
-        self.waiting.clear()
+        self.durations._sum.inc(sum(self.unflushed))  # noqa: SLF001
+        self.answers.inc(len(self.unflushed))
+        self.unflushed.clear()
 
 
 class Metrics:
-    """The counts of a worker; `worker_index` is its number among several, None if it is alone.
+    """The metrics of a worker; `worker_index` is its number among several, None if it is alone.
 
-    A request only notes how long it took; `flush` does the rest, for many at once.
+    A request only appends its duration; `flush` does the rest, for many requests at once.
     """
 
     def __init__(self, worker_index: int | None = None) -> None:
-        _choose_numbers(worker_index)
+        _choose_storage(worker_index)
         self._registry = registry = CollectorRegistry()
         self._durations = Histogram(*DURATIONS, buckets=BUCKETS, registry=registry)
         self._answers = Counter(*ANSWERS, registry=registry)
@@ -122,19 +122,19 @@ class Metrics:
         self._revision = Gauge(*REVISION, registry=registry, multiprocess_mode="liveall")
         self._degraded = Gauge(*DEGRADED, registry=registry, multiprocess_mode="livesum")
         self._unavailable = Gauge(*UNAVAILABLE, registry=registry, multiprocess_mode="livesum")
-        # All workers count the same rows: whoever counted last is right.
+        # All workers count the same rows: the most recent count is right.
         self._outbox = Gauge(*OUTBOX, registry=registry, multiprocess_mode="livemostrecent")
         self._events = Counter(*EVENTS, registry=registry)
         self._new_events: collections.Counter[Event] = collections.Counter()
-        self._sets: dict[_Labels, _Set] = {}
-        self._shown = self._of_one() if worker_index is None else self._of_all()
+        self._series: dict[_Labels, _Series] = {}
+        self._exported = self._own_metrics() if worker_index is None else self._metrics_of_all()
 
-    def _of_one(self) -> CollectorRegistry:
+    def _own_metrics(self) -> CollectorRegistry:
         ProcessCollector(registry=self._registry)
         return self._registry
 
     @staticmethod
-    def _of_all() -> CollectorRegistry:
+    def _metrics_of_all() -> CollectorRegistry:
         registry = CollectorRegistry()
         registry.register(_AllWorkers(os.environ[FOLDER]))
         return registry
@@ -142,23 +142,25 @@ class Metrics:
     def count(
         self, route: str, method: str, code: int | None, status: str, fault: Fault, seconds: float
     ) -> None:
-        """One request and its answer; `code` is None where nobody waited for one."""
+        """Count one request; `code` is None if the client left before there was an answer."""
         labels = (route, method if method in METHODS else OTHER_METHOD, code, status)
-        found = self._sets.get(labels) or self._set_of(labels, fault)
-        found.waiting.append(seconds)
+        series = self._series.get(labels) or self._create_series(labels, fault)
+        series.unflushed.append(seconds)
 
     def read(self, event: Event, _: Fields) -> None:
-        """A reader of events: count one more."""
+        """Read an event: count it."""
         self._new_events[event] += 1
 
-    def _set_of(self, labels: _Labels, fault: Fault) -> _Set:
-        if len(self._sets) >= MAX_LABEL_SETS:
-            labels = _folded(labels)
-        if labels not in self._sets:
+    def _create_series(self, labels: _Labels, fault: Fault) -> _Series:
+        """The series for new labels; beyond the maximum, that of the labels `other`."""
+        if len(self._series) >= MAX_LABEL_SETS:
+            labels = _without_names(labels)
+        if labels not in self._series:
             route, method, code, status = labels
             durations = self._durations.labels(method, route, "" if code is None else code, status)
-            self._sets[labels] = _Set(durations, self._answers.labels(status, fault), [])
-        return self._sets[labels]
+            answers = self._answers.labels(status, fault)
+            self._series[labels] = _Series(durations=durations, answers=answers, unflushed=[])
+        return self._series[labels]
 
     def flush(
         self,
@@ -169,10 +171,10 @@ class Metrics:
         database_unavailable: bool,
         outbox: Mapping[str, int],
     ) -> None:
-        """Bring everything up to date; the arguments say how this worker is now."""
-        for each in self._sets.values():
-            if each.waiting:
-                each.flush()
+        """Bring all metrics up to date; the arguments are the worker's current state."""
+        for series in self._series.values():
+            if series.unflushed:
+                series.flush()
         for event, count in self._new_events.items():
             self._events.labels(event.name, event.level).inc(count)
         self._new_events.clear()
@@ -184,21 +186,21 @@ class Metrics:
             self._outbox.labels(state).set(count)
 
     def text(self, accept: str) -> tuple[bytes, str]:
-        """Everything of all workers, in a form that the reader accepts, and its content type."""
+        """The metrics of all workers in a format of the `Accept` header, and its content type."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._shown), content_type
+        return encode(self._exported), content_type
 
 
 def drop_worker(worker_index: int, folder: str) -> None:
-    """Drop the gauges of a worker that died; what it counted stays."""
+    """Drop the gauges of a worker that died; its counters stay."""
     _library.multiprocess.mark_process_dead(worker_index, folder)
 
 
-def _choose_numbers(worker_index: int | None) -> None:
+def _choose_storage(worker_index: int | None) -> None:
     """Count in memory, or in the files of one worker among several.
 
-    The library alone would go by `FOLDER`, which may be set for another program, and would name
-    files by process: each worker that dies would leave some behind.
+    By itself the library would decide by `FOLDER`, which may be set for another program, and would
+    name files by process: each worker that dies would leave some behind.
     """
     values = _library.values
     values.ValueClass = (
@@ -209,16 +211,16 @@ def _choose_numbers(worker_index: int | None) -> None:
 
 
 class _AllWorkers(Collector):
-    """Sums the files of all workers, over those that come and go meanwhile."""
+    """Sums the files of all workers, while workers start and stop."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Any]:
-        """What the library sums up; it cannot read a file that was made and not yet filled."""
+        """The merged metrics; the library cannot read files that were created but are empty."""
         files = [str(file) for file in Path(self._folder).glob("*.db") if _is_filled(file)]
-        found: Iterable[Any] = _library.multiprocess.MultiProcessCollector.merge(files)
-        return found
+        metrics: Iterable[Any] = _library.multiprocess.MultiProcessCollector.merge(files)
+        return metrics
 
 
 def _is_filled(file: Path) -> bool:
@@ -228,7 +230,7 @@ def _is_filled(file: Path) -> bool:
         return False
 
 
-def _folded(labels: _Labels) -> _Labels:
-    """Labels that can only have so many values, however many routes there are."""
+def _without_names(labels: _Labels) -> _Labels:
+    """Labels without the names of routes and of their own statuses, which have no bound."""
     route, method, code, status = labels
     return OTHER if route else "", method, code, status if status in COMMON else OTHER

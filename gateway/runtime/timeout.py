@@ -8,8 +8,8 @@ from typing import Self
 class Timeout:
     """Ends the block at a time of the loop's clock, with TimeoutError and `expired` true.
 
-    It does what `asyncio.timeout_at` does at less than half the cost: it is not a coroutine and
-    creates its timer once. A request enters two of these, and hardly any of them ever expires.
+    It works as `asyncio.timeout_at` does at less than half the cost: it is not a coroutine, and
+    creates its timer once. A request enters two of these, and they hardly ever expire.
     """
 
     __slots__ = ("_at", "_cancelling", "_task", "_timer", "expired")
@@ -43,7 +43,7 @@ class Timeout:
         """Stop the timer. Raises TimeoutError if the timer alone ended the block."""
         self._timer.cancel()
         if self.expired:
-            # Another cancellation that came meanwhile wins, as in `asyncio.Timeout.__aexit__`.
-            alone = self._task.uncancel() <= self._cancelling
-            if alone and kind is asyncio.CancelledError:
+            # Another cancellation in the meantime wins, as in `asyncio.Timeout.__aexit__`.
+            is_only_reason = self._task.uncancel() <= self._cancelling
+            if is_only_reason and kind is asyncio.CancelledError:
                 raise TimeoutError

@@ -62,7 +62,9 @@ def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Respon
     """The answer to a successful action."""
     has_view = valid.session_view or valid.application_view
     extra = (
-        views.shown(caller, valid.session_view, valid.application_view) if has_view else _NO_EXTRA
+        views.requested(caller, valid.session_view, valid.application_view)
+        if has_view
+        else _NO_EXTRA
     )
     body = _SUCCESS[envelope](reply.data, extra)
     headers = _encode_headers(reply.headers) if reply.headers else []
@@ -88,7 +90,7 @@ def _extra(rejection: Rejection, trace: Trace | None) -> Mapping[str, Any]:
     if rejection.extra or not (trace and trace.caller and trace.valid):
         return rejection.extra
     valid = trace.valid
-    return views.shown(trace.caller, valid.session_view, valid.application_view)
+    return views.requested(trace.caller, valid.session_view, valid.application_view)
 
 
 def _encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
