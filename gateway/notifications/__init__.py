@@ -1,1 +1,1 @@
-"""Notifications: what ails the gateway and somebody has to mend, each fault once."""
+"""Notifications: the problems that an operator must fix, each listed once."""

@@ -1,4 +1,4 @@
-"""Notifications that concern all workers: which are late, and that the database is back."""
+"""Notifications about all workers: some are late, or the database was lost and is back."""
 
 from pathlib import Path
 
@@ -8,14 +8,16 @@ from gateway.registry.store import WORKER_TIMEOUT
 
 CHECK_INTERVAL = 5.0
 LATE_DELAY = 10.0
-HEALED_DELAY = 3.0
-"""Seconds between two checks; that a worker has to serve a revision; without a lost database."""
+"""Seconds that a worker has to serve a new revision."""
+
+RECOVERY_DELAY = 3.0
+"""Seconds since the last report of a lost database, after which it counts as back."""
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class LateWorkers:
-    """Looks for live workers that do not serve the newest revision."""
+    """Finds live workers that do not serve the newest revision."""
 
     def __init__(self) -> None:
         self._were_late = False
@@ -23,13 +25,13 @@ class LateWorkers:
     async def check(self, database: Database) -> None:
         """Raise a notification if workers are late, and resolve it once none is."""
         [row] = await database.fetch(_SQL["late_workers"], WORKER_TIMEOUT, LATE_DELAY)
-        # A worker that has just started or come back is late for a moment, which is not a problem.
+        # Only in two checks in a row: a worker that has just started is late for a moment.
         if row["message"] and self._were_late:
             await database.fetch(_SQL["raise_late_workers"], row["message"])
         elif not row["message"]:
-            await database.fetch(_SQL["heal_workers"])
+            await database.fetch(_SQL["resolve_late_workers"])
         self._were_late = row["message"] is not None
-        await database.fetch(_SQL["heal_database"], HEALED_DELAY)
+        await database.fetch(_SQL["resolve_lost_database"], RECOVERY_DELAY)
 
 
 async def sweep(database: Database) -> None:

@@ -1,5 +1,5 @@
 -- name: raise
--- Raise a notification, or count in the one that is open.
+-- Raise a notification; if one with this deduplication key is open, add to its count.
 select gateway.raise_notification(
     $1, $2, $3, $4, $5, $6, now() - make_interval(secs => $7), $8
 );
@@ -21,8 +21,8 @@ where w.seen_at > now() - make_interval(secs => $1) and (
 );
 
 -- name: raise_late_workers
--- Raise a notification of late workers, or bring the one that is open up to date.
-with known as (
+-- Raise a notification of late workers, or update the open one.
+with updated as (
     update gateway.notifications set last_seen = now(), message = $1
     where fold = 'worker-late' and resolved_at is null
     returning id
@@ -30,26 +30,26 @@ with known as (
 select gateway.raise_notification(
     'worker-late', 'error', 'worker-late', $1, null, null, now(), 1
 )
-where not exists (select from known);
+where not exists (select from updated);
 
--- name: heal_workers
--- Resolve what tells of late workers: there is none.
+-- name: resolve_late_workers
+-- Resolve the notification of late workers.
 update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
 where fold = 'worker-late' and resolved_at is null;
 
--- name: heal_database
--- Resolve what tells of a lost database: whoever runs this has it, and all had time to say so.
+-- name: resolve_lost_database
+-- Resolve the notification of a lost database, once no worker has reported it for a while.
 update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
 where fold = 'database-lost' and resolved_at is null
     and last_seen < now() - make_interval(secs => $1);
 
 -- name: sweep
--- Forget what was resolved more than 90 days ago.
+-- Delete the notifications that were resolved more than 90 days ago.
 delete from gateway.notifications where resolved_at < now() - interval '90 days';
 
 -- name: forward
--- Put what nobody was told of yet into the outbox, for the webhook; of what is long resolved, as
--- when a webhook is set for the first time, nobody needs to hear.
+-- Queue webhook messages for the changes that were not forwarded yet. Those resolved more than an
+-- hour ago are skipped: when a webhook is first set up, old notifications are not news.
 with untold as (
     select * from gateway.notifications
     where (not told_raised or (resolved_at is not null and not told_resolved))
@@ -76,7 +76,7 @@ select 'webhook',
 from events order by id, type;
 
 -- name: list
--- Notifications, newest first: those that are open, or all.
+-- The open notifications, or all of them; the last seen first.
 select id, kind, severity, message, route, request_id, first_seen, last_seen, count,
        resolved_at, resolved_by
 from gateway.notifications
@@ -84,7 +84,7 @@ where $1 or resolved_at is null
 order by last_seen desc, id desc limit $2;
 
 -- name: resolve
--- Resolve notifications by hand; all that are open if none is named.
+-- Resolve notifications by id; all open ones if no id is given.
 update gateway.notifications set resolved_at = now(), resolved_by = $2
 where resolved_at is null and ($1::bigint[] is null or id = any ($1))
 returning id;

@@ -1,8 +1,7 @@
-"""What a worker reports, kept in memory until the database takes it.
+"""A worker's notifications, kept in memory until they are written to the database.
 
-A recorder reads the events of the gateway; those that an operator must act on become
-notifications. The database's own failure is seen by the state of the pool, and recorded once the
-database is back.
+The recorder reads the gateway's events; those that an operator must act on become notifications. A
+lost database is recognised by the state of the pool, and recorded once the database is back.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ LOG_INTERVAL = 1.0
 PAGE_DELAY = 5.0
 PAGE_INTERVAL = 10.0
 PAGE_TIMEOUT = 3.0
-"""Seconds without a database until the webhook is called past the outbox; between attempts."""
+"""Seconds without a database until the webhook is called directly; between attempts; of one."""
 
 DATABASE_TIMEOUT = 5.0
 MAX_PENDING = 1000
@@ -48,7 +47,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 @dataclass(slots=True)
 class _Notice:
-    """A problem that was met `count` times; `first_seen` is of the monotonic clock."""
+    """A problem that occurred `count` times; `first_seen` is monotonic seconds."""
 
     kind: str
     severity: Severity
@@ -60,7 +59,7 @@ class _Notice:
 
 
 class Recorder:
-    """The notifications of one worker; `webhook` is told of new ones, and of a lost database."""
+    """The notifications of one worker; `webhook` gets new ones, and news of a lost database."""
 
     def __init__(self, pool: Pool, webhook: Transport | None = None) -> None:
         self._pool = pool
@@ -74,7 +73,7 @@ class Recorder:
     def record_crash(
         self, error: BaseException, request_id: str, match: Match | None, caller: Caller | None
     ) -> Rejection:
-        """A request met an unexpected error: emit the event, and return how to answer."""
+        """Emit the event of a request's unexpected error; return the refusal to answer with."""
         route = match.route if match else None
         events.emit(
             events.REQUEST_CRASHED,
@@ -88,7 +87,7 @@ class Recorder:
         return Rejection(slug)
 
     def log_unavailable(self, request_id: str, error: DatabaseUnavailable) -> None:
-        """Say why a request was not served, at most once a second; count the rest."""
+        """Log why a request was not served, at most once a second; count the others."""
         now = time.monotonic()
         self._unlogged += 1
         if now - self._logged_at < LOG_INTERVAL:
@@ -98,9 +97,9 @@ class Recorder:
         self._logged_at, self._unlogged = now, 0
 
     def read(self, event: Event, fields: Fields) -> None:
-        """A reader of events: a crash becomes a notification."""
+        """Read an event: a crash becomes a notification."""
         if event is events.REQUEST_CRASHED:
-            # The type and the place: the error's own text may quote what a caller sent.
+            # The message is the type and the line: the error's text may quote what a caller sent.
             self._notice(
                 f"{statuses.APPLICATION_CRASH}:{fields['route'] or ''}:{fields['place']}",
                 _Notice(
@@ -114,7 +113,7 @@ class Recorder:
             )
 
     async def run(self) -> None:
-        """Write what is pending once a second until cancelled, then once more."""
+        """Write the pending notifications once a second until cancelled, then once more."""
         unsubscribe: Callable[[], None] = events.subscribe(self.read)
         try:
             await flush_periodically(self._flush, FLUSH_INTERVAL)
@@ -122,8 +121,8 @@ class Recorder:
             unsubscribe()
 
     async def _flush(self) -> None:
-        """Write what is pending, and forward what is new to the webhook."""
-        self._look_at_database()
+        """Write the pending notifications, and queue new ones for the webhook."""
+        self._check_database()
         if self._lost_at is not None:
             await self._page(time.monotonic() - self._lost_at)
             return
@@ -142,7 +141,8 @@ class Recorder:
         pending.request_id = notice.request_id
         pending.count += 1
 
-    def _look_at_database(self) -> None:
+    def _check_database(self) -> None:
+        """Record when the database is lost; once it is back, add a notification."""
         now = time.monotonic()
         if self._pool.problem and self._lost_at is None:
             self._lost_at = now
@@ -161,7 +161,7 @@ class Recorder:
             self._lost_at, self._next_page = None, 0.0
 
     async def _page(self, seconds: float) -> None:
-        """Call the webhook about a lost database directly: the outbox is lost with it."""
+        """Report a lost database to the webhook directly: the outbox is lost with it."""
         if not self._webhook or seconds < max(PAGE_DELAY, self._next_page):
             return
         self._next_page = seconds + PAGE_INTERVAL
@@ -177,7 +177,7 @@ class Recorder:
             events.emit(events.NOTIFICATIONS_PAGE_FAILED, error=repr(error))
 
     async def _write_pending(self) -> None:
-        """One after another; what is left after an error stays pending."""
+        """Write one notification after another; after an error the others stay pending."""
         for dedup_key, notice in [*self._pending.items()]:
             count, age = notice.count, time.monotonic() - notice.first_seen
             await self._fetch(
@@ -195,7 +195,7 @@ class Recorder:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The driver's error behind one of the database's, which names what was wrong."""
+    """The driver's error behind a DatabaseError; any other error itself."""
     is_translated = isinstance(error, DatabaseError) and error.__cause__
     return error.__cause__ if is_translated and error.__cause__ else error
 
@@ -209,7 +209,10 @@ def _place(error: BaseException) -> str:
 
 
 def _without_secrets(error: BaseException, route: Route | None, caller: Caller | None) -> str:
-    """What to log of an error; its text may quote params, and some params are secret."""
+    """The text of an error for the log; only its type if the route has secret params.
+
+    An error's text may quote params, or the caller's token.
+    """
     cause = _cause(error)
     if route and (route.sensitive_params or route.params.has_secrets):
         return type(cause).__name__

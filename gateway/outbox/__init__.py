@@ -1,1 +1,1 @@
-"""Mail and what else is sent to others: rows of an outbox, committed with the work they tell of."""
+"""Mail and webhooks: messages are rows of an outbox, committed together with the work itself."""

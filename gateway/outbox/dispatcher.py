@@ -1,9 +1,9 @@
-"""The outbox: committed messages are sent, at once and, if need be, again.
+"""The outbox: sends committed messages, and retries those that failed.
 
-The call that writes a message sends it first and may wait for the outcome. A message that was not
-sent then, or whose sender died, is taken up by a loop in each worker. A message is sent at least
-once: twice only if its sender dies, or the database is away for longer than a lease, between the
-receiver's answer and the commit that records it, or if the answer is never received.
+The call that writes a message makes the first attempt and may wait for its outcome. If that attempt
+fails, or its worker dies, a loop in each worker retries the message. Each message is sent at least
+once. It is sent twice only if the receiver's answer is lost, or if the worker dies, or the database
+is unavailable for longer than a lease, before the outcome is recorded.
 """
 
 import asyncio
@@ -26,22 +26,22 @@ from gateway.runtime import events
 MAX_FIRST_ATTEMPTS = 16
 MAX_RETRIES_IN_FLIGHT = 4
 MAX_WEBHOOKS_IN_FLIGHT = 2
-"""Attempts in flight in one worker: at mails for which calls wait, at other mails, at webhooks."""
+"""Attempts in flight in one worker: mails for which calls wait, other mails, webhooks."""
 
 SEND_TIMEOUT = 20.0
 LEASE = 30.0
-"""Seconds after which another worker may send a message: more than an attempt takes."""
+"""Seconds after which another worker may send a claimed message: longer than an attempt takes."""
 
 MIN_BACKOFF = 5.0
-MAX_PAUSE = 3600.0
+MAX_BACKOFF = 3600.0
 MAX_RETRY_AGE = 3 * 86400.0
-"""Seconds between attempts, doubled each time, and until a message is parked all the same."""
+"""Seconds between attempts, doubled each time; the age at which a failed message is parked."""
 
 POLL_INTERVAL = 1.0
 RETRY_DELAY = 0.5
 DATABASE_TIMEOUT = 5.0
 FINISH_TIMEOUT = 12.0
-"""Seconds that a stopping worker gives its attempts: as long as Mandrill may be silent."""
+"""Seconds that a stopping worker waits for its attempts: longer than Mandrill may stay silent."""
 
 COUNT_INTERVAL = 5.0
 
@@ -51,7 +51,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class Outbox:
-    """Sends the messages of the outbox; `transports` are by kind of message."""
+    """Sends the messages of the outbox; `transports` has one for each kind of message."""
 
     def __init__(self, pool: Pool, transports: Mapping[str, Transport]) -> None:
         self._pool = pool
@@ -65,8 +65,8 @@ class Outbox:
     async def deliver(self, message_id: int, deadline: float) -> datetime | None:
         """Send a message that was just committed; return when it was sent.
 
-        None if it was not sent, or not before the deadline: it stays in the outbox, an attempt in
-        flight goes on, and a notification is raised.
+        None if it was not sent before the deadline: the message stays in the outbox, an attempt in
+        flight continues, and a notification is raised.
         """
         try:
             async with asyncio.timeout_at(deadline):
@@ -81,10 +81,10 @@ class Outbox:
         return sent_at
 
     async def run(self) -> None:
-        """Take up the messages that are due, until cancelled."""
+        """Send the messages that are due, until cancelled."""
         while True:
             try:
-                started = await self._take_up_due()
+                started = await self._start_due()
                 await self._count_outstanding(asyncio.get_running_loop().time())
             except DatabaseError as error:
                 events.emit(events.OUTBOX_DELAYED, reason=error.cause)
@@ -94,15 +94,15 @@ class Outbox:
                 await self._pause(POLL_INTERVAL * jitter)
 
     async def finish(self) -> None:
-        """Wait a little for the attempts in flight, which would have to be repeated otherwise."""
+        """Wait up to `FINISH_TIMEOUT` for the attempts in flight: a cut one has to be repeated."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FINISH_TIMEOUT)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take_up_due(self) -> int:
-        """Start attempts at due messages, as many as there is room for; return how many."""
+    async def _start_due(self) -> int:
+        """Start attempts at due messages, up to the limits; return how many."""
         started = 0
         for kind, limit in (("mail", MAX_RETRIES_IN_FLIGHT), ("webhook", MAX_WEBHOOKS_IN_FLIGHT)):
             in_flight = self._retries[kind]
@@ -116,7 +116,7 @@ class Outbox:
         return started
 
     async def _pause(self, seconds: float) -> None:
-        """Wait until it is time to look again, or there is room for another attempt."""
+        """Wait until the next poll, or until an attempt ends and leaves room for another."""
         in_flight = set().union(*self._retries.values())
         if in_flight:
             await asyncio.wait(in_flight, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -124,13 +124,13 @@ class Outbox:
             await asyncio.sleep(seconds)
 
     async def _count_outstanding(self, now: float) -> None:
-        """Count the messages that are not sent, for the metrics."""
+        """Count the unsent messages for the metrics."""
         if now - self._counted_at > COUNT_INTERVAL:
             self.outstanding = dict((await self._fetch("outstanding"))[0])
             self._counted_at = now
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start work that goes on even if the caller leaves."""
+        """Start work that continues even if the client disconnects."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)
@@ -171,13 +171,13 @@ class Outbox:
         return None
 
     async def _record_late(self, message_id: int) -> None:
-        """Raise a notification that the mail of a call is late, unless an attempt has done so."""
+        """Raise a notification that a call's mail is late, unless an attempt has raised one."""
         await self._record("late", message_id)
 
     async def _record_failure(self, row: Record, error: SendError) -> None:
-        pause = min(MIN_BACKOFF * 2 ** min(row["attempts"] - 1, 20), MAX_PAUSE)
-        pause *= random.uniform(0.5, 1)  # noqa: S311 - spreads the attempts
-        args = error.name, not error.transient, pause, MAX_RETRY_AGE, str(error)
+        backoff = min(MIN_BACKOFF * 2 ** min(row["attempts"] - 1, 20), MAX_BACKOFF)
+        backoff *= random.uniform(0.5, 1)  # noqa: S311 - spreads the attempts
+        args = error.name, not error.transient, backoff, MAX_RETRY_AGE, str(error)
         for recorded in await self._record("failed", row["id"], row["attempts"], *args):
             events.emit(
                 events.OUTBOX_ATTEMPT_FAILED,
@@ -190,12 +190,12 @@ class Outbox:
             )
 
     async def _record(self, query: str, message_id: int, *args: object) -> list[Record]:
-        """Record the outcome of an attempt, however long the database is away."""
+        """Record the outcome of an attempt; retry for as long as the database is unavailable."""
         while True:
             try:
                 return await self._fetch(query, message_id, *args)
             except DatabaseError as error:
-                # The server refused it: a trigger fails, for example. That needs an operator.
+                # The server refused it, because a trigger failed for example: operators must know.
                 is_refused = error.sqlstate is not None
                 event = events.OUTBOX_RECORD_REFUSED if is_refused else events.OUTBOX_RECORD_DELAYED
                 events.emit(event, message_id=message_id, error=repr(error.__cause__ or error))
@@ -203,7 +203,7 @@ class Outbox:
                 await asyncio.sleep(RETRY_DELAY)
 
     async def _hold(self, message_id: int) -> None:
-        """Keep other workers from sending again what was sent and only cannot be recorded."""
+        """Extend the lease, so that no other worker repeats an attempt that is not recorded yet."""
         with contextlib.suppress(DatabaseError):
             await self._fetch("hold", message_id, LEASE)
 
@@ -213,5 +213,5 @@ class Outbox:
 
 
 async def sweep(database: Database) -> None:
-    """Delete the messages that were written more than 30 days ago, and then sent or discarded."""
+    """Delete the sent and discarded messages that are older than 30 days."""
     await database.fetch(_SQL["sweep"])

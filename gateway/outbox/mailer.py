@@ -1,4 +1,4 @@
-"""What a call has for mail: it queues messages with its rows, and its answer waits for them."""
+"""The mail of a call: it is queued in the service's transaction, and the answer waits for it."""
 
 import asyncio
 from datetime import datetime
@@ -16,7 +16,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class Mailer(NamedTuple):
-    """The mail of one call."""
+    """Queues the mail of one call; `deadline` is the call's, by the loop's clock."""
 
     outbox: Outbox
     route: str
@@ -25,25 +25,31 @@ class Mailer(NamedTuple):
 
     @property
     def ticket(self) -> dict[str, Any]:
-        """What `gateway.queue_mail` needs to know of the call, for services that write in SQL."""
+        """The first argument of the SQL function `gateway.queue_mail`: which call queues a mail."""
         seconds = max(0.0, self.deadline - asyncio.get_running_loop().time())
         return {"route": self.route, "request_id": self.request_id, "seconds": seconds}
 
     async def queue(self, db: Connection, message: Message, about: str, about_id: int) -> int:
-        """Queue a mail in a transaction of the service; the id is for the reply's `mail`."""
-        args = self.ticket, *message, about, about_id
-        queued: int = await db.fetchval(_SQL["queue_mail"], *args)
-        return queued
+        """Queue a mail in the service's transaction; return its id, for the reply's `mail`.
 
-    async def delivered(self, reply: Reply, mail: QueuedMail) -> Reply:
-        """The reply, once its mail was sent. Raises Rejection: mandrill-email-failed."""
+        `about` and `about_id` are the table and the id of the row that the mail is about.
+        """
+        args = self.ticket, *message, about, about_id
+        message_id: int = await db.fetchval(_SQL["queue_mail"], *args)
+        return message_id
+
+    async def deliver(self, reply: Reply, mail: QueuedMail) -> Reply:
+        """Wait until the reply's mail is sent; return the reply with the time of sending.
+
+        Raises Rejection: mandrill-email-failed.
+        """
         sent_at = await self.outbox.deliver(mail.id, self.deadline)
         if sent_at is None:
             raise Rejection(statuses.MANDRILL_EMAIL_FAILED)
         return reply._replace(data=with_time(reply.data, mail.path, sent_at))
 
 
-def with_time(data: Any, path: str, at: datetime) -> Any:  # noqa: ANN401 - JSON is any
-    """A copy of some data with a time in the place that a dotted path leads to."""
-    key, _, rest = path.partition(".")
-    return {**data, key: with_time(data[key], rest, at) if rest else at}
+def with_time(data: Any, path: str, time: datetime) -> Any:  # noqa: ANN401 - JSON is any
+    """A copy of `data` with a time set at a dotted path, such as `order_stage.notified_at`."""
+    key, _, subpath = path.partition(".")
+    return {**data, key: with_time(data[key], subpath, time) if subpath else time}

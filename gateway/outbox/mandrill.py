@@ -1,7 +1,8 @@
-"""Mandrill: the one module that knows it, and what its faults mean for a message.
+"""The transport for mail: Mandrill's API, and what its errors mean for a message.
 
 Sources: https://mandrillapp.com/api/docs/messages.html and the code of the package
-mandrill-really-maintained, which has no timeout, no retry, and no name in its exceptions.
+mandrill-really-maintained, which has no time-out and no retries, and whose exceptions do not carry
+the name of the error.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import requests
 from gateway.outbox.transport import Message, SendError
 
 ERRORS = frozenset({*mandrill.ERROR_MAP, "GeneralError"})
-"""The names of errors that Mandrill documents; any other text of a reply is shown to nobody."""
+"""The error names that Mandrill documents; any other text of a reply is neither kept nor shown."""
 
 TRANSIENT = frozenset({"GeneralError", "ServiceUnavailable"})
 ACCEPTED = frozenset({"sent", "queued", "scheduled"})
@@ -30,17 +31,17 @@ REJECT_REASONS = frozenset(
 )
 
 _SENTENCES = {
-    "Invalid_Key": "Mandrill does not know the key of GATEWAY_MANDRILL_API_KEY.",
-    "PaymentRequired": "Mandrill asks for a payment before it sends.",
-    "Unknown_Template": "Mandrill has no template of this slug.",
-    "ValidationError": "Mandrill finds the message malformed.",
-    "empty reply": "Mandrill did not say what became of the message.",
+    "Invalid_Key": "Mandrill refuses the key of GATEWAY_MANDRILL_API_KEY.",
+    "PaymentRequired": "Mandrill requires a payment before it sends.",
+    "Unknown_Template": "Mandrill has no template with this slug.",
+    "ValidationError": "Mandrill refuses the message as malformed.",
+    "empty reply": "Mandrill did not report the outcome for the recipient.",
     "missing key": "GATEWAY_MANDRILL_API_KEY is not set.",
-    "network": "Mandrill could not be reached.",
+    "network": "Mandrill cannot be reached.",
     "no recipient": "The client has no e-mail address.",
     "timeout": "Mandrill did not answer in time.",
-    "unexpected reply": "What answered is not Mandrill, or not as it is documented.",
-    "unreadable message": "The message cannot be written as JSON.",
+    "unexpected reply": "The reply is not one that Mandrill documents; check GATEWAY_MANDRILL_URL.",
+    "unreadable message": "The message cannot be encoded as JSON.",
 }
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = range(500, 600)
@@ -49,20 +50,20 @@ _SERVER_ERRORS = range(500, 600)
 class MailError(SendError):
     """A mail that was not sent.
 
-    `name` is Mandrill's name of the error, `rejected: hard-bounce` and the like, `HTTP 502`, or a
-    key of this module's sentences.
+    `name` is Mandrill's name of the error, a state and its reason such as `rejected: hard-bounce`,
+    an HTTP status such as `HTTP 502`, or a key of `_SENTENCES`.
     """
 
     def __init__(self, name: str, *, transient: bool) -> None:
-        text = _SENTENCES.get(name) or f"Mandrill did not take the message: {name}."
+        text = _SENTENCES.get(name) or f"Mandrill did not accept the message: {name}."
         super().__init__(name, text, transient=transient)
 
 
 class Mandrill:
-    """A client of Mandrill's API, in so many threads of its own.
+    """A client of Mandrill's API, with its own threads.
 
-    `timeout` is seconds to connect, and seconds of silence while an answer is due. The address is
-    one for the whole process: the package has no other place for it.
+    `timeout` is seconds to connect, and seconds without data while waiting for an answer. `url` is
+    set for the whole process: the package keeps it in a global.
     """
 
     def __init__(
@@ -76,14 +77,14 @@ class Mandrill:
         self._sessions: list[requests.Session] = []
 
     async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
-        """Send a mail of the outbox. Raises MailError."""
+        """Send a mail of the outbox; return Mandrill's `_id`. Raises MailError."""
         return await self.send_message(Message(**payload), message_id)
 
     async def send_message(self, message: Message, message_id: str = "") -> str:
-        """Send a message; answer the `_id` that Mandrill gives it.
+        """Send a message; return the `_id` that Mandrill gives it.
 
-        `message_id` is shown beside it at Mandrill, so that a message can be found there.
-        Raises MailError. One that is cancelled may have been sent all the same.
+        `message_id` is sent as metadata, by which the message can be found at Mandrill. Raises
+        MailError. After a cancellation the message may still be sent.
         """
         if not message.email:
             raise MailError("no recipient", transient=False)
@@ -91,15 +92,15 @@ class Mandrill:
         reply = await self._run(
             lambda client: client.messages.send_template(message.template, [], body)
         )
-        return _id_of(reply)
+        return _receipt(reply)
 
     async def ping(self) -> None:
-        """Whether Mandrill answers and knows the key. Raises MailError if not."""
+        """Check that Mandrill answers and accepts the key. Raises MailError."""
         if await self._run(lambda client: client.users.ping()) != "PONG!":
             raise MailError("unexpected reply", transient=False)
 
     def close(self) -> None:
-        """Let the threads end; what waits for one is cancelled."""
+        """Stop the threads; waiting work is cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for session in self._sessions:
             session.close()
@@ -115,18 +116,19 @@ class Mandrill:
         try:
             return work(client)
         except Exception as error:  # noqa: BLE001 - the package lets anything through
-            fault = _fault(error, client.last_request)
+            mail_error = _mail_error(error, client.last_request)
         finally:
             client.last_request = None
-        # Only here: an exception of the package, which may quote a message, is no context of ours.
-        raise fault
+        # Outside of the handler, so that the package's exception, which may quote the message, does
+        # not become the context of this one.
+        raise mail_error
 
     def _client(self) -> Any:  # noqa: ANN401 - the package has no types
-        """The client of the thread that asks: one remembers its last request without a lock."""
+        """The client of the current thread: clients store their last request without a lock."""
         client = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = mandrill.Mandrill(self._key)
-            # A redirect would carry the key to wherever it points.
+            # A redirect would send the key to another server.
             client.session.request = partial(
                 client.session.request, timeout=self._timeout, allow_redirects=False
             )
@@ -134,12 +136,13 @@ class Mandrill:
         return client
 
 
-def _nothing(_: object) -> bool:
+def _drop_record(_: object) -> bool:
     return False
 
 
-# The package logs each request, key and content included. A filter outlives a level set anew.
-mandrill.logger.addFilter(_nothing)
+# The package logs each request with the key and the content. A filter, since a later call of
+# `setLevel` would undo a level.
+mandrill.logger.addFilter(_drop_record)
 
 
 def _body(message: Message, message_id: str) -> dict[str, Any]:
@@ -152,24 +155,24 @@ def _body(message: Message, message_id: str) -> dict[str, Any]:
     }
 
 
-def _id_of(reply: object) -> str:
-    """What became of the only recipient. Raises MailError unless the message is on its way."""
+def _receipt(reply: object) -> str:
+    """The `_id` of the message. Raises MailError unless Mandrill accepted its one recipient."""
     if reply == []:
         raise MailError("empty reply", transient=False)
     match reply:
-        case [{"status": str(status), **rest}] if status in ACCEPTED:
-            return str(rest.get("_id", ""))
-        case [{"status": str(status), **rest}] if status in REFUSED:
-            reason = rest.get("reject_reason")
-            known = isinstance(reason, str) and reason in REJECT_REASONS
-            raise MailError(f"{status}: {reason}" if known else status, transient=False)
+        case [{"status": str(status), **fields}] if status in ACCEPTED:
+            return str(fields.get("_id", ""))
+        case [{"status": str(status), **fields}] if status in REFUSED:
+            reason = fields.get("reject_reason")
+            is_documented = isinstance(reason, str) and reason in REJECT_REASONS
+            raise MailError(f"{status}: {reason}" if is_documented else status, transient=False)
     raise MailError("unexpected reply", transient=False)
 
 
-def _fault(error: Exception, last_request: Mapping[str, Any] | None) -> MailError:
-    """What a call that raised means; `last_request` is the client's, None without a reply."""
+def _mail_error(error: Exception, last_request: Mapping[str, Any] | None) -> MailError:
+    """Translate an exception of the package; `last_request` is None if there was no reply."""
     if last_request is not None:
-        return _fault_of_reply(last_request["response"])
+        return _error_of_reply(last_request["response"])
     if isinstance(error, requests.Timeout):
         return MailError("timeout", transient=True)
     if isinstance(error, OSError):
@@ -177,16 +180,17 @@ def _fault(error: Exception, last_request: Mapping[str, Any] | None) -> MailErro
     return MailError("unreadable message", transient=False)
 
 
-def _fault_of_reply(response: requests.Response) -> MailError:
+def _error_of_reply(response: requests.Response) -> MailError:
     status = response.status_code
-    other = "unexpected reply" if status == requests.codes.ok else f"HTTP {status}"
+    fallback = "unexpected reply" if status == requests.codes.ok else f"HTTP {status}"
     try:
         reply = response.json()
     except (ValueError, RecursionError):
-        return MailError(other, transient=True)
+        return MailError(fallback, transient=True)
     name = reply.get("name") if isinstance(reply, dict) else None
-    documented = isinstance(name, str) and name in ERRORS
-    passing = name in TRANSIENT if documented else status in _SERVER_ERRORS
+    is_documented = isinstance(name, str) and name in ERRORS
+    is_transient = name in TRANSIENT if is_documented else status in _SERVER_ERRORS
     return MailError(
-        str(name) if documented else other, transient=passing or status == _TOO_MANY_REQUESTS
+        str(name) if is_documented else fallback,
+        transient=is_transient or status == _TOO_MANY_REQUESTS,
     )

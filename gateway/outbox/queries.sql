@@ -1,16 +1,16 @@
 -- name: queue_mail
--- Put a mail into the outbox, within the transaction of what it tells of.
+-- Put a mail into the outbox, in the transaction of the work that it is about.
 select gateway.queue_mail($1, $2, $3, $4, $5, $6, $7);
 
 -- name: claim
--- Begin the first attempt at one message; nothing where somebody else has begun it.
+-- Begin the first attempt at one message; no row if another worker has begun it.
 update gateway.outbox
 set attempts = 1, claimed_at = now(), next_at = now() + make_interval(secs => $2)
 where id = $1 and state = 'waiting' and attempts = 0
 returning id, kind, payload, attempts;
 
 -- name: claim_due
--- Begin an attempt at each of the messages of a kind that have waited longest.
+-- Begin an attempt at each message of a kind that is due, the longest overdue first.
 with due as (
     select id from gateway.outbox
     where state = 'waiting' and next_at <= now() and kind = $1
@@ -23,12 +23,12 @@ from due where o.id = due.id
 returning o.id, o.kind, o.payload, o.attempts;
 
 -- name: hold
--- Move the next attempt at a message on, while the outcome of this one cannot be noted.
+-- Postpone the next attempt at a message while the outcome of this one cannot be recorded.
 update gateway.outbox set next_at = now() + make_interval(secs => $2)
 where id = $1 and state = 'waiting' and claimed_at is not null;
 
 -- name: sent
--- Note that an attempt succeeded, unless another one has begun since.
+-- Record that an attempt succeeded, unless another one has begun since.
 update gateway.outbox
 set state = 'sent', sent_at = clock_timestamp(), receipt = $3,
     claimed_at = null, awaited_until = null, last_error = null
@@ -36,8 +36,8 @@ where id = $1 and attempts = $2 and state = 'waiting'
 returning sent_at;
 
 -- name: failed
--- Note that an attempt failed: try again in so many seconds, or park the message. A failed mail
--- raises a notification; a failed webhook does not, since it would be told by webhook.
+-- Record that an attempt failed: retry after `$5` seconds, or park the message. A failed mail
+-- raises a notification; a failed webhook does not, since that would go to the same webhook.
 with failed as (
     update gateway.outbox
     set state = case
@@ -63,7 +63,7 @@ select f.state, f.kind, f.request_id, (
 from failed f;
 
 -- name: late
--- Note that a call did not wait any longer, and tell of it unless the mail was sent meanwhile.
+-- Record that a call stopped waiting, and raise a notification unless the mail was sent meanwhile.
 with late as (
     update gateway.outbox
     set awaited_until = null,
@@ -79,18 +79,18 @@ select gateway.raise_notification(
 from late;
 
 -- name: sweep
--- Forget what was written more than 30 days ago and then sent or discarded.
+-- Delete the sent and discarded messages that are older than 30 days.
 delete from gateway.outbox
 where state in ('sent', 'discarded') and created_at < now() - interval '30 days';
 
 -- name: outstanding
--- How many messages wait and how many are parked.
+-- The numbers of waiting and of parked messages.
 select count(*) filter (where state = 'waiting') as waiting,
        count(*) filter (where state = 'parked') as parked
 from gateway.outbox where state in ('waiting', 'parked');
 
 -- name: list
--- Messages of some states, newest first.
+-- Messages in some states, newest first.
 select id, kind, state, payload ->> 'template' as template, about, about_id, attempts,
        created_at, case when state = 'waiting' then next_at end as next_at, sent_at, last_error
 from gateway.outbox
@@ -98,14 +98,14 @@ where state = any ($1::text[])
 order by id desc limit $2;
 
 -- name: show
--- One message, with all that is known of it.
+-- One message, with its content, attempts and last error.
 select id, kind, state, attempts, created_at, next_at, claimed_at, sent_at, last_error, receipt,
        about, about_id, route, request_id, payload
 from gateway.outbox where id = $1;
 
 -- name: retry
--- Let messages be tried at once that are parked or wait, but for what a call is at itself; all
--- that are parked if none is named.
+-- Make parked or waiting messages due now, all parked ones if no id is given. Messages with an
+-- attempt in progress, and those that a call waits for, are left alone.
 update gateway.outbox
 set state = 'waiting', next_at = now()
 where (($1::bigint[] is null and state = 'parked') or id = any ($1))
@@ -115,7 +115,7 @@ where (($1::bigint[] is null and state = 'parked') or id = any ($1))
 returning id;
 
 -- name: redirect
--- Give a message that was not sent another recipient.
+-- Change the recipient of a mail that was not sent, unless an attempt is in progress.
 update gateway.outbox set payload = jsonb_set(payload, '{email}', to_jsonb($2::text))
 where id = $1 and kind = 'mail' and state in ('parked', 'waiting')
     and (claimed_at is null or next_at <= now())
@@ -123,7 +123,7 @@ where id = $1 and kind = 'mail' and state in ('parked', 'waiting')
 returning id;
 
 -- name: discard
--- Give messages up that were not sent, unless an attempt is under way.
+-- Discard messages that were not sent, unless an attempt is in progress.
 update gateway.outbox set state = 'discarded', claimed_at = null, awaited_until = null
 where id = any ($1) and state in ('parked', 'waiting')
     and (claimed_at is null or next_at <= now())

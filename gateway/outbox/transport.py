@@ -1,4 +1,4 @@
-"""What sending means for every transport: a receipt, or an error that says whether to try again."""
+"""What every transport does: send a message, and return a receipt or raise a `SendError`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -14,10 +14,10 @@ class Message(NamedTuple):
 
 
 class SendError(Exception):
-    """A message that was not sent; the text is for people and holds no secret.
+    """A message that was not sent; the text is for operators and contains no secret.
 
-    `name` is short and the same for the same error; `transient` is whether the same message may be
-    sent later.
+    `name` is short, and the same whenever the same error happens; `transient` is whether a later
+    attempt may succeed.
     """
 
     def __init__(self, name: str, text: str, *, transient: bool) -> None:
@@ -27,7 +27,7 @@ class SendError(Exception):
 
 
 class Transport(Protocol):
-    """Sends the payloads of the outbox: mail through Mandrill, notifications to a webhook."""
+    """Sends messages of the outbox: mail through Mandrill, or notifications to a webhook."""
 
     async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
-        """Send a payload under an id of its own; return a receipt. Raises SendError."""
+        """Send a payload; return a receipt. `message_id` is unique. Raises SendError."""

@@ -1,4 +1,4 @@
-"""The webhook that hears of notifications: signed as https://www.standardwebhooks.com says."""
+"""The transport for notifications: a webhook, signed after https://www.standardwebhooks.com."""
 
 import asyncio
 import base64
@@ -16,21 +16,21 @@ from gateway.outbox.transport import SendError
 from gateway.settings import WEBHOOK_SECRET_PREFIX
 
 TIMEOUT = (3.05, 10.0)
-"""Seconds to connect, and of silence while an answer is due."""
+"""Seconds to connect, and seconds without data while waiting for an answer."""
 
 THREADS = 2
 
 
 class Webhook:
-    """Posts events to one address.
+    """Posts events to one URL.
 
-    A secret that begins with `whsec_` is base64, as receivers' libraries make it; any other one is
-    taken as it is.
+    A secret that begins with `whsec_` is base64, as receivers' libraries create it; any other one
+    is used as it is. An empty one turns signing off.
     """
 
     def __init__(self, url: str, secret: str) -> None:
         self._url = url
-        self._key = key_of(secret)
+        self._key = signing_key(secret)
         self._threads = ThreadPoolExecutor(THREADS, "webhook")
 
     async def send(self, message_id: str, payload: Mapping[str, Any]) -> str:
@@ -42,7 +42,7 @@ class Webhook:
         return await loop.run_in_executor(self._threads, self._post, message_id, body)
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads; waiting work is cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _post(self, message_id: str, body: bytes) -> str:
@@ -54,7 +54,8 @@ class Webhook:
             **({"webhook-signature": sign(self._key, message_id, now, body)} if self._key else {}),
         }
         try:
-            # Streamed and left unread: only the status counts. A redirect could lead anywhere.
+            # Streamed and left unread: only the status counts. Redirects are refused, since they
+            # could lead to any server.
             with requests.post(
                 self._url,
                 body,
@@ -62,28 +63,28 @@ class Webhook:
                 timeout=TIMEOUT,
                 allow_redirects=False,
                 stream=True,
-            ) as answer:
-                status = answer.status_code
+            ) as response:
+                status = response.status_code
         except Exception as error:  # noqa: BLE001 - the package lets anything through
-            # Its own text quotes the address, which may hold a secret.
+            # The error's text quotes the URL, which may contain a secret.
             text = f"The webhook cannot be reached: {type(error).__name__}."
             raise SendError("network", text, transient=True) from None
         if status // 100 != 2:  # noqa: PLR2004 - 2xx is success
             text = f"The webhook answered with HTTP {status}."
-            # 410 is how a receiver says that it wants no more (Standard Webhooks).
+            # With 410 a receiver says that it wants no more events (Standard Webhooks).
             raise SendError(f"HTTP {status}", text, transient=status != requests.codes.gone)
         return f"HTTP {status}"
 
 
-def key_of(secret: str) -> bytes:
-    """The key of a secret of the settings."""
+def signing_key(secret: str) -> bytes:
+    """The signing key for the secret in the settings."""
     if secret.startswith(WEBHOOK_SECRET_PREFIX):
         return base64.b64decode(secret.removeprefix(WEBHOOK_SECRET_PREFIX))
     return secret.encode()
 
 
 def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """The header `webhook-signature` of a message."""
+    """The value of the header `webhook-signature`."""
     signed = b".".join((message_id.encode(), timestamp.encode(), body))
     digest = hmac.new(key, signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"

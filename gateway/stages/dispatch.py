@@ -1,4 +1,4 @@
-"""Dispatch: perform the action, and let only documented statuses through."""
+"""Dispatch: perform the action, and pass on only the statuses that the route documents."""
 
 from gateway.statuses import SUCCESS
 from gateway.upstreams.action import Action
@@ -11,14 +11,14 @@ class UndocumentedError(Exception):
 
 
 async def dispatch(call: Call, action: Action) -> Reply:
-    """The action's reply, or the stored one of its idempotency key, once its mail was sent.
+    """The reply of the action, or the stored reply of its idempotency key; its mail is sent.
 
-    Raises Rejection with a status of the route. Everything else that the action raises is passed
-    on.
+    Raises Rejection with a status that the route documents, UndocumentedError for any other
+    status, and whatever else the action raises.
     """
     try:
         reply = await action.perform(call)
-        return await call.mail.delivered(reply, reply.mail) if reply.mail else reply
+        return await call.mail.deliver(reply, reply.mail) if reply.mail else reply
     except Rejection as rejection:
         if rejection.slug in call.route.statuses and rejection.slug != SUCCESS.slug:
             raise

@@ -146,7 +146,7 @@ FAILURES = {
         "Unknown_Template", "no template", "parked", _create_template, event="broken-template"
     ),
     "invalid key": Failure(
-        "Invalid_Key", "does not know the key", "parked", _correct_settings, key="invalid-k"
+        "Invalid_Key", "refuses the key", "parked", _correct_settings, key="invalid-k"
     ),
     "no key": Failure("missing key", "is not set", "parked", _correct_settings, key=""),
     "payment required": Failure(
@@ -282,7 +282,7 @@ async def test_mail_retry_delays_grow_with_jitter_up_to_a_maximum(
     setup: MailSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MIN_BACKOFF", 1000.0)
-    monkeypatch.setattr(dispatcher, "MAX_PAUSE", 6000.0)
+    monkeypatch.setattr(dispatcher, "MAX_BACKOFF", 6000.0)
     failed = "select from gateway.outbox where attempts = {} and claimed_at is null"
     async with setup.serving() as client:
         await set_client_email(client, "general@x.y")

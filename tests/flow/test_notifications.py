@@ -25,7 +25,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers write notifications and check for problems more often."""
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
     monkeypatch.setattr(late_workers, "CHECK_INTERVAL", 0.1)
-    monkeypatch.setattr(late_workers, "HEALED_DELAY", 0.3)
+    monkeypatch.setattr(late_workers, "RECOVERY_DELAY", 0.3)
     monkeypatch.setattr(maintenance, "TICK", 0.05)
 
 
