@@ -1,1 +1,1 @@
-"""What people and tools look at."""
+"""The gateway's own pages, for people and tools."""

@@ -1,4 +1,4 @@
-"""The gateway's own pages on the public port: is it alive, is it ready."""
+"""The health pages on the public port: `/-/live` and `/-/ready`."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +14,7 @@ from gateway.registry.follow import Registry
 
 
 class Health:
-    """Whether this worker can answer, and what troubles it."""
+    """Whether this worker is ready, and which problems it has."""
 
     def __init__(self, registry: Registry, pool: Pool) -> None:
         self.registry = registry
@@ -23,16 +23,19 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a table to serve, and no end in sight."""
+        """Whether there is a table to serve, and the worker is not stopping."""
         return self.registry.current is not None and not self.draining
 
     @property
     def problems(self) -> list[str]:
-        """All that ails this worker, in words for those who run it."""
+        """All problems of this worker, as sentences for operators."""
         return [*self.registry.problems, *([self.pool.problem] if self.pool.problem else [])]
 
     def report(self) -> dict[str, Any]:
-        """What the public `/-/ready` says: of each trouble what it is, not where and why."""
+        """The body of the public `/-/ready`: each problem without its details, which may be secret.
+
+        The details follow the first colon of a problem.
+        """
         table = self.registry.current
         return {
             "ready": self.ready,
@@ -43,10 +46,10 @@ class Health:
         }
 
 
-def make(
+def create_pages(
     health: Health, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]
 ) -> Starlette:
-    """The site; `lifespan` starts and stops the worker."""
+    """Create the application of the health pages; `lifespan` starts and stops the worker."""
 
     async def live(_: Request) -> JSONResponse:
         return JSONResponse({"live": True})

@@ -1,1 +1,1 @@
-"""A process that serves: a worker, its server, and the supervisor of several."""
+"""A process that serves: a worker, its server, and the supervisor of several workers."""

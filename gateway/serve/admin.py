@@ -1,4 +1,4 @@
-"""The admin port: the metrics of all workers, and how the one that answers is."""
+"""The admin port: the metrics of all workers, and the state of the worker that answers."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from gateway.runtime import events
 from gateway.runtime.metrics import Metrics
 
 FLUSH_INTERVAL = 1.0
-"""Seconds by which the metrics of the other workers may be old."""
+"""Seconds; the metrics of the other workers may be this old."""
 
 
 class Admin:
@@ -35,7 +35,7 @@ class Admin:
         )
 
     async def run(self) -> None:
-        """Write this worker's metrics for the others to read until cancelled, then once more."""
+        """Write this worker's metrics for the other workers until cancelled, then once more."""
         unsubscribe = events.subscribe(self._metrics.read)
         try:
             while True:
@@ -73,7 +73,7 @@ class Admin:
 
     async def _show_metrics(self, request: Request) -> Response:
         self._flush()
-        # In a thread: with a thousand sets of labels the text takes long enough to be felt.
+        # In a thread: the text of a thousand sets of labels takes long enough to delay requests.
         accept = request.headers.get("accept", "")
         text, content_type = await asyncio.to_thread(self._metrics.text, accept)
         return Response(text, headers={"content-type": content_type})

@@ -1,7 +1,7 @@
-"""Work that one worker does for all: sweeping old rows, looking for late workers.
+"""Jobs that one worker does for all: sweeping old rows, finding late workers.
 
-The worker that holds a lease in the database does it. When that worker stops it releases the
-lease; when it dies another worker takes the lease once it has expired.
+The worker that holds a lease in the database runs the jobs. When it stops it releases the lease;
+when it dies, another worker takes the lease after it has expired.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from gateway.runtime import events
 
 TICK = 5.0
 LEASE = 15.0
-"""Seconds from one round to the next, and after which another worker may take over."""
+"""Seconds between two rounds; seconds after which another worker may take over."""
 
 JOB_TIMEOUT = 30.0
 RELEASE_TIMEOUT = 1.0
@@ -28,7 +28,7 @@ _SQL = load_queries(__file__)
 
 @dataclass(slots=True)
 class Job:
-    """Something to do every `interval` seconds; `due` is when next, by the loop's clock."""
+    """Runs every `interval` seconds; `due` is the next time, by the loop's clock."""
 
     run: Callable[[Database], Awaitable[None]]
     interval: float
@@ -36,7 +36,7 @@ class Job:
 
 
 class Maintenance:
-    """The jobs of all workers, done by this one while it holds the lease."""
+    """Runs the jobs of all workers while this worker holds the lease."""
 
     def __init__(self, pool: Pool, jobs: Sequence[Job]) -> None:
         self._pool = pool
@@ -44,11 +44,11 @@ class Maintenance:
         self._holder = uuid.uuid4()
 
     async def run(self) -> None:
-        """Take or renew the lease and do what is due, until cancelled; then release the lease."""
+        """Hold the lease and run the due jobs until cancelled; then release the lease."""
         try:
             while True:
                 try:
-                    if await self._holds_lease():
+                    if await self._take_lease():
                         await self._run_due_jobs()
                 except DatabaseError as error:
                     events.emit(events.MAINTENANCE_FAILED, reason=error.cause)
@@ -56,7 +56,8 @@ class Maintenance:
         finally:
             await self._release_lease()
 
-    async def _holds_lease(self) -> bool:
+    async def _take_lease(self) -> bool:
+        """Take or renew the lease; return whether this worker holds it."""
         row = await self._database(JOB_TIMEOUT).fetchrow(
             _SQL["take_lease"], LEASE_NAME, self._holder, LEASE
         )

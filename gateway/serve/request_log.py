@@ -1,6 +1,6 @@
 """The event `request`: counts each request that ended, and writes its access line.
 
-Not through `events.emit`: it happens once a request, and goes straight to its two readers.
+For speed it does not pass through `events.emit`, but goes straight to its two readers.
 """
 
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ class RequestLog:
 
 
 def _caller(trace: Trace) -> str | None:
-    """Who called, by ids: no name, no address, no token."""
+    """The caller by its id or slug, never by name, e-mail address or token."""
     caller = trace.caller
     if caller is None:
         return None

@@ -17,17 +17,17 @@ from gateway.settings import Settings
 
 BACKLOG = 2048
 FINISH_TIMEOUT = 30
-"""Seconds that requests in flight get to finish after the listening socket is closed."""
+"""Seconds that requests in flight get after the listening socket is closed."""
 
 ADMIN_FINISH_TIMEOUT = 2
 
 
 class ServeError(OperatorError):
-    """The gateway cannot be served; the text says what to do."""
+    """The gateway cannot start to serve; the text says what to do."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which on SIGTERM first says not ready, then waits, then stops accepting."""
+    """uvicorn, but on SIGTERM it reports not ready, waits `drain_delay`, and stops accepting."""
 
     def __init__(self, config: uvicorn.Config, worker: Worker, drain_delay: float) -> None:
         super().__init__(config)
@@ -35,15 +35,15 @@ class _Server(uvicorn.Server):
         self._drain_delay = drain_delay
 
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
-        """Called on SIGTERM and SIGINT. A second signal does not wait, a third does not finish.
+        """Handle SIGTERM and SIGINT: a second signal skips the delay, a third ends at once.
 
-        uvicorn's own would raise the signal again at the end; a clean stop exits 0 here.
+        uvicorn's own handler would raise the signal again at the end; here a clean stop exits 0.
         """
-        first = not self._worker.health.draining
+        is_first = not self._worker.health.draining
         self._worker.health.draining = True
         if self.should_exit:
             self.force_exit = True
-        elif first and sig == signal.SIGTERM and self._drain_delay:
+        elif is_first and sig == signal.SIGTERM and self._drain_delay:
             loop = asyncio.get_running_loop()
             loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop)
         else:
@@ -53,8 +53,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listen(host: str, port: int, variable: str = "GATEWAY_PORT") -> socket.socket:
-    """A listening socket; `variable` is the setting of its port. Raises ServeError."""
+def listen(host: str, port: int, setting: str = "GATEWAY_PORT") -> socket.socket:
+    """Open a listening socket; `setting` is the name of its port's setting. Raises ServeError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,11 +62,10 @@ def listen(host: str, port: int, variable: str = "GATEWAY_PORT") -> socket.socke
         listener.bind((host, port))
     except socket.gaierror as error:
         listener.close()
-        message = f"{host} is no address to listen on: {error.strerror}"
-        raise ServeError(message) from error
+        raise ServeError(f"cannot listen on {host}: {error.strerror}") from error
     except OSError as error:
         listener.close()
-        message = f"cannot listen on {host}:{port}: {error.strerror}; {variable} chooses another"
+        message = f"cannot listen on {host}:{port}: {error.strerror}; choose a port with {setting}"
         raise ServeError(message) from error
     listener.listen(BACKLOG)
     listener.set_inheritable(True)
@@ -74,12 +73,12 @@ def listen(host: str, port: int, variable: str = "GATEWAY_PORT") -> socket.socke
 
 
 def listen_admin(settings: Settings) -> socket.socket:
-    """The listening socket of the admin port. Raises ServeError."""
+    """Open the listening socket of the admin port. Raises ServeError."""
     return listen(settings.admin_host, settings.admin_port, "GATEWAY_ADMIN_PORT")
 
 
 def url(listener: socket.socket) -> str:
-    """The address of a listening socket, for people."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -87,13 +86,13 @@ def url(listener: socket.socket) -> str:
 async def serve(
     worker: Worker, settings: Settings, listener: socket.socket, admin: socket.socket | None = None
 ) -> None:
-    """Serve one worker on a socket, and its admin pages on another, until it is told to stop."""
+    """Serve one worker on a socket, and its admin pages on another, until a signal stops it."""
     public = server(worker, settings)
     # Around both: a signal must not end the process while the admin port starts or stops.
     with public.capture_signals():
-        async with contextlib.AsyncExitStack() as around:
+        async with contextlib.AsyncExitStack() as stack:
             if admin:
-                await around.enter_async_context(beside(worker.admin.app, admin))
+                await stack.enter_async_context(beside(worker.admin.app, admin))
             await public.serve(sockets=[listener])
 
 
@@ -104,24 +103,25 @@ def server(worker: Worker, settings: Settings) -> uvicorn.Server:
 
 @contextlib.asynccontextmanager
 async def beside(app: Any, listener: socket.socket) -> AsyncIterator[None]:  # noqa: ANN401 - ASGI
-    """Serve an application on a socket of its own, for the length of the block.
+    """Serve an application on its own socket for the length of the block.
 
-    Around the public port this lets one watch a worker stop.
+    The admin port starts before the public one and stops after it, so that a stopping worker can
+    still be watched.
     """
     config = _config(app, ADMIN_FINISH_TIMEOUT, lifespan="off")
     config.load()
-    other = uvicorn.Server(config)
+    server = uvicorn.Server(config)
     # Not `serve`, which takes the signals; they are for the server of the public port.
-    other.lifespan = config.lifespan_class(config)
-    await other.startup(sockets=[listener])
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
     try:
         yield
     finally:
-        await other.shutdown(sockets=[listener])
+        await server.shutdown(sockets=[listener])
 
 
-def _config(app: Any, finish_within: int, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI
-    """How uvicorn serves. Its own logs, proxy headers and server header are off."""
+def _config(app: Any, finish_timeout: int, **options: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+    """The configuration of uvicorn, without its logs, proxy headers and server header."""
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -131,8 +131,8 @@ def _config(app: Any, finish_within: int, **more: Any) -> uvicorn.Config:  # noq
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=finish_within,
-        **more,
+        timeout_graceful_shutdown=finish_timeout,
+        **options,
     )
 
 
@@ -154,7 +154,7 @@ async def _run(
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:
-    # Imported late: uvloop does not exist on Windows, where the other commands may still run.
+    # Imported here: uvloop does not exist on Windows, where the other commands still run.
     import uvloop  # noqa: PLC0415
 
     return uvloop.new_event_loop()

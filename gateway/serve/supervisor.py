@@ -1,4 +1,4 @@
-"""A supervisor over several worker processes that share two listening sockets."""
+"""The supervisor of several worker processes, which share two listening sockets."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; then stop the workers and wait for them."""
+        """Run the workers until SIGTERM or SIGINT; then stop them and wait for their end."""
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._stop)
         with _shared_folder() as self._folder:
@@ -40,7 +40,7 @@ class Supervisor:
                 time.sleep(RESTART_INTERVAL)
                 self._restart_dead()
             self._signal_all(signal.SIGTERM)
-            # The workers have sockets of their own; ours would keep callers waiting in a queue.
+            # Each worker has its own copies; an open copy here would keep new connections waiting.
             for listener in self._listeners:
                 listener.close()
             for worker in self._workers:
@@ -52,7 +52,7 @@ class Supervisor:
             [sys.executable, "-m", "gateway", "serve", "--worker", *inherited],
             pass_fds=self._sockets,
             env={**os.environ, metrics.FOLDER: self._folder},
-            # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
+            # In a new session: Ctrl-C reaches only the supervisor, which passes it on once.
             start_new_session=True,
         )
 
@@ -77,11 +77,11 @@ class Supervisor:
 
 @contextlib.contextmanager
 def _shared_folder() -> Iterator[str]:
-    """Where workers count together, for the length of the block. Raises ServeError."""
+    """The folder in which the workers keep their metrics. Raises ServeError."""
     try:
         folder = tempfile.mkdtemp(prefix="gateway-")
     except OSError as error:
-        message = f"several workers count in a temporary folder: {error}; TMPDIR names a place"
+        message = f"cannot create a folder for the workers' metrics: {error}; set TMPDIR to another"
         raise ServeError(message) from error
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""One worker: the objects of the gateway, joined by hand, and their life."""
+"""One worker: creates the objects of the gateway, starts and stops them."""
 
 import asyncio
 import contextlib
@@ -45,18 +45,18 @@ RESTART_DELAY = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
 OWN_CONNECTIONS = 3
-"""The registry's, the notifier's and the heartbeat's."""
+"""One each for the registry, the notifier and the heartbeat."""
 
 SNAPSHOT = "registry.snapshot"
 
 
 def max_connections(settings: Settings) -> int:
-    """How many connections to the database a worker opens at most."""
+    """The most connections that a worker opens to the database."""
     return settings.database_connections + LOOKUP_CONNECTIONS + OUTBOX_CONNECTIONS + OWN_CONNECTIONS
 
 
 class Worker:
-    """Everything that one process serves with; `app` is the ASGI application.
+    """All objects of one serving process; `app` is the ASGI application.
 
     `worker_index` is its number among several workers, None if it is alone.
     """
@@ -65,9 +65,9 @@ class Worker:
         self, settings: Settings, actions: Actions | None = None, *, worker_index: int | None = None
     ) -> None:
         self.pool = Pool(settings.database_url, settings.database_connections)
-        # A pool of its own: a service that holds every connection must not stop signing in.
+        # Separate pools: services that use all their connections must not block looking up tokens,
+        # nor the sending of committed messages.
         self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
-        # And neither may committed messages wait for a connection of the services.
         self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS)
         self._pools = self.pool, self.lookup_pool, self.outbox_pool
         self.heartbeat = Heartbeat(settings.database_url, *self._pools)
@@ -85,7 +85,7 @@ class Worker:
         self.webhook = Webhook(settings.webhook_url, settings.webhook_secret)
         transports: dict[str, Transport] = {"mail": self.mandrill, "webhook": self.webhook}
         self.outbox = Outbox(self.outbox_pool, transports)
-        # One worker of several is enough to call the webhook.
+        # Of several workers only the first calls the webhook directly.
         calls_webhook = settings.webhook_url and not worker_index
         self.recorder = Recorder(self.outbox_pool, self.webhook if calls_webhook else None)
         self.passwords = Passwords()
@@ -99,7 +99,7 @@ class Worker:
             recorder=self.recorder,
         )
         self.use(actions or Actions.load())
-        pages = health.make(self.health, lambda _: self.running())
+        pages = health.create_pages(self.health, lambda _: self.running())
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)
         self.admin = Admin(self.app, self.health, self.metrics, self.outbox)
@@ -107,7 +107,7 @@ class Worker:
         self._subscribe()
 
     def use(self, actions: Actions) -> None:
-        """Let new calls run these actions; calls in progress finish with the ones before."""
+        """Use these actions for new calls; calls in progress finish with the earlier ones."""
         self.pipeline.actions = actions.bind(self.pool)
 
     def _subscribe(self) -> None:
@@ -120,7 +120,7 @@ class Worker:
     async def running(self) -> AsyncIterator[None]:
         """Run the background tasks for the length of the block.
 
-        A worker starts without a database too: it is then not ready, and says so.
+        A worker also starts without a database; it then reports that it is not ready.
         """
         loops = (
             self.registry.follow,
@@ -143,7 +143,8 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, self.outbox.finish(), return_exceptions=True)
-            # Last: what the tasks still write must not wait for a frozen server.
+            # The heartbeat stops last, so that the tasks' last writes do not wait for a frozen
+            # server.
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
             await asyncio.gather(*(pool.close() for pool in self._pools))
@@ -162,7 +163,7 @@ def _authenticator(settings: Settings, pool: Pool) -> Authenticator:
 
 
 def _jobs() -> list[Job]:
-    """What one worker does for all, and every how many seconds."""
+    """The jobs of maintenance, with their intervals in seconds."""
     return [
         Job(LateWorkers().check, interval=late_workers.CHECK_INTERVAL),
         Job(counts.sweep, interval=60.0),
@@ -173,13 +174,13 @@ def _jobs() -> list[Job]:
 
 
 async def _keep_running(loop: Callable[[], Awaitable[None]]) -> None:
-    """Run a loop until it is cancelled; after an error, which nothing awaits, start it again."""
+    """Run a loop until it is cancelled; start it again after an error."""
     task = asyncio.current_task()
-    # An error of its last act, when it is cancelled already, is not a reason to start again.
+    # A loop that fails while it is being cancelled is not started again.
     while task and not task.cancelling():
         try:
             await loop()
             break
-        except Exception as error:  # noqa: BLE001 - a worker whose loop has ended stays stale
+        except Exception as error:  # noqa: BLE001 - without this loop the worker would be stale
             events.emit(events.WORKER_TASK_CRASHED, trace=error, task=loop.__qualname__)
         await asyncio.sleep(RESTART_DELAY)

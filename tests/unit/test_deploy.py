@@ -180,7 +180,7 @@ def test_dockerfile_health_check_reports_liveness(alive: bool) -> None:  # noqa:
 def test_dockerfile_health_check_uses_a_page_of_the_gateway() -> None:
     (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
     checks = health.Health(Registry(""), Pool("", 1))
-    pages = health.make(checks, lambda _: pytest.fail("is not started"))
+    pages = health.create_pages(checks, lambda _: pytest.fail("is not started"))
     assert path in {route.path for route in pages.routes if isinstance(route, Route)}
 
 
