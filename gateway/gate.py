@@ -1,7 +1,7 @@
-"""The ASGI application: the gate in front, which answers the API, and the gateway's pages behind.
+"""The ASGI application: it answers API requests, and passes the gateway's own pages on.
 
-The gate is the outermost callable and no middleware stands before it, so that an API request
-costs one look-up and not a stack.
+The gate is the outermost callable, without any middleware in front, so that an API request costs
+one look-up and not a stack of calls.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestObserver(Protocol):
-    """Who is told of each request that ended."""
+    """Observes each request that ended."""
 
     def record(
         self, request: Request, trace: Trace, response: Response | None, seconds: float
     ) -> None:
-        """Count and log it; the response is None if the client left before there was one."""
+        """Count and log a request; the response is None if the client left before there was one."""
 
 
 class Gate:
@@ -58,7 +58,7 @@ class Gate:
         self._revision = (0, (b"x-registry-revision", b"0"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI, for servers other than our own edge."""
+        """Serve as an ASGI application, for servers other than the gateway's own edge."""
         if scope["type"] == "http":
             await self.serve(AsgiExchange(scope, receive, send))
         else:
@@ -85,9 +85,9 @@ class Gate:
 
     def _request(self, exchange: Exchange) -> Request:
         headers = exchange.headers
-        given = headers.get(b"x-request-id")
-        is_sound = given is not None and _REQUEST_ID.fullmatch(given)
-        request_id = given.decode() if given and is_sound else request_ids.make()
+        header = headers.get(b"x-request-id")
+        is_valid = header is not None and _REQUEST_ID.fullmatch(header)
+        request_id = header.decode() if header and is_valid else request_ids.make()
         address = exchange.peer
         if addresses.FORWARDED in headers:
             address = self._proxies.client_address(address, headers[addresses.FORWARDED])
@@ -102,7 +102,7 @@ class Gate:
         )
 
     def _answer_here(self, request: Request) -> Response | None:
-        """The answer of the gate itself: too much load, or a preflight. None for all others."""
+        """The gate's own answer, to an overload or a preflight; None for any other request."""
         if self.in_flight > self._max_in_flight:
             overloaded = "The gateway is overloaded; try again shortly."
             return respond.refusal(Rejection(statuses.SERVICE_UNAVAILABLE, overloaded), request)
@@ -110,7 +110,7 @@ class Gate:
             table = self._pipeline.registry.current
             methods = table.methods(request.path) if table else []
             if methods:
-                # The one answer outside the catalogue.
+                # The only answer that is not in the catalogue of statuses.
                 return Response(NO_CONTENT, "preflight", preflight_headers(methods), b"")
         return None
 
@@ -135,18 +135,18 @@ class Gate:
         return headers + self._cors.headers(request.headers) if self._cors else headers
 
     def _revision_header(self, revision: int) -> tuple[bytes, bytes]:
-        """The header that names a revision, made once for as long as it is served."""
+        """The header that names a revision, encoded once for as long as it is served."""
         if self._revision[0] != revision:
             self._revision = revision, (b"x-registry-revision", b"%d" % revision)
         return self._revision[1]
 
 
-def _has(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bool:
-    return any(name == wanted for name, _ in headers)
+def _has(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bool:
+    return any(header_name == name for header_name, _ in headers)
 
 
 def _raise_if_cancelled() -> None:
-    """The pipeline answers a request that the server cancels; the cancellation still counts."""
+    """End a cancelled request: the pipeline answers it, but its cancellation must not be lost."""
     task = asyncio.current_task()
     if task and task.cancelling():
         raise asyncio.CancelledError

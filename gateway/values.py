@@ -1,6 +1,6 @@
-"""What travels down the pipeline: each stage takes some of these and makes the next.
+"""The values of the pipeline: each stage takes some of these and creates the next.
 
-They are named tuples: frozen like a dataclass, and made in about half the time.
+They are named tuples: frozen like a dataclass, and created in about half the time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ Error = Mapping[str, str]
 class Rejection(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """End the request with a documented status.
 
-    `slug` is one of the common statuses or one that the route lists as its own; any other
-    becomes `application-crash`. `errors` are entries made with `Rejection.error`; `extra` is what
-    else the answer has, such as the session beside `client-required`.
+    `slug` is one of the common statuses or one that the route lists as its own; any other becomes
+    `application-crash`. `errors` are entries of `Rejection.error`; `extra` are further fields of
+    the answer, such as the session beside `client-required`.
     """
 
     def __init__(
@@ -43,23 +43,23 @@ class Rejection(Exception):  # noqa: N818 - a refusal is an answer, not an error
 
     @staticmethod
     def error(attr: str, message: str) -> Error:
-        """One entry for `errors`; the message must never quote the value."""
+        """One entry of `errors`; the message must never quote the value."""
         return {"attr": attr, "message": message}
 
 
 class ClientDisconnectedError(Exception):
-    """The connection closed before the body was complete: there is nobody to answer."""
+    """The client disconnected: there is no one to answer."""
 
 
 class Rate(NamedTuple):
-    """At most so many calls in so many seconds."""
+    """A limit: at most `calls` in `seconds`."""
 
     calls: int
     seconds: int
 
 
 class Request(NamedTuple):
-    """What arrived, before anything is known of it. `path` and `query` are raw bytes."""
+    """The request as it arrived; `path` and `query` are raw bytes, header names lower case."""
 
     id: str
     method: str
@@ -71,18 +71,18 @@ class Request(NamedTuple):
     @property
     def bearer(self) -> str | None:
         """The token of the header `Authorization: Bearer …`, if there is one."""
-        given = self.headers.get(b"authorization")
-        if given is None:
+        header = self.headers.get(b"authorization")
+        if header is None:
             return None
-        scheme, _, token = given.partition(b" ")
+        scheme, _, token = header.partition(b" ")
         return (scheme.lower() == b"bearer" and token.strip().decode("latin-1")) or None
 
 
 class Params(NamedTuple):
-    """The merged params as they were sent.
+    """The merged params, as the client sent them.
 
-    `from_text` names the top-level params that came as text (path, query, form) and are still
-    to be turned into the types of the schema. `holds_nul` is true if some text may hold a NUL.
+    `from_text` names the top-level params that arrived as text (path, query, form), to be converted
+    to the types of the schema. `holds_nul` is true if some text may contain a NUL.
     """
 
     values: dict[str, Any]
@@ -91,7 +91,7 @@ class Params(NamedTuple):
 
 
 class Session(NamedTuple):
-    """A signed-in user's session, with what the authenticate stage knows of the user."""
+    """A signed-in user's session, with the user's names, roles and permissions."""
 
     id: int
     user_id: int
@@ -107,7 +107,7 @@ class Session(NamedTuple):
     address: str | None
 
     def used_at(self, now: datetime) -> "Session":
-        """The session as it is after a use; in a fifth of the time of `_replace`."""
+        """The session after a use; it takes a fifth of the time of `_replace`."""
         *before, _, address = self
         return tuple.__new__(Session, (*before, now, address))
 
@@ -119,7 +119,7 @@ class Session(NamedTuple):
 
 
 class Application(NamedTuple):
-    """A machine client, with the routes that the token in hand may call."""
+    """A machine client, with the routes that its token may call."""
 
     id: int
     slug: str
@@ -132,8 +132,8 @@ class Application(NamedTuple):
 class Caller(NamedTuple):
     """Who calls: a session, an application, or (on a public route) neither.
 
-    On a public route `token` is what came as `Authorization: Bearer`, of which nothing is known.
-    `application_slug` is the effective application and `role` the role used for it.
+    On a public route `token` is the bearer token of the request, which is not checked.
+    `application_slug` is the effective application, and `role` the role that the caller has in it.
     """
 
     token: str | None
@@ -144,15 +144,18 @@ class Caller(NamedTuple):
 
     @property
     def user_id(self) -> int | None:
-        """The user that the caller is, or None for an application."""
+        """The id of the user; None for an application or an anonymous caller."""
         return self.session.user_id if self.session else None
 
 
-ANONYMOUS = Caller(None, None, None, None, None)
+ANONYMOUS = Caller(token=None, session=None, application=None, application_slug=None, role=None)
 
 
 class Valid(NamedTuple):
-    """Params that fit the schema, in its types, without unknown and without common ones."""
+    """Params that match the schema, in its types, without unknown and common params.
+
+    `ignored` are the names of the unknown ones; the views are the requested ones.
+    """
 
     params: dict[str, Any]
     ignored: tuple[str, ...]
@@ -161,9 +164,9 @@ class Valid(NamedTuple):
 
 
 class QueuedMail(NamedTuple):
-    """A mail that a reply tells of: its row of the outbox, and the place for its time.
+    """The mail of a reply: the id of its message in the outbox.
 
-    `path` is dotted and leads to the place in the reply's data for the time of sending.
+    `path` is a dotted path in the reply's data, at which the time of sending is set.
     """
 
     id: int
@@ -171,9 +174,9 @@ class QueuedMail(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a service's action returns: `data`, and headers to add to the answer.
+    """The result of a service's action: `data`, and headers to add to the answer.
 
-    With `mail` the answer waits until that mail was sent, after the work was committed.
+    With `mail`, the answer waits until that mail is sent, after the work is committed.
     """
 
     data: Any = None
@@ -182,7 +185,7 @@ class Reply(NamedTuple):
 
 
 class Response(NamedTuple):
-    """An answer, ready to be sent."""
+    """An answer, ready to send; `http` is its status code."""
 
     http: int
     slug: str

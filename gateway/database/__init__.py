@@ -1,1 +1,1 @@
-"""PostgreSQL: connections, named queries and migrations."""
+"""PostgreSQL: connections, a call's handle on them, named queries, migrations."""

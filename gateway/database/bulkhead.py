@@ -1,4 +1,4 @@
-"""A bulkhead: how many places one owner may hold, so that it cannot take those of the others."""
+"""A bulkhead: limits the places that one owner holds, so that it cannot use up all of them."""
 
 from collections import defaultdict
 from collections.abc import Hashable
@@ -7,7 +7,7 @@ from gateway.database.wait_queue import WaitQueue
 
 
 class Bulkhead:
-    """Counts the places of each owner, at most `limit`; an owner that wants more waits in order."""
+    """Grants each owner at most `limit` places; further requests wait in order."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -33,7 +33,7 @@ class Bulkhead:
             del self._held[owner]
 
     def fail_waiters(self, error: Exception) -> None:
-        """Raise an error in every waiter."""
+        """Raise an error in every waiter; they get no places."""
         for waiters in self._waiters.values():
             waiters.fail_all(error)
         self._waiters.clear()

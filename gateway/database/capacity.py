@@ -10,7 +10,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 async def max_connections(dsn: str) -> int | None:
-    """The most connections that ordinary users may open; None if the server does not answer."""
+    """The maximum of connections for ordinary users; None if the server does not answer."""
     try:
         connection = await connect(dsn, CONNECT_TIMEOUT)
     except DatabaseUnavailable:
@@ -25,7 +25,7 @@ async def max_connections(dsn: str) -> int | None:
     return limit
 
 
-async def exceeded_limit(dsn: str, wanted: int) -> int | None:
-    """The server's limit if `wanted` connections exceed it; None if they do not, or unknown."""
+async def exceeded_limit(dsn: str, needed: int) -> int | None:
+    """The server's limit if it is below `needed` connections; otherwise, or if unknown, None."""
     limit = await max_connections(dsn)
-    return limit if limit is not None and wanted > limit else None
+    return limit if limit is not None and needed > limit else None

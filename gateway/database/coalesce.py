@@ -1,4 +1,4 @@
-"""Equal reads share one query (singleflight), if it begins after all of them have asked."""
+"""Singleflight: equal reads share one query, which starts after all of them have asked."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -25,7 +25,10 @@ class _Flight:
         return any(not waiter.done() for waiter in self._waiters)
 
     def join(self, query: Query, on_sent: OnSent) -> asyncio.Future[Any]:
-        """Join before it is sent. The last caller has the longest deadline: its query is used."""
+        """Add a caller before the query is sent; return the future of its result.
+
+        The query of the last caller is used: it has the latest deadline.
+        """
         waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.query = query
         self._on_sent.append(on_sent)
@@ -33,7 +36,7 @@ class _Flight:
         return waiter
 
     def mark_sent(self) -> None:
-        """The query is on its way to the server."""
+        """Record that the query is on its way to the server."""
         self.sent = True
         callbacks, self._on_sent = self._on_sent, []
         for on_sent in callbacks:
@@ -50,15 +53,15 @@ class _Flight:
                 waiter.set_result(result)
 
     def cancel_if_unwanted(self) -> None:
-        """Cancel a query that was not sent yet and that no caller waits for."""
+        """Cancel the query if it was not sent yet and no caller waits for it."""
         if self.task and not (self.sent or self.is_wanted):
             self.task.cancel()
 
 
 class Coalescer:
-    """For each key at most one query in flight, and one that starts after it.
+    """Runs at most one query for each key, and one that starts after it.
 
-    A caller that asks while a query is in flight waits for the next one: no caller sees stale data.
+    A caller that asks while a query runs waits for the next one, so no caller sees stale data.
     """
 
     def __init__(self) -> None:
@@ -67,8 +70,8 @@ class Coalescer:
     async def read(self, key: Hashable, query: Query, on_sent: OnSent) -> Any:  # noqa: ANN401 - as read
         """The result of `query`, or of an equal one that starts after this call.
 
-        `query` is given a function to call when it is sent; `on_sent` is called then. A caller that
-        leaves does not end the query for the others. Raises what the query raises.
+        `query` gets a function to call when it is sent, which then calls `on_sent`. A caller that
+        is cancelled does not end the query for the others. Raises what the query raises.
         """
         if current := self._in_flight.get(key):
             flight = current.next = current.next or _Flight(query)

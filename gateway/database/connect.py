@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL: how it opens, how long one may take, and when it is given up."""
+"""Opens connections to PostgreSQL, and bounds how long work on one may take."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator
@@ -11,21 +11,22 @@ import orjson
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
 
 COMMAND_TIMEOUT = 10.0
-"""Seconds for opening a connection for a command: no caller waits for it."""
+"""Seconds for opening a connection for a command: no client waits for it."""
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds for opening one for a request: few, since a frozen server refuses nothing."""
+"""Seconds for opening a connection for a request; a frozen server never refuses one."""
 
 CLOSE_TIMEOUT = 1.0
 PING = "select 1"
 STEPS = 4
+"""Waits into which `patient_timeout` divides its time."""
 
 KEEP_ALIVE = """
 set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3
 """
-"""Keeps routers from forgetting an idle connection, and the server from keeping a dead worker's.
+"""Keeps routers from dropping an idle connection, and the server from keeping a dead worker's.
 
-A statement and not a start-up setting, which poolers refuse.
+It is a statement and not a start-up setting, which poolers refuse.
 """
 
 _CANNOT_CONNECT = (
@@ -46,13 +47,13 @@ else:
 
 async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # noqa: ASYNC109 - see below
     """Open a connection within `timeout` seconds. Raises DatabaseUnavailable."""
-    # Not asyncio.timeout: after a pause of this process it would blame the server.
+    # Not asyncio.timeout: after a pause of this process it would mistake the server for silent.
     opening = asyncio.create_task(_open(dsn))
     try:
         return await patient_timeout(opening, timeout)
     except ValueError as error:
-        # Its text may quote the address, and so the password.
-        raise DatabaseUnavailable("the address of the database cannot be read") from error
+        # The error's text may quote the address, and with it the password.
+        raise DatabaseUnavailable("the address of the database is malformed") from error
     except _CANNOT_CONNECT as error:
         raise DatabaseUnavailable(str(error) or f"no answer within {timeout:g} s") from error
     except asyncio.CancelledError:
@@ -61,7 +62,7 @@ async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # 
 
 
 async def _open(dsn: str) -> Connection:
-    # The server writes times as JSON itself: in UTC, like those that the gateway writes.
+    # The server formats times in JSON itself: in UTC, as the gateway does.
     connection: Connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
     try:
         await connection.set_type_codec(
@@ -75,15 +76,15 @@ async def _open(dsn: str) -> Connection:
 
 
 def _discard(opening: asyncio.Task[Connection]) -> None:
-    """Close a connection that opened after its caller had left."""
+    """Close a connection that opened after its caller was cancelled."""
     if not opening.cancelled() and not opening.exception():
         opening.result().terminate()
 
 
 async def patient_timeout(work: Awaitable[T], seconds: float) -> T:
-    """The result of some work. Raises TimeoutError if it takes longer.
+    """The result of `work`. Raises TimeoutError if it takes longer than `seconds`.
 
-    It waits in steps, so that a pause of this process, after which all time is up at once, is not
+    It waits in steps: after a pause of this process only one step has expired, so the pause is not
     mistaken for a silent server.
     """
     task = asyncio.ensure_future(work)
@@ -97,7 +98,7 @@ async def patient_timeout(work: Awaitable[T], seconds: float) -> T:
     raise TimeoutError
 
 
-# jsonb on the wire is its version, 1, and JSON text.
+# jsonb on the wire is a version byte, 1, and JSON text.
 def _to_jsonb(value: object) -> bytes:
     return b"\x01" + orjson.dumps(value)
 
@@ -108,10 +109,10 @@ def _from_jsonb(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
 
 @contextmanager
 def hard_timeout(connection: Connection, seconds: float) -> Iterator[None]:
-    """Terminate a connection on which the block takes longer. Raises DatabaseError.
+    """Terminate the connection if the block takes longer than `seconds`. Raises DatabaseError.
 
-    A time-out alone would only cancel the work, and the rollback would then wait for the server
-    without end.
+    An ordinary time-out would only cancel the work, and the rollback could then wait for the server
+    for ever.
     """
     expired = False
 

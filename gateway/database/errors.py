@@ -1,4 +1,4 @@
-"""What asking the database may end with instead of rows: one hierarchy over the driver's many.
+"""The errors of the database: one hierarchy instead of the driver's several.
 
 The driver's error is the cause (`__cause__`) of each.
 """
@@ -11,7 +11,7 @@ import asyncpg
 class DatabaseError(Exception):
     """The server refused a statement, or the driver could not send it.
 
-    `sqlstate` is the server's code (PostgreSQL, appendix A), None where the server said nothing.
+    `sqlstate` is the server's error code (PostgreSQL, appendix A), None for an error of the driver.
     """
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
@@ -20,12 +20,12 @@ class DatabaseError(Exception):
 
     @property
     def cause(self) -> str:
-        """The name of the driver's error, for logs that must not quote its text."""
+        """The type of the driver's error, for logs that must not quote its text."""
         return type(self.__cause__ or self).__name__
 
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818 - a state of the database, as its status
-    """The database cannot be used now. Whether a write in progress was committed is unknown."""
+    """The database is unavailable; it is unknown whether a write in progress was committed."""
 
 
 class UniqueViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
@@ -33,7 +33,7 @@ class UniqueViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
 
 
 class ForeignKeyViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
-    """A row that is referred to does not exist, or is still referred to."""
+    """A referenced row does not exist, or a row to delete is still referenced."""
 
 
 UNDEFINED_TABLE = "42P01"
@@ -48,21 +48,21 @@ _SERVER_GONE = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
-    # What asyncpg raises between the server's last words and the end of the connection.
+    # What asyncpg raises between the server's last message and the end of the connection.
     asyncpg.InternalClientError,
 )
-"""How the server itself, or asyncpg for it, says that it is gone or no longer writes."""
+"""Errors which mean that the server is gone or no longer accepts writes."""
 
 
 def is_retryable(error: DatabaseError) -> bool:
-    """Whether the server has rolled back by itself, so that the work can be done again."""
+    """Whether the server rolled the transaction back by itself, so that it can be repeated."""
     return error.sqlstate in _RETRYABLE
 
 
 class translate_errors:  # noqa: N801 - used as a function
-    """Turn the driver's errors into `DatabaseError`; a lost connection is never used again.
+    """Translate the driver's errors into `DatabaseError`; terminate a lost connection.
 
-    A class, since a generator costs three times as much, and each statement runs in one.
+    A class, since a generator costs three times as much, and each statement runs in one of these.
     """
 
     __slots__ = ("_connection",)
@@ -76,7 +76,7 @@ class translate_errors:  # noqa: N801 - used as a function
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        """Translate what the block ended with. Raises DatabaseError."""
+        """Translate the error that ended the block. Raises DatabaseError."""
         if error is None:
             return
         if isinstance(error, _SERVER_GONE):
@@ -88,7 +88,7 @@ class translate_errors:  # noqa: N801 - used as a function
         if isinstance(error, OSError | asyncpg.InterfaceError):
             if self._connection.is_closed():
                 raise DatabaseUnavailable(str(error) or "the database does not answer") from error
-            # A mistake in our own code raises these too, and must not pass for an outage. A
-            # time-out of the caller is not the database's at all.
+            # Bugs in our own code raise these too, and must not be taken for an outage. A time-out
+            # of the caller is not an error of the database at all.
             if not isinstance(error, TimeoutError):
                 raise DatabaseError(str(error) or type(error).__name__) from error

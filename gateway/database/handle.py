@@ -32,11 +32,11 @@ def _never() -> bool:
 class Database:
     """The database as one call sees it.
 
-    `scope` is who may share its reads; `owner`, the route, is whose share of the connections it
-    uses. Before any SQL is sent, the deadline cancels the call, and the work is skipped if the
-    client has disconnected (`is_disconnected`). Once SQL is sent neither ends the call, since its
-    outcome would be unknown: a late answer is then an unavailable database, not a service's
-    time-out.
+    Only calls with an equal `scope` share reads; `owner`, the route, is whose share of the
+    connections is used. Before any SQL is sent, the deadline cancels the call, and the work is
+    skipped if the client has disconnected (`is_disconnected`). Once SQL is sent neither ends the
+    call, since its outcome would be unknown. A late answer then means an unavailable database, and
+    not a time-out of the service.
     """
 
     __slots__ = ("_deadline", "_owner", "_pool", "_scope", "is_disconnected", "on_sent")
@@ -65,11 +65,11 @@ class Database:
         return await self.run(lambda db: db.fetch(query, *args))
 
     async def shared(self, read: Callable[["Database"], Awaitable[T]], *key: Hashable) -> T:
-        """The result of `read`, shared with all calls that wait for the same.
+        """The result of `read`, shared with all calls that wait for the same key.
 
-        `key` is all that the result depends on, beside the route and the caller's application and
-        role. The query starts after all of them have asked, so no caller sees stale data. The
-        result has several owners and must not be changed.
+        `key` is everything that the result depends on, besides the route and the caller's
+        application and role. The query starts after all these calls have asked, so no caller sees
+        stale data. Several callers get the same object, which must not be changed.
         """
 
         def query(on_sent: Callable[[], None]) -> Awaitable[T]:
@@ -81,7 +81,7 @@ class Database:
         return result
 
     async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run `work` in one transaction; after a deadlock it is run again."""
+        """Run `work` in one transaction; after a deadlock `work` is run again."""
 
         async def in_transaction(connection: Connection) -> T:
             async with connection.transaction():
@@ -111,7 +111,7 @@ class Database:
             self._pool.release(connection, self._owner)
 
     def _begin(self) -> None:
-        """From here on the work is finished even if the client leaves.
+        """Commit to the work: from now on it is finished even if the client disconnects.
 
         Raises ClientDisconnectedError.
         """
@@ -136,7 +136,7 @@ class Database:
 
 
 class Transaction(Database):
-    """The same inside a transaction that the caller began, and repeats if need be."""
+    """The database inside a transaction, which its caller began and repeats after a deadlock."""
 
     __slots__ = ("_connection",)
 
@@ -146,7 +146,7 @@ class Transaction(Database):
         self._connection = connection
 
     async def shared(self, read: Callable[[Database], Awaitable[T]], *_: Hashable) -> T:
-        """The result of `read`, not shared: only this transaction sees what it wrote."""
+        """The result of `read`, not shared: other transactions do not see what this one wrote."""
         return await read(self)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -155,9 +155,10 @@ class Transaction(Database):
 
 
 async def _abandon(connection: Connection) -> None:
-    """Close in order, so that the server learns that the statement is cancelled.
+    """Close the connection in order, so that the server cancels the statement.
 
-    If the connection were merely cut, the statement would go on waiting, and write after all.
+    If the connection were only terminated, the statement would continue to wait, and could write
+    later.
     """
     try:
         await connection.close(timeout=CLOSE_TIMEOUT)

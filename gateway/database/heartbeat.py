@@ -1,4 +1,4 @@
-"""Pings the server: a frozen one never says that it is gone."""
+"""Pings the server: a frozen server does not close its connections."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from gateway.runtime import events
 
 PING_INTERVAL = 0.5
 PING_TIMEOUT = 1.0
-"""Seconds. Together they bound how long a statement waits for a frozen server: 1.5 s."""
+"""Seconds; their sum, 1.5 s, is the longest that a statement waits for a frozen server."""
 
 
 class Heartbeat:
-    """Pings a server over a connection of its own, for the pools that use this server."""
+    """Pings a server over its own connection, for the pools that use this server."""
 
     def __init__(self, dsn: str, *pools: Pool) -> None:
         self._dsn = dsn
@@ -21,7 +21,7 @@ class Heartbeat:
         self._is_up = True
 
     async def run(self) -> None:
-        """Ping until cancelled; while the server does not answer, the pools refuse."""
+        """Ping until cancelled; while the server does not answer, the pools refuse requests."""
         while True:
             try:
                 await self._ping(await connect(self._dsn, CONNECT_TIMEOUT))
@@ -30,7 +30,7 @@ class Heartbeat:
                 await asyncio.sleep(PING_INTERVAL)
 
     async def _ping(self, connection: Connection) -> None:
-        """Return when a connection that had answered is lost: the server may well outlive it.
+        """Ping over one connection; return when it is lost, which the server may well survive.
 
         Raises DatabaseUnavailable if the server never answered, or stops answering.
         """
@@ -43,7 +43,7 @@ class Heartbeat:
         finally:
             connection.terminate()
         if not answered:
-            raise DatabaseUnavailable("it closes new connections")
+            raise DatabaseUnavailable("the server closes new connections")
 
     def _mark_down(self, why: str) -> None:
         if self._is_up:
@@ -73,6 +73,6 @@ async def _answers(connection: Connection) -> bool:
     except DatabaseUnavailable:
         return False
     except DatabaseError as error:
-        # A refusal by the server is an answer too; an error of the driver is not.
+        # An error of the server is an answer too; an error of the driver is not.
         return error.sqlstate is not None
     return True

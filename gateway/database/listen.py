@@ -13,14 +13,14 @@ PING_INTERVAL = 1.0
 
 
 class _Topic(NamedTuple):
-    """Who wants the notices of a channel."""
+    """The callbacks of a channel's subscriber."""
 
     on_notice: Callable[[str], None]
     on_connect: Callable[[], None]
 
 
 class Notifier:
-    """Passes on the notices of PostgreSQL's channels. Subscribe first, then run."""
+    """Passes the notices of PostgreSQL's channels to subscribers. Subscribe first, then run."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -51,7 +51,7 @@ class Notifier:
             await asyncio.sleep(PING_INTERVAL / 2)
 
     async def _listen(self, connection: Connection) -> None:
-        """Listen on one connection; return when it is lost after it had worked."""
+        """Listen on one connection; return when it is lost. Raises DatabaseError."""
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:

@@ -19,7 +19,7 @@ class MigrationError(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file. `name` is `folder/0001_what.sql`, by which it is recorded."""
+    """One file; `name` is its label and file name, such as `gateway/0001_registry.sql`."""
 
     name: str
     text: str
@@ -37,16 +37,15 @@ def find_all() -> list[Migration]:
 
 
 def package_folder(name: str) -> Path:
-    """Where a package is, without importing it."""
+    """The folder of a package, without importing it. Raises MigrationError."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        message = f"there is no package {name}"
-        raise MigrationError(message)
+        raise MigrationError(f"there is no package {name}: run this in the folder that has it")
     return Path(spec.submodule_search_locations[0])
 
 
 def find(folders: Iterable[tuple[str, Path]]) -> list[Migration]:
-    """The files of each (label, folder), folder after folder, each in the order of names."""
+    """The files of each (label, folder), folder by folder, in the order of their names."""
     return [
         Migration(f"{label}/{file.name}", file.read_text(encoding="utf-8"))
         for label, folder in folders
@@ -55,16 +54,16 @@ def find(folders: Iterable[tuple[str, Path]]) -> list[Migration]:
 
 
 async def migrate(connection: Connection, migrations: list[Migration]) -> list[str]:
-    """Apply what is not yet applied, each file in a transaction of its own; answer their names.
+    """Apply the pending migrations, each in its own transaction; return their names.
 
-    Raises MigrationError if an applied file was edited or is gone; then nothing is applied.
+    Raises MigrationError, and applies nothing, if an applied file was edited or is gone.
     """
     await connection.execute(_SQL["lock"])
     try:
         await connection.execute(_SQL["prepare"])
         rows = await connection.fetch(_SQL["applied"])
         applied = {row["name"]: row["checksum"] for row in rows}
-        _refuse_rewritten(applied, migrations)
+        _refuse_changes(applied, migrations)
         pending = [migration for migration in migrations if migration.name not in applied]
         for migration in pending:
             await _apply(connection, migration)
@@ -79,18 +78,19 @@ async def _apply(connection: Connection, migration: Migration) -> None:
         await connection.execute(_SQL["record"], migration.name, migration.checksum)
 
 
-def _refuse_rewritten(applied: dict[str, str], migrations: list[Migration]) -> None:
-    faults = list(_rewritten(applied, {each.name: each for each in migrations}))
-    if faults:
-        raise MigrationError("\n".join(faults))
+def _refuse_changes(applied: dict[str, str], migrations: list[Migration]) -> None:
+    problems = list(_changes(applied, {migration.name: migration for migration in migrations}))
+    if problems:
+        raise MigrationError("\n".join(problems))
 
 
-def _rewritten(applied: dict[str, str], files: dict[str, Migration]) -> Iterator[str]:
+def _changes(applied: dict[str, str], files: dict[str, Migration]) -> Iterator[str]:
+    """Sentences about the applied files that are gone or were edited."""
     for name, checksum in applied.items():
         if name not in files:
-            yield f"{name} was applied to this database and its file is gone: restore it."
+            yield f"{name} was applied to this database, but its file is gone: restore the file."
         elif files[name].checksum != checksum:
             yield (
                 f"{name} was edited after it was applied: "
-                "restore it, and put the change into a new file."
+                "restore the file, and put the change into a new one."
             )

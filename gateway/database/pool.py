@@ -1,7 +1,7 @@
 """A small pool of asyncpg connections with prepared statements; waiters are served in order.
 
-asyncpg's own pool sends a reset query at each release and wakes waiters unfairly; nothing here
-sets session state, so there is nothing to reset.
+asyncpg's own pool sends a reset query at each release, and does not wake waiters in order. The
+gateway sets no session state, so there is nothing to reset.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ class Pool:
     """At most `size` connections, opened when first needed and granted in order of request.
 
     A single owner, such as a route, may use at most three quarters of them, so a slow one cannot
-    starve the others. While there is a `problem`, every request for a connection is refused with
-    it at once: see `Heartbeat`.
+    starve the others. While `problem` is set, every request for a connection is refused at once:
+    see `Heartbeat`.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
@@ -70,9 +70,9 @@ class Pool:
         await asyncio.gather(*closing, return_exceptions=True)
 
     def mark_down(self, why: str) -> None:
-        """Refuse every request for a connection from now on, and fail what waits for the server."""
+        """Refuse every request for a connection; fail the waiters and the running statements."""
         self.problem = why
-        # Statements in progress fail with their connections, which frees their places.
+        # Running statements fail with their connections, which frees their places.
         for connection in [*self._in_use, *self._idle]:
             connection.terminate()
         self._fail_waiters(why)
@@ -99,7 +99,7 @@ class Pool:
         return await self._waiters.wait(self._release) or await self._open()
 
     async def _open(self) -> Connection:
-        """Open a connection in a place that is reserved already."""
+        """Open a connection; its place is already reserved."""
         try:
             return await connect(self._dsn, CONNECT_TIMEOUT)
         except DatabaseUnavailable as error:
@@ -123,6 +123,6 @@ class Pool:
             self._unopened += 1
 
     def _fail_waiters(self, why: str) -> None:
-        """Fail every waiter at once: one by one, each would only meet the same error later."""
+        """Fail every waiter at once: each would only get the same error later."""
         self._bulkhead.fail_waiters(DatabaseUnavailable(why))
         self._waiters.fail_all(DatabaseUnavailable(why))

@@ -1,5 +1,5 @@
 -- name: prepare
--- The table that remembers which migrations were applied.
+-- Create the table of applied migrations.
 create schema if not exists gateway;
 create table if not exists gateway.migrations (
     name       text primary key,
@@ -8,22 +8,22 @@ create table if not exists gateway.migrations (
 );
 
 -- name: lock
--- One migrating process at a time; a session lock, since each file is its own transaction.
+-- Let one process migrate at a time; a session lock, since each file is its own transaction.
 select pg_advisory_lock(hashtext('gateway.migrations'));
 
 -- name: unlock
--- Give the lock back.
+-- Release the lock.
 select pg_advisory_unlock(hashtext('gateway.migrations'));
 
 -- name: applied
--- What was applied before, in order.
+-- The applied migrations, in order.
 select name, checksum from gateway.migrations order by applied_at, name;
 
 -- name: record
--- Remember one file as applied.
+-- Record one file as applied.
 insert into gateway.migrations (name, checksum) values ($1, $2);
 
 -- name: max_connections
--- How many connections the server accepts, without those that it keeps for superusers.
+-- How many connections the server accepts, without those reserved for superusers.
 select current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int;

@@ -1,4 +1,4 @@
-"""Rows as JSON, remembered for as long as they do not change."""
+"""A cache of rows rendered as JSON, by a hash of the rows."""
 
 import secrets
 from collections import OrderedDict
@@ -6,35 +6,36 @@ from collections.abc import Hashable
 
 MAX_BYTES = 16 * 2**20
 ENTRY_BYTES = 200
-"""Bytes that an entry takes beside its JSON, about."""
+"""The approximate size of an entry, besides its JSON."""
 
 
 class RenderCache:
-    """JSON of rows that a worker was sent before, at most so many bytes.
+    """JSON of rows, at most `max_bytes` in all.
 
-    It is known by a hash of the rows that it shows, `hash_array_extended(array_agg(row), seed)`. So
-    whoever asks the database for the hash alone gets an answer that is as fresh as the rows, and
-    need not fetch them if it is known.
+    The key is a hash of the rows, `hash_array_extended(array_agg(row), seed)`. A service reads only
+    the hash from the database, which is as fresh as the rows, and fetches the rows if the cache
+    does not have their JSON.
 
-    The seed is this process's own, so that nobody can write two texts of one hash on purpose. Of
-    numbers and times PostgreSQL hashes 32 bits: tell rows apart by more than those. Values that it
-    takes for equal, such as the numerics 1.0 and 1.00, have one hash.
+    Each process has its own `seed`, so that an attacker cannot write two texts with the same hash.
+    PostgreSQL hashes only 32 bits of numbers and times: do not rely on them alone to tell rows
+    apart. Values that PostgreSQL considers equal, such as the numerics 1.0 and 1.00, have the same
+    hash.
     """
 
-    def __init__(self, most: int = MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.seed = secrets.randbits(63)
-        self._left = most
-        self._known: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._free = max_bytes
+        self._entries: OrderedDict[Hashable, bytes] = OrderedDict()
 
     def find(self, key: Hashable) -> bytes | None:
-        """The JSON that is known by this key, None if there is none."""
-        return self._known.get(key)
+        """The JSON of this key; None if the cache does not have it."""
+        return self._entries.get(key)
 
     def keep(self, key: Hashable, json: bytes) -> None:
-        """Remember it, and forget what was remembered first until there is room."""
-        if key in self._known:
-            self._left += ENTRY_BYTES + len(self._known.pop(key))
-        self._known[key] = json
-        self._left -= ENTRY_BYTES + len(json)
-        while self._left < 0:
-            self._left += ENTRY_BYTES + len(self._known.popitem(last=False)[1])
+        """Store JSON under a key; the oldest entries are dropped until there is room."""
+        if key in self._entries:
+            self._free += ENTRY_BYTES + len(self._entries.pop(key))
+        self._entries[key] = json
+        self._free -= ENTRY_BYTES + len(json)
+        while self._free < 0:
+            self._free += ENTRY_BYTES + len(self._entries.popitem(last=False)[1])

@@ -1,4 +1,4 @@
-"""SQL lives in `.sql` files: blocks that begin with `-- name: …` and a sentence each."""
+"""Loads `.sql` files: each query begins with `-- name: …` and a sentence that describes it."""
 
 import re
 from pathlib import Path
@@ -7,14 +7,13 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 def load_queries(path: str | Path) -> dict[str, str]:
-    """The named queries of a file; `path` may be the `.py` file beside it (`__file__`).
+    """The queries of a file by name; `path` may be the `.py` file of the same name (`__file__`).
 
-    Raises ValueError if a name is there twice or there is none.
+    Raises ValueError if there is no name, or one occurs twice.
     """
     file = Path(path).with_suffix(".sql")
     _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
     names, texts = parts[::2], parts[1::2]
     if not names or len(set(names)) != len(names):
-        message = f"{file.name}: each query needs a name of its own"
-        raise ValueError(message)
+        raise ValueError(f"{file.name}: each query needs its own name")
     return {name: text.strip().rstrip(";") for name, text in zip(names, texts, strict=True)}

@@ -1,4 +1,4 @@
-"""A first-in, first-out queue of tasks that wait for a scarce thing."""
+"""A first-in, first-out queue of tasks that wait for a scarce item."""
 
 import asyncio
 from collections import deque
@@ -9,19 +9,19 @@ T = TypeVar("T")
 
 
 class WaitQueue(Generic[T]):
-    """Serves waiters in order; what was handed to a waiter that left is not lost."""
+    """Hands items to waiters in order; an item for a cancelled waiter is not lost."""
 
     def __init__(self) -> None:
         self._waiters: deque[asyncio.Future[T]] = deque()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many tasks wait."""
         return len(self._waiters)
 
     async def wait(self, pass_on: Callable[[T], None]) -> T:
-        """Wait for what `hand_over` hands out. Raises the error of `fail_all`.
+        """Wait for an item of `hand_over`. Raises the error of `fail_all`.
 
-        `pass_on` takes what was handed over to a waiter that was cancelled in that moment.
+        `pass_on` gets an item that was handed to this waiter just before it was cancelled.
         """
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)

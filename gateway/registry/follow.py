@@ -1,4 +1,4 @@
-"""The worker's registry: one reference to the newest table, kept up to date by NOTIFY and polls."""
+"""The worker's registry: a reference to the newest table, kept up to date by NOTIFY and polls."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ LOAD_TIMEOUT = 60.0
 MIN_PAUSE = 0.1
 MAX_PAUSE = 1.0
 SNAPSHOT_DELAY = 1.0
-"""Seconds that a snapshot waits for the next change, so that a hundred of them are written once."""
+"""Seconds before a snapshot is written, so that many quick changes are written once."""
 
 MAX_WAITING = 64
 REVISION_TIMEOUT = 2.0
@@ -36,10 +36,10 @@ _Part = Literal["start", "revision", "database"]
 
 
 class Registry:
-    """Holds `current`, the table that requests read once each; None until one was loaded.
+    """Holds `current`, the table that each request reads once; None until one is loaded.
 
-    A worker serves a revision as a whole. One that cannot be built leaves the revision before in
-    place, and `problems` says so.
+    A worker serves a revision as a whole. If a revision cannot be built, the worker keeps serving
+    the one before, and `problems` says so.
     """
 
     def __init__(self, dsn: str, snapshot_path: Path | None = None) -> None:
@@ -63,13 +63,14 @@ class Registry:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What keeps it from serving the newest revision; empty if nothing does."""
+        """Why the newest revision is not served; empty if it is."""
         return tuple(self._problems.values())
 
     async def start(self, seconds: float) -> None:
         """Wait at most `seconds` for the first table.
 
-        If the database is away or late, serve the last good registry from disk until it answers.
+        If the database does not answer in time, serve the last good registry from disk until it
+        does.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         await self._wait(lambda: self._from_database or "database" in self._problems, seconds)
@@ -80,7 +81,7 @@ class Registry:
                 await self.wait_loaded(deadline - asyncio.get_running_loop().time())
 
     def start_from_snapshot(self) -> None:
-        """Serve the last good registry from disk, unless there is one already."""
+        """Serve the last good registry from disk, unless a table is already served."""
         if self._snapshot is None or self.current:
             return
         try:
@@ -93,14 +94,14 @@ class Registry:
             self._set_problem("start", f"serving revision {revision} from the snapshot on disk")
 
     async def wait_loaded(self, seconds: float) -> bool:
-        """Wait at most `seconds` until a table was read from the database."""
+        """Wait at most `seconds` until a table is loaded from the database."""
         return await self._wait(lambda: self._from_database, seconds)
 
     async def wait_for(self, revision: int) -> Waited:
         """Wait until a revision is served, at most `REVISION_TIMEOUT` seconds.
 
-        It is `unknown` if a poll since this call did not find it in the database. At most
-        `MAX_WAITING` requests wait; one more is `late` at once.
+        The outcome is `unknown` if a poll that began after this call did not find the revision in
+        the database. At most `MAX_WAITING` requests wait; for any more it is `late` at once.
         """
         if self._serves(revision):
             return "served"
@@ -120,7 +121,7 @@ class Registry:
         return "unknown" if self._lacks(revision, poll) else "late"
 
     async def follow(self) -> None:
-        """Keep `current` up to date until cancelled, over lost connections too."""
+        """Keep `current` up to date until cancelled; reconnect after a lost connection."""
         while True:
             try:
                 await self._follow(await connect(self._dsn, CONNECT_TIMEOUT))
@@ -139,14 +140,14 @@ class Registry:
             await self._wait(lambda: self._from_database and self.current is not self._saved, None)
             await asyncio.sleep(SNAPSHOT_DELAY)
             table = self.current
-            # The first time in any case: the file may be of another database.
+            # The first time always: the file may be of another database.
             differs = table and snapshot.saved_revision(self._snapshot) != table.revision
             if table and (differs or not self._saved):
                 await snapshot.save(self._snapshot, table)
             self._saved = table
 
     def poll_now(self) -> None:
-        """Poll for a new revision now and not at the end of the interval."""
+        """Poll for a new revision now instead of at the end of the interval."""
         self._hint.set()
 
     def _serves(self, revision: int) -> bool:
@@ -168,7 +169,7 @@ class Registry:
         try:
             with translate_errors(connection):
                 connection.add_termination_listener(lambda _: self.poll_now())
-                # Before the first poll, so that an apply waits for a worker that is starting.
+                # Before the first poll, so that `apply --wait` waits for a starting worker.
                 await self._heartbeat(connection)
                 while True:
                     await self._refresh(connection)
@@ -204,7 +205,7 @@ class Registry:
             await store.heartbeat(connection, self._id, self.name, revision, behind)
 
     async def _deregister(self, connection: Connection) -> None:
-        """Delete the worker's row, so that no apply waits for a worker that has stopped."""
+        """Delete the worker's row, so that `apply --wait` does not wait for a stopped worker."""
         try:
             with hard_timeout(connection, ANSWER_TIMEOUT):
                 await store.deregister(connection, self._id)
@@ -212,7 +213,7 @@ class Registry:
             events.emit(events.REGISTRY_DEREGISTER_FAILED)
 
     async def _wait_for_hint(self) -> None:
-        # Not asyncio.wait_for, which in Python 3.11 may swallow a cancellation and never stop.
+        # Not asyncio.wait_for, which in Python 3.11 may lose a cancellation: the loop never stops.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(POLL_INTERVAL):
                 await self._hint.wait()
@@ -257,7 +258,7 @@ class Registry:
 
 
 async def _clean_up(old: Table | None, loaded: Table) -> None:
-    """Release the old table and compact memory, beside the requests, after a full load."""
+    """After a full load, release the old table and compact memory, while requests are served."""
     if old:
         await store.release(old)
     if len(loaded.routes) >= memory.MIN_ROUTES:

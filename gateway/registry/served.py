@@ -1,4 +1,4 @@
-"""Which table a request reads: the current one, or one that is new enough for the client."""
+"""The table that a request reads: the current one, once it is new enough for the client."""
 
 from gateway import statuses
 from gateway.registry.follow import Registry
@@ -9,7 +9,7 @@ MIN_REVISION = b"x-min-registry-revision"
 
 
 def served_table(registry: Registry) -> Table:
-    """The current table, read once so that no request sees half an old and half a new one.
+    """The current table; each request reads it once, so that it never sees two revisions.
 
     Raises Rejection: identify-request-error while no registry could be loaded.
     """
@@ -22,8 +22,8 @@ def served_table(registry: Registry) -> Table:
 async def wait_for_min_revision(request: Request, registry: Registry) -> None:
     """Wait until the revision that the request's header names is served.
 
-    A client that has just applied a revision must not meet an older one. Raises Rejection:
-    invalid-param if there is no such revision, service-unavailable if it is not served in time.
+    A client that has just applied a revision must not be served an older one. Raises Rejection:
+    invalid-param for an unknown revision, service-unavailable if it is not served in time.
     """
     text = request.headers[MIN_REVISION]
     is_bigint = text.isdigit() and len(text) < 19  # noqa: PLR2004

@@ -1,4 +1,7 @@
-"""Authenticate: token to caller, then role and permission, in the order of the catalogue."""
+"""Authenticate: find the caller of a token, then check role and permission.
+
+When several checks fail, the order of the catalogue of statuses decides the answer.
+"""
 
 from gateway import statuses
 from gateway.identity import views
@@ -11,7 +14,7 @@ from gateway.values import ANONYMOUS, Application, Caller, Params, Rejection, Re
 async def authenticate(
     request: Request, params: Params, match: Match, identity: Authenticator
 ) -> Caller:
-    """The caller, with the application and the role that it acts in.
+    """The caller, with its effective application and role.
 
     Raises Rejection: missing-param (the token alone), invalid-token, session-expired,
     client-required, session-required, invalid-param (the application alone), permission-denied,
@@ -32,7 +35,7 @@ async def authenticate(
 
 
 def _token(request: Request, params: Params) -> str:
-    """The token, from the param or the header; both may be given if they are the same."""
+    """The token from the param or the header; if both are sent they must be equal."""
     token = params.values.get("token")
     bearer = request.bearer
     if token in (None, ""):
@@ -71,12 +74,12 @@ async def _session(
         raise Rejection(statuses.SESSION_EXPIRED)
     session = identity.touch(session)
     if route.client_required and not session.roles:
-        # A user who has just registered must not be refused because of what is remembered.
+        # A user who has just registered must not be refused because of a cached session.
         session = await identity.reload(session, token)
         if not session.roles:
             view = _session_view(params)
-            shown = {"session": views.session(session, token, view)}
-            raise Rejection(statuses.CLIENT_REQUIRED, extra=shown)
+            extra = {"session": views.session(session, token, view)}
+            raise Rejection(statuses.CLIENT_REQUIRED, extra=extra)
     slug = await _effective_slug(session.application, route, params, identity)
     return Caller(token, session, None, slug, _role(session, slug, route))
 
@@ -88,9 +91,9 @@ def _session_view(params: Params) -> str:
 
 
 async def _effective_slug(own: str, route: Route, params: Params, identity: Authenticator) -> str:
-    """The application that the param names, or the one that the token was made for.
+    """The application that the param names; without the param, the token's own.
 
-    An unknown one is refused here and not at validate, since it decides which role calls.
+    An unknown one is refused here and not in validate, since the application decides the role.
     """
     slug = params.values.get("application")
     if slug is None or slug == own or "application" not in route.params.shape.properties:

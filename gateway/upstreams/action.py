@@ -1,4 +1,4 @@
-"""The contract of an action: how a service declares one, and what the pipeline can do with it."""
+"""The contract of an action: how a service declares one, and how the pipeline performs it."""
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -9,13 +9,13 @@ from gateway.values import Rejection, Reply
 
 
 class Action(Protocol):
-    """Does the work of a route; how is its own affair."""
+    """Does the work of a route: a function, a batch, or any other implementation."""
 
     async def perform(self, call: Call) -> Reply:
         """The reply to a call.
 
-        Raises Rejection, and DatabaseError. Also service-timeout, if the call's deadline passes
-        before any SQL is sent for it.
+        Raises DatabaseError, and Rejection: service-timeout if the call's deadline passes before
+        any SQL is sent for it, or a status of the service.
         """
 
 
@@ -24,7 +24,7 @@ class RetrySingly:
 
 
 RETRY_SINGLY: Final = RetrySingly()
-"""The outcome of a call of a batch that has to be run again without the others."""
+"""The outcome of a call in a batch that must be run again, alone."""
 
 Outcome: TypeAlias = Reply | Rejection | RetrySingly
 
@@ -44,7 +44,7 @@ class BatchFunction(Protocol):
 
 
 class Batch(NamedTuple):
-    """A function that is given the calls that wait for it together: see `batched`."""
+    """A function that gets all waiting calls together: see `batched`."""
 
     function: BatchFunction
     partition_key: Callable[[Call], Hashable] | None
@@ -53,11 +53,11 @@ class Batch(NamedTuple):
 def batched(
     partition_key: Callable[[Call], Hashable] | None = None,
 ) -> Callable[[BatchFunction], Batch]:
-    """Declare an action that is given the calls that wait for it together, and commits once.
+    """Declare an action that gets all waiting calls together, and commits once for all of them.
 
-    It returns one outcome for each call, in their order, and writes in one statement or one
-    transaction, so that an error undoes all of it. It skips what other transactions have locked,
-    with the outcome RETRY_SINGLY: it is then called again with that call alone (`singly`), and may
+    It returns one outcome for each call, in their order. It writes in one statement or one
+    transaction, so that an error undoes everything. It does not wait for rows that are locked, but
+    returns RETRY_SINGLY for their calls; it then gets each of these calls alone (`singly`), and may
     wait. Calls with the same `partition_key` never run at the same time, and run in the order of
     their arrival.
     """

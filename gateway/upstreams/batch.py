@@ -27,7 +27,7 @@ MAX_BATCHES = 2
 """Batches of one action in flight: while one commits, the next is written."""
 
 MAX_SINGLE = 8
-"""Calls that run alone: they wait for a lock, or their batch failed."""
+"""Calls in flight that run alone, because they wait for a lock or their batch failed."""
 
 MAX_BATCH_SIZE = 64
 MAX_WAITING = 1000
@@ -46,7 +46,7 @@ class _Entry(NamedTuple):
 
 
 def _finish(entry: _Entry, outcome: Reply | Exception) -> None:
-    """Give the caller its outcome, if it still waits."""
+    """Pass the outcome to the caller, if it still waits."""
     if entry.reply.done():
         return
     if isinstance(outcome, Exception):
@@ -56,14 +56,14 @@ def _finish(entry: _Entry, outcome: Reply | Exception) -> None:
 
 
 def _is_abandoned(entry: _Entry) -> bool:
-    """Whether no caller waits for it any more: the work is skipped if the client disconnected."""
+    """Whether no caller waits any more; the work of a disconnected client is skipped."""
     if entry.call.db.is_disconnected():
         _finish(entry, ClientDisconnectedError())
     return entry.reply.done()
 
 
 class BatchedAction:
-    """An action whose waiting calls run together, in the order of their arrival."""
+    """An action that runs its waiting calls together, in the order of their arrival."""
 
     def __init__(self, batch: Batch, pool: Pool) -> None:
         self._batch = batch
@@ -71,7 +71,7 @@ class BatchedAction:
         self._waiting: deque[_Entry] = deque()
         self._batches: set[asyncio.Task[None]] = set()
         self._singles: set[asyncio.Task[None]] = set()
-        # Calls that run alone may wait for long, and must leave connections to the others.
+        # Calls that run alone may wait long, and must leave connections for other calls.
         self._single_slots = asyncio.Semaphore(max(1, min(MAX_SINGLE, pool.size // 2)))
         self._partitions: set[Hashable] = set()
         self._claimed: set[bytes] = set()
@@ -84,7 +84,8 @@ class BatchedAction:
             raise Rejection(statuses.SERVICE_UNAVAILABLE, "Too many calls wait for this action.")
         if call.claim is None:
             return await self._enqueue(call)
-        # The lock of a key does not keep out its own holder, which is the batch.
+        # Two calls with one key may be in the same batch, where the key's lock cannot separate
+        # them: the lock's holder is the batch.
         key = call.claim.key
         if key in self._claimed:
             raise Rejection(statuses.IDEMPOTENCY_CONFLICT)
@@ -104,7 +105,7 @@ class BatchedAction:
         return await entry.reply
 
     def _check_deadlines_at(self, deadline: float) -> None:
-        """Keep one timer for all waiting calls: hardly any waits that long."""
+        """Keep one timer for all waiting calls: calls hardly ever wait until their deadline."""
         if self._deadline_timer is None or deadline < self._deadline_timer.when():
             if self._deadline_timer:
                 self._deadline_timer.cancel()
@@ -123,7 +124,7 @@ class BatchedAction:
             self._check_deadlines_at(min(later))
 
     def _schedule(self) -> None:
-        """Send a batch at the end of this turn of the loop: calls of one turn go together."""
+        """Send a batch at the end of this turn of the loop, so that calls of one turn share it."""
         if self._waiting and not self._scheduled and len(self._batches) < MAX_BATCHES:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._send)
@@ -139,7 +140,7 @@ class BatchedAction:
         task.add_done_callback(tasks.discard)
 
     def _next_batch(self) -> list[_Entry]:
-        """The first calls that wait, without abandoned ones and busy partitions."""
+        """The first waiting calls, without abandoned calls and those of busy partitions."""
         batch: list[_Entry] = []
         postponed: list[_Entry] = []
         while self._waiting and len(batch) < MAX_BATCH_SIZE:
@@ -159,7 +160,7 @@ class BatchedAction:
         try:
             await self._run(entries, singly=False)
         finally:
-            # Before the task itself is done, or the next batch would find no free slot.
+            # Now, before the task is done; otherwise the next batch would find no free slot.
             if task := asyncio.current_task():
                 self._batches.discard(task)
             self._schedule()
@@ -180,9 +181,9 @@ class BatchedAction:
                 self._end(entry, outcome)
 
     async def _run_single(self, entry: _Entry) -> None:
-        """Run a call beside the batches, which must not wait for what it waits for."""
+        """Run a call alone, beside the batches, which must not wait for the same lock."""
         async with self._single_slots:
-            # Nothing of it has been done so far.
+            # None of its work has been done so far, so it can still time out.
             deadline_passed = entry.call.deadline <= asyncio.get_running_loop().time()
             if _is_abandoned(entry) or deadline_passed:
                 self._end(entry, Rejection(statuses.SERVICE_TIMEOUT))
@@ -191,7 +192,7 @@ class BatchedAction:
         self._schedule()
 
     def _end(self, entry: _Entry, outcome: Reply | Exception) -> None:
-        """A call is over: the next call of its partition may run."""
+        """End a call; the next call of its partition may run."""
         self._partitions.discard(entry.partition)
         _finish(entry, outcome)
 
@@ -199,8 +200,8 @@ class BatchedAction:
 class BatchAttempt:
     """One attempt at a batch.
 
-    It waits for a connection until the earliest deadline of its calls. Once it has sent SQL it is
-    finished, however late; the latest deadline then bounds the statements.
+    It waits for a connection until the earliest deadline of its calls. Once SQL is sent, the batch
+    is finished, however late; the latest deadline then bounds the statements.
     """
 
     def __init__(
@@ -234,7 +235,7 @@ class BatchAttempt:
             raise Rejection(statuses.SERVICE_TIMEOUT) from error
 
     def may_retry(self, entry: _Entry, error: Exception) -> bool:
-        """Whether the error undid the whole batch, and the call still has time to run alone."""
+        """Whether the error undid the whole batch, and the call has time left to run alone."""
         if len(self._calls) == 1 or isinstance(error, DatabaseUnavailable | OutcomesError):
             return False
         if self._timeout.expired:
@@ -248,7 +249,7 @@ class BatchAttempt:
         return await self._call_function(self._calls, self._db)
 
     async def _run_with_claims(self, db: Connection) -> Sequence[Outcome]:
-        """The claims commit together with the work."""
+        """Run the calls whose keys are new, and commit the claims together with the work."""
         claims = [call.claim for call in self._calls]
         replayed = await idempotency.claim_or_replay(db, claims)
         new = [index for index, outcome in enumerate(replayed) if outcome is None]

@@ -1,4 +1,4 @@
-"""What an action is given: the request's values, and what it may use to do its work."""
+"""The argument of an action: the request's values, the database, the mailer and identity."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -19,8 +19,9 @@ class Call(NamedTuple):
     """One call of an action.
 
     `deadline` is when the answer must be ready, in seconds of the event loop's clock. `address` is
-    the caller's. `db` is the database and `mail` the outbox, both bounded by the deadline;
-    `identity` is for services that sign people in. `claim` is what an idempotency key claims.
+    the client's IP address. `db` is the database and `mail` the outbox, both bounded by the
+    deadline; `identity` is for services that sign users in. `claim` is the claim of an idempotency
+    key, if the request has one.
     """
 
     request_id: str
@@ -36,7 +37,7 @@ class Call(NamedTuple):
 
 
 class CallFactory:
-    """Makes calls with what all calls of a worker share."""
+    """Creates calls from requests and the objects that all calls of a worker share."""
 
     def __init__(self, pool: Pool, outbox: Outbox, credentials: Credentials) -> None:
         self._pool = pool
@@ -51,7 +52,7 @@ class CallFactory:
         caller: Caller,
         params: dict[str, Any],
     ) -> Call:
-        """The call of a route's action.
+        """Create the call of a route's action.
 
         Raises Rejection: missing-param and invalid-param, both about the header Idempotency-Key.
         """

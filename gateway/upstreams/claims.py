@@ -1,4 +1,4 @@
-"""What the header `Idempotency-Key` claims: that this caller's call of this route is done once."""
+"""Reads the header `Idempotency-Key`: it claims that a caller's call of a route is done once."""
 
 import hashlib
 from typing import Any, NamedTuple
@@ -15,19 +15,19 @@ MAX_KEY_LENGTH = 255
 
 
 class Claim(NamedTuple):
-    """`key` hashes caller, route and key; `params` hashes the params."""
+    """SHA-256 digests: `key` of caller, route and key, `params` of the params."""
 
     key: bytes
     params: bytes
 
     @property
     def lock(self) -> int:
-        """The number of the advisory lock; that two keys share one is rare and harmless."""
+        """The number of the advisory lock; two keys rarely share one, which is harmless."""
         return int.from_bytes(self.key[:8], signed=True)
 
 
 def claim(request: Request, route: Route, caller: Caller, params: dict[str, Any]) -> Claim | None:
-    """What a request claims; None if the route takes no keys, or the caller sent none.
+    """The claim of a request; None if the route takes no keys, or the caller sent none.
 
     Raises Rejection: missing-param, invalid-param.
     """
@@ -42,7 +42,7 @@ def claim(request: Request, route: Route, caller: Caller, params: dict[str, Any]
     if not 1 <= len(key) <= MAX_KEY_LENGTH:
         wrong = Rejection.error(ATTR, f"must have 1 to {MAX_KEY_LENGTH} characters")
         raise Rejection(statuses.INVALID_PARAM, errors=[wrong])
-    # With the length before each part, so that no two different claims are the same bytes.
+    # With its length before each part, so that two different claims never have the same bytes.
     parts = [_owner(caller).encode(), route.name.encode(), key]
     text = b"".join(len(part).to_bytes(4) + part for part in parts)
     return Claim(hashlib.sha256(text).digest(), _fingerprint(caller, params))

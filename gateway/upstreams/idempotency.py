@@ -1,7 +1,7 @@
 """Idempotency keys: a repeated call gets the stored answer, and its work is not done again.
 
-The claim is a lock inside the transaction of the service's own work, so that there is no claim
-without work and no work without its answer, wherever a process dies.
+The claim is a lock in the transaction of the service's own work, and the answer is stored in it.
+So wherever a process dies, there is no claim without the work, and no work without its answer.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -47,22 +47,22 @@ async def run_once(call: Call, claim: Claim, action: Callable[[Call], Awaitable[
 async def claim_or_replay(
     db: Connection, claims: Sequence[Claim | None]
 ) -> list[Reply | Rejection | None]:
-    """Take the claims; for each the stored answer or a refusal, None if the work is to be done.
+    """Take the claims; return for each the stored answer or a refusal, None if the work is new.
 
-    In a transaction, at whose end the claims end.
+    It must run in a transaction; the claims end with it.
     """
     locks = {claim.key: claim.lock for claim in claims if claim}
     if not locks:
         return [None] * len(claims)
     rows = await db.fetch(_SQL["claim"], [*locks], [*locks.values()])
     ours = {row["key"] for row in rows if row["is_ours"]}
-    # A second statement: it has to see what others committed before the claim.
+    # A second statement, since it must see what other calls committed before the claim.
     answers = {row["key"]: row for row in await db.fetch(_SQL["find"], [*ours])}
     return [claim and _outcome(claim, ours, answers.get(claim.key)) for claim in claims]
 
 
 def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | Rejection | None:
-    """The stored answer as it is true by now: its mail may have been sent since, or not yet."""
+    """The stored answer, brought up to date: its mail may have been sent since, or not yet."""
     if claim.key not in ours:
         return Rejection(statuses.IDEMPOTENCY_CONFLICT)
     if answer is None:
@@ -79,7 +79,7 @@ def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | R
 
 
 async def store(db: Connection, claims: Sequence[Claim | None], outcomes: Sequence[object]) -> None:
-    """Store the answers of what was done; refusals are not stored."""
+    """Store the replies under their claims; refusals are not stored."""
     rows = [
         (*claim, orjson.dumps(outcome.data).decode(), *(outcome.mail or (None, None)))
         for claim, outcome in zip(claims, outcomes, strict=True)

@@ -1,7 +1,7 @@
 """Actions that are Python functions of this process.
 
 A registry row names an action and never a module: only the modules of `services/`, and packages
-that announce themselves under the entry-point group `gateway.services`, are ever imported.
+with an entry point in the group `gateway.services`, are imported.
 """
 
 import importlib
@@ -26,7 +26,7 @@ PACKAGE = "services"
 ENTRY_POINTS = "gateway.services"
 
 Declared: TypeAlias = Function | Batch
-"""What a module of a service declares as an action."""
+"""An action as a service's module declares it."""
 
 
 class PythonAction:
@@ -42,7 +42,7 @@ class PythonAction:
         function, claim = self._function, call.claim
         work = idempotency.run_once(call, claim, function) if claim else function(call)
         timeout = LazyTimeout(work, call.deadline)
-        # Once SQL is sent the outcome counts, however late it comes.
+        # Once SQL is sent, the call is finished, however late.
         call.db.on_sent = timeout.lift
         try:
             return await timeout
@@ -60,19 +60,21 @@ class Actions:
 
     @classmethod
     def load(cls) -> "Actions":
-        """Import all services. Raises what importing them raises, and ValueError on a clash."""
+        """Import all services.
+
+        Raises what an import raises, and ValueError if two services declare the same action.
+        """
         declared: dict[str, Declared] = {}
         for service, module in _modules():
             for action, function in _actions(module):
                 name = f"{service}.{action}"
                 if name in declared:
-                    message = f"two services offer the action {name}"
-                    raise ValueError(message)
+                    raise ValueError(f"two services declare the action {name}")
                 declared[name] = function
         return cls(declared)
 
     def find(self, name: str) -> Declared | None:
-        """The function of an action, None if no service here declares it."""
+        """The declaration of an action; None if no installed service has it."""
         return self._declared.get(name)
 
     def names(self) -> list[str]:
@@ -90,7 +92,7 @@ class Actions:
 
 
 def reload() -> None:
-    """Let the next load import the modules of `services/` again, as `gateway dev` does on save."""
+    """Let the next `Actions.load` import the modules of `services/` again: for `gateway dev`."""
     importlib.invalidate_caches()
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
@@ -100,8 +102,8 @@ def _modules() -> list[tuple[str, ModuleType]]:
     package = importlib.import_module(PACKAGE)
     names = [info.name for info in pkgutil.iter_modules(package.__path__)]
     own = [(name, importlib.import_module(f"{PACKAGE}.{name}")) for name in names]
-    others = [(entry.name, entry.load()) for entry in metadata.entry_points(group=ENTRY_POINTS)]
-    return own + others
+    installed = [(entry.name, entry.load()) for entry in metadata.entry_points(group=ENTRY_POINTS)]
+    return own + installed
 
 
 def _actions(module: ModuleType) -> list[tuple[str, Declared]]:

@@ -67,7 +67,7 @@ async def test_migrate_applies_only_new_files(empty_database: str) -> None:
 EDITED = Migration(NAMES[1], THREE[1].text + " -- better")
 REFUSED = [
     ([THREE[0], EDITED, THREE[2], entry(4)], [f"{NAMES[1]} was edited"]),
-    ([THREE[0], THREE[2], entry(4)], [f"{NAMES[1]} was applied to this database and its file is"]),
+    ([THREE[0], THREE[2], entry(4)], [f"{NAMES[1]} was applied to this database, but its file is"]),
     ([EDITED, entry(4)], [f"{NAMES[0]} was applied", f"{NAMES[1]} was edited", f"{NAMES[2]} was"]),
 ]
 

@@ -185,7 +185,7 @@ async def test_render_cache_keeps_special_characters(client: Client, name: str) 
 
 def test_render_cache_never_exceeds_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render_cache, "ENTRY_BYTES", 1)
-    cache = RenderCache(most=13)
+    cache = RenderCache(max_bytes=13)
     for key, text in (("a", b"1234"), ("b", b"1234"), ("a", b"12"), ("c", b"1234")):
         cache.keep(key, text)
     assert [cache.find(key) for key in "abc"] == [b"12", b"1234", b"1234"]

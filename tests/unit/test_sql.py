@@ -1,4 +1,4 @@
-"""SQL files: named blocks, each with a name of its own."""
+"""SQL files: queries by name."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from gateway.database.sql import load_queries
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Files as a dictionary, so that the test touches no disk."""
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The texts of files by path, so that the tests need no disk."""
     files: dict[str, str] = {}
     monkeypatch.setattr(Path, "read_text", lambda path, encoding: files[f"{path} in {encoding}"])
     return files
 
 
-def test_queries_are_found_by_name(written: dict[str, str]) -> None:
-    written["services/things.sql in utf-8"] = (
+def test_sql_queries_are_loaded_by_name(files: dict[str, str]) -> None:
+    files["services/things.sql in utf-8"] = (
         "-- Things.\n\n"
         "-- name: read\n-- One thing.\nselect id\nfrom things\nwhere id = $1;\n\n"
         "-- name: count_all\n-- How many.\nselect count(*) from things -- name: no\n"
@@ -28,8 +28,10 @@ def test_queries_are_found_by_name(written: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("path", ["services/things.py", Path("services/things.py")])
-def test_the_file_beside_a_module_is_meant(written: dict[str, str], path: str | Path) -> None:
-    written["services/things.sql in utf-8"] = "-- name: read\nselect 1"
+def test_sql_path_of_a_module_means_the_file_beside_it(
+    files: dict[str, str], path: str | Path
+) -> None:
+    files["services/things.sql in utf-8"] = "-- name: read\nselect 1"
     assert load_queries(path) == {"read": "select 1"}
 
 
@@ -43,9 +45,9 @@ def test_the_file_beside_a_module_is_meant(written: dict[str, str], path: str | 
         "-- name: two words\nselect 1;",
     ],
 )
-def test_a_file_without_names_or_with_one_name_twice_is_refused(
-    written: dict[str, str], text: str
+def test_sql_file_without_names_or_with_a_repeated_name_is_refused(
+    files: dict[str, str], text: str
 ) -> None:
-    written["things.sql in utf-8"] = text
-    with pytest.raises(ValueError, match=r"things\.sql: each query needs a name of its own"):
+    files["things.sql in utf-8"] = text
+    with pytest.raises(ValueError, match=r"things\.sql: each query needs its own name"):
         load_queries("things.sql")
