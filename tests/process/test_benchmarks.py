@@ -1,4 +1,4 @@
-"""The benchmarks run; of what they find only that is judged which is the same everywhere."""
+"""The benchmarks run; only results that do not depend on the machine are checked."""
 
 import shutil
 import subprocess
@@ -20,11 +20,11 @@ TITLES = (
 )
 
 INSTRUCTIONS = 350_000
-"""Of a request that does nothing, at most: a fifth more than CPython 3.11 takes."""
+"""The limit for a request that does nothing: a fifth more than CPython 3.11 takes."""
 
 
 def _run(*args: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *args],
         cwd=ROOT,
         env=environment(),
@@ -32,22 +32,22 @@ def _run(*args: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
-def test_every_workload_ends_with_a_table() -> None:
+def test_benchmarks_print_a_table_for_every_workload() -> None:
     printed = _run("benchmarks/run.py", "--smoke")
     for title in TITLES:
         assert f"\n{title}\n\n| " in printed
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="test_cost.py counts calls instead")
-def test_a_request_takes_no_more_instructions_than_it_did() -> None:
-    count, what = _run("benchmarks/instructions.py").split()[:2]
-    assert what == "PROGRAM"
+def test_benchmarks_instructions_of_a_request_stay_below_the_limit() -> None:
+    count, unit = _run("benchmarks/instructions.py").split()[:2]
+    assert unit == "PROGRAM"
     assert int(count.replace(",", "")) <= INSTRUCTIONS
 
 
-def test_what_was_acknowledged_is_there_after_kill_9() -> None:
+def test_benchmarks_durable_loses_no_acknowledged_create_after_kill_9() -> None:
     assert " 0 of them lost" in _run("benchmarks/durable.py", "--kills", "2")

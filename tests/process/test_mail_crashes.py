@@ -1,4 +1,4 @@
-"""A worker that dies at any point of a call: the call, repeated, is done and mailed once."""
+"""A worker that dies at any point of a call: the repeated call is done and mailed once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +15,13 @@ from gateway.outbox import dispatcher
 
 BEFORE_COMMIT = [*POINTS][: [*POINTS].index("commit")]
 UNKNOWN = {("commit", "during")}
-"""Where the call may be done or not."""
+"""Crashes after which the call may be done or not."""
 
-HEARD = {("mail", "during"), ("mail", "after"), ("mail noted", "before"), ("mail noted", "during")}
-"""Where Mandrill may have the mail, and the database may not know."""
+SENT_TWICE = {
+    *(("mail", "during"), ("mail", "after")),
+    *(("mail noted", "before"), ("mail noted", "during")),
+}
+"""Crashes after which Mandrill may have the mail without a record in the database."""
 
 CRASHES = [(point, when) for point in POINTS for when in WHEN]
 NAME = "dying"
@@ -26,9 +29,9 @@ NAME = "dying"
 
 @pytest.fixture
 def mortals() -> Iterator[KillableProcesses]:
-    made = KillableProcesses()
-    yield made
-    made.close()
+    mortals = KillableProcesses()
+    yield mortals
+    mortals.close()
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def post(
 async def crash(
     post: MailSetup, mortals: KillableProcesses, folder: Path, crash: tuple[str, str], n: int
 ) -> None:
-    """Let a worker take a call and die; return when the server has noticed."""
+    """Let a worker take a call and die; return when PostgreSQL has closed its sessions."""
     joint = "&" if "?" in post.database else "?"
     settings = {
         "GATEWAY_DATABASE_URL": f"{post.database}{joint}application_name={NAME}",
@@ -70,8 +73,10 @@ async def of_order(post: MailSetup, n: int) -> tuple[list[Any], list[dict[str, A
     return stages, [row for row in await messages(post.database) if row["about_id"] in ids]
 
 
-async def at_once(client: Client, post: MailSetup, crash: tuple[str, str], n: int) -> None:
-    """What a repeat is answered that comes before anything can have been sent again."""
+async def expect_first_answer(
+    client: Client, post: MailSetup, crash: tuple[str, str], n: int
+) -> None:
+    """The answer to a repeat that comes before the mail can have been retried."""
     stages, mail = await of_order(post, n)
     is_done = bool(stages)
     assert len(stages) == len(mail)
@@ -90,32 +95,32 @@ LATER = (
 )
 
 
-async def in_the_end(client: Client, post: MailSetup, n: int) -> None:
-    """Once the time of the dead worker is over, the answer is there, and true."""
+async def expect_final_answer(client: Client, post: MailSetup, n: int) -> None:
+    """The answer after the lease of the dead worker has ended: it is the true one."""
     [stage], [_] = await of_order(post, n)
     await execute(post.database, LATER, stage["id"])
     while (answer := await create(client, f"k{n}", order_id=n)).status_code != 200:
         assert answer.json()["status"] == "mandrill-email-failed"
     [stage], [mail] = await of_order(post, n)
     assert mail["state"] == "sent"
-    told = answer.json()["data"]["order_stage"]
-    assert (told["id"], told["notified_at"]) == (stage["id"], stage["notified_at"].isoformat())
+    data = answer.json()["data"]["order_stage"]
+    assert (data["id"], data["notified_at"]) == (stage["id"], stage["notified_at"].isoformat())
 
 
-def arrived(post: MailSetup, number: int) -> int:
+def arrivals(post: MailSetup, message_id: int) -> int:
     """How often a message reached Mandrill."""
-    sought = {"outbox": f"outbox-{number}"}
-    return sum(one.message["metadata"] == sought for one in post.stand_in.received)
+    metadata = {"outbox": f"outbox-{message_id}"}
+    return sum(mail.message["metadata"] == metadata for mail in post.stand_in.received)
 
 
-async def test_a_call_whose_worker_dies_is_done_once_and_told_truly(
+async def test_call_whose_worker_dies_is_done_once_and_answered_truly(
     post: MailSetup, mortals: KillableProcesses, tmp_path: Path
 ) -> None:
     async with post.serving() as client:
-        for n, where in enumerate(CRASHES, 1):
-            await crash(post, mortals, tmp_path, where, n)
-            await at_once(client, post, where, n)
-            await in_the_end(client, post, n)
+        for n, moment in enumerate(CRASHES, 1):
+            await crash(post, mortals, tmp_path, moment, n)
+            await expect_first_answer(client, post, moment, n)
+            await expect_final_answer(client, post, n)
             _, [mail] = await of_order(post, n)
-            times = arrived(post, mail["id"])
-            assert times == 1 or (where in HEARD and times == 2), f"{where}: {times}"
+            times = arrivals(post, mail["id"])
+            assert times == 1 or (moment in SENT_TWICE and times == 2), f"{moment}: {times}"

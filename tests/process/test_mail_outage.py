@@ -1,4 +1,4 @@
-"""Mail that was committed leaves in the end, though the database and the gateway die before."""
+"""Committed mail is sent in the end, even if the database and the gateway die before."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from gateway.dev.mandrill import API, StandIn
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The data of a server with the demo in it, and the demo's tokens."""
+    """The data of a server with the demo, and the demo's tokens."""
     folder = tmp_path_factory.mktemp("filled")
     return folder, fill(folder)
 
@@ -26,21 +26,21 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
 def server(
     filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    # A short name: the path of a socket must be.
-    made = Database(tmp_path_factory.mktemp("pg"), filled[0])
-    yield made
-    made.end()
+    # A short name, since the path of a socket must be short.
+    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
+    yield server
+    server.end()
 
 
 @pytest.fixture
 def mandrill() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as made:
-        yield made
+    with running_stand_in() as stand_in:
+        yield stand_in
 
 
 @pytest.fixture
 def serve(server: Database, mandrill: tuple[StandIn, str], tmp_path: Path) -> Callable[[], Any]:
-    """Runs `gateway serve` for the length of a block."""
+    """A context manager that runs `gateway serve`."""
     settings = {
         "GATEWAY_DATABASE_URL": server.app_url,
         "GATEWAY_MANDRILL_URL": mandrill[1] + API,
@@ -49,15 +49,15 @@ def serve(server: Database, mandrill: tuple[StandIn, str], tmp_path: Path) -> Ca
     return lambda: running("serve", cwd=tmp_path, **settings)
 
 
-def dies_meanwhile(
-    server: Database, command: Running, token: str, is_there: Callable[[], Any]
+def kill_during_call(
+    server: Database, command: Running, token: str, may_kill: Callable[[], Any]
 ) -> httpx2.Response:
-    """The answer to a call during which the database dies; then the gateway does."""
+    """Kill the database during a call, then the gateway; return the call's answer."""
     url = command.url() + CREATE
     with ThreadPoolExecutor(1) as thread:
         params = stage(token, event_slug="stage-changed")
         call = thread.submit(httpx2.post, url, json=params, timeout=PATIENCE)
-        wait_until(is_there)
+        wait_until(may_kill)
         server.take_away("killed")
         answer = call.result()
     command.process.kill()
@@ -82,14 +82,14 @@ where s.notified_at = o.sent_at
 """
 
 
-def leaves(server: Database) -> None:
-    """Time passes, and what was committed is sent and noted."""
+def expect_sent(server: Database) -> None:
+    """Let the retry come due: the committed mail is sent, and that is recorded."""
     server.run(DUE)
     wait_until(lambda: not server.run(LEFT))
     assert len(server.run(NOTIFIED)) == len(server.run("select from order_stages")) == 1
 
 
-def test_the_database_dies_between_the_commit_and_the_sending(
+def test_mail_is_sent_after_the_database_dies_between_commit_and_sending(
     server: Database,
     filled: tuple[Path, dict[str, str]],
     mandrill: tuple[StandIn, str],
@@ -98,7 +98,7 @@ def test_the_database_dies_between_the_commit_and_the_sending(
     for statement in HOLD:
         server.run(statement)
     with serve() as command:
-        answer = dies_meanwhile(server, command, filled[1]["employee"], lambda: server.run(HELD))
+        answer = kill_during_call(server, command, filled[1]["employee"], lambda: server.run(HELD))
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [row] = server.run("select state, attempts from gateway.outbox")
     assert tuple(row) == ("waiting", 0)
@@ -106,11 +106,11 @@ def test_the_database_dies_between_the_commit_and_the_sending(
     server.run("drop trigger hold on gateway.outbox")
     with serve() as command:
         command.url()
-        leaves(server)
+        expect_sent(server)
     assert recipients(mandrill[0]) == [EMAIL]
 
 
-def test_the_database_dies_while_mandrill_thinks(
+def test_mail_is_sent_again_after_the_database_dies_while_mandrill_works(
     server: Database,
     filled: tuple[Path, dict[str, str]],
     mandrill: tuple[StandIn, str],
@@ -119,12 +119,12 @@ def test_the_database_dies_while_mandrill_thinks(
     stand_in = mandrill[0]
     server.run("update users set email = 'slow@example.com' where id = 2")
     with serve() as command:
-        answer = dies_meanwhile(server, command, filled[1]["employee"], lambda: stand_in.received)
+        answer = kill_during_call(server, command, filled[1]["employee"], lambda: stand_in.received)
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [row] = server.run("select state, attempts from gateway.outbox")
     assert tuple(row) == ("waiting", 1)
     stand_in._slow_delay = 0
     with serve() as command:
         command.url()
-        leaves(server)
+        expect_sent(server)
     assert recipients(stand_in) == ["slow@example.com"] * 2

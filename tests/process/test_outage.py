@@ -1,4 +1,4 @@
-"""Without its database the gateway serves what it can, says so at once, and comes back alone."""
+"""Without its database the gateway serves what it can, refuses the rest at once, and recovers."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ MANY = 16
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The data of a server with the demo in it, and the demo's tokens."""
+    """The data of a server with the demo, and the demo's tokens."""
     folder = tmp_path_factory.mktemp("filled")
     return folder, fill(folder)
 
@@ -56,17 +56,17 @@ def known(filled: tuple[Path, dict[str, str]]) -> dict[str, str]:
 def server(
     filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    # A short name: the path of a socket must be.
-    made = Database(tmp_path_factory.mktemp("pg"), filled[0])
-    yield made
-    made.end()
+    # A short name, since the path of a socket must be short.
+    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
+    yield server
+    server.end()
 
 
 SERVING = "select from gateway.workers where revision > 0"
 
 
 def introduce(server: Database, url: str, known: dict[str, str], workers: set[int]) -> None:
-    """Let every worker learn two tokens."""
+    """Let every worker look up two tokens."""
     wait_until(lambda: len(server.run(SERVING)) == len(workers))
     for worker in workers:
         with only_worker(worker, workers):
@@ -75,7 +75,7 @@ def introduce(server: Database, url: str, known: dict[str, str], workers: set[in
 
 
 def expected_without(known: dict[str, str]) -> list[tuple[dict[str, Any], str]]:
-    """Requests, and what they are answered while the database is away."""
+    """Requests, each with its status while the database is unavailable."""
     return [
         ({"json": stage(known["employee"])}, "service-unavailable"),
         ({"json": stage(UNKNOWN)}, "service-unavailable"),
@@ -93,7 +93,7 @@ def expected_without(known: dict[str, str]) -> list[tuple[dict[str, Any], str]]:
 
 
 def other_lines(command: Running) -> list[str]:
-    """The lines of its log that are not about one request each."""
+    """The lines of the log without the access lines."""
     return [line for line in command.err.splitlines() if '"event":"request"' not in line]
 
 
@@ -101,7 +101,7 @@ OUTAGES = [("killed", 1), ("frozen", 1), ("refusing", 1), ("killed", 4), ("froze
 
 
 @pytest.mark.parametrize(("how", "count"), OUTAGES)
-def test_it_serves_on_without_the_database_and_comes_back_with_it(
+def test_outage_of_the_database_is_survived_by_every_worker(
     server: Database, known: dict[str, str], tmp_path: Path, how: str, count: int
 ) -> None:
     with serving(tmp_path, server.app_url, "--workers", str(count)) as command:
@@ -110,7 +110,7 @@ def test_it_serves_on_without_the_database_and_comes_back_with_it(
         logged = len(other_lines(command))
         server.take_away(how)
         begun = time.monotonic()
-        # The first of them find out, and wait for no longer than the rest.
+        # The first of these requests discover the outage, and wait no longer than the others.
         assert set(slugs(url, *[{"json": stage(known["employee"])}] * MANY)) == {
             "service-unavailable"
         }
@@ -134,7 +134,7 @@ def test_it_serves_on_without_the_database_and_comes_back_with_it(
 BLOCKED = "select from pg_stat_activity where wait_event_type = 'Lock'"
 
 
-async def test_a_request_that_waits_for_a_frozen_server_is_answered(
+async def test_outage_during_a_request_ends_it_with_an_answer(
     server: Database, known: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
@@ -154,7 +154,7 @@ async def test_a_request_that_waits_for_a_frozen_server_is_answered(
             server.restore()
 
 
-def test_it_stops_in_order_while_the_server_is_frozen(
+def test_outage_of_a_frozen_server_does_not_prevent_a_clean_stop(
     server: Database, known: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
@@ -168,7 +168,7 @@ AGE = "update sessions set last_used_at = now() - interval '1 hour'"
 USED = "select from sessions where last_used_at > now() - interval '1 minute' and user_id = 1"
 
 
-def test_what_was_missed_is_made_up_for(
+def test_outage_ends_and_missed_revisions_and_uses_are_caught_up(
     server: Database, known: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
@@ -180,19 +180,19 @@ def test_what_was_missed_is_made_up_for(
         server.take_away("refusing")
         server.run(AGE)
         assert slugs(url, {"json": stage(known["employee"], stage=None)}) == ["missing-param"]
-        made = asyncio.run(applied(server.url, desired(tmp_path, {"things.create": {}})))
-        assert made.revision > old
+        change = asyncio.run(applied(server.url, desired(tmp_path, {"things.create": {}})))
+        assert change.revision > old
         assert revisions(url, 1) == {old}
         server.restore()
         back = within(RECOVERY_TIMEOUT)
-        back(lambda: revisions(url, 1) == {made.revision})
+        back(lambda: revisions(url, 1) == {change.revision})
         back(lambda: server.run(USED))
 
 
 REFUSAL = 'role "app" is not permitted to log in'
 
 
-def test_an_outage_costs_next_to_nothing(
+def test_outage_needs_little_processor_time_and_few_log_lines(
     server: Database, known: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
@@ -202,14 +202,14 @@ def test_an_outage_costs_next_to_nothing(
         lines, attempts = len(other_lines(command)), server.log.read_text().count(REFUSAL)
         begun, used = time.monotonic(), seconds_used(command.process.pid)
         wait_until(lambda: server.log.read_text().count(REFUSAL) >= attempts + 8)
-        lasted = time.monotonic() - begun
-        assert lasted > 8 / 10, "it tries ten times a second"
-        assert seconds_used(command.process.pid) - used < lasted / 4
+        duration = time.monotonic() - begun
+        assert duration > 8 / 10, "it retries at most ten times a second"
+        assert seconds_used(command.process.pid) - used < duration / 4
         assert len(other_lines(command)) - lines <= 3
 
 
 def seconds_used(process: int) -> float:
-    """The processor time of a process; 0 where the system does not tell."""
+    """The processor time of a process; 0 if the system does not report it."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
@@ -219,7 +219,7 @@ def seconds_used(process: int) -> float:
 
 @pytest.fixture(scope="module")
 def saved(filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The snapshot that a gateway leaves."""
+    """The snapshot that a gateway has written."""
     server = Database(tmp_path_factory.mktemp("pg"), filled[0])
     folder = tmp_path_factory.mktemp("saved")
     path = snapshot_in(folder)
@@ -248,7 +248,7 @@ def comes_back(url: str, known: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
-def test_a_cold_start_without_the_database_serves_the_last_good_registry(
+def test_outage_at_start_serves_the_snapshot(
     server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, how: str
 ) -> None:
     put_snapshot(tmp_path, saved)
@@ -256,10 +256,10 @@ def test_a_cold_start_without_the_database_serves_the_last_good_registry(
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
         wait_until(lambda: readiness(url))
-        [found] = readiness(url)
-        assert (found["code"], found["degraded"], found["revision"]) == (200, True, 1)
+        [report] = readiness(url)
+        assert (report["code"], report["degraded"], report["revision"]) == (200, True, 1)
         lost, *_ = PROBLEMS
-        assert found["trouble"][:2] == ["serving revision 1 from the snapshot on disk", lost]
+        assert report["trouble"][:2] == ["serving revision 1 from the snapshot on disk", lost]
         for request, expected in (
             ({"json": stage(UNKNOWN)}, "service-unavailable"),
             ({"json": stage(None)}, "missing-param"),
@@ -272,12 +272,12 @@ def test_a_cold_start_without_the_database_serves_the_last_good_registry(
 
 DAMAGES = {
     "no snapshot": lambda _: None,
-    "a bit": lambda whole: whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:],
+    "a bit": lambda content: content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_cold_start_with_nothing_to_serve_says_why_and_waits(
+def test_outage_at_start_without_a_good_snapshot_is_explained_and_waited_for(
     server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, damage: Any
 ) -> None:
     content = damage(saved)
@@ -287,15 +287,15 @@ def test_a_cold_start_with_nothing_to_serve_says_why_and_waits(
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
         wait_until(lambda: readiness(url))
-        [found] = readiness(url)
-        assert (found["code"], found["ready"], found["revision"]) == (503, False, None)
+        [report] = readiness(url)
+        assert (report["code"], report["ready"], report["revision"]) == (503, False, None)
         [answer] = ask(url, {"json": stage(known["employee"])})
         assert (answer.status_code, answer.json()["status"]) == (500, "identify-request-error")
-        for told in found["trouble"][0], command.err:
-            assert ("the snapshot is refused" in told) == (content is not None)
+        for text in report["trouble"][0], command.err:
+            assert ("the snapshot is refused" in text) == (content is not None)
         server.restore()
         comes_back(url, known)
-        # The damaged one is replaced by a good one.
+        # A damaged snapshot is replaced by a good one.
         wait_until(lambda: snapshot_in(tmp_path).exists() and not is_refused(tmp_path))
 
 

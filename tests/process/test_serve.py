@@ -1,4 +1,4 @@
-"""`gateway serve`: signals, a database that is gone, several workers, and what is logged."""
+"""`gateway serve`: signals, a lost database, several workers, and the log."""
 
 import asyncio
 import os
@@ -21,7 +21,10 @@ CREATE = "/api/v1/order_stages/create"
 
 
 def ready(url: str) -> tuple[int, dict[str, Any]]:
-    """What `/-/ready` says; code 0 where nobody listens. A connection must not be left to wait."""
+    """The status and body of `/-/ready`; code 0 if nothing listens.
+
+    It fails if a connection is accepted and not answered.
+    """
     try:
         answer = httpx2.get(f"{url}/-/ready")
     except (httpx2.NetworkError, httpx2.RemoteProtocolError):
@@ -46,13 +49,13 @@ def serving(folder: Path, database_url: str, *args: str, **changes: str) -> Any:
     return running("serve", *args, cwd=folder, GATEWAY_DATABASE_URL=database_url, **changes)
 
 
-def test_without_a_database_setting_it_refuses(tmp_path: Path) -> None:
+def test_serve_without_a_database_setting_is_refused(tmp_path: Path) -> None:
     told = fails("serve", cwd=tmp_path)
     assert told.startswith("GATEWAY_DATABASE_URL is not set")
     assert told.count("\n") == 1
 
 
-def test_a_port_that_is_used_is_refused(database: str, tmp_path: Path) -> None:
+def test_serve_on_a_used_port_is_refused(database: str, tmp_path: Path) -> None:
     with serving(tmp_path, database) as command:
         port = command.url().rpartition(":")[2]
         told = fails("serve", "--port", port, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
@@ -62,7 +65,7 @@ def test_a_port_that_is_used_is_refused(database: str, tmp_path: Path) -> None:
 NOWHERE = "postgresql://ada:verysecret@127.0.0.1:1/gateway"
 
 
-def test_it_starts_without_a_database_and_serves_when_there_is_one(
+def test_serve_starts_without_a_database_and_serves_once_there_is_one(
     empty_database: str, tmp_path: Path
 ) -> None:
     with serving(tmp_path, NOWHERE) as alone, serving(tmp_path, empty_database) as command:
@@ -88,7 +91,7 @@ async def prepare(url: str) -> None:
         await applied(url, desired)
 
 
-def test_with_a_database_it_is_ready_and_answers(
+def test_serve_with_a_database_is_ready_and_answers(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, database) as command:
@@ -108,7 +111,7 @@ where datname = current_database() and wait_event_type = 'Lock'
 async def while_a_request_waits(
     database: str, tokens: dict[str, str], url: str, work: Callable[[], None]
 ) -> httpx2.Response:
-    """Do some work while a request waits for a lock in the database; answer its response."""
+    """Do some work while a request waits for a lock in the database; return its response."""
     async with (
         asyncio.timeout(2 * PATIENCE),
         httpx2.AsyncClient(base_url=url, timeout=PATIENCE) as http,
@@ -123,7 +126,7 @@ async def while_a_request_waits(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_sigterm_finishes_what_is_in_flight_and_exits_0(
+async def test_serve_on_sigterm_finishes_requests_in_flight_and_exits_0(
     database: str, tokens: dict[str, str], tmp_path: Path, workers: str
 ) -> None:
     with serving(tmp_path, database, "--workers", workers) as command:
@@ -131,7 +134,7 @@ async def test_sigterm_finishes_what_is_in_flight_and_exits_0(
 
         def terminate() -> None:
             command.process.send_signal(signal.SIGTERM)
-            # Nobody listens any more; the request that waits is still there.
+            # Nothing listens any more, but the waiting request is still in progress.
             while ready(url)[0] != 0:
                 assert command.process.poll() is None
             assert command.process.poll() is None
@@ -145,7 +148,7 @@ async def test_sigterm_finishes_what_is_in_flight_and_exits_0(
     assert line["status"] == "action-successful"
 
 
-def test_while_it_drains_it_is_not_ready_and_still_answers(
+def test_serve_that_drains_is_not_ready_and_still_answers(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, database, GATEWAY_DRAIN_DELAY="600") as command:
@@ -156,10 +159,10 @@ def test_while_it_drains_it_is_not_ready_and_still_answers(
         body = ready(url)[1]
         assert (body["ready"], body["draining"]) == (False, True)
         assert create(url, tokens) == 200
-        assert command.end() == 0, "a second signal does not wait"
+        assert command.end() == 0, "a second signal skips the delay"
 
 
-def test_after_the_drain_delay_it_ends(database: str, tmp_path: Path) -> None:
+def test_serve_ends_after_the_drain_delay(database: str, tmp_path: Path) -> None:
     with serving(tmp_path, database, GATEWAY_DRAIN_DELAY="5") as command:
         url = command.url()
         wait_until(lambda: is_ready(url))
@@ -171,7 +174,7 @@ def test_after_the_drain_delay_it_ends(database: str, tmp_path: Path) -> None:
         assert command.process.wait(PATIENCE) == 0
 
 
-def test_who_may_open_more_connections_than_there_are_is_warned(
+def test_serve_that_may_open_more_connections_than_the_server_has_warns(
     database: str, tmp_path: Path
 ) -> None:
     with serving(tmp_path, database, GATEWAY_DATABASE_CONNECTIONS="5000") as command:
@@ -182,7 +185,7 @@ def test_who_may_open_more_connections_than_there_are_is_warned(
         assert "warning" not in command.err
 
 
-def test_two_workers_share_a_port_and_the_dead_are_replaced(
+def test_serve_with_two_workers_shares_a_port_and_replaces_a_dead_worker(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, database, "--workers", "2") as command:
@@ -190,8 +193,8 @@ def test_two_workers_share_a_port_and_the_dead_are_replaced(
         supervisor = command.process.pid
         wait_until(lambda: is_ready(url))
         first, second = sorted(children_of(supervisor))
-        for one in first, second:
-            answers_without(one, url, tokens)
+        for worker in first, second:
+            answers_without(worker, url, tokens)
 
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: len(children_of(supervisor) - {first}) == 2)
@@ -204,7 +207,7 @@ def test_two_workers_share_a_port_and_the_dead_are_replaced(
 
 
 def answers_without(worker: int, url: str, tokens: dict[str, str]) -> None:
-    """While one worker is held, the other answers."""
+    """While one worker is stopped, the other answers."""
     os.kill(worker, signal.SIGSTOP)
     try:
         wait_until(lambda: is_ready(url))
@@ -213,9 +216,9 @@ def answers_without(worker: int, url: str, tokens: dict[str, str]) -> None:
         os.kill(worker, signal.SIGCONT)
 
 
-def alive(number: int) -> bool:
+def alive(process_id: int) -> bool:
     try:
-        os.kill(number, 0)
+        os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     return True
@@ -237,26 +240,26 @@ Signalled(listener, admin, 2).run()
 """
 
 
-def test_a_signal_while_the_workers_start_ends_them_all(tmp_path: Path) -> None:
+def test_serve_signalled_while_its_workers_start_ends_them_all(tmp_path: Path) -> None:
     changes = {"GATEWAY_DATABASE_URL": "postgresql://127.0.0.1:1/gateway"}
     with started([sys.executable, "-c", SIGNALLED], tmp_path, changes) as command:
         assert command.process.wait(PATIENCE) == 0, command.err
 
 
-def test_each_request_has_one_access_line_and_no_token_is_logged(
+def test_access_log_has_one_line_for_each_request_and_no_token(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     secret = tokens["employee"]
     bearer = {"Authorization": f"Bearer {secret}"}
-    whole = stage(tokens)
+    params = stage(tokens)
     requests: list[tuple[str, dict[str, Any]]] = [
-        ("action-successful", {"json": whole}),
-        ("action-successful", {"json": {**whole, "token": None}, "headers": bearer}),
-        ("action-successful", {"params": {**whole, "update_status": "true"}}),
-        ("action-successful", {"data": {**whole, "update_status": "true"}}),
-        ("invalid-token", {"json": {**whole, "token": f"{secret}x"}}),
-        ("invalid-param", {"json": {**whole, "order_id": secret}}),
-        ("invalid-param", {"json": {**whole, "stage_at_mt": secret}}),
+        ("action-successful", {"json": params}),
+        ("action-successful", {"json": {**params, "token": None}, "headers": bearer}),
+        ("action-successful", {"params": {**params, "update_status": "true"}}),
+        ("action-successful", {"data": {**params, "update_status": "true"}}),
+        ("invalid-token", {"json": {**params, "token": f"{secret}x"}}),
+        ("invalid-param", {"json": {**params, "order_id": secret}}),
+        ("invalid-param", {"json": {**params, "stage_at_mt": secret}}),
         ("missing-param", {"json": {"order_id": 7}, "headers": {"Authorization": secret}}),
         ("invalid-encoded-params", {"content": f'{{"token": "{secret}"'}),
     ]
@@ -281,12 +284,12 @@ def test_each_request_has_one_access_line_and_no_token_is_logged(
     assert secret.removeprefix("plano_ses_") not in command.out + command.err
 
 
-def test_an_access_line_says_who_called_what_and_how_it_went(
+def test_access_line_names_caller_route_and_outcome(
     database: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, database) as command:
         answer = httpx2.post(command.url() + CREATE, json=stage(tokens))
-        # It is written soon, and not only at the end.
+        # The line is written soon, and not only when the gateway stops.
         wait_until(command.access_lines)
         [line] = command.access_lines()
         assert line["request_id"] == answer.headers["x-request-id"]

@@ -102,7 +102,8 @@ def test_token_revoked_is_listed_and_cannot_be_revoked_again(
 
 @pytest.mark.parametrize("number", ["0", "4711", str(2**70)])
 def test_token_revoke_refuses_an_unknown_id(refused: Gateway, number: str) -> None:
-    assert refused("revoke", number) == f"unknown token {number}; `gateway token list` lists the tokens\n"
+    unknown = f"unknown token {number}; `gateway token list` lists the tokens\n"
+    assert refused("revoke", number) == unknown
 
 
 @pytest.mark.parametrize("words", [(), ("1", "--user", "client@example.com")])

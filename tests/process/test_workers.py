@@ -1,4 +1,4 @@
-"""Several workers follow one registry: when all of them do, who is late, and who comes back."""
+"""Several workers follow one registry: when all of them serve it, which are late, which recover."""
 
 import asyncio
 import os
@@ -31,40 +31,40 @@ MANY = 100
 
 @pytest.fixture
 def command(database: str, tmp_path: Path) -> Iterator[Running]:
-    """A gateway of four workers, all of which serve."""
-    with serving(tmp_path, database, "--workers", str(COUNT)) as made:
+    """A gateway of four workers that all serve."""
+    with serving(tmp_path, database, "--workers", str(COUNT)) as command:
         wait_until(lambda: len(served(database)) == COUNT)
-        wait_until(lambda: is_healthy(made.url(), COUNT))
-        yield made
-        # A pause of a worker is none of the database.
-        assert "does not answer" not in made.err
+        wait_until(lambda: is_healthy(command.url(), COUNT))
+        yield command
+        # A worker's own pause is not mistaken for an outage of the database.
+        assert "does not answer" not in command.err
 
 
 def served(database: str) -> dict[int, int]:
-    """The revisions that workers say they serve, by process."""
+    """The revisions that the workers report to serve, by process id."""
     query = "select name, revision from gateway.workers where seen_at > now() - interval '5 s'"
     rows = asyncio.run(execute(database, query))
     return {int(row["name"].rpartition(":")[2]): row["revision"] for row in rows}
 
 
 def changed(folder: Path, title: str) -> str:
-    """A manifest that is new."""
+    """Write a manifest with a new title; return its file name."""
     desired(folder, {"things.create": {"title": title}})
     return "test.yaml"
 
 
 def apply(folder: Path, database: str, title: str, *options: str) -> int:
-    """Run `gateway apply --wait`; answer the revision."""
+    """Run `gateway apply --wait`; return the revision."""
     file = changed(folder, title)
-    told = succeeds(
+    printed = succeeds(
         *("apply", file, "--wait", "--json", *options), cwd=folder, GATEWAY_DATABASE_URL=database
     )
-    [done] = orjson.loads(told)
-    revision: int = done["revision"]
+    [result] = orjson.loads(printed)
+    revision: int = result["revision"]
     return revision
 
 
-def test_when_apply_has_waited_every_worker_serves_the_new_revision(
+def test_workers_all_serve_the_new_revision_after_apply_has_waited(
     command: Running, database: str, tmp_path: Path
 ) -> None:
     url, before = command.url(), 0
@@ -81,22 +81,22 @@ def test_when_apply_has_waited_every_worker_serves_the_new_revision(
             assert revisions(url, 1) == {before}
 
 
-def test_a_late_worker_is_named_and_catches_up(
+def test_worker_that_is_late_is_named_and_catches_up(
     command: Running, database: str, tmp_path: Path
 ) -> None:
     url, workers = command.url(), workers_of(command, COUNT)
     late = min(workers)
     os.kill(late, signal.SIGSTOP)
     try:
-        # However long it takes to apply, it does not pass for dead.
+        # However long the apply takes, the worker does not count as dead.
         asyncio.run(execute(database, ALIVE, f"%:{late}"))
         file = changed(tmp_path, "Late")
         options = ("--wait", "--timeout", "5")
-        told = fails("apply", file, *options, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
+        printed = fails("apply", file, *options, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
         [new] = {revision for worker, revision in served(database).items() if worker != late}
-        assert f"revision {new} is applied, but after 5 s some workers do not serve it: " in told
-        assert f"{socket.gethostname()}:{late} at revision {new - 1}" in told
-        assert [worker for worker in workers if f":{worker} " in told] == [late]
+        assert f"revision {new} is applied, but after 5 s some workers do not serve it: " in printed
+        assert f"{socket.gethostname()}:{late} at revision {new - 1}" in printed
+        assert [worker for worker in workers if f":{worker} " in printed] == [late]
     finally:
         os.kill(late, signal.SIGCONT)
     within(RECOVERY_TIMEOUT)(lambda: served(database) == dict.fromkeys(workers, new))
@@ -105,19 +105,19 @@ def test_a_late_worker_is_named_and_catches_up(
     assert workers_of(command, COUNT) == workers
 
 
-def test_a_killed_worker_is_replaced_and_catches_up(
+def test_worker_that_is_killed_is_replaced_and_its_successor_catches_up(
     command: Running, database: str, tmp_path: Path
 ) -> None:
     url, workers = command.url(), workers_of(command, COUNT)
     dead = min(workers)
     os.kill(dead, signal.SIGKILL)
-    # Who died is waited for only until nobody would take it for alive.
+    # The apply waits for the dead worker only until its last heartbeat is too old.
     revision = apply(tmp_path, database, "New")
     wait_until(lambda: len(children_of(command.process.pid) - {dead}) == COUNT)
-    [heir] = children_of(command.process.pid) - workers
-    wait_until(lambda: served(database).get(heir) == revision)
+    [successor] = children_of(command.process.pid) - workers
+    wait_until(lambda: served(database).get(successor) == revision)
     assert revisions(url, MANY) == {revision}
-    with only_worker(heir, workers_of(command, COUNT)):
+    with only_worker(successor, workers_of(command, COUNT)):
         assert revisions(url, 1) == {revision}
 
 
@@ -127,19 +127,20 @@ where datname = current_database() and pid <> pg_backend_pid()
 """
 
 
-def test_a_revision_that_nobody_was_told_of_is_found(
+def test_workers_find_a_revision_without_a_notice(
     command: Running, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, workers = command.url(), workers_of(command, COUNT)
 
-    def is_found(title: str) -> None:
-        made = asyncio.run(
+    def apply_and_expect(title: str) -> None:
+        change = asyncio.run(
             applied(database, desired(tmp_path, {"things.create": {"title": title}}))
         )
-        within(RECOVERY_TIMEOUT)(lambda: served(database) == dict.fromkeys(workers, made.revision))
-        assert revisions(url, MANY) == {made.revision}
+        revision = change.revision
+        within(RECOVERY_TIMEOUT)(lambda: served(database) == dict.fromkeys(workers, revision))
+        assert revisions(url, MANY) == {revision}
 
     asyncio.run(execute(database, KILL_OTHERS))
-    is_found("While nobody listens")
+    apply_and_expect("While no worker listens")
     monkeypatch.setattr(store, "CHANNEL", "elsewhere")
-    is_found("By looking alone")
+    apply_and_expect("By polling alone")
