@@ -35,7 +35,7 @@ class TokenCache:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._known: dict[bytes, _Entry] = {}
+        self._entries: dict[bytes, _Entry] = {}
         self._unknown: dict[bytes, float] = {}
         self._digests: dict[str, set[bytes]] = {}
         self._loading: dict[bytes, set[str]] = {}
@@ -43,12 +43,12 @@ class TokenCache:
 
     def fresh(self, digest: bytes) -> Principal | None:
         """The principal of a token that was confirmed in the last `FRESH` seconds."""
-        entry = self._known.get(digest)
+        entry = self._entries.get(digest)
         return entry.principal if entry and self.is_fresh(entry.confirmed) else None
 
     def within_grace(self, digest: bytes) -> Principal | None:
         """The principal of a token that was confirmed in the last `GRACE` seconds."""
-        entry = self._known.get(digest)
+        entry = self._entries.get(digest)
         return entry.principal if entry and self.clock() - entry.confirmed < GRACE else None
 
     def is_unknown(self, digest: bytes) -> bool:
@@ -57,7 +57,7 @@ class TokenCache:
 
     def has_seen(self, digest: bytes) -> bool:
         """Whether the cache has an entry for this token, however old."""
-        return digest in self._known or digest in self._unknown
+        return digest in self._entries or digest in self._unknown
 
     def is_fresh(self, confirmed: float) -> bool:
         """Whether an answer of that time is still valid: no notice can have been missed since."""
@@ -73,11 +73,11 @@ class TokenCache:
 
     def store(self, digest: bytes, principal: Principal, confirmed: float) -> None:
         """Remember a principal; if the cache is full, the oldest entry is dropped."""
-        self._known[digest] = _Entry(principal, confirmed)
+        self._entries[digest] = _Entry(principal, confirmed)
         for key in notice_keys(principal):
             self._digests.setdefault(key, set()).add(digest)
-        if len(self._known) > MAX_KNOWN:
-            self.forget(next(iter(self._known)))
+        if len(self._entries) > MAX_KNOWN:
+            self.forget(next(iter(self._entries)))
 
     def store_unknown(self, digest: bytes, confirmed: float) -> None:
         """Remember that no token has this digest; if the cache is full, the oldest is dropped."""
@@ -89,7 +89,7 @@ class TokenCache:
     def forget(self, digest: bytes) -> None:
         """Drop the entry of a token."""
         self._unknown.pop(digest, None)
-        entry = self._known.pop(digest, None)
+        entry = self._entries.pop(digest, None)
         for key in notice_keys(entry.principal) if entry else ():
             self._digests[key].discard(digest)
             if not self._digests[key]:

@@ -239,5 +239,5 @@ async def test_identity_cache_keeps_nothing_of_an_invalidated_principal(
         await token_store.find(tokens[name])
     for notice in ("user:1", "session:3", "token:1"):
         token_store.cache.invalidate(notice)
-    assert not token_store.cache._known
+    assert not token_store.cache._entries
     assert not token_store.cache._digests

@@ -48,7 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
 
 
 @pytest.fixture
-def known(filled: tuple[Path, dict[str, str]]) -> dict[str, str]:
+def demo_tokens(filled: tuple[Path, dict[str, str]]) -> dict[str, str]:
     return filled[1]
 
 
@@ -65,23 +65,23 @@ def server(
 SERVING = "select from gateway.workers where revision > 0"
 
 
-def introduce(server: Database, url: str, known: dict[str, str], workers: set[int]) -> None:
+def introduce(server: Database, url: str, demo_tokens: dict[str, str], workers: set[int]) -> None:
     """Let every worker look up two tokens."""
     wait_until(lambda: len(server.run(SERVING)) == len(workers))
     for worker in workers:
         with only_worker(worker, workers):
-            requests = [{"json": stage(known[name])} for name in ("employee", "application")]
+            requests = [{"json": stage(demo_tokens[name])} for name in ("employee", "application")]
             assert slugs(url, *requests) == ["action-successful"] * 2
 
 
-def expected_without(known: dict[str, str]) -> list[tuple[dict[str, Any], str]]:
+def expected_without(demo_tokens: dict[str, str]) -> list[tuple[dict[str, Any], str]]:
     """Requests, each with its status while the database is unavailable."""
     return [
-        ({"json": stage(known["employee"])}, "service-unavailable"),
+        ({"json": stage(demo_tokens["employee"])}, "service-unavailable"),
         ({"json": stage(UNKNOWN)}, "service-unavailable"),
         ({"json": stage(UNKNOWN, order_id="x")}, "service-unavailable"),
-        ({"json": stage(known["employee"], stage=None)}, "missing-param"),
-        ({"json": stage(known["application"], order_id="x")}, "invalid-param"),
+        ({"json": stage(demo_tokens["employee"], stage=None)}, "missing-param"),
+        ({"json": stage(demo_tokens["application"], order_id="x")}, "invalid-param"),
         ({"json": stage(None)}, "missing-param"),
         ({"json": stage("no token of ours")}, "invalid-token"),
         (
@@ -102,20 +102,20 @@ OUTAGES = [("killed", 1), ("frozen", 1), ("refusing", 1), ("killed", 4), ("froze
 
 @pytest.mark.parametrize(("how", "count"), OUTAGES)
 def test_outage_of_the_database_is_survived_by_every_worker(
-    server: Database, known: dict[str, str], tmp_path: Path, how: str, count: int
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path, how: str, count: int
 ) -> None:
     with serving(tmp_path, server.app_url, "--workers", str(count)) as command:
         url, workers = command.url(), workers_of(command, count)
-        introduce(server, url, known, workers)
+        introduce(server, url, demo_tokens, workers)
         logged = len(other_lines(command))
         server.take_away(how)
         begun = time.monotonic()
         # The first of these requests discover the outage, and wait no longer than the others.
-        assert set(slugs(url, *[{"json": stage(known["employee"])}] * MANY)) == {
+        assert set(slugs(url, *[{"json": stage(demo_tokens["employee"])}] * MANY)) == {
             "service-unavailable"
         }
         within(ANSWER_TIMEOUT)(lambda: is_degraded(url, MANY))
-        requests, expected = zip(*expected_without(known) * count, strict=True)
+        requests, expected = zip(*expected_without(demo_tokens) * count, strict=True)
         for _ in range(3):
             assert slugs(url, *requests) == [*expected]
         lines = len(other_lines(command)) - logged
@@ -123,7 +123,7 @@ def test_outage_of_the_database_is_survived_by_every_worker(
 
         server.restore()
         back = within(RECOVERY_TIMEOUT)
-        good = [{"json": stage(known["employee"])}] * MANY
+        good = [{"json": stage(demo_tokens["employee"])}] * MANY
         back(lambda: set(slugs(url, *good)) == {"action-successful"})
         back(lambda: is_healthy(url, MANY))
         assert workers_of(command, count) == workers
@@ -135,16 +135,16 @@ BLOCKED = "select from pg_stat_activity where wait_event_type = 'Lock'"
 
 
 async def test_outage_during_a_request_ends_it_with_an_answer(
-    server: Database, known: dict[str, str], tmp_path: Path
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
-        await asyncio.to_thread(introduce, server, url, known, {command.process.pid})
+        await asyncio.to_thread(introduce, server, url, demo_tokens, {command.process.pid})
         async with (
             locked(server.url, "order_stages"),
             httpx2.AsyncClient(base_url=url, timeout=PATIENCE) as http,
         ):
-            request = asyncio.create_task(http.post(CREATE, json=stage(known["employee"])))
+            request = asyncio.create_task(http.post(CREATE, json=stage(demo_tokens["employee"])))
             while not await execute(server.url, BLOCKED):
                 assert not request.done()
             server.take_away("frozen")
@@ -155,10 +155,10 @@ async def test_outage_during_a_request_ends_it_with_an_answer(
 
 
 def test_outage_of_a_frozen_server_does_not_prevent_a_clean_stop(
-    server: Database, known: dict[str, str], tmp_path: Path
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
-        introduce(server, command.url(), known, {command.process.pid})
+        introduce(server, command.url(), demo_tokens, {command.process.pid})
         server.take_away("frozen")
         assert command.end() == 0
     assert "trace" not in command.err
@@ -169,17 +169,19 @@ USED = "select from sessions where last_used_at > now() - interval '1 minute' an
 
 
 def test_outage_ends_and_missed_revisions_and_uses_are_caught_up(
-    server: Database, known: dict[str, str], tmp_path: Path
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
-        introduce(server, url, known, {command.process.pid})
+        introduce(server, url, demo_tokens, {command.process.pid})
         server.run(AGE)
         [old] = revisions(url, 1)
-        wait_until(lambda: slugs(url, {"json": stage(known["employee"])}) and server.run(USED))
+        wait_until(
+            lambda: slugs(url, {"json": stage(demo_tokens["employee"])}) and server.run(USED)
+        )
         server.take_away("refusing")
         server.run(AGE)
-        assert slugs(url, {"json": stage(known["employee"], stage=None)}) == ["missing-param"]
+        assert slugs(url, {"json": stage(demo_tokens["employee"], stage=None)}) == ["missing-param"]
         change = asyncio.run(applied(server.url, desired(tmp_path, {"things.create": {}})))
         assert change.revision > old
         assert revisions(url, 1) == {old}
@@ -193,10 +195,10 @@ REFUSAL = 'role "app" is not permitted to log in'
 
 
 def test_outage_needs_little_processor_time_and_few_log_lines(
-    server: Database, known: dict[str, str], tmp_path: Path
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path
 ) -> None:
     with serving(tmp_path, server.app_url) as command:
-        introduce(server, command.url(), known, {command.process.pid})
+        introduce(server, command.url(), demo_tokens, {command.process.pid})
         server.take_away("refusing")
         wait_until(lambda: is_degraded(command.url()))
         lines, attempts = len(other_lines(command)), server.log.read_text().count(REFUSAL)
@@ -241,15 +243,15 @@ def put_snapshot(folder: Path, content: bytes) -> None:
     snapshot_in(folder).write_bytes(content)
 
 
-def comes_back(url: str, known: dict[str, str]) -> None:
+def comes_back(url: str, demo_tokens: dict[str, str]) -> None:
     back = within(RECOVERY_TIMEOUT)
-    back(lambda: slugs(url, {"json": stage(known["employee"])}) == ["action-successful"])
+    back(lambda: slugs(url, {"json": stage(demo_tokens["employee"])}) == ["action-successful"])
     back(lambda: is_healthy(url))
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_outage_at_start_serves_the_snapshot(
-    server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, how: str
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path, saved: bytes, how: str
 ) -> None:
     put_snapshot(tmp_path, saved)
     server.take_away(how)
@@ -267,7 +269,7 @@ def test_outage_at_start_serves_the_snapshot(
         ):
             assert slugs(url, request) == [expected]
         server.restore()
-        comes_back(url, known)
+        comes_back(url, demo_tokens)
 
 
 DAMAGES = {
@@ -278,7 +280,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_outage_at_start_without_a_good_snapshot_is_explained_and_waited_for(
-    server: Database, known: dict[str, str], tmp_path: Path, saved: bytes, damage: Any
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path, saved: bytes, damage: Any
 ) -> None:
     content = damage(saved)
     if content:
@@ -289,12 +291,12 @@ def test_outage_at_start_without_a_good_snapshot_is_explained_and_waited_for(
         wait_until(lambda: readiness(url))
         [report] = readiness(url)
         assert (report["code"], report["ready"], report["revision"]) == (503, False, None)
-        [answer] = ask(url, {"json": stage(known["employee"])})
+        [answer] = ask(url, {"json": stage(demo_tokens["employee"])})
         assert (answer.status_code, answer.json()["status"]) == (500, "identify-request-error")
         for text in report["trouble"][0], command.err:
             assert ("the snapshot is refused" in text) == (content is not None)
         server.restore()
-        comes_back(url, known)
+        comes_back(url, demo_tokens)
         # A damaged snapshot is replaced by a good one.
         wait_until(lambda: snapshot_in(tmp_path).exists() and not is_refused(tmp_path))
 

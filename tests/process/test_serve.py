@@ -50,16 +50,16 @@ def serving(folder: Path, database_url: str, *args: str, **changes: str) -> Any:
 
 
 def test_serve_without_a_database_setting_is_refused(tmp_path: Path) -> None:
-    told = fails("serve", cwd=tmp_path)
-    assert told.startswith("GATEWAY_DATABASE_URL is not set")
-    assert told.count("\n") == 1
+    message = fails("serve", cwd=tmp_path)
+    assert message.startswith("GATEWAY_DATABASE_URL is not set")
+    assert message.count("\n") == 1
 
 
 def test_serve_on_a_used_port_is_refused(database: str, tmp_path: Path) -> None:
     with serving(tmp_path, database) as command:
         port = command.url().rpartition(":")[2]
-        told = fails("serve", "--port", port, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-        assert told.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
+        message = fails("serve", "--port", port, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
+        assert message.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
 NOWHERE = "postgresql://ada:verysecret@127.0.0.1:1/gateway"

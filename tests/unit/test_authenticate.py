@@ -1,4 +1,4 @@
-"""Who calls, as whom: tokens, lifetimes, kinds of token, applications, roles."""
+"""Authenticate: tokens and their kinds, expired sessions, applications, roles."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -28,17 +28,17 @@ SCHEMA = params(**COMMON)
 DAY = timedelta(days=1)
 
 
-class Known(TokenStore):
-    """A look-up that asks no database; like PostgreSQL it cannot be asked for a NUL."""
+class FixedTokens(TokenStore):
+    """A token store without a database; like PostgreSQL it refuses a NUL."""
 
-    def __init__(self, holders: Mapping[str, Principal]) -> None:
+    def __init__(self, principals: Mapping[str, Principal]) -> None:
         super().__init__(Pool("", 1))
-        self.holders = holders
-        self.asked: list[str] = []
+        self.principals = principals
+        self.looked_up: list[str] = []
 
     async def find(self, token: str) -> Principal | None:
-        self.asked.append(token)
-        return self.holders.get(token)
+        self.looked_up.append(token)
+        return self.principals.get(token)
 
     async def is_application(self, slug: str) -> bool:
         if "\0" in slug:
@@ -54,17 +54,17 @@ async def caller(
     bearer: str | None = None,
     **changes: Any,
 ) -> Caller:
-    """Who calls with the token `t`, which belongs to `principal`."""
+    """The caller of a request with the token `t`, which belongs to `principal`."""
     headers = {} if bearer is None else {"authorization": bearer}
-    given = Params(dict({"token": "t"} if values is None else values), frozenset(), holds_nul=False)
-    known = Known({"t": principal} if principal else {})
+    sent = Params(dict({"token": "t"} if values is None else values), frozenset(), holds_nul=False)
+    store = FixedTokens({"t": principal} if principal else {})
     return await authenticate(
-        request(**headers), given, match(route(schema=SCHEMA, **changes)), authenticator(known)
+        request(**headers), sent, match(route(schema=SCHEMA, **changes)), authenticator(store)
     )
 
 
 async def slug(principal: Principal | None = None, *args: Any, **options: Any) -> str:
-    """What such a call is refused with."""
+    """The status with which such a request is refused."""
     with pytest.raises(Rejection) as caught:
         await caller(principal, *args, **options)
     return caught.value.slug
@@ -85,7 +85,7 @@ async def slug(principal: Principal | None = None, *args: Any, **options: Any) -
         ({"token": "t"}, "Bearer "),
     ],
 )
-async def test_a_token_is_taken_from_the_param_or_the_header(
+async def test_authenticate_takes_the_token_from_the_param_or_the_header(
     values: dict[str, Any], bearer: str | None
 ) -> None:
     assert (await caller(session(), values, bearer=bearer)).token == "t"
@@ -105,7 +105,7 @@ async def test_a_token_is_taken_from_the_param_or_the_header(
         ({"token": ""}, "Bearer "),
     ],
 )
-async def test_an_absent_token_is_missing_and_named_alone(
+async def test_authenticate_without_a_token_names_it_alone_as_missing(
     values: dict[str, Any], bearer: str | None
 ) -> None:
     with pytest.raises(Rejection) as caught:
@@ -133,21 +133,23 @@ async def test_an_absent_token_is_missing_and_named_alone(
         ({}, "Bearer ż"),
     ],
 )
-async def test_a_token_that_is_none_is_invalid(values: dict[str, Any], bearer: str | None) -> None:
+async def test_authenticate_with_an_unknown_or_ambiguous_token_is_invalid(
+    values: dict[str, Any], bearer: str | None
+) -> None:
     assert await slug(session(), values, bearer=bearer) == "invalid-token"
 
 
-async def test_a_public_route_asks_for_nothing() -> None:
-    known = Known({})
-    found = match(route(schema=SCHEMA, auth=frozenset()))
-    given = Params({"token": "t"}, frozenset(), holds_nul=False)
-    assert await authenticate(request(), given, found, authenticator(known)) == ANONYMOUS
+async def test_authenticate_on_a_public_route_looks_no_token_up() -> None:
+    store = FixedTokens({})
+    public = match(route(schema=SCHEMA, auth=frozenset()))
+    sent = Params({"token": "t"}, frozenset(), holds_nul=False)
+    assert await authenticate(request(), sent, public, authenticator(store)) == ANONYMOUS
     bearer = request(authorization="Bearer t")
-    assert (await authenticate(bearer, given, found, authenticator(known))).token == "t"
-    assert known.asked == []
+    assert (await authenticate(bearer, sent, public, authenticator(store))).token == "t"
+    assert store.looked_up == []
 
 
-async def test_a_token_of_a_kind_that_the_route_does_not_take_is_refused() -> None:
+async def test_authenticate_refuses_a_kind_of_token_that_the_route_does_not_take() -> None:
     assert await slug(session(), auth=frozenset({"application"})) == "invalid-token"
     assert await slug(application(), auth=frozenset({"session"})) == "session-required"
 
@@ -164,7 +166,7 @@ async def test_a_token_of_a_kind_that_the_route_does_not_take_is_refused() -> No
     ],
     ids=["unused", "unused-too-long", "old", "too-old", "remembered", "before-client-required"],
 )
-async def test_a_session_that_is_over_is_expired(
+async def test_authenticate_refuses_a_session_that_has_expired(
     changes: dict[str, Any], expected: str | None
 ) -> None:
     principal = session(**changes)
@@ -174,24 +176,24 @@ async def test_a_session_that_is_over_is_expired(
         assert (await caller(principal)).session == principal._replace(last_used_at=NOON)
 
 
-async def test_a_user_without_a_role_is_told_its_session() -> None:
+async def test_authenticate_of_a_user_without_a_role_answers_with_its_session() -> None:
     with pytest.raises(Rejection) as caught:
         await caller(session(roles=()), {"token": "t", "session_view": "unknown"})
     assert caught.value.slug == "client-required"
-    shown = caught.value.extra["session"]
-    assert (shown["token"], shown["user_id"]) == ("t", 2)
+    view = caught.value.extra["session"]
+    assert (view["token"], view["user_id"]) == ("t", 2)
 
 
-async def test_a_route_may_do_without_a_role() -> None:
-    found = await caller(session(roles=()), client_required=False)
-    assert (found.user_id, found.role) == (2, None)
+async def test_authenticate_on_a_route_that_requires_no_client_needs_no_role() -> None:
+    user = await caller(session(roles=()), client_required=False)
+    assert (user.user_id, user.role) == (2, None)
 
 
 BOTH = {"planoorder": ("employee", "client"), "planox2": ("employee",)}
 
 
 @pytest.mark.parametrize(
-    ("roles", "asked", "of_route", "expected"),
+    ("roles", "requested", "route_roles", "expected"),
     [
         (("client",), None, None, ("planoorder", "client")),
         (("client", "employee"), None, None, ("planoorder", "client")),
@@ -213,26 +215,26 @@ BOTH = {"planoorder": ("employee", "client"), "planox2": ("employee",)}
     ],
     ids=ascii,
 )
-async def test_the_application_picks_the_role_of_a_user(
-    roles: tuple[str, ...], asked: object, of_route: Any, expected: object
+async def test_authenticate_chooses_a_user_s_role_by_application(
+    roles: tuple[str, ...], requested: object, route_roles: Any, expected: object
 ) -> None:
-    values = {"token": "t"} if asked is None else {"token": "t", "application": asked}
+    values = {"token": "t"} if requested is None else {"token": "t", "application": requested}
     try:
-        found = await caller(session(roles=roles), values, roles=of_route)
+        user = await caller(session(roles=roles), values, roles=route_roles)
     except Rejection as rejection:
         assert rejection.slug == expected
     else:
-        assert (found.application_slug, found.role) == expected
+        assert (user.application_slug, user.role) == expected
 
 
-async def test_an_unknown_application_is_named_alone() -> None:
+async def test_authenticate_names_an_unknown_application_alone() -> None:
     with pytest.raises(Rejection) as caught:
         await caller(session(), {"token": "t", "application": "unknown"})
     assert [error["attr"] for error in caught.value.errors] == ["application"]
 
 
 @pytest.mark.parametrize(
-    ("covers", "asked", "of_route", "expected"),
+    ("token_routes", "requested", "route_roles", "expected"),
     [
         (("*",), None, None, None),
         (("things.create",), None, None, None),
@@ -252,13 +254,18 @@ async def test_an_unknown_application_is_named_alone() -> None:
     ],
     ids=ascii,
 )
-async def test_an_application_s_token_names_its_routes_and_its_slug_must_be_listed(
-    covers: tuple[str, ...], asked: str | None, of_route: Any, expected: str | None
+async def test_authenticate_checks_an_application_s_routes_and_slug(
+    token_routes: tuple[str, ...], requested: str | None, route_roles: Any, expected: str | None
 ) -> None:
-    values = {"token": "t", **({"application": asked} if asked else {})}
-    principal = application(routes=covers)
+    values = {"token": "t", **({"application": requested} if requested else {})}
+    principal = application(routes=token_routes)
     if expected:
-        assert await slug(principal, values, roles=of_route) == expected
+        assert await slug(principal, values, roles=route_roles) == expected
     else:
-        found = await caller(principal, values, roles=of_route)
-        assert found == Caller("t", None, principal, "planoorder", None)
+        assert await caller(principal, values, roles=route_roles) == Caller(
+            token="t",
+            session=None,
+            application=principal,
+            application_slug="planoorder",
+            role=None,
+        )

@@ -1,4 +1,4 @@
-"""Shares: nobody has more than his, nobody is passed over, and no place is ever lost."""
+"""Bulkhead: no owner exceeds its limit, waiters are served in order, and no place is lost."""
 
 import asyncio
 import random
@@ -13,91 +13,91 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_one_owner_waits_for_its_own_and_others_do_not() -> None:
-    shares = Bulkhead(2)
+async def test_bulkhead_owner_at_its_limit_waits_and_others_do_not() -> None:
+    bulkhead = Bulkhead(2)
     for _ in range(2):
-        await shares.acquire("slow")
-    third = asyncio.create_task(shares.acquire("slow"))
+        await bulkhead.acquire("slow")
+    third = asyncio.create_task(bulkhead.acquire("slow"))
     await _turns()
     assert not third.done()
-    await shares.acquire("other")
-    shares.release("other")
+    await bulkhead.acquire("other")
+    bulkhead.release("other")
     await _turns()
     assert not third.done()
-    shares.release("slow")
+    bulkhead.release("slow")
     await _turns()
     assert third.done()
 
 
-async def test_who_waits_goes_in_the_order_of_asking() -> None:
-    shares, went = Bulkhead(1), []
-    await shares.acquire("a")
+async def test_bulkhead_waiters_are_served_in_order() -> None:
+    bulkhead, served = Bulkhead(1), []
+    await bulkhead.acquire("a")
 
-    async def go(number: int) -> None:
-        await shares.acquire("a")
-        went.append(number)
-        shares.release("a")
+    async def use(number: int) -> None:
+        await bulkhead.acquire("a")
+        served.append(number)
+        bulkhead.release("a")
 
-    tasks = [asyncio.create_task(go(number)) for number in range(5)]
+    tasks = [asyncio.create_task(use(number)) for number in range(5)]
     await _turns()
-    shares.release("a")
+    bulkhead.release("a")
     await asyncio.gather(*tasks)
-    assert went == [0, 1, 2, 3, 4]
-    assert not shares._held
-    assert not shares._waiters
+    assert served == [0, 1, 2, 3, 4]
+    assert not bulkhead._held
+    assert not bulkhead._waiters
 
 
 @pytest.mark.parametrize("handed_over", [False, True])
-async def test_a_place_is_not_lost_with_one_who_leaves(*, handed_over: bool) -> None:
-    shares = Bulkhead(1)
-    await shares.acquire("a")
-    leaver = asyncio.create_task(shares.acquire("a"))
+async def test_bulkhead_place_is_not_lost_with_a_cancelled_waiter(*, handed_over: bool) -> None:
+    bulkhead = Bulkhead(1)
+    await bulkhead.acquire("a")
+    waiter = asyncio.create_task(bulkhead.acquire("a"))
     await _turns()
     if handed_over:
-        shares.release("a")
-    leaver.cancel()
+        bulkhead.release("a")
+    waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await leaver
+        await waiter
     if not handed_over:
-        shares.release("a")
+        bulkhead.release("a")
     async with asyncio.timeout(1):
-        await shares.acquire("a")
+        await bulkhead.acquire("a")
 
 
-async def test_whatever_comes_and_goes_all_places_are_free_in_the_end() -> None:
-    chance, shares, most = random.Random(1), Bulkhead(3), 0
-    holding = dict.fromkeys("ab", 0)
+async def test_bulkhead_places_are_all_free_after_random_use_and_cancellation() -> None:
+    rng, bulkhead, max_held = random.Random(1), Bulkhead(3), 0
+    held = dict.fromkeys("ab", 0)
 
     async def use(owner: str) -> None:
-        nonlocal most
-        await shares.acquire(owner)
-        holding[owner] += 1
-        most = max(most, holding[owner])
+        nonlocal max_held
+        await bulkhead.acquire(owner)
+        held[owner] += 1
+        max_held = max(max_held, held[owner])
         try:
-            await asyncio.sleep(chance.random() / 500)
+            await asyncio.sleep(rng.random() / 500)
         finally:
-            holding[owner] -= 1
-            shares.release(owner)
+            held[owner] -= 1
+            bulkhead.release(owner)
 
-    tasks = [asyncio.create_task(use(chance.choice("ab"))) for _ in range(300)]
-    for task in chance.sample(tasks, 100):
+    tasks = [asyncio.create_task(use(rng.choice("ab"))) for _ in range(300)]
+    for task in rng.sample(tasks, 100):
         await asyncio.sleep(0)
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert most == 3
-    assert not shares._held
-    assert not shares._waiters
+    assert max_held == 3
+    assert not bulkhead._held
+    assert not bulkhead._waiters
 
 
-async def test_who_waits_in_vain_hears_of_it_and_holds_nothing() -> None:
-    shares = Bulkhead(1)
-    await shares.acquire("a")
-    waiting = [asyncio.create_task(shares.acquire("a")) for _ in range(3)]
+async def test_bulkhead_waiters_that_fail_hold_no_place() -> None:
+    bulkhead = Bulkhead(1)
+    await bulkhead.acquire("a")
+    waiting = [asyncio.create_task(bulkhead.acquire("a")) for _ in range(3)]
     await _turns()
-    shares.fail_waiters(ConnectionError("gone"))
+    bulkhead.fail_waiters(ConnectionError("gone"))
     for task in waiting:
         with pytest.raises(ConnectionError):
             await task
-    shares.release("a")
-    assert not shares._held
-    await shares.acquire("a")
+    bulkhead.release("a")
+    assert not bulkhead._held
+    await bulkhead.acquire("a")

@@ -1,4 +1,4 @@
-"""How long a session lasts: 7 days, 72 hours without use, and for ever if its user said so."""
+"""How long a session lasts: 7 days, 72 hours without use, and for ever with `remember_me`."""
 
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ USED_LATE = AGE - timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    ("used_after", "asked_after", "over"),
+    ("used_after", "checked_after", "over"),
     [
         pytest.param(timedelta(0), timedelta(0), False, id="new"),
         pytest.param(timedelta(0), IDLE - MOMENT, False, id="unused-just-under-72-hours"),
@@ -29,13 +29,13 @@ USED_LATE = AGE - timedelta(hours=1)
         pytest.param(timedelta(0), timedelta(days=365), True, id="long-ago"),
     ],
 )
-def test_a_session_ends_by_age_or_by_idleness(
-    used_after: timedelta, asked_after: timedelta, *, over: bool
+def test_lifetime_ends_by_age_or_by_idleness(
+    used_after: timedelta, checked_after: timedelta, *, over: bool
 ) -> None:
     used = session(last_used_at=NOON + used_after)
-    assert lifetime.is_over(used, NOON + asked_after) is over
+    assert lifetime.is_over(used, NOON + checked_after) is over
     remembered = used._replace(remember_me=True)
-    assert not lifetime.is_over(remembered, NOON + asked_after)
+    assert not lifetime.is_over(remembered, NOON + checked_after)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_a_session_ends_by_age_or_by_idleness(
     ],
     ids=["idle-first", "idle-just-first", "both", "age-first"],
 )
-def test_the_nearer_end_counts(used_after: timedelta, end: datetime) -> None:
+def test_lifetime_ends_at_the_earlier_end(used_after: timedelta, end: datetime) -> None:
     assert lifetime.ends_at(session(last_used_at=NOON + used_after)) == end
 
 
-def test_a_remembered_session_has_no_end() -> None:
+def test_lifetime_of_a_remembered_session_has_no_end() -> None:
     assert lifetime.ends_at(session(remember_me=True)) is None

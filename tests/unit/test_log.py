@@ -1,4 +1,4 @@
-"""The log: a line that cannot be written tells nobody what it held."""
+"""The log: a line that cannot be written does not leak its values."""
 
 import io
 import logging
@@ -9,11 +9,11 @@ import pytest
 
 from gateway.runtime import log
 
-SECRET = "a value that no log may hold"
+SECRET = "a value that no log may contain"
 
 
 class Stuck(io.StringIO):
-    """A stream that cannot be written once, as a full pipe."""
+    """A stream whose first write fails, as that of a full pipe."""
 
     stuck = True
 
@@ -25,8 +25,8 @@ class Stuck(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """What `configure` sets is for a whole process."""
+def restore_logging() -> Iterator[None]:
+    """Undo `configure`, which changes the whole process."""
     root = logging.getLogger()
     before = root.handlers[:], root.level, logging.raiseExceptions
     yield
@@ -34,11 +34,11 @@ def restored() -> Iterator[None]:
     root.setLevel(before[1])
 
 
-def test_a_line_that_cannot_be_written_leaks_nothing() -> None:
+def test_log_line_that_cannot_be_written_leaks_nothing() -> None:
     with redirect_stderr(Stuck()) as out:
         log.configure("info")
         for _ in range(2):
-            fault = RuntimeError(SECRET)
-            logging.getLogger("gateway").error("request-1: %s", "RuntimeError", exc_info=fault)
+            error = RuntimeError(SECRET)
+            logging.getLogger("gateway").error("request-1: %s", "RuntimeError", exc_info=error)
     assert "request-1" in out.getvalue()
     assert SECRET not in out.getvalue()

@@ -1,4 +1,4 @@
-"""A time limit ends what waits, and nothing else: beside asyncio's own, whose rules it has."""
+"""Time-out: it ends only the block that waits, by the same rules as asyncio's own time-out."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ import pytest
 
 from gateway.runtime.timeout import Timeout
 
-Limit = Callable[[float], Any]
+Create = Callable[[float], Any]
 
 
 class _Asyncio:
-    """asyncio's own in the form of ours."""
+    """The time-out of asyncio with the interface of ours."""
 
     def __init__(self, at: float) -> None:
         self._timeout = asyncio.timeout_at(at)
@@ -36,7 +36,7 @@ class _Ours(Timeout):
             return await work
 
 
-both = pytest.mark.parametrize("limit", [_Ours, _Asyncio])
+both = pytest.mark.parametrize("create", [_Ours, _Asyncio])
 
 
 def now() -> float:
@@ -44,49 +44,49 @@ def now() -> float:
 
 
 @both
-async def test_what_is_done_in_time_is_left_alone(limit: Limit) -> None:
-    made = limit(now() + 10)
-    assert await made.run(asyncio.sleep(0, "done")) == "done"
-    assert not made.expired
+async def test_timeout_leaves_work_that_ends_in_time_alone(create: Create) -> None:
+    timeout = create(now() + 10)
+    assert await timeout.run(asyncio.sleep(0, "done")) == "done"
+    assert not timeout.expired
 
 
 @both
 @pytest.mark.parametrize("after", [-1, 0, 0.01])
-async def test_what_waits_longer_is_ended(limit: Limit, after: float) -> None:
-    made = limit(now() + after)
+async def test_timeout_ends_work_that_waits_longer(create: Create, after: float) -> None:
+    timeout = create(now() + after)
     with pytest.raises(TimeoutError):
-        await made.run(asyncio.Event().wait())
-    assert made.expired
+        await timeout.run(asyncio.Event().wait())
+    assert timeout.expired
     task = asyncio.current_task()
     assert task
     assert task.cancelling() == 0
 
 
 @both
-async def test_once_it_is_lifted_it_ends_nothing(limit: Limit) -> None:
-    made = limit(now() + 0.01)
+async def test_timeout_that_was_lifted_ends_nothing(create: Create) -> None:
+    timeout = create(now() + 0.01)
 
     async def work() -> str:
-        made.lift()
+        timeout.lift()
         return await asyncio.sleep(0.03, "done")
 
-    assert await made.run(work()) == "done"
+    assert await timeout.run(work()) == "done"
 
 
 @both
-async def test_a_fault_of_the_work_passes(limit: Limit) -> None:
+async def test_timeout_passes_an_error_of_the_work_on(create: Create) -> None:
     async def fail() -> None:
         raise TimeoutError("the work's own")
 
-    made = limit(now() + 10)
+    timeout = create(now() + 10)
     with pytest.raises(TimeoutError, match="own"):
-        await made.run(fail())
-    assert not made.expired
+        await timeout.run(fail())
+    assert not timeout.expired
 
 
 @both
-async def test_who_is_cancelled_is_not_late(limit: Limit) -> None:
-    task = asyncio.create_task(limit(now() + 10).run(asyncio.Event().wait()))
+async def test_timeout_does_not_expire_by_a_cancellation(create: Create) -> None:
+    task = asyncio.create_task(create(now() + 10).run(asyncio.Event().wait()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -94,18 +94,18 @@ async def test_who_is_cancelled_is_not_late(limit: Limit) -> None:
 
 
 @both
-async def test_who_is_cancelled_and_late_is_cancelled(limit: Limit) -> None:
-    made = limit(now() + 0.01)
-    task = asyncio.create_task(made.run(_stubborn()))
+async def test_timeout_of_cancelled_work_leaves_it_cancelled(create: Create) -> None:
+    timeout = create(now() + 0.01)
+    task = asyncio.create_task(timeout.run(_stubborn()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert made.expired
+    assert timeout.expired
 
 
 async def _stubborn() -> None:
-    """Goes on after the first time that it is cancelled."""
+    """Continue after the first cancellation."""
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
@@ -113,8 +113,8 @@ async def _stubborn() -> None:
 
 
 @both
-async def test_what_is_ended_may_finish_all_the_same(limit: Limit) -> None:
-    made = limit(now() + 0.01)
+async def test_timeout_lets_ended_work_finish(create: Create) -> None:
+    timeout = create(now() + 0.01)
 
     async def finish() -> str:
         try:
@@ -123,20 +123,20 @@ async def test_what_is_ended_may_finish_all_the_same(limit: Limit) -> None:
             return "tidied up"
         return "never"
 
-    assert await made.run(finish()) == "tidied up"
-    assert made.expired
-    assert await asyncio.sleep(0.02, "and it goes on") == "and it goes on"
+    assert await timeout.run(finish()) == "tidied up"
+    assert timeout.expired
+    assert await asyncio.sleep(0.02, "continued") == "continued"
 
 
 @both
-async def test_what_is_done_in_the_turn_in_which_its_time_is_up_leaves_nothing_behind(
-    limit: Limit,
+async def test_timeout_that_expires_in_the_turn_in_which_work_ends_leaves_no_cancellation(
+    create: Create,
 ) -> None:
     loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
     at = now() + 0.01
     loop.call_at(at, done.set_result, "done")
     with contextlib.suppress(TimeoutError):
-        assert await limit(at).run(done) == "done"
+        assert await create(at).run(done) == "done"
     task = asyncio.current_task()
     assert task
     assert task.cancelling() == 0
@@ -144,8 +144,8 @@ async def test_what_is_done_in_the_turn_in_which_its_time_is_up_leaves_nothing_b
 
 
 @both
-async def test_the_inner_of_two_is_the_one_that_ends(limit: Limit) -> None:
-    outer, inner = limit(now() + 10), limit(now() + 0.01)
+async def test_timeout_inside_another_ends_only_its_own_block(create: Create) -> None:
+    outer, inner = create(now() + 10), create(now() + 0.01)
 
     async def work() -> str:
         try:
@@ -159,25 +159,25 @@ async def test_the_inner_of_two_is_the_one_that_ends(limit: Limit) -> None:
 
 
 @both
-async def test_the_outer_of_two_ends_the_inner(limit: Limit) -> None:
-    outer, inner = limit(now() + 0.01), limit(now() + 10)
+async def test_timeout_around_another_ends_the_inner_block(create: Create) -> None:
+    outer, inner = create(now() + 0.01), create(now() + 10)
     with pytest.raises(TimeoutError):
         await outer.run(inner.run(asyncio.Event().wait()))
     assert (outer.expired, inner.expired) == (True, False)
 
 
-def test_it_needs_a_task() -> None:
+def test_timeout_outside_of_a_task_is_refused() -> None:
     loop = asyncio.new_event_loop()
-    found: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def enter() -> None:
         try:
             Timeout(0).__enter__()
         except RuntimeError as error:
-            found.append(error)
+            errors.append(error)
         loop.stop()
 
     loop.call_soon(enter)
     loop.run_forever()
     loop.close()
-    assert len(found) == 1
+    assert len(errors) == 1

@@ -1,4 +1,4 @@
-"""Tokens: their form, and that only a digest of them need be kept."""
+"""Tokens: their form and their digest."""
 
 import hashlib
 
@@ -8,17 +8,17 @@ from gateway.identity import tokens
 
 
 @pytest.mark.parametrize(
-    ("prefix", "written"),
+    ("prefix", "text"),
     [(tokens.APPLICATION_PREFIX, "plano_app_"), (tokens.SESSION_PREFIX, "plano_ses_")],
 )
-def test_a_token_has_a_readable_prefix_and_256_bits(prefix: str, written: str) -> None:
-    made = [tokens.make(prefix) for _ in range(50)]
-    assert all(token.startswith(written) and tokens.is_token(token) for token in made)
-    assert {len(token) for token in made} == {len(written) + 43}
-    assert len(set(made)) == len(made)
+def test_tokens_have_a_readable_prefix_and_256_random_bits(prefix: str, text: str) -> None:
+    created = [tokens.make(prefix) for _ in range(50)]
+    assert all(token.startswith(text) and tokens.is_token(token) for token in created)
+    assert {len(token) for token in created} == {len(text) + 43}
+    assert len(set(created)) == len(created)
 
 
-def test_a_token_is_stored_as_its_sha_256() -> None:
+def test_tokens_digest_is_sha_256() -> None:
     assert tokens.digest("plano_ses_x") == hashlib.sha256(b"plano_ses_x").digest()
 
 
@@ -41,5 +41,5 @@ def test_a_token_is_stored_as_its_sha_256() -> None:
     ],
     ids=repr,
 )
-def test_a_text_of_another_form_is_never_looked_up(text: str) -> None:
+def test_tokens_is_token_refuses_a_text_of_another_form(text: str) -> None:
     assert not tokens.is_token(text)

@@ -1,4 +1,4 @@
-"""Types: JSON values are taken as they are, text is turned into what the schema names."""
+"""Types: JSON values are kept as they are, text is converted to the type in the schema."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ INT_MAX = 2**63 - 1
         (True, "anything"),
     ],
 )
-def test_a_json_value_of_the_right_type_is_taken_as_it_is(schema: Any, value: object) -> None:
+def test_types_of_json_values_that_match_are_kept(schema: Any, value: object) -> None:
     assert judged(params(a=schema), {"a": value}).params == {"a": value}
 
 
@@ -56,30 +56,35 @@ def test_a_json_value_of_the_right_type_is_taken_as_it_is(schema: Any, value: ob
         ("object", "{}"),
     ],
 )
-def test_a_json_value_of_another_type_is_not_turned(schema: str, value: object) -> None:
+def test_types_of_json_values_are_not_converted(schema: str, value: object) -> None:
     slug, entries = faults(params(a={"type": schema}), {"a": value})
     assert (slug, len(entries), entries[0][:3]) == ("invalid-param", 1, "a: ")
 
 
 @pytest.mark.parametrize(
-    ("value", "whole"), [(12.0, 12), (-0.0, 0), (1e3, 1000), (9007199254740992.0, 2**53)]
+    ("value", "integer"), [(12.0, 12), (-0.0, 0), (1e3, 1000), (9007199254740992.0, 2**53)]
 )
-def test_a_whole_number_is_an_integer(value: float, whole: int) -> None:
+def test_types_whole_number_becomes_an_integer(value: float, integer: int) -> None:
     nested = params(
         a={"type": "integer"},
         list={"type": "array", "items": {"type": "integer"}},
         deep=params(a={"type": "integer"}),
         free={"type": "array", "items": params(a={"type": ["integer", "null"]})},
     )
-    given = {"a": value, "list": [value], "deep": {"a": value}, "free": [{"a": value}]}
-    settled = judged(nested, given).params
-    assert settled == {"a": whole, "list": [whole], "deep": {"a": whole}, "free": [{"a": whole}]}
-    numbers = [settled["a"], settled["list"][0], settled["deep"]["a"], settled["free"][0]["a"]]
+    sent = {"a": value, "list": [value], "deep": {"a": value}, "free": [{"a": value}]}
+    valid = judged(nested, sent).params
+    assert valid == {
+        "a": integer,
+        "list": [integer],
+        "deep": {"a": integer},
+        "free": [{"a": integer}],
+    }
+    numbers = [valid["a"], valid["list"][0], valid["deep"]["a"], valid["free"][0]["a"]]
     assert {type(number) for number in numbers} == {int}
 
 
 @pytest.mark.parametrize("type_", ["number", ["integer", "number"]])
-def test_a_number_that_may_have_a_fraction_stays_one(type_: object) -> None:
+def test_types_number_that_may_have_a_fraction_stays_a_float(type_: object) -> None:
     assert type(judged(params(a={"type": type_}), {"a": 12.0}).params["a"]) is float
 
 
@@ -108,13 +113,13 @@ def test_a_number_that_may_have_a_fraction_stays_one(type_: object) -> None:
     ],
     ids=["type", "types", "wider-bounds", "ref", "all-of"],
 )
-def test_an_integer_that_postgresql_cannot_hold_is_invalid(schema: Any, text: str) -> None:
+def test_types_integer_outside_of_postgresql_s_range_is_invalid(schema: Any, text: str) -> None:
     document = {**params(a=schema), "$defs": {"whole": {"type": "integer"}}}
     slug, entries = faults(document, {"a": orjson.loads(text)})
     assert (slug, len(entries), entries[0][:3]) == ("invalid-param", 1, "a: ")
 
 
-def test_the_bounds_hold_under_the_older_name_of_definitions_too() -> None:
+def test_types_integer_range_holds_under_the_older_definitions_too() -> None:
     document = {
         **params(a={"$ref": "#/definitions/whole"}),
         "definitions": {"whole": {"type": "integer"}},
@@ -122,7 +127,7 @@ def test_the_bounds_hold_under_the_older_name_of_definitions_too() -> None:
     assert faults(document, {"a": 2**63})[0] == "invalid-param"
 
 
-def test_the_bounds_of_a_schema_stay_narrower() -> None:
+def test_types_narrower_bounds_of_a_schema_are_kept() -> None:
     schema = params(a={"type": "integer", "minimum": 1, "maximum": 250})
     assert judged(schema, {"a": 250}).params == {"a": 250}
     assert faults(schema, {"a": 251}) == ("invalid-param", ["a: must be at most 250"])
@@ -149,12 +154,12 @@ def test_the_bounds_of_a_schema_stay_narrower() -> None:
         ("array", {"1": "b", "0": "a"}, ["a", "b"]),
     ],
 )
-def test_text_is_turned_into_the_type_that_the_schema_names(
+def test_types_of_text_are_converted_as_the_schema_says(
     type_: str, text: object, value: object
 ) -> None:
-    turned = judged_text(params(a={"type": type_}), {"a": text}).params
-    assert turned == {"a": value}
-    assert type(turned["a"]) is type(value)
+    converted = judged_text(params(a={"type": type_}), {"a": text}).params
+    assert converted == {"a": value}
+    assert type(converted["a"]) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -196,13 +201,12 @@ def test_text_is_turned_into_the_type_that_the_schema_names(
     ],
     ids=lambda value: str(value)[:12],
 )
-def test_text_that_cannot_be_turned_is_invalid(type_: str, text: object) -> None:
+def test_types_text_that_cannot_be_converted_is_invalid(type_: str, text: object) -> None:
     refused = refusal(lambda: judged_text(params(a={"type": type_}), {"a": text}))
     assert (refused.slug, [error["attr"] for error in refused.errors]) == ("invalid-param", ["a"])
 
 
-def test_text_and_json_may_stand_side_by_side() -> None:
-    schema = params(text={"type": "integer"}, json={"type": "string"})
-    found = match(route(schema=schema))
-    given = Params({"text": "12", "json": "12"}, frozenset({"text"}), holds_nul=False)
-    assert validate(given, found).params == {"text": 12, "json": "12"}
+def test_types_of_text_and_json_may_be_mixed() -> None:
+    matched = match(route(schema=params(text={"type": "integer"}, json={"type": "string"})))
+    sent = Params({"text": "12", "json": "12"}, frozenset({"text"}), holds_nul=False)
+    assert validate(sent, matched).params == {"text": 12, "json": "12"}

@@ -1,4 +1,4 @@
-"""What a worker does for good: it outlives faults, and ends when it is told to."""
+"""The background loops of a worker: started again after an error, ended when cancelled."""
 
 import asyncio
 
@@ -7,33 +7,35 @@ import pytest
 from gateway.serve import worker
 
 
-async def test_work_that_fails_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_loop_that_fails_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "RESTART_DELAY", 0)
-    times = 0
+    runs = 0
 
-    async def work() -> None:
-        nonlocal times
-        times += 1
-        if times < 3:
+    async def loop() -> None:
+        nonlocal runs
+        runs += 1
+        if runs < 3:
             raise ValueError
 
-    await worker._keep_running(work)
-    assert times == 3
+    await worker._keep_running(loop)
+    assert runs == 3
 
 
-async def test_work_whose_last_act_fails_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_loop_that_fails_while_it_is_cancelled_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(worker, "RESTART_DELAY", 0)
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
-    async def work() -> None:
-        begun.set()
+    async def loop() -> None:
+        started.set()
         try:
             await asyncio.Event().wait()
         finally:
             raise ValueError
 
-    task = asyncio.create_task(worker._keep_running(work))
-    await begun.wait()
+    task = asyncio.create_task(worker._keep_running(loop))
+    await started.wait()
     task.cancel()
     async with asyncio.timeout(10):
         await asyncio.gather(task, return_exceptions=True)
