@@ -104,7 +104,7 @@ class Gate:
     def _answer_here(self, request: Request) -> Response | None:
         """The gate's own answer, to an overload or a preflight; None for any other request."""
         if self.in_flight > self._max_in_flight:
-            overloaded = "The gateway is overloaded; try again shortly."
+            overloaded = "Too many requests are in flight; try again shortly."
             return respond.refusal(Rejection(statuses.SERVICE_UNAVAILABLE, overloaded), request)
         if request.method == "OPTIONS":
             table = self._pipeline.registry.current

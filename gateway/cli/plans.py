@@ -25,7 +25,7 @@ def print_plan(console: "Console", plan: Plan) -> None:
     for change in plan.changes:
         _print_change(console, change)
     for name in plan.left_alone:
-        console.print(f"  {name}: left alone, since only --prune deletes")
+        console.print(f"  {name}: kept, although the manifest leaves it out; --prune deletes it")
     if not plan.changes:
         console.print("  nothing to change")
 
@@ -52,7 +52,7 @@ def print_applied(console: "Console", applied: Applied) -> None:
         mark, colour = _MARKS[change.verb]
         console.print(f"{mark} {change.kind} {change.name}", style=colour)
     for name in applied.left_alone:
-        console.print(f"left alone, since only --prune deletes: {name}")
+        console.print(f"kept, although the manifest leaves it out: {name}")
     outcome = "is at" if applied.changes else "has nothing to change at"
     console.print(f"namespace {applied.namespace} {outcome} revision {applied.revision}")
 

@@ -19,7 +19,7 @@ class _Topic(NamedTuple):
     on_connect: Callable[[], None]
 
 
-class Notifier:
+class Listener:
     """Passes the notices of PostgreSQL's channels to subscribers. Subscribe first, then run."""
 
     def __init__(self, dsn: str) -> None:
@@ -44,7 +44,9 @@ class Notifier:
             except DatabaseError as error:
                 if connected:
                     channels = [*self._topics]
-                    events.emit(events.DATABASE_NOTICES_LOST, channels=channels, reason=str(error))
+                    events.emit(
+                        events.DATABASE_LISTENER_DISCONNECTED, channels=channels, reason=str(error)
+                    )
                 connected = False
             else:
                 connected = True

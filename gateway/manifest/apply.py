@@ -234,9 +234,9 @@ def _refuse_many_deletes(registry: Stored, plan: Plan, max_deletes: int | None) 
     limit = max(FREE_DELETES, routes // FREE_ONE_IN) if max_deletes is None else max_deletes
     if plan.deletes > limit:
         raise TooManyDeletesError(
-            f"this would delete {plan.deletes} of the {routes} routes of the namespace "
-            f"{plan.namespace}, and the limit is {limit}; "
-            f"to delete them, add --max-deletes {plan.deletes}"
+            f"nothing was changed: this would delete {plan.deletes} of the {routes} routes of the "
+            f"namespace {plan.namespace}, and the limit is {limit}; check that the file is "
+            f"complete, or add --max-deletes {plan.deletes}"
         )
 
 

@@ -29,7 +29,7 @@ async def wait_for_min_revision(request: Request, registry: Registry) -> None:
     is_bigint = text.isdigit() and len(text) < 19  # noqa: PLR2004
     outcome = await registry.wait_for(int(text)) if is_bigint else "unknown"
     if outcome == "unknown":
-        unknown = Rejection.error(MIN_REVISION.decode(), "unknown revision")
+        unknown = Rejection.error(MIN_REVISION.decode(), "the registry has no such revision yet")
         raise Rejection(statuses.INVALID_PARAM, errors=[unknown])
     if outcome == "late":
         late = "The requested revision is not served here yet."

@@ -76,11 +76,11 @@ DATABASE_RETRIED = Event(
     ("reason",),
     "The server rolled a transaction back, after a deadlock for example; it is tried again.",
 )
-DATABASE_NOTICES_LOST = Event(
-    "database.notices-lost",
+DATABASE_LISTENER_DISCONNECTED = Event(
+    "database.listener-disconnected",
     "warning",
     ("channels", "reason"),
-    "The LISTEN connection is lost; changes are found by polling until it is back.",
+    "The connection for LISTEN is lost; workers find changes by polling until it is back.",
 )
 REGISTRY_SERVED = Event(
     "registry.served",

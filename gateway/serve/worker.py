@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from gateway.database.heartbeat import Heartbeat
-from gateway.database.listen import Notifier
+from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.gate import Gate
 from gateway.identity import counts
@@ -45,7 +45,7 @@ RESTART_DELAY = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
 OWN_CONNECTIONS = 3
-"""One each for the registry, the notifier and the heartbeat."""
+"""One each for the registry, the listener and the heartbeat."""
 
 SNAPSHOT = "registry.snapshot"
 
@@ -71,7 +71,7 @@ class Worker:
         self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS)
         self._pools = self.pool, self.lookup_pool, self.outbox_pool
         self.heartbeat = Heartbeat(settings.database_url, *self._pools)
-        self.notifier = Notifier(settings.listen_database_url)
+        self.listener = Listener(settings.listen_database_url)
         snapshot = Path(settings.data_dir) / SNAPSHOT
         self.registry = Registry(settings.listen_database_url, snapshot)
         self.access = AccessLog()
@@ -112,9 +112,9 @@ class Worker:
 
     def _subscribe(self) -> None:
         poll_now = self.registry.poll_now
-        self.notifier.subscribe(store.CHANNEL, lambda _: poll_now(), poll_now)
+        self.listener.subscribe(store.CHANNEL, lambda _: poll_now(), poll_now)
         cache = self.identity.store.cache
-        self.notifier.subscribe(CHANNEL, cache.invalidate, cache.invalidate_all)
+        self.listener.subscribe(CHANNEL, cache.invalidate, cache.invalidate_all)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -125,7 +125,7 @@ class Worker:
         loops = (
             self.registry.follow,
             self.registry.keep_snapshot,
-            self.notifier.run,
+            self.listener.run,
             self.identity.last_use.run,
             self.identity.limits.counts.run,
             self.maintenance.run,

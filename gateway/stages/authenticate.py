@@ -3,6 +3,8 @@
 When several checks fail, the order of the catalogue of statuses decides the answer.
 """
 
+from typing import Any
+
 from gateway import statuses
 from gateway.identity import views
 from gateway.identity.authenticator import Authenticator
@@ -53,7 +55,9 @@ async def _application(
 ) -> Caller:
     if "application" not in route.auth:
         raise Rejection(statuses.SESSION_REQUIRED)
-    slug = await _effective_slug(application.slug, route, params, identity)
+    slug = _requested_slug(application.slug, route, params)
+    if slug != application.slug:
+        await _refuse_unknown(slug, identity)
     may_call = slug == application.slug and any(_covers(name, route) for name in application.routes)
     if not may_call or (route.roles is not None and slug not in route.roles):
         raise Rejection(statuses.PERMISSION_DENIED)
@@ -80,7 +84,9 @@ async def _session(
             view = _session_view(params)
             extra = {"session": views.session(session, token, view)}
             raise Rejection(statuses.CLIENT_REQUIRED, extra=extra)
-    slug = await _effective_slug(session.application, route, params, identity)
+    slug = _requested_slug(session.application, route, params)
+    if slug != session.application:
+        await _refuse_unknown(slug, identity)
     return Caller(token, session, None, slug, _role(session, slug, route))
 
 
@@ -90,18 +96,22 @@ def _session_view(params: Params) -> str:
     return view if isinstance(view, str) and view in views.SESSION_VIEWS else "default"
 
 
-async def _effective_slug(own: str, route: Route, params: Params, identity: Authenticator) -> str:
-    """The application that the param names; without the param, the token's own.
-
-    An unknown one is refused here and not in validate, since the application decides the role.
-    """
+def _requested_slug(own: str, route: Route, params: Params) -> Any:  # noqa: ANN401 - any JSON
+    """The application that the param names, of any type; without the param, the token's own."""
     slug = params.values.get("application")
-    if slug is None or slug == own or "application" not in route.params.shape.properties:
-        return own
-    if isinstance(slug, str) and "\0" not in slug and await identity.store.is_application(slug):
-        return slug
-    unknown = Rejection.error("application", "unknown application")
-    raise Rejection(statuses.INVALID_PARAM, errors=[unknown])
+    return own if slug is None or "application" not in route.params.shape.properties else slug
+
+
+async def _refuse_unknown(slug: Any, identity: Authenticator) -> None:  # noqa: ANN401 - any JSON
+    """Refuse a name that no application has.
+
+    It is refused here and not in validate, since the application decides the role. Raises
+    Rejection: invalid-param.
+    """
+    is_name = isinstance(slug, str) and "\0" not in slug
+    if not is_name or not await identity.store.is_application(slug):
+        unknown = Rejection.error("application", "unknown application")
+        raise Rejection(statuses.INVALID_PARAM, errors=[unknown])
 
 
 def _role(session: Session, slug: str, route: Route) -> str | None:

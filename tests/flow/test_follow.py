@@ -13,7 +13,7 @@ from support.manifests import Routes, applied, desired, locked, migrated
 
 from gateway import Call, Reply
 from gateway.database.connect import Connection
-from gateway.database.listen import Notifier
+from gateway.database.listen import Listener
 from gateway.manifest.check import Desired, check
 from gateway.registry import follow, store
 from gateway.registry.follow import Registry
@@ -35,9 +35,9 @@ async def url(empty_database: str, tmp_path: Path) -> str:
 
 @asynccontextmanager
 async def following(url: str) -> AsyncIterator[Registry]:
-    registry, notifier = Registry(url), Notifier(url)
-    notifier.subscribe(store.CHANNEL, lambda _: registry.poll_now(), registry.poll_now)
-    tasks = [asyncio.create_task(run()) for run in (registry.follow, notifier.run)]
+    registry, listener = Registry(url), Listener(url)
+    listener.subscribe(store.CHANNEL, lambda _: registry.poll_now(), registry.poll_now)
+    tasks = [asyncio.create_task(run()) for run in (registry.follow, listener.run)]
     try:
         yield registry
         assert not any(task.done() for task in tasks), "the follower has stopped"

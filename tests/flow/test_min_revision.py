@@ -120,7 +120,7 @@ async def test_min_revision_is_satisfied_by_a_later_revision(
 def assert_refused(answer: httpx2.Response) -> None:
     body = answer.json()
     assert (answer.status_code, body["status"]) == (400, "invalid-param")
-    assert body["errors"] == [{"attr": HEADER, "message": "unknown revision"}]
+    assert body["errors"] == [{"attr": HEADER, "message": "the registry has no such revision yet"}]
 
 
 @pytest.mark.parametrize("revision", [2, 10**6, 10**18 - 1])

@@ -8,7 +8,7 @@ import pytest
 from support.harness import Client, execute, on, until
 
 from gateway.database.connect import Connection
-from gateway.database.listen import Notifier
+from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.identity import token_cache, token_store
 from gateway.identity.token_store import CHANNEL, TokenStore
@@ -37,11 +37,11 @@ CHANGES = {
 }
 
 
-class Listener:
+class Received:
     """The notices received on a connection, and how often listening started."""
 
     def __init__(self) -> None:
-        self.received: set[str] = set()
+        self.notices: set[str] = set()
         self.starts = 0
 
     def count_start(self) -> None:
@@ -49,38 +49,38 @@ class Listener:
 
 
 @pytest.fixture
-async def listener(database: str) -> AsyncIterator[Listener]:
-    listener = Listener()
-    notifier = Notifier(database)
-    notifier.subscribe(CHANNEL, listener.received.add, listener.count_start)
-    task = asyncio.create_task(notifier.run())
-    await until(lambda: listener.starts)
-    yield listener
+async def received(database: str) -> AsyncIterator[Received]:
+    received = Received()
+    listener = Listener(database)
+    listener.subscribe(CHANNEL, received.notices.add, received.count_start)
+    task = asyncio.create_task(listener.run())
+    await until(lambda: received.starts)
+    yield received
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("change", "notices"), CHANGES.items(), ids=list(CHANGES))
 async def test_identity_change_notifies_about_each_principal_it_concerns(
-    listener: Listener, database: str, change: str, notices: set[str]
+    received: Received, database: str, change: str, notices: set[str]
 ) -> None:
     await execute(database, change)
     await execute(database, f"notify {CHANNEL}, 'end'")
-    await until(lambda: "end" in listener.received)
-    assert listener.received == {*notices, "end"}
+    await until(lambda: "end" in received.notices)
+    assert received.notices == {*notices, "end"}
 
 
 async def test_identity_listener_reconnects_after_a_lost_connection(
-    listener: Listener, database: str
+    received: Received, database: str
 ) -> None:
     kill = (
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where pid <> pg_backend_pid() and datname = current_database()"
     )
     await execute(database, kill)
-    await until(lambda: listener.starts == 2)
+    await until(lambda: received.starts == 2)
     await execute(database, f"notify {CHANNEL}, 'again'")
-    await until(lambda: "again" in listener.received)
+    await until(lambda: "again" in received.notices)
 
 
 @pytest.fixture

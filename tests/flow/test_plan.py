@@ -241,8 +241,9 @@ async def test_apply_may_delete_ten_routes_or_a_tenth_without_max_deletes(
     with pytest.raises(TooManyDeletesError) as refused:
         await applied(registry, kept, prune=True)
     assert str(refused.value) == (
-        f"this would delete {deletes} of the {routes} routes of the namespace test, "
-        f"and the limit is {limit}; to delete them, add --max-deletes {deletes}"
+        f"nothing was changed: this would delete {deletes} of the {routes} routes of the "
+        f"namespace test, and the limit is {limit}; check that the file is complete, "
+        f"or add --max-deletes {deletes}"
     )
     assert await stored(registry) == before
     assert (await applied(registry, kept, prune=True, max_deletes=deletes)).revision == 2

@@ -99,12 +99,12 @@ def test_plan_without_prune_leaves_missing_records_alone_and_exits_0(gateway: Ga
     write(manifest("things.create"))
     code, out, _ = gateway("plan")
     assert code == 0
-    assert "  things.read: left alone, since only --prune deletes\n" in out
+    assert "  things.read: kept, although the manifest leaves it out; --prune deletes it\n" in out
     code, out, _ = gateway("plan", "--prune")
     assert code == 2
     assert "  - route things.read\n" in out
     assert gateway("apply")[1] == (
-        "left alone, since only --prune deletes: things.read\n"
+        "kept, although the manifest leaves it out: things.read\n"
         "namespace test has nothing to change at revision 1\n"
     )
     assert gateway("apply", "--prune")[1] == (
@@ -315,7 +315,10 @@ def test_plan_breaks_no_long_line(gateway: Gateway) -> None:
     [line] = [line for line in out.splitlines() if line.startswith("      title: ")]
     assert line.count("…") == 2
     write(manifest())
-    assert f"  {name}: left alone, since only --prune deletes\n" in gateway("plan")[1]
+    assert (
+        f"  {name}: kept, although the manifest leaves it out; --prune deletes it\n"
+        in gateway("plan")[1]
+    )
 
 
 # dump, history, rollback

@@ -177,7 +177,7 @@ def test_apply_deletes_only_with_prune(database: str, tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(manifest("plano"))
     url = {"GATEWAY_DATABASE_URL": database}
     printed = succeeds("apply", cwd=tmp_path, **url)
-    assert "left alone, since only --prune deletes: order_stages.create\n" in printed
+    assert "kept, although the manifest leaves it out: order_stages.create\n" in printed
     count = "select count(*) from gateway.routes where namespace = 'plano'"
     assert rows(database, count) == [(17,)]
     printed = succeeds("apply", "--prune", "--max-deletes", "20", cwd=tmp_path, **url)
