@@ -172,7 +172,7 @@ NOTIFICATIONS_PAGE_FAILED = Event(
     "notifications.page-failed",
     "warning",
     ("error",),
-    "The webhook could not be told of the lost database; it is tried again.",
+    "The webhook could not be reached to report the lost database; it is tried again.",
 )
 MAINTENANCE_FAILED = Event(
     "maintenance.failed",
