@@ -35,6 +35,6 @@ def _late_message(revision: int, seconds: float, late: list[str]) -> str:
             "which workers serve it"
         )
     return (
-        f"revision {revision} is applied, but after {seconds:g} s some workers do not serve it: "
-        + "; ".join(late)
+        f"revision {revision} is applied, but after {seconds:g} s some workers do not serve it "
+        f"yet: {'; '.join(late)}"
     )

@@ -69,7 +69,7 @@ async def late_workers(url: str, revision: int) -> str:
     with pytest.raises(LateError) as error:
         await wait(url, revision, 0.1)
     text = str(error.value)
-    prefix = f"revision {revision} is applied, but after 0.1 s some workers do not serve it: "
+    prefix = f"revision {revision} is applied, but after 0.1 s some workers do not serve it yet: "
     assert text.startswith(prefix)
     return text.removeprefix(prefix)
 
@@ -95,7 +95,7 @@ async def test_wait_with_a_timeout_of_0_asks_once(fleet: Fleet) -> None:
     await wait(fleet.url, 2, 0)
     await fleet.start("w")
     await row_when(fleet.url, "revision = 1")
-    with pytest.raises(LateError, match="do not serve it: w at revision 1"):
+    with pytest.raises(LateError, match="do not serve it yet: w at revision 1"):
         await wait(fleet.url, 2, 0)
 
 

@@ -51,7 +51,7 @@ from support.builders import examples, faults, judged, params, refusal
         (
             {"oneOf": [{"type": "integer"}, {"minimum": 0}]},
             1,
-            "must match exactly one of the allowed forms",
+            "matches several of the allowed forms, must match one",
         ),
     ],
     ids=lambda value: str(value)[:40],

@@ -107,7 +107,7 @@ def _choice_entries(kind: Any, path: list[str | int]) -> Iterator[Error]:  # noq
     branches = getattr(kind, "context", [])
     errors = [error for branch in branches for error in branch]
     if not all(branches):
-        yield Rejection.error(dotted(path), "must match exactly one of the allowed forms")
+        yield Rejection.error(dotted(path), "matches several of the allowed forms, must match one")
     elif errors and all(error.kind.name == "required" for error in errors):
         yield from entries(errors)
     else:
