@@ -81,7 +81,7 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test, as CI does.
+check: lint test ## Run lint and test; CI runs this, then test-versions.
 
 lock: ## Update requirements.lock from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
