@@ -56,6 +56,11 @@ class Database:
         self.is_disconnected = is_disconnected
         self.on_sent: Callable[[], None] = lambda: None
 
+    @classmethod
+    def within(cls, pool: Pool, seconds: float) -> "Database":
+        """The database for work of the gateway's own that begins now, and has so many seconds."""
+        return cls(pool, asyncio.get_running_loop().time() + seconds)
+
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
         """The first row of one statement, which is a transaction of its own."""
         return await self.run(lambda db: db.fetchrow(query, *args))

@@ -5,8 +5,9 @@ when it dies, another worker takes the lease after it has expired.
 """
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.database.errors import DatabaseError
@@ -47,36 +48,38 @@ class Maintenance:
         """Hold the lease and run the due jobs until cancelled; then release the lease."""
         try:
             while True:
-                try:
+                with _failures_logged():
                     if await self._take_lease():
                         await self._run_due_jobs()
-                except DatabaseError as error:
-                    events.emit(events.MAINTENANCE_FAILED, reason=error.cause)
                 await asyncio.sleep(TICK)
         finally:
             await self._release_lease()
 
     async def _take_lease(self) -> bool:
         """Take or renew the lease; return whether this worker holds it."""
-        row = await self._database(JOB_TIMEOUT).fetchrow(
-            _SQL["take_lease"], LEASE_NAME, self._holder, LEASE
-        )
+        database = Database.within(self._pool, JOB_TIMEOUT)
+        row = await database.fetchrow(_SQL["take_lease"], LEASE_NAME, self._holder, LEASE)
         return row is not None
 
     async def _run_due_jobs(self) -> None:
         for job in self._jobs:
             now = asyncio.get_running_loop().time()
             if now >= job.due:
-                await job.run(self._database(JOB_TIMEOUT))
-                job.due = now + job.interval
+                # A job that fails is due again at once, and must not keep the later ones waiting.
+                with _failures_logged():
+                    await job.run(Database.within(self._pool, JOB_TIMEOUT))
+                    job.due = now + job.interval
 
     async def _release_lease(self) -> None:
-        try:
-            await self._database(RELEASE_TIMEOUT).fetch(
-                _SQL["release_lease"], LEASE_NAME, self._holder
-            )
-        except DatabaseError as error:
-            events.emit(events.MAINTENANCE_FAILED, reason=error.cause)
+        with _failures_logged():
+            database = Database.within(self._pool, RELEASE_TIMEOUT)
+            await database.fetch(_SQL["release_lease"], LEASE_NAME, self._holder)
 
-    def _database(self, timeout: float) -> Database:
-        return Database(self._pool, asyncio.get_running_loop().time() + timeout)
+
+@contextlib.contextmanager
+def _failures_logged() -> Iterator[None]:
+    """Log an error of the database, and go on after the block."""
+    try:
+        yield
+    except DatabaseError as error:
+        events.emit(events.MAINTENANCE_FAILED, reason=error.cause)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.harness import execute, logged, until
 
+from gateway.database.errors import DatabaseError
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.runtime import events
@@ -87,6 +88,19 @@ async def test_maintenance_job_waits_for_its_interval(pool: Pool) -> None:
     await asyncio.sleep(0.1)
     assert worker.runs == 1
     await worker.stop()
+
+
+async def test_maintenance_job_that_fails_does_not_stop_the_later_ones(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: Database) -> None:
+        raise DatabaseError("the test says so")
+
+    worker = Worker(pool)
+    worker.maintenance._jobs = [Job(fail, interval=0.0), *worker.maintenance._jobs]
+    await until(lambda: worker.runs)
+    await worker.stop()
+    assert logged(caplog, events.MAINTENANCE_FAILED)
 
 
 async def test_maintenance_that_fails_is_logged_and_tried_again(
