@@ -5,7 +5,6 @@ that lies within the last `rate.seconds`. Workers exchange their counts twice a 
 they may let through a little more than the limit. Without the database each worker counts alone.
 """
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -112,7 +111,7 @@ class Counts:
         )
         digests, seconds = [row[0] for row in rows], [row[1][1] for row in rows]
         starts = [datetime.fromtimestamp(key[1] * window, UTC) for _, key, _, window, _ in rows]
-        database = Database(self._pool, asyncio.get_running_loop().time() + FLUSH_TIMEOUT)
+        database = Database.within(self._pool, FLUSH_TIMEOUT)
         added = await database.fetch(
             _SQL["add"], digests, seconds, starts, [row[4] for row in rows]
         )

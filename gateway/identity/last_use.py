@@ -50,7 +50,7 @@ class LastUse:
         if not uses:
             return
         args = list(uses), list(uses.values())
-        database = Database(self.pool, asyncio.get_running_loop().time() + FLUSH_TIMEOUT)
+        database = Database.within(self.pool, FLUSH_TIMEOUT)
         try:
             await database.run(lambda db: db.execute(_SQL["record_use"], *args))
             self._failures.clear()

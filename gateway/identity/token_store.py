@@ -142,4 +142,4 @@ class TokenStore:
         return Session.of(row) if row else None
 
     def _database(self) -> Database:
-        return Database(self.pool, asyncio.get_running_loop().time() + LOOKUP_TIMEOUT)
+        return Database.within(self.pool, LOOKUP_TIMEOUT)

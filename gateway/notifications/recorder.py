@@ -9,7 +9,6 @@ import math
 import time
 import traceback
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,7 +113,7 @@ class Recorder:
 
     async def run(self) -> None:
         """Write the pending notifications once a second until cancelled, then once more."""
-        unsubscribe: Callable[[], None] = events.subscribe(self.read)
+        unsubscribe = events.subscribe(self.read)
         try:
             await flush_periodically(self._flush, FLUSH_INTERVAL)
         finally:
@@ -190,14 +189,13 @@ class Recorder:
                 del self._pending[dedup_key]
 
     async def _fetch(self, query: str, *args: object) -> list[Record]:
-        deadline = asyncio.get_running_loop().time() + DATABASE_TIMEOUT
-        return await Database(self._pool, deadline).fetch(_SQL[query], *args)
+        database = Database.within(self._pool, DATABASE_TIMEOUT)
+        return await database.fetch(_SQL[query], *args)
 
 
 def _cause(error: BaseException) -> BaseException:
     """The driver's error behind a DatabaseError; any other error itself."""
-    is_translated = isinstance(error, DatabaseError) and error.__cause__
-    return error.__cause__ if is_translated and error.__cause__ else error
+    return (error.__cause__ or error) if isinstance(error, DatabaseError) else error
 
 
 def _place(error: BaseException) -> str:

@@ -208,8 +208,8 @@ class Outbox:
             await self._fetch("hold", message_id, LEASE)
 
     async def _fetch(self, query: str, *args: object) -> list[Record]:
-        deadline = asyncio.get_running_loop().time() + DATABASE_TIMEOUT
-        return await Database(self._pool, deadline).fetch(_SQL[query], *args)
+        database = Database.within(self._pool, DATABASE_TIMEOUT)
+        return await database.fetch(_SQL[query], *args)
 
 
 async def sweep(database: Database) -> None:
