@@ -18,7 +18,7 @@ from gateway import Call, Reply
 from gateway.edge.protocol import Edge
 from gateway.identity import tokens
 from gateway.manifest.check import check
-from gateway.registry.records import route_from, service_from
+from gateway.registry.records import application_from, route_from, service_from
 from gateway.registry.schema import interned
 from gateway.registry.table import Table
 from gateway.runtime.log import AccessLog
@@ -65,6 +65,9 @@ def log_to(worker: Worker, out: TextIO) -> None:
 def _table() -> Table:
     table = Table(1)
     for desired in check(Path(__file__).parents[1] / "routes.yaml"):
+        table.applications = {
+            slug: application_from(slug, record) for slug, record in desired.applications.items()
+        }
         table.services = {
             **table.services,
             **{name: service_from(name, record) for name, record in desired.services.items()},

@@ -119,7 +119,7 @@ async def run(url: str, folder: str, mandrill: str) -> None:
     }
     settings = Settings.load(environment)
     db = await connect(url)
-    await db.execute("update users set email = 'slow@example.com' where id = 2")
+    await db.execute("update gateway.users set email = 'slow@example.com' where id = 2")
     lags: dict[bool, list[float]] = {False: [], True: []}
     counts = {False: 0, True: 0}
     for _ in range(ROUNDS):

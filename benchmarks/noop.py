@@ -171,9 +171,9 @@ async def prepare(url: str) -> str:
     connection = await connect(url)
     try:
         await migrate(connection, find_all())
-        tokens = await demo.fill(connection, {})
         for desired in check(Path(__file__).parents[1] / "routes.yaml"):
             await apply(connection, desired, Author("benchmark"))
+        tokens = await demo.fill(connection, {})
     finally:
         await connection.close()
     return tokens["employee"]

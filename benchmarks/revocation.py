@@ -37,7 +37,7 @@ AFTER_REVOCATION = 0.5
 AFTER_REVOCATION_LOST = 6.0
 """Seconds for which the callers continue after the revocation."""
 
-REVOKE = "update sessions set revoked_at = now() where token_hash = $1"
+REVOKE = "update gateway.sessions set revoked_at = now() where token_hash = $1"
 COUNT = "/services/statuses/count"
 
 

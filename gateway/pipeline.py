@@ -46,10 +46,10 @@ class Pipeline:
         trace.table = table = served_table(self.registry)
         trace.match = found = match(request, table)
         params = decode(request, found, await read_body(exchange, found.route.max_body))
-        action = resolve(found, table, self.actions)
+        action = resolve(found, self.actions)
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)
-        call = self.calls.create(request, exchange, found.route, caller, valid.params)
+        call = self.calls.create(request, exchange, found, caller, valid.params)
         reply = await dispatch(call, action)
         return respond.success(reply, valid, caller, found.route.envelope)
 

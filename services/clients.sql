@@ -1,20 +1,20 @@
 -- name: application
 -- The id of an application, and whether a user already has an address.
-select id, exists (select from users where lower(email) = lower($1)) as taken
-from applications
-where slug = $2;
+select id, exists (select from gateway.users where lower(email) = lower($1)) as taken
+from gateway.applications
+where slug = $2 and removed_at is null;
 
 -- name: register
 -- Insert a user and its client record, both or neither; no row if the address is already taken.
 with company as (
-    select $6::bigint is null or exists (select from companies where id = $6) as is_there
+    select $6::bigint is null or exists (select from gateway.companies where id = $6) as is_there
 ), new_user as (
-    insert into users (email, password_hash, first_name, last_name)
+    insert into gateway.users (email, password_hash, first_name, last_name)
     select $1, $2, $3, $4 from company where is_there
     on conflict (lower(email)) do nothing
     returning id
 ), client as (
-    insert into clients (user_id, name, phone, company_id, company_name, enterprise)
+    insert into gateway.clients (user_id, name, phone, company_id, company_name, enterprise)
     select id, $3 || ' ' || $4, $5, $6, $7, $8 and $6::bigint is null from new_user
     returning *
 )

@@ -35,7 +35,7 @@ referenced as (
             as has_same_order,
         g.created_by_id is null or creator.id is not null as has_creator,
         g.updated_by_id is null or updater.id is not null as has_updater,
-        g.client_id is null or exists (select from clients where id = g.client_id) as has_client
+        g.client_id is null or exists (select from gateway.clients where id = g.client_id) as has_client
     from calls g
     left join lateral (
         select id, order_request_id from orders where id = g.order_id limit 1
@@ -48,11 +48,11 @@ referenced as (
         select id, client_id from orders where order_request_id = r.id limit 1
     ) o on true
     left join lateral (
-        select id, first_name || ' ' || last_name as name from users
+        select id, first_name || ' ' || last_name as name from gateway.users
         where id = coalesce(g.created_by_id, g.caller_id) limit 1
     ) creator on true
     left join lateral (
-        select id, first_name || ' ' || last_name as name from users
+        select id, first_name || ' ' || last_name as name from gateway.users
         where id = coalesce(g.updated_by_id, g.caller_id) limit 1
     ) updater on true
 ),
@@ -124,7 +124,7 @@ status as (
         f.order_cancel_reason, f.order_cancel_note, f.status_by_id, f.updater_name, f.at
     from fresh f
     left join lateral (
-        select billing_postal_code from clients
+        select billing_postal_code from gateway.clients
         where id = coalesce(f.client_id, f.its_client) limit 1
     ) client on true
     where f.update_status
@@ -169,9 +169,9 @@ mail as (
     from fresh f
     join events event on event.slug = f.event_slug and event.mail_template is not null
     left join lateral (
-        select name, user_id from clients where id = f.its_client limit 1
+        select name, user_id from gateway.clients where id = f.its_client limit 1
     ) client on true
-    left join lateral (select email from users where id = client.user_id limit 1) reader on true
+    left join lateral (select email from gateway.users where id = client.user_id limit 1) reader on true
     where f.notified_at is null
 )
 select

@@ -2,12 +2,12 @@
 -- Insert a session, and end the user's session with the token hash $5. No row if the password was
 -- changed since it was checked: a change of password ends all sessions that began before it.
 with person as (
-    select id from users where id = $1 and password_hash = $6 for share
+    select id from gateway.users where id = $1 and password_hash = $6 for share
 ), before as (
-    update sessions set revoked_at = now()
+    update gateway.sessions set revoked_at = now()
     where token_hash = $5 and user_id = (select id from person) and revoked_at is null
 )
-insert into sessions (user_id, application_id, token_hash, address)
+insert into gateway.sessions (user_id, application_id, token_hash, address)
 select id, $2, $3, $4 from person
 returning id;
 

@@ -1,9 +1,9 @@
 -- name: client_register
 -- Insert a client record for a user; no row if the user already has one.
 with company as (
-    select $3::bigint is null or exists (select from companies where id = $3) as is_there
+    select $3::bigint is null or exists (select from gateway.companies where id = $3) as is_there
 ), client as (
-    insert into clients (user_id, name, phone, company_id, company_name, enterprise)
+    insert into gateway.clients (user_id, name, phone, company_id, company_name, enterprise)
     select u.id, u.first_name || ' ' || u.last_name, $2, $3, $4, $5 and $3::bigint is null
     from company, users u
     where company.is_there and u.id = $1
@@ -17,18 +17,18 @@ where client.id is not null or not company.is_there;
 
 -- name: password
 -- The hash of a user's password.
-select password_hash from users where id = $1;
+select password_hash from gateway.users where id = $1;
 
 -- name: lock
 -- Lock the user against log-ins and password changes until the transaction ends.
-select from users where id = $1 for no key update;
+select from gateway.users where id = $1 for no key update;
 
 -- name: update_password
 -- Set a new password and end the user's other sessions, unless the hash is no longer $3.
 with changed as (
-    update users set password_hash = $2 where id = $1 and password_hash = $3 returning id
+    update gateway.users set password_hash = $2 where id = $1 and password_hash = $3 returning id
 ), ended as (
-    update sessions set revoked_at = now()
+    update gateway.sessions set revoked_at = now()
     where user_id = (select id from changed) and id <> $4 and revoked_at is null
     returning id
 )

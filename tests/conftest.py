@@ -60,10 +60,9 @@ def tokens(postgres: Server) -> Iterator[dict[str, str]]:
 
 async def _fill(connection: Connection) -> dict[str, str]:
     await migrate(connection, find_all())
-    demo_tokens = await demo.fill(connection, {})
     for desired in check(ROOT / "routes.yaml"):
         await apply(connection, desired, Author("tests"))
-    return demo_tokens
+    return await demo.fill(connection, {})
 
 
 @pytest.fixture

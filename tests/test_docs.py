@@ -57,7 +57,11 @@ def test_the_reference_names_every_key_of_a_manifest() -> None:
     text = (REFERENCE / "manifest.md").read_text()
     schema = orjson.loads((ROOT / "gateway" / "schemas" / "manifest.json").read_bytes())
     keys = [*schema["properties"]]
-    keys += [key for kind in ("service", "route") for key in schema["$defs"][kind]["properties"]]
+    keys += [
+        key
+        for kind in ("application", "service", "route")
+        for key in schema["$defs"][kind]["properties"]
+    ]
     rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert rows == keys
 

@@ -63,10 +63,10 @@ async def _prepare(url: str) -> Database:
     db = await connect(url)
     try:
         await migrate(db, find_all())
-        await demo.fill(db, {})
         for manifest in MANIFESTS:
             for desired in check(manifest):
                 await apply(db, desired, Author("benchmark"))
+        await demo.fill(db, {})
         await db.execute(_SQL["fill"])
         session_tokens = await _create_sessions(db)
         await db.execute("vacuum analyze")

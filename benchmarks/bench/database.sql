@@ -39,8 +39,8 @@ end $$;
 
 -- name: sessions
 -- Create a session of the demo's employee for each digest of a token.
-insert into sessions (user_id, application_id, token_hash)
-select 1, a.id, digest from applications a, unnest($2::bytea[]) digest where a.slug = $1;
+insert into gateway.sessions (user_id, application_id, token_hash)
+select 1, a.id, digest from gateway.applications a, unnest($2::bytea[]) digest where a.slug = $1;
 
 -- name: busy
 -- Count running statements: a load tool that exits does not cancel its own.

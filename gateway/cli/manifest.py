@@ -21,11 +21,12 @@ from gateway.cli.plans import print_plan, print_results
 from gateway.database.connect import Connection
 from gateway.manifest import pinned
 from gateway.manifest.apply import Applied, Author, apply_all
-from gateway.manifest.check import Desired, check, warnings
+from gateway.manifest.check import Desired, check
 from gateway.manifest.dump import dump
 from gateway.manifest.plan import Base, plan
 from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.wait import wait_for_workers
+from gateway.manifest.warnings import warnings
 from gateway.upstreams.python import Actions
 
 CHANGES = 2
@@ -61,7 +62,7 @@ def check_manifest(path: Path, *, as_json: bool) -> None:
         if as_json:
             print_json({"faults": [_as_object(diagnostic) for diagnostic in error.diagnostics]})
         raise
-    messages = _warn(desired)
+    messages = _warn(path, desired)
     routes = sum(len(namespace.routes) for namespace in desired)
     services = sum(len(namespace.services) for namespace in desired)
     if as_json:
@@ -79,9 +80,9 @@ def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
     }
 
 
-def _warn(desired: list[Desired]) -> list[str]:
+def _warn(path: Path, desired: list[Desired]) -> list[str]:
     """Print the manifest's warnings, and return them."""
-    messages = list(warnings(desired, Actions.load().names()))
+    messages = list(warnings(path, desired, Actions.load().names()))
     for message in messages:
         echo_error(f"warning: {message}")
     return messages
@@ -171,7 +172,7 @@ def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base]
     if pinned.is_pinned(path):
         return pinned.read(path)
     desired = check(path)
-    _warn(desired)
+    _warn(path, desired)
     return desired, {}, prune
 
 

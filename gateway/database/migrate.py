@@ -74,6 +74,7 @@ async def migrate(connection: Connection, migrations: list[Migration]) -> list[s
 
 async def _apply(connection: Connection, migration: Migration) -> None:
     async with connection.transaction():
+        await connection.execute(_SQL["search_path"])
         await connection.execute(migration.text)
         await connection.execute(_SQL["record"], migration.name, migration.checksum)
 

@@ -19,6 +19,10 @@ select pg_advisory_unlock(hashtext('gateway.migrations'));
 -- The applied migrations, in order.
 select name, checksum from gateway.migrations order by applied_at, name;
 
+-- name: search_path
+-- Where a migration finds and creates what it names without a schema; ends with its transaction.
+set local search_path to public, gateway;
+
 -- name: record
 -- Record one file as applied.
 insert into gateway.migrations (name, checksum) values ($1, $2);

@@ -8,8 +8,9 @@ import watchfiles
 from gateway.database.connect import Connection, connect
 from gateway.database.migrate import package_folder
 from gateway.manifest.apply import Applied, Author, apply_all
-from gateway.manifest.check import check, warnings, watched_folders
+from gateway.manifest.check import check, watched_folders
 from gateway.manifest.read import ManifestError
+from gateway.manifest.warnings import warnings
 from gateway.serve.worker import Worker
 from gateway.upstreams import python
 from gateway.upstreams.python import Actions
@@ -43,7 +44,7 @@ class Reloader:
             connection, desired, author, prune=True, max_deletes=NO_LIMIT
         ):
             self._print_changes(applied)
-        for warning in warnings(desired, Actions.load().names()):
+        for warning in warnings(self._manifest, desired, Actions.load().names()):
             self._echo(f"warning: {warning}")
 
     def _print_changes(self, applied: Applied) -> None:

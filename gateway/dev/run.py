@@ -99,8 +99,9 @@ class _DevServer:
         try:
             for name in await migrate(connection, find_all()):
                 self._echo(f"applied {name}")
-            tokens = await demo.fill(connection, self._previous_tokens())
+            # The demo's tokens belong to an application of the manifest.
             await self._reloader.apply(connection)
+            tokens = await demo.fill(connection, self._previous_tokens())
         finally:
             await connection.close()
         return tokens

@@ -1,9 +1,9 @@
 -- name: application_by_token
 -- The application that a live token belongs to.
 select a.id, a.slug, a.name, a.created_at, t.routes, t.id as token_id
-from application_tokens t
-join applications a on a.id = t.application_id
-where t.token_hash = $1 and t.revoked_at is null;
+from gateway.application_tokens t
+join gateway.applications a on a.id = t.application_id
+where t.token_hash = $1 and t.revoked_at is null and a.removed_at is null;
 
 -- name: session_by_token
 -- The session of a live token, with its user and the roles that the user's records grant.
@@ -14,56 +14,59 @@ where token_hash = $1;
 
 -- name: application_exists
 -- Whether an application has this slug.
-select exists (select from applications where slug = $1) as is_known;
+select exists (
+    select from gateway.applications where slug = $1 and removed_at is null
+) as is_known;
 
 -- name: record_use
 -- Record when sessions were last used; an older time never replaces a newer one.
-update sessions s
+update gateway.sessions s
 set last_used_at = u.at
 from unnest($1::bigint[], $2::timestamptz[]) as u (id, at)
 where s.id = u.id and s.last_used_at < u.at;
 
 -- name: create_application_token
 -- Create a token of an application; no row if the application is unknown.
-insert into application_tokens (application_id, token_hash, routes, note)
-select id, $2, $3::text[], $4 from applications where slug = $1
+insert into gateway.application_tokens (application_id, token_hash, routes, note)
+select id, $2, $3::text[], $4 from gateway.applications where slug = $1 and removed_at is null
 returning id;
 
 -- name: create_session
 -- Create a session of a user, by e-mail address; no row if the user or application is unknown.
-insert into sessions (user_id, application_id, token_hash, created_at, last_used_at)
+insert into gateway.sessions (user_id, application_id, token_hash, created_at, last_used_at)
 select u.id, a.id, $3, $4, $4
-from users u, applications a
-where lower(u.email) = lower($1) and a.slug = $2
+from gateway.users u, gateway.applications a
+where lower(u.email) = lower($1) and u.disabled_at is null
+  and a.slug = $2 and a.removed_at is null
 returning id;
 
 -- name: application_tokens
 -- The tokens of one application or of all, in the order of their creation, without hashes.
 select t.id, a.slug as application, t.routes, t.note, t.created_at, t.revoked_at,
        case when t.revoked_at is null then 'active' else 'revoked' end as state
-from application_tokens t
-join applications a on a.id = t.application_id
+from gateway.application_tokens t
+join gateway.applications a on a.id = t.application_id
 where $1::text is null or a.slug = $1
 order by t.id;
 
 -- name: revoke_application_token
 -- Revoke a token; returns its application, and whether it was revoked now or before.
 with revoked as (
-    update application_tokens set revoked_at = now()
+    update gateway.application_tokens set revoked_at = now()
     where id = $1 and revoked_at is null
     returning id
 )
 select a.slug as application, exists (select from revoked) as revoked_now
-from application_tokens t
-join applications a on a.id = t.application_id
+from gateway.application_tokens t
+join gateway.applications a on a.id = t.application_id
 where t.id = $1;
 
 -- name: end_sessions
 -- End a user's sessions, by e-mail address; returns how many, no row if the user is unknown.
 with owner as (
-    select id from users where lower(email) = lower($1)
+    select id from gateway.users where lower(email) = lower($1)
 ), ended as (
-    update sessions set revoked_at = now()
+    update gateway.sessions set revoked_at = now()
     where user_id = (select id from owner) and revoked_at is null
     returning id
 )

@@ -13,8 +13,6 @@ from gateway.database.sql import load_queries
 from gateway.identity import tokens
 from gateway.identity.token_cache import (
     ALL,
-    FRESH,
-    GRACE,
     Principal,
     TokenCache,
     notice_keys,
@@ -39,7 +37,6 @@ class TokenStore:
         self.pool = pool
         self.cache = TokenCache(clock)
         self._lookups: dict[bytes, asyncio.Task[Principal | None]] = {}
-        self._slugs: dict[str, float] = {}
 
     def remembered(self, token: str) -> Principal | None:
         """The principal of a token, if the cache has a fresh one."""
@@ -69,26 +66,6 @@ class TokenStore:
             if principal := self.cache.within_grace(digest):
                 return principal
             raise
-
-    async def is_application(self, slug: str) -> bool:
-        """Whether an application has this slug; the answer is cached as tokens are.
-
-        Raises DatabaseUnavailable.
-        """
-        now = self.cache.clock()
-        age = now - self._slugs.get(slug, -GRACE)
-        if age < FRESH:
-            return True
-        try:
-            row = await self._in_time(self._database().fetchrow(_SQL["application_exists"], slug))
-        except DatabaseUnavailable:
-            if age < GRACE:
-                return True
-            raise
-        exists = bool(row and row["is_known"])
-        if exists:
-            self._slugs[slug] = now
-        return exists
 
     async def _shared_lookup(self, token: str, digest: bytes) -> Principal | None:
         """Query the database; concurrent look-ups of one token share the answer."""

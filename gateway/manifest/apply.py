@@ -9,7 +9,7 @@ from typing import Any
 from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.bulk import batches, paused_gc
-from gateway.manifest.change import Change, Key, Kind, Record
+from gateway.manifest.change import KINDS, Change, Key, Kind, Record
 from gateway.manifest.check import Desired
 from gateway.manifest.plan import (
     Base,
@@ -201,7 +201,8 @@ async def _rollback_plans(connection: Connection, registry: Stored, revision: in
     texts = await stored.schemas(connection)
     handovers: dict[str, list[Change]] = {}
     changes: dict[str, list[Change]] = {}
-    for row in await connection.fetch(SQL["undo_until"], revision):
+    rows = await connection.fetch(SQL["undo_until"], revision)
+    for row in sorted(rows, key=lambda row: KINDS.index(row["kind"])):
         key: Key = (row["kind"], row["name"])
         now, then = registry.records.get(key), with_text(row["before"], texts)
         owner = registry.owners.get(key, row["namespace"])
@@ -254,7 +255,7 @@ async def _write(
         *(plan.namespace, author.actor, author.message, author.source, reverts_to),
     )
     await _delete(connection, plan.changes)
-    for kind in ("service", "route"):
+    for kind in KINDS:
         after = [(c.name, c.after) for c in plan.changes if c.kind == kind and c.after is not None]
         if kind == "route":
             await _put_schemas(connection, [record["params"] for _, record in after])
@@ -279,10 +280,10 @@ def _history(change: Change, namespace: str, revision: int) -> tuple[Any, ...]:
 
 
 async def _delete(connection: Connection, changes: list[Change]) -> None:
-    for kind, query in (("route", "delete_routes"), ("service", "delete_services")):
+    for kind in reversed(KINDS):
         names = [c.name for c in changes if c.kind == kind and c.after is None]
         if names:
-            await connection.execute(SQL[query], names)
+            await connection.execute(SQL[f"delete_{kind}s"], names)
 
 
 async def _put_schemas(connection: Connection, texts: list[str]) -> None:
@@ -297,6 +298,12 @@ async def _put(
     batch: list[tuple[str, Record]],
     revision: int,
 ) -> None:
+    if kind == "application":
+        applications = [
+            (slug, namespace, record["title"], record["roles"], revision) for slug, record in batch
+        ]
+        await connection.executemany(SQL["put_application"], applications)
+        return
     if kind == "service":
         rows = [(name, namespace, record, revision) for name, record in batch]
         await connection.executemany(SQL["put_service"], rows)

@@ -1,11 +1,11 @@
 """The changes that break callers: the gateway may refuse a call that it accepted before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
-from gateway.manifest.change import Change, Record, same_json
+from gateway.manifest.change import Change, Kind, Record, same_json
 from gateway.registry.schema.shape import types_of
 
 _LOWER_IS_STRICTER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
@@ -25,12 +25,18 @@ def breakages(change: Change) -> list[str]:
     before, after = change.before, change.after
     if before is None:
         return []
-    if not before["deployed"]:
+    if not before.get("deployed", True):
         # It had no callers.
         return []
     if after is None:
         return ["is deleted"]
-    return list(_service(before, after) if change.kind == "service" else _route(before, after))
+    return list(_BY_KIND[change.kind](before, after))
+
+
+def _application(before: Record, after: Record) -> Iterator[str]:
+    removed = [role for role in before["roles"] if role not in after["roles"]]
+    if removed:
+        yield f"no longer lets in the role {' or '.join(removed)}"
 
 
 def _service(before: Record, after: Record) -> Iterator[str]:
@@ -198,6 +204,13 @@ def _unknown_params(
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+_BY_KIND: Mapping[Kind, Callable[[Record, Record], Iterator[str]]] = {
+    "application": _application,
+    "service": _service,
+    "route": _route,
+}
 
 
 def _or(types: set[str]) -> str:

@@ -6,12 +6,15 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-Kind = Literal["service", "route"]
+Kind = Literal["application", "service", "route"]
 Verb = Literal["add", "change", "delete"]
 Key: TypeAlias = tuple[Kind, str]
 Record: TypeAlias = dict[str, Any]
 Records: TypeAlias = Mapping[Key, Record]
 """The records of a namespace by (kind, name). A route's `params` is its schema as JSON text."""
+
+KINDS: tuple[Kind, ...] = ("application", "service", "route")
+"""In this order records are written and shown, since later ones name earlier ones."""
 
 _ABSENT = object()
 
@@ -46,9 +49,9 @@ class Change:
 
 
 def compare(before: Records, after: Records) -> list[Change]:
-    """The changes that lead from one state to the other: services first, then by name."""
+    """The changes that lead from one state to the other: routes last, then by name."""
     keys = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
-    keys.sort(key=lambda key: (key[0] != "service", key[1]))
+    keys.sort(key=lambda key: (KINDS.index(key[0]), key[1]))
     return [
         Change(kind=kind, name=name, before=before.get((kind, name)), after=after.get((kind, name)))
         for kind, name in keys

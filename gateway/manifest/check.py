@@ -9,20 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway import statuses
-from gateway.manifest import params, schema_check
+from gateway.manifest import params, schema_check, settings_check
 from gateway.manifest.bulk import paused_gc
+from gateway.manifest.defaults import with_defaults
 from gateway.manifest.read import Diagnostic, Document, ManifestError, YamlPath, read
+from gateway.manifest.route_record import MAX_NUMBER, route_record
 from gateway.registry import paths
-from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
-
-MAX_NUMBER = 2.0**53
-"""Seconds or bytes; JSON parsers disagree about larger whole numbers."""
-
-_UNITS = {"ms": 0.001, "s": 1.0, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
-PERIODS = {1: "second", 60: "minute", 3600: "hour"}
-"""The periods of a rate limit by their length in seconds."""
-
-_SECONDS = {name: seconds for seconds, name in PERIODS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +30,7 @@ class Desired:
     """What a namespace should hold, by name."""
 
     namespace: str
+    applications: dict[str, dict[str, Any]] = field(default_factory=dict)
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     routes: dict[str, RouteRecord] = field(default_factory=dict)
 
@@ -48,6 +41,7 @@ def check(path: Path) -> list[Desired]:
         documents = read(path)
         checker = _Checker(path)
         for document in documents:
+            document.data = with_defaults(document.data)
             checker.check_schema(document)
         return checker.run(documents)
 
@@ -68,20 +62,6 @@ def schema_folder(path: Path) -> Path:
     if path.is_dir() and (path / "schemas").is_dir():
         return path / "schemas"
     return path.resolve().parent / "schemas"
-
-
-def warnings(desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str]:
-    """Warn of each deployed route whose handler is not one of the installed `actions`."""
-    installed = set(actions)
-    for state in desired:
-        for name, route in state.routes.items():
-            handler = route.record["handler"]
-            service = state.services[handler.partition(".")[0]]
-            if route.record["deployed"] and service["deployed"] and handler not in installed:
-                yield (
-                    f"{name}: no code is installed for the action {handler}; "
-                    "calls will answer service-not-found"
-                )
 
 
 class _Checker:
@@ -125,6 +105,7 @@ class _Checker:
         for document in documents:
             if isinstance(document.data, dict):
                 self._desired_in(document)
+            self._check_applications(document)
             self._check_services(document)
         for document in documents:
             self._check_routes(document)
@@ -147,18 +128,28 @@ class _Checker:
             self._add(document, path, f"is already defined in {first.file}:{first.line}")
         self._names[key] = document
 
+    def _check_applications(self, document: Document) -> None:
+        for slug, application in self._entries(document, "applications"):
+            self._refuse_duplicate(document, ("applications", slug))
+            self._refuse_nul(document, ("applications", slug), application)
+            self._desired_in(document).applications[slug] = dict(application)
+
     def _check_services(self, document: Document) -> None:
-        for name, service in self._entries(document, "services"):
-            self._refuse_duplicate(document, ("services", name))
-            self._refuse_nul(document, ("services", name), service)
-            self._desired_in(document).services[name] = dict(service)
+        for name, entry in self._entries(document, "services"):
+            path: YamlPath = ("services", name)
+            self._refuse_duplicate(document, path)
+            self._refuse_nul(document, path, entry)
+            service = {"settings": {}, **entry}
+            for inner, message in settings_check.diagnostics(self._folder / name, service):
+                self._add(document, (*path, "settings", *inner), message)
+            self._desired_in(document).services[name] = service
 
     def _check_routes(self, document: Document) -> None:
         for name, entry in self._entries(document, "routes"):
             self._refuse_duplicate(document, ("routes", name))
             errors_before = len(self._diagnostics)
             self._refuse_nul(document, ("routes", name), entry)
-            record = _with_defaults(name, entry)
+            record = route_record(name, entry)
             segments = self._check_route(document, name, record)
             schema = self._params(document, name, entry, record, segments)
             if len(self._diagnostics) == errors_before:
@@ -177,6 +168,7 @@ class _Checker:
         if record["idempotency"] != "off" and (record["sensitive_params"] or not record["auth"]):
             message = "must be off for a public route and for a route with sensitive_params"
             self._add(document, (*path, "idempotency"), message)
+        self._check_roles(document, (*path, "roles"), record["roles"] or {})
         for slug, status in record["statuses"].items():
             self._check_status(document, (*path, "statuses", slug), slug, status["http"])
         self._check_numbers(document, path, record)
@@ -189,6 +181,13 @@ class _Checker:
         if service not in services and not is_reported:
             allowed = ", ".join(services) or "none"
             self._add(document, path, f"unknown service {service}; known services: {allowed}")
+
+    def _check_roles(self, document: Document, path: YamlPath, roles: dict[str, Any]) -> None:
+        """The applications of `roles`; a manifest that declares none is checked by `plan`."""
+        known = {slug for state in self._desired.values() for slug in state.applications}
+        for slug in roles if known else ():
+            if slug not in known:
+                self._add(document, (*path, slug), unknown_application(slug, known))
 
     def _check_numbers(self, document: Document, path: YamlPath, record: dict[str, Any]) -> None:
         for name, unit in (("timeout", "seconds"), ("max_body", "bytes")):
@@ -266,41 +265,13 @@ def different_code(http: int, other: int) -> str:
     )
 
 
+def unknown_application(slug: str, known: Iterable[str]) -> str:
+    """The message for the roles of an application that does not exist."""
+    return f"unknown application {slug}; known applications: {', '.join(sorted(known)) or 'none'}"
+
+
 def _namespace(document: Document) -> str:
     return str(document.data.get("namespace") if isinstance(document.data, dict) else None)
-
-
-def _with_defaults(name: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """A route's record with every default written out, units as seconds and bytes."""
-    handler = entry.get("handler", name)
-    return {
-        "handler": handler,
-        "method": entry["method"],
-        "path": entry.get("path", f"/api/v1/{name.replace('.', '/')}"),
-        "deployed": entry["deployed"],
-        "title": entry["title"],
-        "description": entry.get("description", ""),
-        "auth": [] if entry["auth"] == "public" else sorted(entry["auth"]),
-        "roles": entry.get("roles"),
-        "client_required": entry.get("client_required", True),
-        "sensitive_params": entry.get("sensitive_params", False),
-        "envelope": entry.get("envelope", "plano"),
-        "idempotency": entry.get("idempotency", "off"),
-        "rate_limit": _rate(entry["rate_limit"]) if "rate_limit" in entry else None,
-        # JSON Schema also accepts 404.0 as an integer.
-        "statuses": {
-            slug: {**status, "http": int(status["http"])}
-            for slug, status in entry.get("statuses", {}).items()
-        },
-        "timeout": _measure(entry["timeout"]) if "timeout" in entry else DEFAULT_TIMEOUT,
-        "max_body": int(_measure(entry["max_body"])) if "max_body" in entry else DEFAULT_MAX_BODY,
-    }
-
-
-def _rate(text: str) -> list[int]:
-    """`50/minute` as calls and seconds."""
-    calls, _, unit = text.partition("/")
-    return [int(calls), _SECONDS[unit]]
 
 
 def _texts(entry: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - JSON is any
@@ -312,9 +283,3 @@ def _texts(entry: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - JSON
             yield (name,), value
         elif isinstance(value, dict):
             yield from (((name, *path), text) for path, text in _texts(value))
-
-
-def _measure(text: str) -> float:
-    """`10s` in seconds, `1MiB` in bytes; the schema has checked the format."""
-    number = text.rstrip("BKMims")
-    return min(float(number) * _UNITS[text[len(number) :]], MAX_NUMBER)

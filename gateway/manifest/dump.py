@@ -7,9 +7,9 @@ import yaml
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
-from gateway.manifest.change import Record, Records
-from gateway.manifest.check import PERIODS
+from gateway.manifest.change import Kind, Record, Records
 from gateway.manifest.read import RESOLVERS
+from gateway.manifest.route_record import PERIODS
 from gateway.manifest.stored import Stored
 
 
@@ -49,14 +49,18 @@ def as_yaml(registry: Stored) -> str:
 
 
 def _document(namespace: str, records: Records) -> dict[str, Any]:
+    applications = _sorted(_of_kind("application", records))
     return {
         "version": 1,
         "namespace": namespace,
-        "services": _sorted({name: r for (kind, name), r in records.items() if kind == "service"}),
-        "routes": _sorted(
-            {name: _route(r) for (kind, name), r in records.items() if kind == "route"}
-        ),
+        **({"applications": applications} if applications else {}),
+        "services": _sorted(_of_kind("service", records)),
+        "routes": {name: _route(r) for name, r in _sorted(_of_kind("route", records)).items()},
     }
+
+
+def _of_kind(kind: Kind, records: Records) -> dict[str, Record]:
+    return {name: record for (its_kind, name), record in records.items() if its_kind == kind}
 
 
 def _rate(calls: int, seconds: int) -> str:

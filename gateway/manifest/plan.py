@@ -13,7 +13,7 @@ from gateway.manifest import stored
 from gateway.manifest.breaking import breakages
 from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import Change, Key, Record, Records, compare
-from gateway.manifest.check import Desired, RouteRecord, different_code
+from gateway.manifest.check import Desired, RouteRecord, different_code, unknown_application
 from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.stored import Stored, with_hash
 from gateway.registry import paths
@@ -22,7 +22,7 @@ from gateway.registry.schema import ParamSchema, SchemaError
 from gateway.registry.table import ClashError
 from gateway.runtime.errors import OperatorError
 
-FORMAT = 2
+FORMAT = 3
 
 
 class MovedError(OperatorError):
@@ -130,6 +130,8 @@ def _plan(registry: Stored, desired: Desired, *, prune: bool) -> Plan:
 def records_of(desired: Desired) -> Records:
     """The records that a manifest describes."""
     records: dict[Key, Record] = {}
+    for slug, application in desired.applications.items():
+        records["application", slug] = application
     for name, service in desired.services.items():
         records["service", name] = service
     for name, route in desired.routes.items():
@@ -145,7 +147,11 @@ def refuse_unservable(conflicts: Stored, plans: list[Plan]) -> None:
     changes = [change for plan in plans for change in plan.changes]
     after = conflicts.records_after(changes) if changes else {}
     changed = {(change.kind, change.name) for change in changes}
-    diagnostics = [*_unservable(after, changed), *_different_codes(after)]
+    diagnostics = [
+        *_unservable(after, changed),
+        *_different_codes(after),
+        *_unknown_applications(after, conflicts.slugs_after(changes)),
+    ]
     if diagnostics:
         raise ManifestError(diagnostics)
 
@@ -168,6 +174,7 @@ def _unservable(records: dict[Key, Record], changed: set[Key]) -> Iterator[Diagn
     for (kind, name), record in records.items():
         if kind == "service":
             service_from(name, record)
+        if kind != "route":
             continue
         message = _compile_error(name, record) if (kind, name) in changed else None
         service = record["handler"].partition(".")[0]
@@ -210,6 +217,20 @@ def _different_codes(records: dict[Key, Record]) -> Iterator[Diagnostic]:
                 )
 
 
+def _unknown_applications(
+    records: dict[Key, Record], slugs: frozenset[str]
+) -> Iterator[Diagnostic]:
+    """Roles of an application that neither the manifest nor the registry has."""
+    for (kind, name), record in records.items():
+        for slug in record["roles"] or () if kind == "route" else ():
+            if slug not in slugs:
+                yield Diagnostic(
+                    file="registry",
+                    path=f"routes: {name}: roles",
+                    message=unknown_application(slug, slugs),
+                )
+
+
 def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[str, Any]:
     """A pinned plan as JSON: the desired state, the base of each namespace, and a checksum."""
     content = {
@@ -218,6 +239,7 @@ def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[s
         "desired": [
             {
                 "namespace": state.namespace,
+                "applications": state.applications,
                 "services": state.services,
                 "routes": {name: [r.record, r.params] for name, r in state.routes.items()},
             }
@@ -261,6 +283,7 @@ def _refuse_changed_file(document: Any) -> None:  # noqa: ANN401
 def _desired(state: dict[str, Any]) -> Desired:
     return Desired(
         namespace=state["namespace"],
+        applications=state["applications"],
         services=state["services"],
         routes={
             name: RouteRecord(record=record, params=params)

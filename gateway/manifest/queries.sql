@@ -2,6 +2,12 @@
 -- Admit one apply at a time; the lock ends with the transaction.
 select pg_advisory_xact_lock(hashtext('gateway.registry'));
 
+-- name: applications
+-- All applications; those without a namespace are in no manifest yet.
+select slug as name, namespace, jsonb_build_object('title', name, 'roles', roles) as record
+from gateway.applications
+where removed_at is null;
+
 -- name: services
 -- All services with their namespaces.
 select name, namespace, record from gateway.services;
@@ -16,12 +22,13 @@ select name, namespace, record, params from gateway.routes where namespace = any
 
 -- name: possible_conflicts
 -- The routes with one of these names, path shapes or status slugs, and the routes of deleted
--- services.
+-- services and applications.
 select name, namespace, record, params from gateway.routes
 where name = any ($1::text[])
    or regexp_replace(record ->> 'path', '\{[a-z0-9_]+', '{', 'g') = any ($2::text[])
    or record -> 'statuses' ?| $3::text[]
-   or split_part(record ->> 'handler', '.', 1) = any ($4::text[]);
+   or split_part(record ->> 'handler', '.', 1) = any ($4::text[])
+   or record -> 'roles' ?| $5::text[];
 
 -- name: schemas
 -- All schemas.
@@ -41,6 +48,14 @@ insert into gateway.revisions (id, namespace, applied_by, message, source, rever
 select coalesce(max(id), 0) + 1, $1, $2, $3, $4, $5 from gateway.revisions
 returning id;
 
+-- name: put_application
+-- Write an application; one that was left out before returns with its tokens and sessions.
+insert into gateway.applications (slug, namespace, name, roles, revision)
+values ($1, $2, $3, $4, $5)
+on conflict (slug) do update
+set namespace = excluded.namespace, name = excluded.name, roles = excluded.roles,
+    revision = excluded.revision, removed_at = null;
+
 -- name: put_service
 -- Write a service.
 insert into gateway.services (name, namespace, record, revision) values ($1, $2, $3, $4)
@@ -56,6 +71,10 @@ insert into gateway.routes (name, namespace, record, params, revision)
 values ($1, $2, $3, $4, $5)
 on conflict (name) do update
 set record = excluded.record, params = excluded.params, revision = excluded.revision;
+
+-- name: delete_applications
+-- Leave applications out by slug. Their rows stay, since tokens and sessions refer to them.
+update gateway.applications set removed_at = now() where slug = any ($1::text[]);
 
 -- name: delete_services
 -- Delete services by name.
@@ -82,18 +101,18 @@ order by r.id desc
 limit $1;
 
 -- name: changes_of
--- The changes of one revision, services first.
+-- The changes of one revision: applications, services, routes.
 select kind, name, namespace, before, after from gateway.changes
 where revision = $1
-order by kind desc, name;
+order by array_position('{application,service,route}', kind), name;
 
 -- name: undo_until
 -- The state at an earlier revision of every record that has changed since: the `before` of its first
--- change after that revision. Services come first.
+-- change after that revision.
 select distinct on (kind, name) kind, name, namespace, before
 from gateway.changes
 where revision > $1
-order by kind desc, name, revision;
+order by kind, name, revision;
 
 -- name: revision_exists
 -- Whether a revision exists.

@@ -25,6 +25,9 @@ _TYPES = {
 }
 """The types of the manifest's schema in the words of YAML."""
 
+KINDS = ("applications", "services", "routes")
+"""The sections of a document that map names to entries."""
+
 _EMPTY: dict[str, Any] = {"version": 1, "namespace": "empty", "services": {}, "routes": {}}
 
 
@@ -33,8 +36,12 @@ def diagnostics(data: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - 
     for error in _validator_class()(_schema()).iter_errors(_without_valid_entries(data)):
         # For a list the error of its invalid item is more precise than `x-allowed`.
         is_precise = _allowed(error) and not isinstance(error.instance, list)
-        best = error if is_precise else jsonschema.exceptions.best_match([error])
-        yield _path(best), _message(best)
+        yield describe(error if is_precise else jsonschema.exceptions.best_match([error]))
+
+
+def describe(error: jsonschema.ValidationError) -> tuple[YamlPath, str]:
+    """The path and the message of one of jsonschema's errors."""
+    return _path(error), _message(error)
 
 
 @cache
@@ -68,17 +75,18 @@ def _without_valid_entries(data: Any) -> Any:  # noqa: ANN401
         return data
     remaining = {
         kind: {
-            name: entry for name, entry in data[kind].items() if not _is_valid(kind, name, entry)
+            name: entry for name, entry in data[kind].items() if not is_valid(kind, {name: entry})
         }
-        for kind in ("services", "routes")
+        for kind in KINDS
         if isinstance(data.get(kind), dict)
     }
     return {**data, **remaining}
 
 
-def _is_valid(kind: str, name: str, entry: object) -> bool:
+def is_valid(section: str, value: object) -> bool:
+    """Whether a section of a document is valid by itself."""
     try:
-        return _fast_validator().is_valid({**_EMPTY, kind: {name: entry}})
+        return _fast_validator().is_valid({**_EMPTY, section: value})
     except (ValueError, TypeError):
         return False
 

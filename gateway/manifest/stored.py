@@ -17,13 +17,19 @@ SQL = load_queries(Path(__file__).with_name("queries.sql"))
 class Stored:
     """The registry, or the part of it that was read.
 
-    `owners` holds the namespace of each record, `revisions` the newest revision of each namespace.
+    `owners` holds the namespace of each record, `revisions` the newest revision of each namespace,
+    `slugs` every application's slug, also of those that no manifest has had.
     """
 
     def __init__(
-        self, records: dict[Key, Record], owners: dict[Key, str], revisions: dict[str, int]
+        self,
+        records: dict[Key, Record],
+        owners: dict[Key, str],
+        revisions: dict[str, int],
+        slugs: frozenset[str],
     ) -> None:
         self.records = records
+        self.slugs = slugs
         self.owners = owners
         self.revisions = revisions
 
@@ -46,6 +52,12 @@ class Stored:
                 records[change.kind, change.name] = change.after
         return records
 
+    def slugs_after(self, changes: list[Change]) -> frozenset[str]:
+        """The slugs of all applications as some changes would leave them."""
+        changed = [change for change in changes if change.kind == "application"]
+        deleted = {change.name for change in changed if change.after is None}
+        return self.slugs.union(change.name for change in changed).difference(deleted)
+
 
 async def read(connection: Connection, namespaces: Sequence[str] | None = None) -> Stored:
     """The routes of some namespaces, by default of all, and every service.
@@ -63,8 +75,13 @@ async def possible_conflicts(connection: Connection, changes: Sequence[Change]) 
     records = [c.after for c in changes if c.kind == "route" and c.after is not None]
     shapes = list({paths.shape(record["path"]) for record in records})
     slugs = list({slug for record in records for slug in record["statuses"]})
-    deleted_services = [c.name for c in changes if c.kind == "service" and c.after is None]
-    rows = await connection.fetch(SQL["possible_conflicts"], names, shapes, slugs, deleted_services)
+    deleted = {
+        kind: [c.name for c in changes if c.kind == kind and c.after is None]
+        for kind in ("service", "application")
+    }
+    rows = await connection.fetch(
+        SQL["possible_conflicts"], names, shapes, slugs, deleted["service"], deleted["application"]
+    )
     return await _stored(connection, rows)
 
 
@@ -74,6 +91,12 @@ async def _stored(connection: Connection, routes: list[Any]) -> Stored:
     texts = {row["hash"]: row["text"] for row in schema_rows}
     records: dict[Key, Record] = {}
     owners: dict[Key, str] = {}
+    slugs = set()
+    for row in await connection.fetch(SQL["applications"]):
+        slugs.add(row["name"])
+        if row["namespace"] is not None:
+            records["application", row["name"]] = row["record"]
+            owners["application", row["name"]] = row["namespace"]
     for row in await connection.fetch(SQL["services"]):
         key: Key = ("service", row["name"])
         records[key], owners[key] = row["record"], row["namespace"]
@@ -84,7 +107,7 @@ async def _stored(connection: Connection, routes: list[Any]) -> Stored:
         owners[key] = row["namespace"]
     rows = await connection.fetch(SQL["namespace_revisions"])
     revisions = {row["namespace"]: row["revision"] for row in rows}
-    return Stored(records, owners, revisions)
+    return Stored(records, owners, revisions, frozenset(slugs))
 
 
 async def schemas(connection: Connection) -> dict[bytes, str]:

@@ -43,7 +43,7 @@ def explain(
         return {**request, "answer": "the methods of this path", "methods": sorted(methods)}
     if not match:
         return {**request, "answer": statuses.ROUTE_NON_EXISTENT, **_why_not(table, method, raw)}
-    route, values = match
+    route, values, _ = match
     return {
         **request,
         "answer": route_state(table, route, actions),
@@ -52,7 +52,7 @@ def explain(
         "params": values,
         "handler": route.handler,
         "auth": sorted(route.auth) or "public",
-        "roles": route.roles or "any",
+        "roles": dict(sorted(route.roles.items())) if route.roles else "any",
     }
 
 

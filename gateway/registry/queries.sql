@@ -6,6 +6,15 @@ select coalesce(max(id), 0) as revision from gateway.revisions;
 -- All services.
 select name, record from gateway.services;
 
+-- name: applications
+-- All applications as records. One that no manifest has had may have no roles: it lets in all.
+select slug,
+       jsonb_build_object(
+           'title', name, 'roles', coalesce(roles, '{client,employee,liaison}')
+       ) as record
+from gateway.applications
+where removed_at is null;
+
 -- name: routes
 -- All routes, each with the hash of its schema.
 select name, record, params from gateway.routes;

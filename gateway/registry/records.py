@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -20,28 +20,42 @@ DEFAULT_MAX_BODY = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class ApplicationRecord:
+    """An application that callers may name, and the `roles` of the users it lets in."""
+
+    slug: str
+    title: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """A service: the unit of deployment. A route's handler names one of its actions."""
+    """A service: the unit of deployment. A route's handler names one of its actions.
+
+    `settings` are its own, from the manifest; its actions read them as `call.settings`.
+    """
 
     name: str
     kind: str
     deployed: bool
     title: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route, prepared when the table is built so that requests only read it.
 
-    `handler` is the action that does the work, as `service.action`. `path_params` names the params
-    of the path in their order. `timeout` is in seconds, `max_body` in bytes. `auth` is empty on a
-    public route. `rate_limit` applies to each token, on a public route to each address. `roles`
-    maps an application's slug to the roles it accepts; None accepts any role. `statuses` holds
-    every status that the route may answer, common and own.
+    `handler` is the action that does the work, as `service.action`, and `service` the name of its
+    service. `path_params` names the params of the path in their order. `timeout` is in seconds,
+    `max_body` in bytes. `auth` is empty on a public route. `rate_limit` applies to each token, on a
+    public route to each address. `roles` maps an application's slug to the roles it accepts; None
+    accepts any role. `statuses` holds every status that the route may answer, common and own.
     """
 
     name: str
     handler: str
+    service: str
     method: str
     path: str
     path_params: tuple[str, ...]
@@ -60,21 +74,35 @@ class Route:
     params: ParamSchema
 
     @property
-    def service(self) -> str:
-        """The name of the service that does the work."""
-        return self.handler.partition(".")[0]
-
-    @property
     def segments(self) -> tuple[paths.Segment, ...]:
         """The segments of the path; parsed on each access, to keep a table of many routes small."""
         return paths.parse(self.path)
 
 
+def application_from(slug: str, record: Mapping[str, Any]) -> ApplicationRecord:
+    """An application from its stored record."""
+    return ApplicationRecord(slug=slug, title=record["title"], roles=frozenset(record["roles"]))
+
+
 def service_from(name: str, record: Mapping[str, Any]) -> Service:
     """A service from its stored record."""
     return Service(
-        name=name, kind=record["kind"], deployed=record["deployed"], title=record["title"]
+        name=name,
+        kind=record["kind"],
+        deployed=record["deployed"],
+        title=record["title"],
+        settings=record["settings"],
     )
+
+
+def service_record(service: Service) -> dict[str, Any]:
+    """The stored record of a service: the inverse of `service_from`."""
+    return {
+        "kind": service.kind,
+        "deployed": service.deployed,
+        "title": service.title,
+        "settings": service.settings,
+    }
 
 
 def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Route:
@@ -86,6 +114,7 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
     return Route(
         name=name,
         handler=name if record["handler"] == name else record["handler"],
+        service=sys.intern(record["handler"].partition(".")[0]),
         method=sys.intern(record["method"]),
         path=record["path"],
         path_params=_names(tuple(paths.names(record["path"]))),

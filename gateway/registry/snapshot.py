@@ -1,7 +1,7 @@
 """The last good registry on disk; a worker starts from it while the database is unavailable.
 
 A file of JSON lines: a header with format, revision and the SHA-256 of the other lines, then
-services, schemas, routes.
+applications, services, schemas, routes.
 """
 
 import asyncio
@@ -16,12 +16,19 @@ from typing import Any
 
 import orjson
 
-from gateway.registry.records import Route, record_of, route_from, service_from
+from gateway.registry.records import (
+    Route,
+    application_from,
+    record_of,
+    route_from,
+    service_from,
+    service_record,
+)
 from gateway.registry.schema import ParamSchema, interned
 from gateway.registry.table import Table
 from gateway.runtime import events
 
-FORMAT = 1
+FORMAT = 2
 SLICE = 25
 SLICE_PAUSE = 0.002
 """Seconds between two slices, in which the worker answers requests."""
@@ -57,9 +64,13 @@ def load(path: Path) -> Table | None:
 
 def _table(revision: int, body: bytes) -> Table:
     lines = iter(body.splitlines())
-    services = orjson.loads(next(lines))
+    applications, services = orjson.loads(next(lines)), orjson.loads(next(lines))
     schemas = [interned(text) for text in orjson.loads(next(lines))]
-    table = Table(revision, [service_from(name, record) for name, record in services.items()])
+    table = Table(
+        revision,
+        services=[service_from(name, record) for name, record in services.items()],
+        applications=[application_from(slug, record) for slug, record in applications.items()],
+    )
     for line in lines:
         for name, record, schema in orjson.loads(line):
             table.add(route_from(name, record, schemas[schema]))
@@ -100,10 +111,9 @@ async def _schema_indexes(table: Table) -> dict[ParamSchema, int]:
 
 
 def _lines(table: Table, schema_indexes: dict[ParamSchema, int]) -> Iterator[bytes]:
-    services = table.services.values()
-    yield orjson.dumps(
-        {s.name: {"kind": s.kind, "deployed": s.deployed, "title": s.title} for s in services}
-    )
+    applications = table.applications.values()
+    yield orjson.dumps({a.slug: {"title": a.title, "roles": [*a.roles]} for a in applications})
+    yield orjson.dumps({s.name: service_record(s) for s in table.services.values()})
     yield orjson.dumps([schema.text for schema in schema_indexes])
     routes = iter(table.routes.values())
     while rows := [_row(route, schema_indexes) for route in islice(routes, SLICE)]:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ from uuid import UUID
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
-from gateway.registry.records import Route, Service, route_from, service_from
+from gateway.registry.records import (
+    ApplicationRecord,
+    Route,
+    Service,
+    application_from,
+    route_from,
+    service_from,
+)
 from gateway.registry.schema import interned
 from gateway.registry.table import Table
 
@@ -41,7 +49,10 @@ async def newest(connection: Connection) -> int:
 async def load(connection: Connection) -> Table:
     """The complete newest revision, from one state of the database."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        table = Table(await newest(connection), await services(connection))
+        revision = await newest(connection)
+        table = Table(
+            revision, await services(connection), applications=await applications(connection)
+        )
         schemas = {}
         async for row in connection.cursor(_SQL["schemas"], prefetch=SLICE):
             schemas[row["hash"]] = interned(row["text"])
@@ -91,6 +102,12 @@ async def services(connection: Connection) -> list[Service]:
     return [service_from(row["name"], row["record"]) for row in rows]
 
 
+async def applications(connection: Connection) -> list[ApplicationRecord]:
+    """All applications."""
+    rows = await connection.fetch(_SQL["applications"])
+    return [application_from(row["slug"], row["record"]) for row in rows]
+
+
 async def catch_up(connection: Connection, table: Table) -> Table:
     """The newest revision, built from an older table and the changes since."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -99,18 +116,37 @@ async def catch_up(connection: Connection, table: Table) -> Table:
     # A restored database has another history, to which the old table does not belong.
     if revision < table.revision or len(rows) > MAX_CHANGES:
         return await load(connection)
-    changed_services = {row["name"]: _service(row) for row in rows if row["kind"] == "service"}
-    changed_routes = {row["name"]: _route(row) for row in rows if row["kind"] == "route"}
-    return table.with_changes(revision, changed_services, changed_routes)
+    changes = {
+        kind: {row["name"]: build(row) for row in rows if row["kind"] == kind}
+        for kind, build in _BUILDERS.items()
+    }
+    return table.with_changes(
+        revision,
+        services=changes["service"],
+        routes=changes["route"],
+        applications=changes["application"],
+    )
 
 
-def _service(row: Any) -> Service | None:  # noqa: ANN401 - an asyncpg record
+def _application(row: Any) -> ApplicationRecord | None:  # noqa: ANN401 - an asyncpg record
+    return None if row["after"] is None else application_from(row["name"], row["after"])
+
+
+def _service(row: Any) -> Service | None:  # noqa: ANN401
     return None if row["after"] is None else service_from(row["name"], row["after"])
 
 
 def _route(row: Any) -> Route | None:  # noqa: ANN401
     after = row["after"]
     return None if after is None else route_from(row["name"], after, interned(row["params"]))
+
+
+_BUILDERS: dict[str, Callable[[Any], Any]] = {
+    "application": _application,
+    "service": _service,
+    "route": _route,
+}
+"""By kind of record, the function that builds one from a row of changes."""
 
 
 async def heartbeat(

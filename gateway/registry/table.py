@@ -4,21 +4,27 @@ A change creates a new table that shares everything unchanged with the old one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.registry import paths, trie
 from gateway.registry.overlay_map import OverlayMap
-from gateway.registry.records import Route, Service
+from gateway.registry.records import ApplicationRecord, Route, Service
 from gateway.registry.trie import ClashError, Node
 
 __all__ = ["ClashError", "Match", "Table"]
 
+R = TypeVar("R")
+
+_NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
+
 
 class Match(NamedTuple):
-    """A route, and the values of its path's params by name."""
+    """A route, the values of its path's params by name, and the table that has the route."""
 
     route: Route
     path_params: Mapping[str, Any]
+    table: "Table"
 
 
 class _Index:
@@ -47,13 +53,23 @@ def _is_literal(route: Route) -> bool:
     return "{" not in route.path
 
 
+def _merged(records: Mapping[str, R], changes: Mapping[str, R | None]) -> Mapping[str, R]:
+    merged = {**records, **changes}
+    return {name: record for name, record in merged.items() if record is not None}
+
+
 class Table:
-    """All routes and services of one revision; immutable as soon as requests read it."""
+    """All records of one revision; immutable as soon as requests read it."""
 
     def __init__(
-        self, revision: int, services: Iterable[Service] = (), routes: Iterable[Route] = ()
+        self,
+        revision: int,
+        services: Iterable[Service] = (),
+        routes: Iterable[Route] = (),
+        applications: Iterable[ApplicationRecord] = (),
     ) -> None:
         self.revision = revision
+        self.applications: Mapping[str, ApplicationRecord] = {a.slug: a for a in applications}
         self.services: Mapping[str, Service] = {service.name: service for service in services}
         self._routes: dict[str, Route] = {}
         self._literal: dict[str, dict[bytes, Route]] = {}
@@ -79,11 +95,12 @@ class Table:
         revision: int,
         services: Mapping[str, Service | None],
         routes: Mapping[str, Route | None],
+        applications: Mapping[str, ApplicationRecord | None] = _NO_CHANGES,
     ) -> "Table":
         """The table of a later revision; None deletes a record. Raises ClashError."""
         table = Table(revision)
-        merged = {**self.services, **services}
-        table.services = {name: service for name, service in merged.items() if service}
+        table.services = _merged(self.services, services)
+        table.applications = _merged(self.applications, applications)
         table.routes = self.routes.with_changes(routes)
         removed = [route for name in routes if (route := self.routes.get(name))]
         added = [route for route in routes.values() if route]
@@ -103,7 +120,7 @@ class Table:
             return None
         route = index.literal.find(path)
         if route:
-            return Match(route, {})
+            return Match(route, {}, self)
         segments = paths.split(path)
         return self._with_values(index, segments) if segments else None
 
@@ -112,7 +129,7 @@ class Table:
         route = trie.find(index.root, segments, 0, values)
         if route is None:
             return None
-        return Match(route, dict(zip(route.path_params, values, strict=True)))
+        return Match(route, dict(zip(route.path_params, values, strict=True)), self)
 
     def methods(self, path: bytes) -> list[str]:
         """The methods that have a route for a raw path."""

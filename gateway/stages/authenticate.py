@@ -3,14 +3,14 @@
 When several checks fail, the order of the catalogue of statuses decides the answer.
 """
 
-from typing import Any
-
 from gateway import statuses
 from gateway.identity import views
 from gateway.identity.authenticator import Authenticator
 from gateway.registry.records import Route
 from gateway.registry.table import Match
 from gateway.values import ANONYMOUS, Application, Caller, Params, Rejection, Request, Session
+
+_NO_ROLES: frozenset[str] = frozenset()
 
 
 async def authenticate(
@@ -29,9 +29,9 @@ async def authenticate(
         token = _token(request, params)
         principal = await identity.principal(token, request.address)
         if isinstance(principal, Application):
-            caller = await _application(token, principal, route, params, identity)
+            caller = _application(token, principal, match, params)
         else:
-            caller = await _session(token, principal, route, params, identity)
+            caller = await _session(token, principal, match, params, identity)
     identity.limits.count_call(route, caller, request.address)
     return caller
 
@@ -50,14 +50,11 @@ def _token(request: Request, params: Params) -> str:
     return token
 
 
-async def _application(
-    token: str, application: Application, route: Route, params: Params, identity: Authenticator
-) -> Caller:
+def _application(token: str, application: Application, match: Match, params: Params) -> Caller:
+    route = match.route
     if "application" not in route.auth:
         raise Rejection(statuses.SESSION_REQUIRED)
-    slug = _requested_slug(application.slug, route, params)
-    if slug != application.slug:
-        await _refuse_unknown(slug, identity)
+    slug = _requested_slug(application.slug, match, params)
     may_call = slug == application.slug and any(_covers(name, route) for name in application.routes)
     if not may_call or (route.roles is not None and slug not in route.roles):
         raise Rejection(statuses.PERMISSION_DENIED)
@@ -70,8 +67,9 @@ def _covers(name: str, route: Route) -> bool:
 
 
 async def _session(
-    token: str, session: Session, route: Route, params: Params, identity: Authenticator
+    token: str, session: Session, match: Match, params: Params, identity: Authenticator
 ) -> Caller:
+    route = match.route
     if "session" not in route.auth:
         raise Rejection(statuses.INVALID_TOKEN)
     if identity.is_expired(session):
@@ -84,10 +82,8 @@ async def _session(
             view = _session_view(params)
             extra = {"session": views.session(session, token, view)}
             raise Rejection(statuses.CLIENT_REQUIRED, extra=extra)
-    slug = _requested_slug(session.application, route, params)
-    if slug != session.application:
-        await _refuse_unknown(slug, identity)
-    return Caller(token, session, None, slug, _role(session, slug, route))
+    slug = _requested_slug(session.application, match, params)
+    return Caller(token, session, None, slug, _role(session, slug, match))
 
 
 def _session_view(params: Params) -> str:
@@ -96,29 +92,33 @@ def _session_view(params: Params) -> str:
     return view if isinstance(view, str) and view in views.SESSION_VIEWS else "default"
 
 
-def _requested_slug(own: str, route: Route, params: Params) -> Any:  # noqa: ANN401 - any JSON
-    """The application that the param names, of any type; without the param, the token's own."""
-    slug = params.values.get("application")
-    return own if slug is None or "application" not in route.params.shape.properties else slug
+def _requested_slug(own: str, match: Match, params: Params) -> str:
+    """The application that the param names; without the param, the token's own.
 
-
-async def _refuse_unknown(slug: Any, identity: Authenticator) -> None:  # noqa: ANN401 - any JSON
-    """Refuse a name that no application has.
-
-    It is refused here and not in validate, since the application decides the role. Raises
-    Rejection: invalid-param.
+    An unknown one is refused here and not in validate, since the application decides the role.
+    Raises Rejection: invalid-param.
     """
-    is_name = isinstance(slug, str) and "\0" not in slug
-    if not is_name or not await identity.store.is_application(slug):
+    slug = params.values.get("application")
+    if slug is None or slug == own or "application" not in match.route.params.shape.properties:
+        return own
+    if not isinstance(slug, str) or slug not in match.table.applications:
         unknown = Rejection.error("application", "unknown application")
         raise Rejection(statuses.INVALID_PARAM, errors=[unknown])
+    return slug
 
 
-def _role(session: Session, slug: str, route: Route) -> str | None:
-    """The first role of the route's list that the user has; without a list, the user's first."""
-    if route.roles is None:
-        return session.roles[0] if session.roles else None
-    for role in route.roles.get(slug, ()):
-        if role in session.roles:
+def _role(session: Session, slug: str, match: Match) -> str | None:
+    """The first role that the user has, the application lets in and the route accepts.
+
+    A user without any role has None, on a route that has no list of roles. Raises Rejection:
+    permission-denied.
+    """
+    accepted = session.roles if match.route.roles is None else match.route.roles.get(slug, ())
+    application = match.table.applications.get(slug)
+    let_in = application.roles if application else _NO_ROLES
+    for role in accepted:
+        if role in session.roles and role in let_in:
             return role
+    if match.route.roles is None and not session.roles:
+        return None
     raise Rejection(statuses.PERMISSION_DENIED)

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 
 from gateway import statuses
-from gateway.registry.table import Match, Table
+from gateway.registry.table import Match
 from gateway.upstreams.action import Action
 from gateway.values import Rejection
 
 
-def resolve(match: Match, table: Table, actions: Mapping[str, Action]) -> Action:
+def resolve(match: Match, actions: Mapping[str, Action]) -> Action:
     """The action of a route. Raises Rejection: route-not-found, service-not-found."""
     route = match.route
     if not route.deployed:
         raise Rejection(statuses.ROUTE_NOT_FOUND)
-    service = table.services.get(route.service)
+    service = match.table.services.get(route.service)
     action = actions.get(route.handler)
     if service is None or not service.deployed or action is None:
         raise Rejection(statuses.SERVICE_NOT_FOUND)

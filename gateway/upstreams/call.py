@@ -1,6 +1,7 @@
 """The argument of an action: the request's values, the database, the mailer and identity."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gateway.database.handle import Database
@@ -10,6 +11,7 @@ from gateway.identity.credentials import Credentials
 from gateway.outbox.dispatcher import Outbox
 from gateway.outbox.mailer import Mailer
 from gateway.registry.records import Route
+from gateway.registry.table import Match
 from gateway.upstreams import claims
 from gateway.upstreams.claims import Claim
 from gateway.values import Caller, Request
@@ -18,16 +20,17 @@ from gateway.values import Caller, Request
 class Call(NamedTuple):
     """One call of an action.
 
-    `deadline` is when the answer must be ready, in seconds of the event loop's clock. `address` is
-    the client's IP address. `db` is the database and `mail` the outbox, both bounded by the
-    deadline; `identity` is for services that sign users in. `claim` is the claim of an idempotency
-    key, if the request has one.
+    `settings` are the service's own, from the manifest. `deadline` is when the answer must be
+    ready, in seconds of the event loop's clock. `address` is the client's IP address. `db` is the
+    database and `mail` the outbox, both bounded by the deadline; `identity` is for services that
+    sign users in. `claim` is the claim of an idempotency key, if the request has one.
     """
 
     request_id: str
     route: Route
     caller: Caller
     params: dict[str, Any]
+    settings: Mapping[str, Any]
     db: Database
     mail: Mailer
     identity: Credentials
@@ -48,14 +51,15 @@ class CallFactory:
         self,
         request: Request,
         exchange: Exchange,
-        route: Route,
+        match: Match,
         caller: Caller,
         params: dict[str, Any],
     ) -> Call:
-        """Create the call of a route's action.
+        """Create the call of the action of a route that resolve has found deployed.
 
         Raises Rejection: missing-param and invalid-param, both about the header Idempotency-Key.
         """
+        route = match.route
         deadline = asyncio.get_running_loop().time() + route.timeout
         scope = route.name, caller.application_slug, caller.role
         return Call(
@@ -63,6 +67,7 @@ class CallFactory:
             route=route,
             caller=caller,
             params=params,
+            settings=match.table.services[route.service].settings,
             db=Database(self._pool, deadline, scope, route.name, exchange.is_disconnected),
             mail=Mailer(self._outbox, route.name, request.id, deadline),
             identity=self._credentials,

@@ -21,7 +21,7 @@ from gateway.upstreams.python import Actions
 
 PARAMS = {"properties": {name: {"type": "string"} for name in ("what", "line")}}
 ROUTE = {"auth": ["session"], "idempotency": "optional", "params": PARAMS, "timeout": "60s"}
-INSERT = "insert into companies (name) select unnest($1::text[]) returning id"
+INSERT = "insert into gateway.companies (name) select unnest($1::text[]) returning id"
 
 
 class CompanyBatches:
@@ -99,7 +99,7 @@ class Caller:
 
     async def companies(self) -> Counter[str]:
         """How often each name is in the table."""
-        rows = await execute(self.client.database_url, "select name from companies")
+        rows = await execute(self.client.database_url, "select name from gateway.companies")
         return Counter(row["name"] for row in rows)
 
 
@@ -154,7 +154,7 @@ async def test_batch_collects_calls_while_two_batches_run(
         assert await statuses_of(calls) == [DONE] * 102
         ids = [call.result().json()["data"]["id"] for call in calls]
         assert len({*ids}) == 102
-        rows = await execute(kept, "select id, name from companies")
+        rows = await execute(kept, "select id, name from gateway.companies")
         named = {row["id"]: row["name"] for row in rows}
         # Each call gets the id of its own row.
         assert [named[number] for number in ids] == ["first", "second", *names]
@@ -246,7 +246,7 @@ async def test_batch_calls_with_one_partition_key_run_one_by_one_in_order(
     names = [f"c{n}" for n in range(20)]
     async with calling(kept, tokens, work) as caller:
         assert await caller.statuses(*names, line="x") == [DONE] * 20
-        rows = await execute(kept, "select name from companies order by id")
+        rows = await execute(kept, "select name from gateway.companies order by id")
     assert work.batches == [[name] for name in names]
     assert [row["name"] for row in rows] == names
 

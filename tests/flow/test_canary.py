@@ -145,7 +145,7 @@ async def serve(
     caplog: pytest.LogCaptureFixture,
 ) -> Serve:
     """Serves with an action in the place of the real ones; yields a client and what is written."""
-    query = "update sessions set user_id = 1, token_hash = $1 where id = 1"
+    query = "update gateway.sessions set user_id = 1, token_hash = $1 where id = 1"
     await execute(database, query, digest(TOKEN))
     manifest = desired(tmp_path, THINGS, "canary")
     await on(database, lambda db: apply(db, manifest, Author("tests")))
@@ -237,7 +237,7 @@ async def test_canary_search_finds_every_form_in_every_output(serve: Serve) -> N
         assert_clean(await written.all())
         for text in FORMS:
             assert has_canary(f"a{text}b")
-        note = "insert into application_tokens (application_id, token_hash, routes, note)"
+        note = "insert into gateway.application_tokens (application_id, token_hash, routes, note)"
         values = "values (1, '\\x01', '{}', $1), (1, convert_to($1, 'UTF8'), '{}', '')"
         await execute(client.database_url, f"{note} {values}", f"a {CANARY} b")
         query = "update gateway.routes set record = record || jsonb_build_object('a', $1::text)"
@@ -308,7 +308,7 @@ def _queries(query: str) -> Function:
 
 
 TWICE = (
-    "insert into users (email, first_name, last_name) "
+    "insert into gateway.users (email, first_name, last_name) "
     "select $1::text, $1, $1 from generate_series(1, 2)"
 )
 TIMEOUTS = {"service-timeout": 0.15, "service-unavailable": 1, "application-crash": 10}

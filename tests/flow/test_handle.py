@@ -25,7 +25,7 @@ def work(pool: Pool, seconds: float = 10) -> Database:
 
 
 async def test_transaction_is_retried_after_a_deadlock(pool: Pool, database: str) -> None:
-    rename = "update users set last_name = last_name || $2 where id = $1"
+    rename = "update gateway.users set last_name = last_name || $2 where id = $1"
     each_holds_one = asyncio.Barrier(2)
     attempts = 0
 
@@ -44,7 +44,7 @@ async def test_transaction_is_retried_after_a_deadlock(pool: Pool, database: str
         work(pool).transaction(crossing(1, 2, "a")), work(pool).transaction(crossing(2, 1, "b"))
     )
     assert attempts >= 3
-    names = await execute(database, "select last_name from users where id < 3 order by id")
+    names = await execute(database, "select last_name from gateway.users where id < 3 order by id")
     assert {row["last_name"][-2:] for row in names} in ({"ab"}, {"ba"})
 
 

@@ -148,7 +148,7 @@ class CompanyService:
         self.runs += 1
 
         async def write(db: Any) -> None:
-            await db.execute("insert into companies (name) values ('kept')")
+            await db.execute("insert into gateway.companies (name) values ('kept')")
 
         await call.db.transaction(write)
         what = call.params.get("what")

@@ -28,7 +28,8 @@ async def slug(client: Client, caller: str = "employee", **params: Any) -> str:
 async def age(client: Client, created: timedelta, used: timedelta) -> None:
     """Set the age of all sessions, and the time since their last use."""
     change = (
-        "update sessions set created_at = now() - $1::interval, last_used_at = now() - $2::interval"
+        "update gateway.sessions "
+        "set created_at = now() - $1::interval, last_used_at = now() - $2::interval"
     )
     await execute(client.database_url, change, created, used)
 
@@ -54,7 +55,7 @@ async def test_session_expires_after_7_days_or_72_idle_hours(
 
 
 async def test_session_with_remember_me_lasts(client: Client) -> None:
-    await execute(client.database_url, "update users set remember_me = true where id = 1")
+    await execute(client.database_url, "update gateway.users set remember_me = true where id = 1")
     await age(client, 100 * WEEK, 50 * WEEK)
     assert await slug(client) == "action-successful"
     assert await slug(client, "liaison") == "session-expired"
@@ -130,7 +131,8 @@ async def test_application_token_with_invalid_routes_is_not_issued(
 async def test_token_is_stored_only_as_a_hash(client: Client) -> None:
     rows = await execute(
         client.database_url,
-        "select token_hash from sessions union all select token_hash from application_tokens",
+        "select token_hash from gateway.sessions "
+        "union all select token_hash from gateway.application_tokens",
     )
     assert {row["token_hash"] for row in rows} == {
         tokens.digest(token) for token in client.tokens.values()
@@ -141,7 +143,7 @@ async def test_session_last_use_is_written_in_the_background(client: Client) -> 
     await age(client, MINUTE, MINUTE)
     for _ in range(5):
         assert await slug(client) == "action-successful"
-    query = "select last_used_at from sessions where user_id = 1 order by id"
+    query = "select last_used_at from gateway.sessions where user_id = 1 order by id"
     [before, *_] = await execute(client.database_url, query)
     assert datetime.now(UTC) - before["last_used_at"] > MINUTE - SECOND
     await client.worker.identity.last_use.flush()
@@ -191,7 +193,7 @@ async def test_token_revocation_takes_effect_when_its_cache_entry_is_stale(
     token_store: TokenStore, clock: Clock, database: str, tokens: dict[str, str]
 ) -> None:
     assert await token_store.find(tokens["employee"])
-    await execute(database, "update sessions set revoked_at = now()")
+    await execute(database, "update gateway.sessions set revoked_at = now()")
     clock.seconds += FRESH + 0.1
     assert await token_store.find(tokens["employee"]) is None
 

@@ -52,12 +52,12 @@ async def clock(client: Client) -> Clock:
 
 
 async def session_of(client: Client, *, created: datetime, used: datetime) -> None:
-    change = "update sessions set created_at = $1, last_used_at = $2 where user_id = 1"
+    change = "update gateway.sessions set created_at = $1, last_used_at = $2 where user_id = 1"
     await execute(client.database_url, change, created, used)
 
 
 async def remember(client: Client, choice: str) -> None:
-    change = f"update users set remember_me = {choice} where id = 1"
+    change = f"update gateway.users set remember_me = {choice} where id = 1"
     await execute(client.database_url, change)
 
 

@@ -10,29 +10,29 @@ from support.harness import Client, execute, on, until
 from gateway.database.connect import Connection
 from gateway.database.listen import Listener
 from gateway.database.pool import Pool
-from gateway.identity import token_cache, token_store
+from gateway.identity import token_cache
 from gateway.identity.token_store import CHANNEL, TokenStore
 
 LOG_IN = """
-insert into sessions (user_id, application_id, token_hash) values (1, 2, 'x') returning id
+insert into gateway.sessions (user_id, application_id, token_hash) values (1, 2, 'x') returning id
 """
 CHANGES = {
-    "update sessions set revoked_at = now() where user_id = 2": {"session:2"},
-    "update sessions set revoked_at = now() where user_id = 1": {"session:1", "session:5"},
-    "delete from sessions where user_id = 3": {"session:3"},
-    "update application_tokens set revoked_at = now()": {"token:1"},
-    "update application_tokens set routes = '{a.b}'": {"token:1"},
-    "update users set permissions = '{}' where id = 1": {"user:1"},
-    "update users set remember_me = true where id in (2, 3)": {"user:2", "user:3"},
-    "update users set first_name = 'Eve' where id = 4": {"user:4"},
-    "insert into employees (user_id) values (4)": {"user:4"},
-    "delete from liaisons": {"user:3"},
-    "update clients set user_id = 4 where user_id = 2": {"user:2", "user:4"},
-    "insert into clients (name) values ('No user')": {"user:"},
-    "update applications set slug = 'new' where id = 3": {"all:3"},
+    "update gateway.sessions set revoked_at = now() where user_id = 2": {"session:2"},
+    "update gateway.sessions set revoked_at = now() where user_id = 1": {"session:1", "session:5"},
+    "delete from gateway.sessions where user_id = 3": {"session:3"},
+    "update gateway.application_tokens set revoked_at = now()": {"token:1"},
+    "update gateway.application_tokens set routes = '{a.b}'": {"token:1"},
+    "update gateway.users set permissions = '{}' where id = 1": {"user:1"},
+    "update gateway.users set remember_me = true where id in (2, 3)": {"user:2", "user:3"},
+    "update gateway.users set first_name = 'Eve' where id = 4": {"user:4"},
+    "insert into gateway.employees (user_id) values (4)": {"user:4"},
+    "delete from gateway.liaisons": {"user:3"},
+    "update gateway.clients set user_id = 4 where user_id = 2": {"user:2", "user:4"},
+    "insert into gateway.clients (name) values ('No user')": {"user:"},
+    "update gateway.applications set slug = 'new' where id = 3": {"all:3"},
     # Changes of every call, or of users that no worker caches, cause no notice.
-    "update sessions set last_used_at = now()": set(),
-    "update users set password_hash = 'x'": set(),
+    "update gateway.sessions set last_used_at = now()": set(),
+    "update gateway.users set password_hash = 'x'": set(),
     LOG_IN: set(),
 }
 
@@ -87,7 +87,6 @@ async def test_identity_listener_reconnects_after_a_lost_connection(
 def long_lived_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers keep cache entries for an hour, so that only notices change them."""
     monkeypatch.setattr(token_cache, "FRESH", 3600.0)
-    monkeypatch.setattr(token_store, "FRESH", 3600.0)
 
 
 async def slug(client: Client, caller: str) -> str:
@@ -108,26 +107,26 @@ async def wait_for_status(client: Client, caller: str, status: str) -> None:
     [
         (
             "employee",
-            "update sessions set revoked_at = now()",
+            "update gateway.sessions set revoked_at = now()",
             "action-successful",
             "invalid-token",
         ),
-        ("employee", "delete from employees", "action-successful", "client-required"),
+        ("employee", "delete from gateway.employees", "action-successful", "client-required"),
         (
             "client",
-            "insert into employees (user_id) values (2)",
+            "insert into gateway.employees (user_id) values (2)",
             "permission-denied",
             "action-successful",
         ),
         (
             "application",
-            "update application_tokens set revoked_at = now()",
+            "update gateway.application_tokens set revoked_at = now()",
             "action-successful",
             "invalid-token",
         ),
         (
             "application",
-            "update application_tokens set routes = '{statuses.*}'",
+            "update gateway.application_tokens set routes = '{statuses.*}'",
             "action-successful",
             "permission-denied",
         ),
@@ -148,7 +147,7 @@ async def test_identity_cache_is_dropped_after_a_lost_listening_connection(
     assert await slug(client, "employee") == "action-successful"
     silence = "alter table sessions disable trigger tell_identity"
     await execute(client.database_url, silence)
-    await execute(client.database_url, "update sessions set revoked_at = now()")
+    await execute(client.database_url, "update gateway.sessions set revoked_at = now()")
     assert await slug(client, "employee") == "action-successful"
     monkeypatch.setattr("gateway.database.listen.PING_INTERVAL", 0.1)
     await execute(
@@ -225,7 +224,7 @@ async def test_identity_cache_does_not_refuse_a_user_with_a_new_role(
 
     async def insert_without_notice(db: Connection) -> None:
         await db.execute("set session_replication_role = replica")
-        await db.execute("insert into employees (user_id) values (4)")
+        await db.execute("insert into gateway.employees (user_id) values (4)")
 
     await on(database, insert_without_notice)
     assert await slug(client, "nobody") == "action-successful"

@@ -265,7 +265,9 @@ async def test_order_stages_author_is_the_name_then_the_id_then_the_caller(
 async def test_order_status_client_is_the_given_one_or_that_of_the_order(
     client: Client, sent: dict[str, int] | None, client_id: int, code: str
 ) -> None:
-    await execute(client.database_url, "insert into clients values (5, null, 'Acme', '80202')")
+    await execute(
+        client.database_url, "insert into gateway.clients values (5, null, 'Acme', '80202')"
+    )
     status = (await data(client, order_id=7, **({"client": sent} if sent else {})))["order_status"]
     assert (status["client_id"], status["client_billing_postal_code"]) == (client_id, code)
 

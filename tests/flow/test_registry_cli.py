@@ -461,7 +461,8 @@ def test_explain_and_routes_print_what_is_served(gateway: Gateway) -> None:
 
 def test_explain_prints_roles_in_words(gateway: Gateway) -> None:
     roles = "auth: [session], roles: {shop: [employee, liaison], other: []}"
-    write(manifest("things.create").replace("auth: [session]", roles))
+    names = "applications: {shop: {title: S, roles: [employee]}, other: {title: O, roles: []}}\n"
+    write(names + manifest("things.create").replace("auth: [session]", roles))
     gateway("apply")
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create")
     assert out.splitlines()[-1] == "roles:     shop=employee or liaison, other=none"

@@ -1,10 +1,11 @@
 """Each route for each kind of caller and each application: who gets past authentication."""
 
 import base64
-from collections.abc import AsyncIterator, Iterator, Mapping
+import itertools
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -16,84 +17,99 @@ from gateway import Call, Reply
 from gateway.database.connect import Connection
 from gateway.dev.demo import PASSWORD
 from gateway.identity import issue
+from gateway.identity.tokens import digest
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.manifest.read import ManifestError
 from gateway.upstreams.python import Actions
 
-Row: TypeAlias = tuple[str, str, str, str]
-"""The outcome for each of `APPLICATIONS`, and for an unknown one."""
-
 APPLICATIONS = ("planoorder", "planox2", "planoauth")
 UNKNOWN = "planox9"
-USERS = ("client", "employee", "liaison", "nobody")
+SLUGS = (None, *APPLICATIONS, UNKNOWN)
+"""What a request may name as `application`; None for a request that names none."""
 
 IN = "past authentication"
-DENIED, MISSING, NO_SUCH = "permission-denied", "missing-param", "invalid-param"
-NEEDS_ROLE, NEEDS_USER = "client-required", "session-required"
+MISSING, NO_SUCH = "missing-param", "invalid-param"
+
+MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "routes.yaml").read_text())
+ROUTES: dict[str, Any] = MANIFEST["routes"]
 
 
-def always(outcome: str) -> Row:
-    return (outcome, outcome, outcome, outcome)
+class Kind(NamedTuple):
+    """A kind of caller, with a token issued for the application `own`.
+
+    `routes` are those of an application's token; None for a session. `state` is `live`, `revoked`,
+    `expired` or `disabled`.
+    """
+
+    user: str
+    roles: tuple[str, ...] = ()
+    routes: str | None = None
+    state: str = "live"
+    own: str = "planoorder"
 
 
-def where(outcomes: str, other: str = DENIED) -> Row:
-    """`IN` for each `+` and `other` for each `-`; the unknown application is always refused."""
-    first, second, third = (IN if mark == "+" else other for mark in outcomes)
-    return (first, second, third, NO_SUCH)
+USERS = (
+    Kind("employee", ("employee",)),
+    Kind("client", ("client",)),
+    Kind("liaison", ("liaison",)),
+    Kind("nobody"),
+)
+ANONYMOUS = Kind("no token")
+KINDS = (
+    ANONYMOUS,
+    *(user._replace(own=slug) for user in USERS for slug in APPLICATIONS),
+    *(USERS[0]._replace(state=state) for state in ("revoked", "expired", "disabled")),
+    *(Kind("application", routes="*", own=slug) for slug in APPLICATIONS),
+    Kind("application", routes="other_things.*"),
+    Kind("application", routes="*", state="revoked"),
+)
 
 
-EVERYWHERE = where("+++")
-ANY_ROLE: Mapping[str, Row] = {
-    "application": where("+--"),
-    "application without these routes": where("---"),
-    "client": EVERYWHERE,
-    "employee": EVERYWHERE,
-    "liaison": EVERYWHERE,
-    "nobody": always(NEEDS_ROLE),
-    "without a token": always(MISSING),
-}
-STAFF: Mapping[str, Row] = {
-    **ANY_ROLE,
-    "client": where("---"),
-    "employee": where("+--"),
-    "liaison": where("+--"),
-}
-ANY_USER: Mapping[str, Row] = {
-    **ANY_ROLE,
-    "application": always(NEEDS_USER),
-    "application without these routes": always(NEEDS_USER),
-    "nobody": EVERYWHERE,
-}
-SHOPLO: Mapping[str, Row] = {
-    **dict.fromkeys(ANY_ROLE, always(IN)),
-    "application without these routes": always(DENIED),
-    "nobody": always(NEEDS_ROLE),
-    "without a token": always(MISSING),
-}
-"""Shoplo has no param `application`, so a value sent under this name has no effect."""
+def expected(route: str, kind: Kind, slug: str | None) -> str:
+    """The outcome by the rule, from the manifest: the first of the pipeline's checks that fails."""
+    record = ROUTES[route]
+    if record["auth"] == "public":
+        return IN
+    if kind is ANONYMOUS:
+        return MISSING
+    if kind.state in {"revoked", "disabled"}:
+        return "invalid-token"
+    named = slug if slug and _has_param_application(route) else kind.own
+    check_caller = _expected_of_session if kind.routes is None else _expected_of_application
+    return check_caller(record, kind, named)
 
-PUBLIC: Mapping[str, Row] = dict.fromkeys(ANY_ROLE, always(IN))
 
-ROUTES = {
-    "order_stages.create": STAFF,
-    "order_stages.index": ANY_ROLE,
-    "appointments.create": ANY_ROLE,
-    "sessions.create": PUBLIC,
-    "sessions.read": ANY_USER,
-    "sessions.index": ANY_USER,
-    "sessions.delete": ANY_USER,
-    "clients.register": PUBLIC,
-    "users.client_register": ANY_USER,
-    "users.update_password": ANY_USER,
-    "statuses.index": SHOPLO,
-    "statuses.count": SHOPLO,
-    "statuses.read": SHOPLO,
-    "statuses.create": SHOPLO,
-    "statuses.update": SHOPLO,
-    "statuses.delete": SHOPLO,
-}
-MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "routes.yaml").read_text())["routes"]
+def _has_param_application(route: str) -> bool:
+    """Shoplo has no param `application`, so a value sent under this name has no effect."""
+    [records] = MANIFEST_RECORDS
+    return "application" in orjson.loads(records.routes[route].params)["properties"]
+
+
+def _expected_of_application(record: dict[str, Any], kind: Kind, named: str) -> str:
+    if "application" not in record["auth"]:
+        return "session-required"
+    if named not in APPLICATIONS:
+        return NO_SUCH
+    is_listed = named in record.get("roles", APPLICATIONS)
+    return IN if named == kind.own and kind.routes == "*" and is_listed else "permission-denied"
+
+
+def _expected_of_session(record: dict[str, Any], kind: Kind, named: str) -> str:
+    if kind.state == "expired":
+        return "session-expired"
+    if not kind.roles and record.get("client_required", True):
+        return "client-required"
+    if named not in APPLICATIONS:
+        return NO_SUCH
+    if not kind.roles and "roles" not in record:
+        return IN
+    accepted = record["roles"].get(named, []) if "roles" in record else kind.roles
+    let_in = set(MANIFEST["applications"][named]["roles"])
+    return IN if let_in & set(accepted) & set(kind.roles) else "permission-denied"
+
+
+MANIFEST_RECORDS = check(ROOT / "routes.yaml")
 
 
 async def _do_nothing(_: Call) -> Reply:
@@ -118,7 +134,7 @@ async def everything_deployed(database: str, tokens: dict[str, str]) -> AsyncIte
 
 
 async def outcome(client: Client, route: str, token: str | None, slug: str | None) -> str:
-    record = MANIFEST[route]
+    record = ROUTES[route]
     path = record.get("path", f"/api/v1/{route.replace('.', '/')}").replace("{id:int}", "7")
     params = {"filler": 1, **({"application": slug} if slug else {})}
     body = orjson.dumps(params)
@@ -141,82 +157,55 @@ def _outcome(answer: dict[str, Any], *, is_public: bool) -> str:
     return status
 
 
-async def issued(database: str) -> dict[str, dict[str, str | None]]:
-    """Issue tokens for each kind of caller, by application."""
-
-    async def issue_all(db: Connection) -> dict[str, dict[str, str | None]]:
-        return {slug: await _tokens(db, slug) for slug in APPLICATIONS}
-
-    by_application: dict[str, dict[str, str | None]] = await on(database, issue_all)
-    return by_application
+async def issued(db: Connection) -> dict[Kind, str | None]:
+    """Issue a token for each kind of caller."""
+    await db.execute(DISABLED_USER)
+    callers = {kind: await _token(db, kind) for kind in KINDS}
+    await db.execute("update gateway.users set disabled_at = now() where email like 'disabled%'")
+    return callers
 
 
-async def _tokens(db: Connection, slug: str) -> dict[str, str | None]:
-    users = {user: await issue.session(db, f"{user}@example.com", slug) for user in USERS}
-    return {
-        **users,
-        "application": await issue.application_token(db, slug, "*", "tests"),
-        "application without these routes": await issue.application_token(
-            db, slug, "other_things.*", "tests"
-        ),
-        "without a token": None,
-    }
+async def _token(db: Connection, kind: Kind) -> str | None:
+    if kind is ANONYMOUS:
+        return None
+    if kind.routes:
+        token = await issue.application_token(db, kind.own, kind.routes, "tests")
+        table = "application_tokens"
+    else:
+        user = "disabled" if kind.state == "disabled" else kind.user
+        token = await issue.session(db, f"{user}@example.com", kind.own)
+        table = "sessions"
+    change = {"revoked": "revoked_at = now()", "expired": "created_at = now() - interval '8 days'"}
+    if kind.state in change:
+        query = f"update gateway.{table} set {change[kind.state]} where token_hash = $1"
+        await db.execute(query, digest(token))
+    return token
 
 
-def test_role_table_covers_every_route_of_the_manifest() -> None:
-    assert ROUTES.keys() == MANIFEST.keys()
-
-
-def test_role_table_agrees_with_the_manifest_on_public_routes() -> None:
-    [records] = check(ROOT / "routes.yaml")
-    public = {name for name, route in records.routes.items() if not route.record["auth"]}
-    assert public == {name for name, expected in ROUTES.items() if expected is PUBLIC}
-
-
-@pytest.mark.parametrize("route", ROUTES)
-async def test_role_outcomes_of_a_planoorder_token_that_names_another_application(
-    database: str, tokens: dict[str, str], route: str
-) -> None:
-    callers = (await issued(database))["planoorder"]
-    async with everything_deployed(database, tokens) as client:
-        outcomes = {
-            caller: tuple(
-                [await outcome(client, route, token, slug) for slug in (*APPLICATIONS, UNKNOWN)]
-            )
-            for caller, token in callers.items()
-        }
-    assert outcomes == ROUTES[route]
+DISABLED_USER = """
+with u as (
+    insert into gateway.users (email, first_name, last_name)
+    values ('disabled@example.com', 'Eve', 'Gone') returning id
+)
+insert into gateway.employees (user_id) select id from u
+"""
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_role_outcomes_of_a_token_issued_for_the_application(
+async def test_each_kind_of_caller_gets_past_authentication_as_the_manifest_says(
     database: str, tokens: dict[str, str], route: str
 ) -> None:
-    issued_tokens = await issued(database)
+    callers: dict[Kind, str | None] = await on(database, issued)
     async with everything_deployed(database, tokens) as client:
-        outcomes = {
-            caller: tuple(
-                [
-                    await outcome(client, route, callers[caller], None)
-                    for callers in issued_tokens.values()
-                ]
-            )
-            for caller in issued_tokens["planoorder"]
-        }
-    assert outcomes == dict(_with_own_token(ROUTES[route]))
-
-
-def _with_own_token(expected: Mapping[str, Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The outcomes with a token of each application; routes without roles accept applications."""
-    for caller, row in expected.items():
-        is_accepted = expected is ANY_ROLE and caller == "application"
-        yield caller, (IN, IN, IN) if is_accepted else row[:-1]
+        for kind, slug in itertools.product(KINDS, SLUGS):
+            got = await outcome(client, route, callers[kind], slug)
+            assert got == expected(route, kind, slug), (kind, slug)
 
 
 async def test_role_of_a_user_with_several_is_the_first_that_the_route_lists(
     database: str, tokens: dict[str, str]
 ) -> None:
-    await execute(database, "insert into clients (user_id, name) values (1, 'Ada Fields')")
+    await execute(database, "insert into gateway.clients (user_id, name) values (1, 'Ada Fields')")
     roles = []
 
     async def record_role(call: Call) -> Reply:

@@ -169,7 +169,7 @@ async def test_log_in_that_is_refused_creates_no_session(
 
 
 async def test_log_in_of_a_user_without_a_password_is_refused(client: Client, app: Caller) -> None:
-    await execute(client.database_url, "update users set password_hash = null where id = 1")
+    await execute(client.database_url, "update gateway.users set password_hash = null where id = 1")
     app.token = client.tokens["employee"]
     assert outcome(await app.log_in()) == refused("user-has-no-password")
     answer = await app.change_password(PASSWORD, "another password")
@@ -262,7 +262,7 @@ async def test_log_in_does_not_end_a_session_of_another_user(client: Client, cal
     other = Caller(client, client.tokens[caller])
     assert outcome(await other.log_in()) == DONE
     assert outcome(await other.register()) == DONE
-    ended = "select from sessions where revoked_at is not null"
+    ended = "select from gateway.sessions where revoked_at is not null"
     assert not await execute(client.database_url, ended)
 
 
@@ -308,7 +308,10 @@ async def test_session_list_shows_use_and_address_but_no_token(
         client._http.headers["x-forwarded-for"] = "2001:db8::7"
         first = await Caller(client).signed_in("client@example.com")
         second = await first.signed_in("client@example.com", application="planoauth")
-        query = "update sessions set last_used_at = now() - interval '1 hour' where address is null"
+        query = (
+            "update gateway.sessions set last_used_at = now() - interval '1 hour' "
+            "where address is null"
+        )
         await execute(database, query)
         answer = await first.call(LIST)
     for secret in (*tokens.values(), first.token, second.token):
@@ -346,7 +349,9 @@ async def test_registration_stores_only_hashes_of_password_and_token(
     client: Client, app: Caller
 ) -> None:
     session = (await app.register()).json()["data"]["session"]
-    query = "select * from users u join sessions s on s.user_id = u.id where s.id = $1"
+    query = (
+        "select * from gateway.users u join gateway.sessions s on s.user_id = u.id where s.id = $1"
+    )
     [row] = await execute(client.database_url, query, session["id"])
     assert row["password_hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert row["token_hash"] == tokens.digest(session["token"])

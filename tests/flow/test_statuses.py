@@ -114,9 +114,10 @@ CASES = [
     Case(
         "permission-denied",
         403,
-        "an application not listed",
+        "a role that the route does not list",
         CREATE,
-        {**STAGE, "application": "planox2"},
+        STAGE,
+        "client",
     ),
     Case(
         "permission-denied",

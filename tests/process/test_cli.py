@@ -205,7 +205,7 @@ def test_token_create_prints_the_token_and_stores_its_hash(database: str, tmp_pa
     token = printed.strip()
     assert printed == f"{token}\n"
     assert token.startswith("plano_app_")
-    query = "select token_hash, routes from application_tokens order by id desc limit 1"
+    query = "select token_hash, routes from gateway.application_tokens order by id desc limit 1"
     names = ["order_stages.*", "appointments.create"]
     assert rows(database, query) == [(hashlib.sha256(token.encode()).digest(), names)]
 
@@ -214,7 +214,7 @@ def test_token_create_with_a_user_creates_a_session(database: str, tmp_path: Pat
     args = "token create --application planoorder --user Employee@example.com"
     token = succeeds(*args.split(), cwd=tmp_path, GATEWAY_DATABASE_URL=database).strip()
     assert token.startswith("plano_ses_")
-    query = "select token_hash, user_id from sessions order by id desc limit 1"
+    query = "select token_hash, user_id from gateway.sessions order by id desc limit 1"
     assert rows(database, query) == [(hashlib.sha256(token.encode()).digest(), 1)]
 
 

@@ -97,7 +97,7 @@ def test_dev_json_has_the_documented_keys_and_is_private(dev: Running, folder: P
     assert content.keys() == {"url", "database_url", "tokens"}
     assert content["url"] == dev.url()
     assert content["tokens"].keys() == TOKENS
-    [row] = asyncio.run(execute(content["database_url"], "select count(*) as n from users"))
+    [row] = asyncio.run(execute(content["database_url"], "select count(*) as n from gateway.users"))
     assert row["n"] == 4
 
 

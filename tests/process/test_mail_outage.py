@@ -117,7 +117,7 @@ def test_mail_is_sent_again_after_the_database_dies_while_mandrill_works(
     serve: Callable[[], Any],
 ) -> None:
     stand_in = mandrill[0]
-    server.run("update users set email = 'slow@example.com' where id = 2")
+    server.run("update gateway.users set email = 'slow@example.com' where id = 2")
     with serve() as command:
         answer = kill_during_call(server, command, filled[1]["employee"], lambda: stand_in.received)
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")

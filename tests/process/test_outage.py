@@ -164,8 +164,10 @@ def test_outage_of_a_frozen_server_does_not_prevent_a_clean_stop(
     assert "trace" not in command.err
 
 
-AGE = "update sessions set last_used_at = now() - interval '1 hour'"
-USED = "select from sessions where last_used_at > now() - interval '1 minute' and user_id = 1"
+AGE = "update gateway.sessions set last_used_at = now() - interval '1 hour'"
+USED = (
+    "select from gateway.sessions where last_used_at > now() - interval '1 minute' and user_id = 1"
+)
 
 
 def test_outage_ends_and_missed_revisions_and_uses_are_caught_up(

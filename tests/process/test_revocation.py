@@ -15,7 +15,7 @@ BOUND = 5.0
 """Seconds in which every worker must refuse a revoked token, even if a NOTIFY is lost."""
 
 LOAD_DELAY = 0.5
-REVOKE = "update sessions set revoked_at = now() where user_id = 1"
+REVOKE = "update gateway.sessions set revoked_at = now() where user_id = 1"
 WITHOUT_NOTICES = "alter table sessions disable trigger tell_identity"
 
 

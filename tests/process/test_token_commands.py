@@ -14,7 +14,7 @@ from gateway.identity import tokens
 
 Gateway: TypeAlias = Callable[..., str]
 COUNT = "/services/statuses/count"
-HASHES = "select token_hash from application_tokens"
+HASHES = "select token_hash from gateway.application_tokens"
 NOTIFY_TIMEOUT = 2.0
 """Seconds; fewer than a worker remembers a token for without being notified."""
 
@@ -125,7 +125,7 @@ async def test_token_rotation_fails_no_call(client: Client, gateway: Gateway) ->
 async def test_token_revoke_ends_all_sessions_of_one_user(
     client: Client, gateway: Gateway, refused: Gateway
 ) -> None:
-    words = "create --application planox2 --user client@example.com".split()
+    words = "create --application planoauth --user client@example.com".split()
     another = (await asyncio.to_thread(gateway, *words)).strip()
     assert await status(client, another) == 200
     revoke = ("revoke", "--user", "Client@example.com")

@@ -16,9 +16,14 @@ from gateway.identity.last_use import LastUse
 from gateway.identity.limits import Limits
 from gateway.identity.token_store import TokenStore
 from gateway.registry import paths
-from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT, Route
+from gateway.registry.records import (
+    DEFAULT_MAX_BODY,
+    DEFAULT_TIMEOUT,
+    ApplicationRecord,
+    Route,
+)
 from gateway.registry.schema import ParamSchema
-from gateway.registry.table import Match
+from gateway.registry.table import Match, Table
 from gateway.stages.validate.validator import validate
 from gateway.values import Application, Params, Rejection, Request, Session, Valid
 
@@ -63,14 +68,22 @@ def route(
         **changes,
     }
     param_schema = ParamSchema(json.dumps(params() if schema is None else schema))
-    handler = f"{fields.pop('service')}.{fields.pop('action')}"
+    handler = f"{fields['service']}.{fields.pop('action')}"
     names = tuple(paths.names(path))
     return Route(path=path, path_params=names, handler=handler, params=param_schema, **fields)
 
 
+ALL_ROLES = frozenset({"client", "employee", "liaison"})
+APPLICATIONS = [
+    ApplicationRecord(slug="planoauth", title="PlanoAuth", roles=ALL_ROLES),
+    ApplicationRecord(slug="planoorder", title="PlanOrder", roles=ALL_ROLES),
+    ApplicationRecord(slug="planox2", title="PlanoX2", roles=ALL_ROLES - {"client"}),
+]
+
+
 def match(matched_route: Route | None = None, **path_params: Any) -> Match:
-    """A match of a route with these path params."""
-    return Match(matched_route or route(), path_params)
+    """A match of a route with these path params, in a table with the demo's applications."""
+    return Match(matched_route or route(), path_params, Table(1, applications=APPLICATIONS))
 
 
 def request(query: bytes = b"", /, **headers: str) -> Request:

@@ -50,9 +50,11 @@ async def create(
 async def set_client_email(client: Client, email: str | None) -> None:
     """Change the e-mail address of the client of the demo's orders; None detaches its user."""
     if email is None:
-        await execute(client.database_url, "update clients set user_id = null")
+        await execute(client.database_url, "update gateway.clients set user_id = null")
     else:
-        await execute(client.database_url, "update users set email = $1 where id = 2", email)
+        await execute(
+            client.database_url, "update gateway.users set email = $1 where id = 2", email
+        )
 
 
 async def table(url: str, name: str) -> list[dict[str, Any]]:

@@ -41,9 +41,12 @@ async def migrated(url: str) -> None:
     await on(url, lambda db: migrate(db, find_all()))
 
 
+TABLES = ("workers", "changes", "routes", "services", "schemas", "applications", "revisions")
+
+
 async def wipe(connection: Connection) -> None:
     """Empty the registry, as it is after the migrations."""
-    for table in ("workers", "changes", "routes", "services", "schemas", "revisions"):
+    for table in TABLES:
         await connection.execute(f"delete from gateway.{table}")
 
 
@@ -61,6 +64,7 @@ async def stored(url: str) -> dict[str, Any]:
             "select id, namespace, applied_by, message, source, reverts_to from gateway.revisions"
         ),
         "changes": "select concat(revision, kind, name), * from gateway.changes",
+        "applications": "select slug, * from gateway.applications",
         "services": "select * from gateway.services",
         "routes": "select * from gateway.routes",
         "schemas": "select * from gateway.schemas",

@@ -29,11 +29,7 @@ RECOVERY_TIMEOUT = 20.0
 Several times what the contract says, for slow machines, but less than the deadline of a call.
 """
 
-# The tables are in the schema that is named after the role that created them.
-PREPARE = """
-create role app login superuser;
-alter role app set search_path = gateway, public;
-"""
+PREPARE = "create role app login superuser"
 REFUSE = """
 alter role app nologin;
 select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'app';
@@ -95,9 +91,9 @@ def fill(folder: Path) -> dict[str, str]:
 
     async def prepare(url: str) -> dict[str, str]:
         await migrated(url)
-        tokens: dict[str, str] = await on(url, lambda db: demo.fill(db, {}))
         for desired in check(ROOT / "routes.yaml"):
             await applied(url, desired)
+        tokens: dict[str, str] = await on(url, lambda db: demo.fill(db, {}))
         await on(url, lambda db: db.execute(PREPARE))
         return tokens
 

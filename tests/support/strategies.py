@@ -93,7 +93,9 @@ _schemas = st.recursive(
     ),
     max_leaves=4,
 )
-_slugs = st.sampled_from(["off", "null", "true", "y", "a-1", "e5", "no-such-thing", "x" * 63])
+SLUGS = ["off", "null", "true", "y", "a-1", "e5", "no-such-thing", "x" * 63]
+_slugs = st.sampled_from(SLUGS)
+_roles = st.lists(st.sampled_from(["client", "employee", "liaison"]), unique=True)
 
 
 def _code(slug: str) -> int:
@@ -118,7 +120,6 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
     )
     public = draw(st.booleans())
     kinds = st.lists(st.sampled_from(["application", "session"]), min_size=1, unique=True)
-    roles = st.lists(st.sampled_from(["client", "employee", "liaison"]), unique=True)
     statuses = draw(st.dictionaries(_slugs, _titles, max_size=3))
     optional: dict[str, SearchStrategy[Any]] = {
         "handler": st.sampled_from(handlers),
@@ -138,7 +139,7 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
         ),
     }
     if not public:
-        optional["roles"] = st.dictionaries(_slugs, roles, max_size=3)
+        optional["roles"] = st.dictionaries(_slugs, _roles, max_size=3)
     fixed = {
         "method": st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
         "path": st.just(path),
@@ -152,22 +153,31 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
 
 
 @st.composite
-def _document(draw: Any, namespace: str, services: tuple[str, ...]) -> dict[str, Any]:
+def _document(
+    draw: Any, namespace: str, services: tuple[str, ...], slugs: list[str]
+) -> dict[str, Any]:
+    """A document of some of the services; it declares the applications with these slugs."""
     service = st.fixed_dictionaries(
-        {"kind": st.just("python"), "deployed": st.booleans(), "title": _titles}
+        {"kind": st.just("python"), "deployed": st.booleans(), "title": _titles},
+        optional={"settings": st.dictionaries(texts, texts, max_size=2)},
     )
+    application = st.fixed_dictionaries({"title": _titles, "roles": _roles})
     drawn = draw(st.lists(st.sampled_from(services), min_size=1, unique=True))
     actions = [f"{name}.{action}" for name in drawn for action in ("no", "create", "null")]
     routes = draw(st.lists(st.sampled_from(actions), max_size=3, unique=True))
     return {
         "version": 1,
         "namespace": namespace,
+        "applications": {slug: draw(application) for slug in slugs},
         "services": {name: draw(service) for name in drawn},
         "routes": {name: draw(_route(name, actions)) for name in routes},
     }
 
 
-manifests = st.tuples(_document("alpha", ("off", "null")), _document("y", ("true", "things")))
+manifests = st.tuples(
+    _document("alpha", ("off", "null"), SLUGS[:4]),
+    _document("y", ("true", "things"), SLUGS[4:]),
+)
 """Two namespaces; they and their services are named after special words of YAML."""
 
 

@@ -23,7 +23,6 @@ from gateway.identity.token_store import TokenStore
 from gateway.stages.authenticate import authenticate
 from gateway.values import ANONYMOUS, Caller, Params, Rejection
 
-SLUGS = {"planoauth", "planoorder", "planox2"}
 SCHEMA = params(**COMMON)
 DAY = timedelta(days=1)
 
@@ -39,12 +38,6 @@ class FixedTokens(TokenStore):
     async def find(self, token: str) -> Principal | None:
         self.looked_up.append(token)
         return self.principals.get(token)
-
-    async def is_application(self, slug: str) -> bool:
-        if "\0" in slug:
-            message = "invalid byte sequence for encoding UTF8: 0x00"
-            raise ValueError(message)
-        return slug in SLUGS
 
 
 async def caller(

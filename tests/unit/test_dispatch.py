@@ -33,6 +33,7 @@ def call(seconds: float = 60) -> Call:
         route=documented,
         caller=ANONYMOUS,
         params={},
+        settings={},
         db=Database(pool, deadline),
         mail=Mailer(Outbox(pool, {}), documented.name, "request-1", deadline),
         identity=Credentials(Passwords(), limits()),

@@ -7,8 +7,9 @@ import orjson
 import pytest
 from support.harness import ROOT
 
-from gateway.manifest.check import Desired, check, schema_folder, warnings, watched_folders
+from gateway.manifest.check import Desired, check, schema_folder, watched_folders
 from gateway.manifest.read import Diagnostic, ManifestError
+from gateway.manifest.warnings import warnings
 
 START = """\
 version: 1
@@ -812,7 +813,7 @@ def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
   parts.create: {{{USUAL}}}
 """,
     )
-    [warning] = warnings([desired], ["things.known"])
+    [warning] = warnings(tmp_path, [desired], ["things.known"])
     assert "things.create" in warning
     assert "service-not-found" in warning
 
@@ -831,6 +832,8 @@ def test_check_repository_manifest_is_valid_and_has_the_documented_paths() -> No
     )
     create = desired.routes["order_stages.create"].record
     assert create["auth"] == ["application", "session"]
-    assert create["roles"] == {"planoorder": ["employee", "liaison"]}
+    slugs = ("planoauth", "planoorder", "planox2")
+    assert create["roles"] == {slug: ["employee", "liaison"] for slug in slugs}
+    assert tuple(desired.applications) == slugs
     assert desired.routes["order_stages.index"].record["deployed"] is False
     assert desired.services["appointments"]["deployed"] is False

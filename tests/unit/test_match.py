@@ -25,7 +25,8 @@ async def create(_: Call) -> Reply:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_match_treats_head_as_get(method: str) -> None:
     incoming = request()._replace(method=method, path=b"/services/things/7")
-    assert stage.match(incoming, Table(1, [], [READ])) == Match(READ, {"id": 7})
+    table = Table(1, [], [READ])
+    assert stage.match(incoming, table) == Match(READ, {"id": 7}, table)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,10 @@ def test_resolve_requires_route_then_service_then_code(
     expected: object,
 ) -> None:
     made = route(**changes)
-    table = Table(1, services, [made])
+    found = match(made)._replace(table=Table(1, services, [made]))
     actions = {name: PythonAction(function) for name, function in functions.items()}
     if isinstance(expected, str):
-        refused = refusal(lambda: resolve(match(made), table, actions))
+        refused = refusal(lambda: resolve(found, actions))
         assert refused.slug == expected
     else:
-        assert resolve(match(made), table, actions) is actions["things.create"]
+        assert resolve(found, actions) is actions["things.create"]

@@ -13,7 +13,7 @@ from support.builders import examples, route
 from gateway.registry import overlay_map
 from gateway.registry.overlay_map import OverlayMap
 from gateway.registry.records import Route, Service
-from gateway.registry.table import ClashError, Table
+from gateway.registry.table import ClashError, Match, Table
 
 UUID = "0b8f1c9e-3f5a-4c1d-9a6b-2f7e8d9c0a1b"
 
@@ -172,7 +172,7 @@ def test_table_two_routes_can_swap_their_paths() -> None:
         assert old is not None
         assert new is not None
         assert (old[0].name, new[0].name) == (before, now)
-    assert after.find("GET", b"/x/7") == (swapped["things.b"], {"q": 7})
+    assert after.find("GET", b"/x/7") == Match(swapped["things.b"], {"q": 7}, after)
 
 
 def test_table_route_can_move_to_another_method() -> None:

@@ -4,11 +4,10 @@ from urllib.parse import unquote
 
 import orjson
 import pytest
-from support.builders import NOON, application, request, route, session
+from support.builders import NOON, application, match, request, route, session
 
 from gateway import statuses
 from gateway.identity import views
-from gateway.registry.table import Match
 from gateway.stages import respond
 from gateway.stages.respond import Trace
 from gateway.values import ANONYMOUS, Caller, Rejection, Reply, Response, Valid
@@ -32,7 +31,7 @@ def refused(
     caller: Caller | None = None,
     valid: Valid | None = None,
 ) -> Response:
-    reached = Match(route(envelope=envelope), {})
+    reached = match(route(envelope=envelope))
     trace = Trace(match=reached, caller=caller, valid=valid)
     return respond.refusal(rejection, request(), trace)
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import examples, route
+from support.builders import APPLICATIONS, examples, route
 
 from gateway import statuses
 from gateway.registry import snapshot
@@ -79,12 +79,15 @@ def same(one: Table, other: Table | None) -> bool:
 
 def contents(table: Table) -> Any:
     routes = {r.name: (r.params.text, record_of(r), r.segments) for r in table.routes.values()}
-    return table.revision, table.services, routes
+    return table.revision, table.applications, table.services, routes
 
 
 def big_table() -> Table:
     """A table with routes for several lines of the file; some routes share a schema."""
-    services = [Service(f"s{n}", "python", deployed=n > 0, title=f"Ünï\n{n}") for n in range(3)]
+    services = [
+        Service(f"s{n}", "python", deployed=n > 0, title=f"Ünï\n{n}", settings={"n": [n, "ł"]})
+        for n in range(3)
+    ]
     routes = [
         route(
             f"/x/{n}/{{id:int}}",
@@ -95,7 +98,7 @@ def big_table() -> Table:
         )
         for n in range(2 * snapshot.SLICE + 5)
     ]
-    return Table(12, services, routes)
+    return Table(12, services, routes, APPLICATIONS)
 
 
 def test_snapshot_load_returns_what_was_saved(tmp_path: Path) -> None:
@@ -193,7 +196,7 @@ def test_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) ->
 
 def test_snapshot_invalid_record_is_refused_despite_a_correct_checksum(tmp_path: Path) -> None:
     for broken in (b'[["things.create", {}, 0]]', b'[["things.create"]]', b"[7]", b"{", b"[["):
-        body = b'{}\n["{}"]\n' + broken + b"\n"
+        body = b'{}\n{}\n["{}"]\n' + broken + b"\n"
         digest = hashlib.sha256(b"7\n" + body).hexdigest()
         head = orjson.dumps({"format": snapshot.FORMAT, "revision": 7, "sha256": digest})
         assert "is damaged" in refused(tmp_path, head + b"\n" + body), broken

@@ -1,0 +1,54 @@
+"""Warnings: what is allowed in a manifest, and is probably a mistake."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gateway.manifest.check import Desired, RouteRecord, schema_folder
+from gateway.manifest.settings_check import FILE
+
+
+def warnings(manifest: Path, desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str]:
+    """The warnings about a valid manifest; `actions` are those that have code here."""
+    desired = list(desired)
+    yield from _without_code(desired, set(actions))
+    yield from _open_to_new_users(desired)
+    yield from _unchecked_settings(schema_folder(manifest), desired)
+
+
+def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[str]:
+    for state, name, route in _deployed_routes(desired):
+        handler = route.record["handler"]
+        service = state.services[handler.partition(".")[0]]
+        if service["deployed"] and handler not in actions:
+            yield (
+                f"{name}: no code is installed for the action {handler}; "
+                "calls will answer service-not-found"
+            )
+
+
+def _open_to_new_users(desired: list[Desired]) -> Iterator[str]:
+    """Writing routes that take every role, where a public route may register users."""
+    routes = [(name, route.record) for _, name, route in _deployed_routes(desired)]
+    public = [name for name, record in routes if not record["auth"] and record["method"] != "GET"]
+    for name, record in routes:
+        takes_all = "session" in record["auth"] and record["roles"] is None
+        if public and takes_all and record["client_required"] and record["method"] != "GET":
+            yield (
+                f"{name}: every role may call it, and so may a user who has just registered "
+                f"through a public route ({', '.join(public)}); name the roles"
+            )
+
+
+def _unchecked_settings(folder: Path, desired: Iterable[Desired]) -> Iterator[str]:
+    for state in desired:
+        for name, service in state.services.items():
+            file = folder / name / FILE
+            if service["settings"] and not file.exists():
+                yield f"{name}: its settings are not checked, since there is no {file}"
+
+
+def _deployed_routes(desired: Iterable[Desired]) -> Iterator[tuple[Desired, str, RouteRecord]]:
+    for state in desired:
+        for name, route in state.routes.items():
+            if route.record["deployed"]:
+                yield state, name, route
