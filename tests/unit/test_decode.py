@@ -186,6 +186,37 @@ def test_decode_invalid_json_is_refused(body: bytes) -> None:
     assert refusal(lambda: decoded(body)).slug == "invalid-encoded-params"
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ('{"a":"ó"}'.encode("latin-1"), "the body is not UTF-8"),
+        ('{"a":1}'.encode("utf-16"), "the body is UTF-16 or UTF-32; send UTF-8"),
+        ('{"a":1}'.encode("utf-16-le"), "the body is UTF-16 or UTF-32; send UTF-8"),
+        ('{"a":1}'.encode("utf-32-be"), "the body is UTF-16 or UTF-32; send UTF-8"),
+        (
+            b'\xef\xbb\xbf{"a":1}',
+            "the body begins with a byte order mark; send UTF-8 without it",
+        ),
+        (b'{"a":1,}', "a comma before the closing } at line 1, column 7"),
+        ('{"ó":\n [1, \n]}'.encode(), "a comma before the closing ] at line 2, column 4"),
+        (b'{"a":1,,"b":2}', "the JSON is invalid at line 1, column 8"),
+        (b'{"a":', "the JSON is invalid at line 1, column 6"),
+    ],
+)
+def test_decode_invalid_json_is_refused_with_the_reason(body: bytes, reason: str) -> None:
+    assert refusal(lambda: decoded(body)).message == f"The params cannot be decoded: {reason}."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a":1}', b" \r\n[1]", b"%7B%22a%22%3A1%7D", b"%5b1%5d", b"+{}", b'\xef\xbb\xbf{"a":1}'],
+)
+def test_decode_json_sent_as_a_form_is_refused_with_the_right_content_type(body: bytes) -> None:
+    refused = refusal(lambda: decoded(body, FORM))
+    assert refused.slug == "invalid-content-type"
+    assert "`Content-Type: application/json`" in (refused.message or "")
+
+
 @pytest.mark.parametrize("kind", ["object", "list"])
 def test_decode_32_levels_are_accepted_and_33_are_refused(kind: str) -> None:
     assert decoded(nested(32, kind)).values == orjson.loads(nested(32, kind))

@@ -6,6 +6,8 @@ body is base64, and neither the query nor the content type is read.
 
 import base64
 import binascii
+import codecs
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -25,6 +27,9 @@ _NONE: frozenset[str] = frozenset()
 _BACKSLASH = ord("\\")
 _PERCENT = ord("%")
 _BRACKET = ord("[")
+_BLANKS = b" \t\r\n"
+_JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n+]*(?:[{\[]|%7B|%5B)", re.IGNORECASE)
+_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF8 = {"utf-8", "utf8", "us-ascii"}
 
 
@@ -58,8 +63,8 @@ def _decode_sensitive(request: Request, match: Match, body: bytes) -> Params:
 
 
 def _decode_base64(body: bytes) -> bytes:
-    """Either alphabet of RFC 4648; padding and line breaks are optional."""
-    text = body.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n")
+    """Either alphabet of RFC 4648; padding, line breaks and blanks at the ends are optional."""
+    text = body.strip(_BLANKS).translate(bytes.maketrans(b"-_", b"+/"), b"\r\n")
     unpadded = text.rstrip(b"=")
     padding = b"=" * (-len(unpadded) % 4)
     if text != unpadded and text != unpadded + padding:
@@ -77,8 +82,14 @@ def _decode_body(request: Request, body: bytes) -> tuple[dict[str, Any], frozens
     if request.headers.get(b"content-encoding", b"identity") != b"identity":
         raise Rejection(statuses.INVALID_CONTENT_TYPE, "Send the body without Content-Encoding.")
     parse = _parser_of(request.headers.get(b"content-type", b""))
+    if parse is _parse_json:
+        return parse(body), _NONE
+    if _JSON_BEGINS.match(body):
+        # What curl sends without a content type. As names of params it would be repeated.
+        message = "The body looks like JSON: send it with `Content-Type: application/json`."
+        raise Rejection(statuses.INVALID_CONTENT_TYPE, message)
     values = parse(body)
-    return values, frozenset(values) if parse is brackets.parse else _NONE
+    return values, frozenset(values)
 
 
 @lru_cache(maxsize=64)
@@ -108,8 +119,7 @@ def _parse_json(text: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        position = f"line {error.lineno}, column {error.colno}"
-        raise undecodable(f"the JSON is invalid at {position}") from error
+        raise undecodable(_json_error(text, error)) from error
     # Counting is cheaper than walking: only a body with many brackets can be too deep.
     lists = text.count(b"[") if _BRACKET in text else 0
     if text.count(b"{") + lists > MAX_DEPTH and _depth(value) > MAX_DEPTH:
@@ -117,6 +127,21 @@ def _parse_json(text: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Rejection(statuses.NO_PARAMS_DECODED)
     return value
+
+
+def _json_error(text: bytes, error: orjson.JSONDecodeError) -> str:
+    """What is wrong with a body, as far as its first bytes and the parser's message tell."""
+    if text.startswith(codecs.BOM_UTF8):
+        return "the body begins with a byte order mark; send UTF-8 without it"
+    if text.startswith(_UTF16_BOMS) or b"\0" in text[:4]:
+        return "the body is UTF-16 or UTF-32; send UTF-8"
+    if error.msg.startswith("str is not valid UTF-8"):
+        return "the body is not UTF-8"
+    position = f"line {error.lineno}, column {error.colno}"
+    if error.msg.startswith("trailing comma"):
+        bracket = error.doc[error.pos + 1 :].lstrip()[:1]
+        return f"a comma before the closing {bracket} at {position}"
+    return f"the JSON is invalid at {position}"
 
 
 def _depth(value: Any) -> int:  # noqa: ANN401 - JSON is any
