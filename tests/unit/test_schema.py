@@ -137,7 +137,7 @@ def test_schema_document_is_unchanged_by_compiling() -> None:
 def test_schema_formats_are_checked_and_unknown_formats_ignored() -> None:
     schema = params(a={"type": "string", "format": "uuid"}, b={"format": "olio-id"})
     assert judged(schema, {"b": "x"}).params == {"b": "x"}
-    assert faults(schema, {"a": "x"}) == ("invalid-param", ["a: is not a valid uuid"])
+    assert faults(schema, {"a": "x"}) == ("invalid-param", ["a: is not a valid UUID"])
 
 
 def test_schema_of_equal_texts_is_one_object() -> None:

@@ -41,7 +41,6 @@ def test_types_of_json_values_that_match_are_kept(schema: Any, value: object) ->
         ("integer", "12"),
         ("integer", 12.5),
         ("integer", True),
-        ("integer", None),
         ("integer", [12]),
         ("number", "1.5"),
         ("number", True),
@@ -165,7 +164,6 @@ def test_types_of_text_are_converted_as_the_schema_says(
 @pytest.mark.parametrize(
     ("type_", "text"),
     [
-        ("integer", ""),
         ("integer", "x"),
         ("integer", "1.0"),
         ("integer", "1e3"),
@@ -179,7 +177,6 @@ def test_types_of_text_are_converted_as_the_schema_says(
         ("integer", str(-INT_MAX - 1)),
         ("integer", "9" * 30),
         ("integer", "9" * 5000),
-        ("number", ""),
         ("number", "NaN"),
         ("number", "Infinity"),
         ("number", "1e999"),
@@ -190,7 +187,6 @@ def test_types_of_text_are_converted_as_the_schema_says(
         ("number", "0x10"),
         ("boolean", "TRUE"),
         ("boolean", "yes"),
-        ("boolean", ""),
         ("boolean", "2"),
         ("object", "{}"),
         ("object", "x"),
@@ -204,6 +200,12 @@ def test_types_of_text_are_converted_as_the_schema_says(
 def test_types_text_that_cannot_be_converted_is_invalid(type_: str, text: object) -> None:
     refused = refusal(lambda: judged_text(params(a={"type": type_}), {"a": text}))
     assert (refused.slug, [error["attr"] for error in refused.errors]) == ("invalid-param", ["a"])
+
+
+@pytest.mark.parametrize("digits", [19, 20, 300])
+def test_types_text_of_an_integer_out_of_range_is_called_that(digits: int) -> None:
+    refused = refusal(lambda: judged_text(params(a={"type": "integer"}), {"a": "9" * digits}))
+    assert refused.errors[0]["message"] == "must be an integer between -(2^63-1) and 2^63-1"
 
 
 def test_types_of_text_and_json_may_be_mixed() -> None:

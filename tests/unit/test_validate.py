@@ -54,14 +54,14 @@ ORDER = {
         pytest.param(
             {"stage": "", "order_id": "7"},
             "invalid-param",
-            ["order_id: must be an integer between -(2^63-1) and 2^63-1", "stage: empty"],
+            ["order_id: must be an integer", "stage: empty"],
             id="all-that-is-invalid",
         ),
         pytest.param(
             {"stage": None, "order_id": 1},
-            "invalid-param",
-            ["stage: must be text"],
-            id="null-is-not-missing",
+            "missing-param",
+            ["stage: missing"],
+            id="null-is-missing",
         ),
         pytest.param(
             {"order_id": "7", "order": {"due_date": 5}, "items": [{"sku": 1}, 2]},
@@ -70,7 +70,7 @@ ORDER = {
                 "items.0.sku: must be text",
                 "items.1: must be an object",
                 "order.due_date: must be text",
-                "order_id: must be an integer between -(2^63-1) and 2^63-1",
+                "order_id: must be an integer",
                 "stage: missing",
             ],
             id="missing-wins-and-all-are-listed",

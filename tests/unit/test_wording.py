@@ -11,7 +11,11 @@ from support.builders import examples, faults, judged, params, refusal
 @pytest.mark.parametrize(
     ("schema", "value", "message"),
     [
-        ({"type": "integer"}, "x", "must be an integer between -(2^63-1) and 2^63-1"),
+        ({"type": "integer"}, "x", "must be an integer"),
+        ({"type": "integer"}, 1.5, "must be an integer"),
+        ({"type": "integer"}, 2**63, "must be an integer between -(2^63-1) and 2^63-1"),
+        ({"type": "integer"}, -(2.0**63), "must be an integer between -(2^63-1) and 2^63-1"),
+        ({"type": ["number", "integer"]}, "x", "must be a number"),
         ({"type": "number"}, "x", "must be a number"),
         ({"type": "string"}, 1, "must be text"),
         ({"type": "boolean"}, 1, "must be true or false"),
@@ -22,6 +26,8 @@ from support.builders import examples, faults, judged, params, refusal
         ({"enum": ["a", "b"]}, "x", "must be one of a, b"),
         ({"enum": [1, True, None]}, "x", "must be one of 1, true, null"),
         ({"enum": ["0", "1", 0, 1]}, "x", "must be one of 0, 1"),
+        ({"type": ["string", "integer"], "enum": ["0", "1", 0, 1]}, True, "must be one of 0, 1"),
+        ({"type": "string", "const": "yes", "maxLength": 1}, 5, "must be yes"),
         ({"enum": ["a"]}, "x", "must be a"),
         ({"const": "yes"}, "x", "must be yes"),
         ({"const": None}, "x", "must be null"),
@@ -39,8 +45,14 @@ from support.builders import examples, faults, judged, params, refusal
         ({"maxProperties": 1}, {"x": 1, "y": 2}, "must have at most 1 key"),
         ({"uniqueItems": True}, [1, 1], "must not contain an item twice"),
         ({"pattern": "^a$"}, "x", "must match the pattern ^a$"),
-        ({"format": "email"}, "x", "is not a valid email"),
-        ({"format": "date-time"}, "x", "is not a valid date-time"),
+        ({"format": "email"}, "x", "is not a valid e-mail address"),
+        ({"format": "date"}, "x", "is not a valid date (YYYY-MM-DD)"),
+        (
+            {"format": "date-time"},
+            "x",
+            "is not a valid date and time (such as 2026-11-28T08:00:00Z)",
+        ),
+        ({"format": "json-pointer"}, "x", "is not a valid json-pointer"),
         ({"not": {}}, "x", "is invalid"),
         ({"contains": {"type": "integer"}}, ["x"], "is invalid"),
         (
@@ -72,6 +84,55 @@ def test_wording_of_several_matching_forms_names_nothing_missing(names: tuple[st
     assert (slug, len(entries)) == ("invalid-param", 1)
     assert "missing" not in entries[0]
     assert "several of the allowed forms" in entries[0]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string", "pattern": "^[0-9]{4}$"}, "x"),
+        ({"type": "string", "pattern": "^[0-9]{4}$"}, 5),
+        ({"anyOf": [{"type": "integer"}, {"pattern": "^[0-9]{4}$", "type": "string"}]}, "x"),
+    ],
+    ids=["pattern", "type", "choice"],
+)
+def test_wording_of_a_schema_with_a_message_is_that_message(
+    schema: dict[str, Any], value: object
+) -> None:
+    year = {**schema, "x-message": "must be a year"}
+    document = {
+        **params(a=year, b={"$ref": "#/$defs/year"}, c={"type": "array", "items": year}),
+        "$defs": {"year": year},
+        "required": ["d"],
+    }
+    values = {"a": value, "b": value, "c": [value]}
+    expected = ["d: missing", *(f"{attr}: must be a year" for attr in ("a", "b", "c.0"))]
+    slug, entries = faults(document, values)
+    assert (slug, sorted(entries)) == ("missing-param", sorted(expected))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plano_ses_x", "x" * 33, "zażółć", '{"a":1', "eyJhIjoiaHVudGVyMiJ9", "plano_app_\0x"],
+    ids=ascii,
+)
+def test_wording_does_not_repeat_what_may_not_be_a_name(name: str) -> None:
+    closed = params(inner={**params(), "additionalProperties": False})
+    assert faults(closed, {"inner": {name: 1}}) == (
+        "invalid-param",
+        ["inner.…: unrecognized"],
+    )
+    of_integers = params(map={"type": "object", "additionalProperties": {"type": "integer"}})
+    assert faults(of_integers, {"map": {name: "x", "size": "x"}})[1] == [
+        *("map.…: must be an integer", "map.size: must be an integer"),
+    ]
+    _, entries = faults(of_integers, {"map": {f"{name}\0": 1}}, nul=True)
+    assert entries == ["map.…: must not contain a NUL character"]
+
+
+def test_wording_names_every_property_of_the_schema() -> None:
+    schema = params(**{"zażółć": {"type": "integer"}, "x" * 40: {"type": "integer"}})
+    _, entries = faults(schema, {"zażółć": "x", "x" * 40: "x"})
+    assert entries == ["zażółć: must be an integer", f"{'x' * 40}: must be an integer"]
 
 
 def test_wording_lists_an_error_found_twice_once() -> None:

@@ -1,6 +1,6 @@
 """A route's params as a JSON Schema (2020-12), compiled at its first use and then shared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
@@ -9,9 +9,13 @@ import jsonschema_rs
 import orjson
 
 from gateway.registry.schema import normal
+from gateway.registry.schema.absent import empty_is_absent
 from gateway.registry.schema.shape import Shape, normalise, shape_of, types_of
 
 INT_MAX = 2**63 - 1
+
+MESSAGE = "x-message"
+"""The keyword with the message for values that the schema refuses, instead of the usual one."""
 
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -54,6 +58,21 @@ class ParamSchema:
         properties = self.document.get("properties", {})
         own = [properties[name] for name in properties if name not in self.common]
         return any(inner.get("x-sensitive") for schema in own for inner in subschemas(schema))
+
+    @cached_property
+    def property_names(self) -> frozenset[str]:
+        """The names of all properties at every level; an answer may repeat them."""
+        levels = (schema.get("properties", {}) for schema in subschemas(self.document))
+        return frozenset(name for properties in levels for name in properties)
+
+    def message(self, keyword_path: Sequence[str | int]) -> str | None:
+        """The `x-message` of the schema whose keyword refused a value, if it has one."""
+        if f'"{MESSAGE}"' not in self.text:
+            return None
+        schema: Any = self.document
+        for part in keyword_path[:-1]:
+            schema = schema[part]
+        return schema.get(MESSAGE) if isinstance(schema, dict) else None
 
     @cached_property
     def validator(self) -> jsonschema_rs.Draft202012Validator:
@@ -148,9 +167,14 @@ def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON 
 
 
 def _bounded(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which integers have 64-bit bounds, which PostgreSQL and JSON parsers share."""
+    """A copy in which integers have 64-bit bounds, which PostgreSQL and JSON parsers share.
+
+    It refuses empty text that means absent: only refused params are searched for such values.
+    """
     copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
     for schema in subschemas(copy):
+        if empty_is_absent(schema):
+            schema["minLength"] = max(schema.get("minLength", 1), 1)
         types = types_of(schema)
         if "integer" in types and "number" not in types:
             schema["minimum"] = max(schema.get("minimum", -INT_MAX), -INT_MAX)

@@ -7,15 +7,19 @@ the like adds its types and properties.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote
 
-_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+from gateway.registry.schema.absent import absent_values, is_empty_text_absent
+
+_INTEGER = re.compile(r"-?[0-9]{1,300}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _BRANCHES = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
+
+_CONTAINERS = frozenset((dict, list))
 
 _MAY_CHANGE = frozenset((dict, list, float))
 """Types of JSON values that `normalise` may have to change."""
@@ -31,6 +35,8 @@ class Shape:
     An `open` object keeps keys that are not in its `properties`: a free-form object; a map, whose
     values have the shape `additional`; an object whose schema refuses unknown keys itself. As in
     JSON Schema, `prefix_items` are the shapes of a list's first items, `items` that of the others.
+    A property whose value is in `absent`, or that came as empty text while `empty_text_is_absent`,
+    is absent.
     """
 
     types: set[str] = field(default_factory=set)
@@ -39,6 +45,8 @@ class Shape:
     prefix_items: list["Shape"] = field(default_factory=list)
     items: "Shape | None" = None
     open: bool = True
+    absent: tuple[object, ...] = ()
+    empty_text_is_absent: bool = False
 
     def value_shape(self, name: str) -> "Shape":
         """The shape of an object's value under this key."""
@@ -80,6 +88,7 @@ def _shape(
 
     `shapes` has one for each set of schemas; such sets are finite, so a recursion ends.
     """
+    schemas = list(schemas)
     applied = _with_branches(schemas, document)
     key = frozenset(id(schema) for schema in applied)
     if key in shapes:
@@ -100,15 +109,30 @@ def _shape(
         _shape(_prefix_items(applied, index), document, shapes) for index in range(length)
     ]
     shape.open = _is_open(applied)
+    resolve = partial(resolve_ref, document=document)
+    shape.absent = absent_values(schemas, resolve)
+    shape.empty_text_is_absent = is_empty_text_absent(schemas, resolve)
     if not (shape.properties or shape.additional or shape.items or shape.prefix_items):
-        shapes[key] = _leaf(frozenset(shape.types), shape.open)
+        shapes[key] = _leaf(
+            frozenset(shape.types), shape.open, shape.absent, shape.empty_text_is_absent
+        )
     return shapes[key]
 
 
 @lru_cache(maxsize=256)
-def _leaf(types: frozenset[str], is_open: bool) -> Shape:  # noqa: FBT001 - a key
+def _leaf(
+    types: frozenset[str],
+    is_open: bool,  # noqa: FBT001 - a key
+    absent: tuple[object, ...],
+    empty_text_is_absent: bool,  # noqa: FBT001 - a key
+) -> Shape:
     """Most shapes are of texts and numbers; equal ones share one object, to save memory."""
-    return Shape(types=set(types), open=is_open)
+    return Shape(
+        types=set(types),
+        open=is_open,
+        absent=absent,
+        empty_text_is_absent=empty_text_is_absent,
+    )
 
 
 def _with_branches(schemas: Iterable[Any], document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -179,7 +203,40 @@ def from_text(value: Any, shape: Shape) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return [from_text(item, shape.item_shape(index)) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        return {name: from_text(item, shape.value_shape(name)) for name, item in value.items()}
+        return {
+            name: from_text(item, shape.value_shape(name))
+            for name, item in value.items()
+            if not is_absent_text(name, item, shape)
+        }
+    return value
+
+
+def is_absent_text(name: str, value: object, shape: Shape) -> bool:
+    """Whether a key of a query or form means nothing: it is empty, and its param cannot be.
+
+    Without a value an unknown key may be a piece of misread text, such as base64 with its padding,
+    and must not be named in the answer.
+    """
+    if name in shape.properties or shape.open:
+        return value == "" and shape.value_shape(name).empty_text_is_absent
+    return isinstance(value, str) and not value.strip("=")
+
+
+def without_absent(value: Any, shape: Shape) -> Any:  # noqa: ANN401
+    """A copy without the properties whose values mean that they are absent, at every level.
+
+    The items of a list stay, since the others would move.
+    """
+    if not shape.has_inner_shapes:
+        return value
+    if type(value) is dict:
+        return {
+            name: without_absent(item, inner) if type(item) in _CONTAINERS else item
+            for name, item in value.items()
+            if item not in (inner := shape.value_shape(name)).absent
+        }
+    if type(value) is list:
+        return [without_absent(item, shape.item_shape(index)) for index, item in enumerate(value)]
     return value
 
 

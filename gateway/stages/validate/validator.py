@@ -8,7 +8,7 @@ import jsonschema_rs
 from gateway import statuses
 from gateway.identity import views
 from gateway.registry.schema import ParamSchema
-from gateway.registry.schema.shape import from_text
+from gateway.registry.schema.shape import from_text, is_absent_text, without_absent
 from gateway.registry.table import Match
 from gateway.stages.validate import wording
 from gateway.values import Error, Params, Rejection, Valid
@@ -27,9 +27,13 @@ def validate(params: Params, match: Match) -> Valid:
     """
     schema = match.route.params
     values = _typed_values(params, schema)
-    is_valid = schema.validator.is_valid(values) and not params.holds_nul
+    is_valid = schema.validator.is_valid(values)
+    if not is_valid:
+        # Only now: most params are valid, and in those every null is one that the schema takes.
+        values = without_absent(values, schema.shape)
+        is_valid = schema.validator.is_valid(values)
     # Views are checked last, since few requests name one.
-    if not is_valid or not _VIEWS.isdisjoint(values):
+    if not is_valid or params.holds_nul or not _VIEWS.isdisjoint(values):
         _refuse_errors(values, params, schema)
     ignored: list[str] = []
     normal = schema.normalise(values, ignored)
@@ -61,18 +65,22 @@ def _typed_values(params: Params, schema: ParamSchema) -> dict[str, Any]:
     values = dict(params.values)
     if "token" in schema.common:
         values.pop("token", None)
-    if params.from_text:
-        properties = schema.shape.properties
-        for name in params.from_text & values.keys() & properties.keys():
-            values[name] = from_text(values[name], properties[name])
+    if not params.from_text:
+        return values
+    shape = schema.shape
+    for name in params.from_text & values.keys():
+        if is_absent_text(name, values[name], shape):
+            del values[name]
+        elif name in shape.properties:
+            values[name] = from_text(values[name], shape.properties[name])
     return values
 
 
 def _entries(values: dict[str, Any], params: Params, schema: ParamSchema) -> Iterator[Error]:
     if not schema.validator.is_valid(values):
-        yield from wording.entries(_errors(values, schema))
+        yield from wording.entries(_errors(values, schema), schema)
     if params.holds_nul:
-        yield from _nul_entries(values, ())
+        yield from _nul_entries(values, (), schema)
     yield from _view_entries(values, schema)
 
 
@@ -102,17 +110,19 @@ def _children(value: Any) -> Iterable[Any]:  # noqa: ANN401 - an object or a lis
     return value.values() if isinstance(value, dict) else value
 
 
-def _nul_entries(value: object, path: tuple[str | int, ...]) -> Iterator[Error]:
+def _nul_entries(
+    value: object, path: tuple[str | int, ...], schema: ParamSchema
+) -> Iterator[Error]:
     """Refused since PostgreSQL cannot store a NUL in text."""
     if isinstance(value, str) and "\0" in value:
-        yield Rejection.error(wording.dotted(path), "must not contain a NUL character")
+        yield Rejection.error(wording.dotted(path, schema), "must not contain a NUL character")
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _nul_entries(name, (*path, name.replace("\0", "")))
-            yield from _nul_entries(item, (*path, name))
+            yield from _nul_entries(name, (*path, name.replace("\0", "")), schema)
+            yield from _nul_entries(item, (*path, name), schema)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _nul_entries(item, (*path, index))
+            yield from _nul_entries(item, (*path, index), schema)
 
 
 def _view_entries(values: dict[str, Any], schema: ParamSchema) -> Iterator[Error]:
