@@ -154,7 +154,7 @@ ANONYMOUS = Caller(token=None, session=None, application=None, application_slug=
 class Valid(NamedTuple):
     """Params that match the schema, in its types, without unknown and common params.
 
-    `ignored` are the names of the unknown ones; the views are the requested ones.
+    `ignored` are the dotted names of the unknown ones, any text; the views are the requested ones.
     """
 
     params: dict[str, Any]
@@ -176,12 +176,14 @@ class QueuedMail(NamedTuple):
 class Reply(NamedTuple):
     """The result of a service's action: `data`, and headers to add to the answer.
 
-    With `mail`, the answer waits until that mail is sent, after the work is committed.
+    With `mail`, the answer waits until that mail is sent, after the work is committed. `ignored`
+    names params of the schema that this call did not use; the answer names them for the caller.
     """
 
     data: Any = None
     headers: Mapping[str, str] | None = None
     mail: QueuedMail | None = None
+    ignored: tuple[str, ...] = ()
 
 
 class Response(NamedTuple):

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import orjson
 
 from gateway import statuses
 from gateway.identity import views
+from gateway.registry.schema import may_be_shown
 from gateway.registry.table import Match, Table
 from gateway.statuses import Status
 from gateway.values import Caller, Rejection, Reply, Request, Response, Valid
@@ -18,7 +18,8 @@ RETRY_AFTER = 1
 """Seconds in `Retry-After` if the refusal names none."""
 
 MAX_IGNORED = 20
-MAX_IGNORED_LENGTH = 64
+MAX_INSPECTED = 1000
+"""Names that are looked at to find those to show: a body may have a hundred thousand."""
 
 OWN_HEADERS = {
     *("content-length", "content-type", "transfer-encoding", "connection"),
@@ -68,8 +69,8 @@ def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Respon
     )
     body = _SUCCESS[envelope](reply.data, extra)
     headers = _encode_headers(reply.headers) if reply.headers else []
-    if valid.ignored:
-        headers += _ignored_header(valid.ignored)
+    if valid.ignored or reply.ignored:
+        headers += _ignored_header(valid.ignored + reply.ignored)
     return Response(200, _SUCCESSFUL, headers, orjson.dumps(body))
 
 
@@ -107,18 +108,12 @@ def _encode_header(name: str, value: str) -> tuple[bytes, bytes]:
 
 
 def _ignored_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """`X-Ignored-Params`; its names are percent-encoded, since they are the caller's text."""
+    """`X-Ignored-Params`: names that may be shown, and how many others there are, as `+3`."""
     if not names:
         return []
-    quoted = [_truncate(quote(name[:MAX_IGNORED_LENGTH], safe="")) for name in names[:MAX_IGNORED]]
-    if len(names) > MAX_IGNORED:
-        quoted.append("...")
-    return [(b"x-ignored-params", ", ".join(quoted).encode())]
-
-
-def _truncate(quoted: str) -> str:
-    """At most `MAX_IGNORED_LENGTH` characters, and never half an escape."""
-    return re.sub(r"%[0-9A-F]?$", "", quoted[:MAX_IGNORED_LENGTH])
+    shown = [name for name in names[:MAX_INSPECTED] if may_be_shown(name)][:MAX_IGNORED]
+    others = [f"+{len(names) - len(shown)}"] if len(shown) < len(names) else []
+    return [(b"x-ignored-params", ", ".join(shown + others).encode())]
 
 
 def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
