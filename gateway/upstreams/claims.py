@@ -27,11 +27,15 @@ class Claim(NamedTuple):
 
 
 def claim(request: Request, route: Route, caller: Caller, params: dict[str, Any]) -> Claim | None:
-    """The claim of a request; None if the route takes no keys, or the caller sent none.
+    """The claim of a request; None if the caller sent no key.
 
-    Raises Rejection: missing-param, invalid-param.
+    Raises Rejection: missing-param, invalid-param. A route that takes no keys refuses one, since
+    the caller would rely on it; reading twice does no harm.
     """
     if route.idempotency == "off":
+        if HEADER in request.headers and route.method != "GET":
+            refused = Rejection.error(ATTR, "this route takes no such key")
+            raise Rejection(statuses.INVALID_PARAM, errors=[refused])
         return None
     key = request.headers.get(HEADER)
     if key is None:
