@@ -51,7 +51,7 @@ class Pipeline:
         trace.valid = valid = validate(params, found)
         call = self.calls.create(request, exchange, found, caller, valid.params)
         reply = await dispatch(call, action)
-        return respond.success(reply, valid, caller, found.route.envelope)
+        return respond.success(reply, valid, caller, found)
 
     async def answer(self, request: Request, exchange: Exchange) -> tuple[Response | None, Trace]:
         """The documented response, whatever happens, and its trace; None if the client has left."""

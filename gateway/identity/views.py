@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.identity import lifetime
+from gateway.registry.records import ApplicationRecord
 from gateway.values import Application, Caller, Session
 
 SESSION_VIEWS: Mapping[str, tuple[str, ...]] = {
@@ -13,8 +14,10 @@ SESSION_VIEWS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 APPLICATION_VIEWS: Mapping[str, tuple[str, ...]] = {
-    "default": ("id", "slug", "name", "routes", "created_at"),
+    "default": ("id", "slug", "name", "roles", "routes", "created_at"),
 }
+"""With a session's token there is no `id`, `routes` and `created_at`: they are of the other kind of
+token. `roles` are those of the users that the application lets in."""
 
 PARAMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "session_view": SESSION_VIEWS,
@@ -37,21 +40,34 @@ def session(session: Session, token: str, view: str = "default") -> dict[str, An
     }
 
 
-def application(application: Application, view: str = "default") -> dict[str, Any]:
-    """The fields of an application."""
-    return {name: getattr(application, name) for name in APPLICATION_VIEWS[view]}
+def application(
+    record: ApplicationRecord, machine: Application | None, view: str = "default"
+) -> dict[str, Any]:
+    """The fields of an application; `machine` is that of an application's token."""
+    fields: dict[str, Any] = {
+        "slug": record.slug,
+        "name": record.title,
+        "roles": sorted(record.roles),
+    }
+    if machine:
+        fields |= {"id": machine.id, "routes": machine.routes, "created_at": machine.created_at}
+    return {name: fields[name] for name in APPLICATION_VIEWS[view] if name in fields}
 
 
 def requested(
-    caller: Caller, session_view: str | None, application_view: str | None
+    caller: Caller,
+    applications: Mapping[str, ApplicationRecord],
+    session_view: str | None,
+    application_view: str | None,
 ) -> dict[str, Any]:
-    """The views that a caller requested of its own session or application, by `session` and so on.
+    """The views that a caller requested of its session and its effective application.
 
-    A view of what the caller does not have is left out.
+    A view of what the caller does not have is left out. `applications` are those of the registry.
     """
     views: dict[str, Any] = {}
     if session_view and caller.session and caller.token:
         views["session"] = session(caller.session, caller.token, session_view)
-    if application_view and caller.application:
-        views["application"] = application(caller.application, application_view)
+    record = applications.get(caller.application_slug or "")
+    if application_view and record:
+        views["application"] = application(record, caller.application, application_view)
     return views

@@ -59,15 +59,11 @@ class Refusal(NamedTuple):
     extra: Mapping[str, Any]
 
 
-def success(reply: Reply, valid: Valid, caller: Caller, envelope: str) -> Response:
+def success(reply: Reply, valid: Valid, caller: Caller, match: Match) -> Response:
     """The answer to a successful action."""
     has_view = valid.session_view or valid.application_view
-    extra = (
-        views.requested(caller, valid.session_view, valid.application_view)
-        if has_view
-        else _NO_EXTRA
-    )
-    body = _SUCCESS[envelope](reply.data, extra)
+    extra = _views(valid, caller, match) if has_view else _NO_EXTRA
+    body = _SUCCESS[match.route.envelope](reply.data, extra)
     headers = _encode_headers(reply.headers) if reply.headers else []
     if valid.ignored or reply.ignored:
         headers += _ignored_header(valid.ignored + reply.ignored)
@@ -88,10 +84,14 @@ def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) 
 
 def _extra(rejection: Rejection, trace: Trace | None) -> Mapping[str, Any]:
     """The rejection's own extra; otherwise the views that the caller requested, once valid."""
-    if rejection.extra or not (trace and trace.caller and trace.valid):
+    if rejection.extra or not (trace and trace.match and trace.caller and trace.valid):
         return rejection.extra
-    valid = trace.valid
-    return views.requested(trace.caller, valid.session_view, valid.application_view)
+    return _views(trace.valid, trace.caller, trace.match)
+
+
+def _views(valid: Valid, caller: Caller, match: Match) -> Mapping[str, Any]:
+    applications = match.table.applications
+    return views.requested(caller, applications, valid.session_view, valid.application_view)
 
 
 def _encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

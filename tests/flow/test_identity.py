@@ -88,7 +88,14 @@ async def test_views_are_added_for_the_kind_of_caller(client: Client) -> None:
     answer = (await client.create_stage(order_id=7, **views)).json()
     assert answer["session"]["email"] == "employee@example.com"
     assert answer["session"]["expires_at"] is not None
-    assert "application" not in answer
+    planoorder = {
+        "slug": "planoorder",
+        "name": "PlanOrder",
+        "roles": ["client", "employee", "liaison"],
+    }
+    assert answer["application"] == planoorder
+    other = await client.create_stage(order_id=7, application="planox2", **views)
+    assert other.json()["application"]["slug"] == "planox2"
     answer = (await client.create_stage(caller="application", order_id=7, **views)).json()
     assert (answer["application"]["slug"], answer["application"]["routes"]) == ("planoorder", ["*"])
     assert "session" not in answer

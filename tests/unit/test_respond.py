@@ -6,6 +6,7 @@ from support.builders import NOON, application, match, request, route, session
 
 from gateway import statuses
 from gateway.identity import views
+from gateway.registry.records import ApplicationRecord
 from gateway.stages import respond
 from gateway.stages.respond import Trace
 from gateway.values import ANONYMOUS, Caller, Rejection, Reply, Response, Valid
@@ -19,7 +20,7 @@ MISSING = [Rejection.error("stage", "missing"), Rejection.error("order.due_date"
 def succeeded(
     reply: Reply, valid: Valid = PLAIN, caller: Caller = ANONYMOUS, envelope: str = "plano"
 ) -> Response:
-    return respond.success(reply, valid, caller, envelope)
+    return respond.success(reply, valid, caller, match(route(envelope=envelope)))
 
 
 def refused(
@@ -70,8 +71,9 @@ def test_respond_times_are_iso_8601_in_utc() -> None:
     [
         (USER, None, None, []),
         (USER, "default", None, ["session"]),
-        (USER, "default", "default", ["session"]),
-        (USER, None, "default", []),
+        (USER, "default", "default", ["session", "application"]),
+        (USER, None, "default", ["application"]),
+        (USER._replace(application_slug="gone"), None, "default", []),
         (MACHINE, "default", "default", ["application"]),
         (MACHINE, "default", None, []),
         (ANONYMOUS, "default", "default", []),
@@ -250,5 +252,23 @@ def test_session_view_of_a_remembered_session_has_no_end() -> None:
     assert views.session(session(remember_me=True), "t")["expires_at"] is None
 
 
-def test_application_view_has_no_token() -> None:
-    assert "token" not in views.application(application())
+RECORD = ApplicationRecord(slug="a", title="A", roles=frozenset({"liaison", "client"}))
+
+
+def test_application_view_of_a_token_has_the_documented_fields_in_order() -> None:
+    assert list(views.application(RECORD, application()).items()) == [
+        ("id", 3),
+        ("slug", "a"),
+        ("name", "A"),
+        ("roles", ["client", "liaison"]),
+        ("routes", ("*",)),
+        ("created_at", NOON),
+    ]
+
+
+def test_application_view_of_a_session_has_no_fields_of_a_token() -> None:
+    assert views.application(RECORD, None) == {
+        "slug": "a",
+        "name": "A",
+        "roles": ["client", "liaison"],
+    }
