@@ -72,10 +72,19 @@ async def create(calls: Sequence[Call], db: Database, *, singly: bool) -> list[O
         for i, (call, (times, errors)) in enumerate(zip(calls, parsed, strict=True))
     ]
     rows = await db.fetch(_SQL["create"], rows_in, singly)
-    return [_outcome(row, errors) for row, (_, errors) in zip(rows, parsed, strict=True)]
+    return [
+        _outcome(row, call, errors)
+        for row, call, (_, errors) in zip(rows, calls, parsed, strict=True)
+    ]
 
 
-def _outcome(row: Record, errors: list[Any]) -> Outcome:
+def _unused(params: dict[str, Any]) -> tuple[str, ...]:
+    """The params that are for the status row only, if it is not updated."""
+    names = () if params["update_status"] else ("appointment", "client", "order")
+    return tuple(name for name in names if name in params)
+
+
+def _outcome(row: Record, call: Call, errors: list[Any]) -> Outcome:
     """The outcome of one call: its rows as JSON, or its errors."""
     errors = errors + [
         Rejection.error(_ATTRS.get(check, check), message)
@@ -88,10 +97,9 @@ def _outcome(row: Record, errors: list[Any]) -> Outcome:
         return RETRY_SINGLY
     # JSON as PostgreSQL wrote it: parsing and writing it again would cost a quarter of the rate.
     if row["mail"]:
-        return Reply(
-            orjson.loads(row["data"]), mail=QueuedMail(row["mail"], "order_stage.notified_at")
-        )
-    return Reply(orjson.Fragment(row["data"]))
+        mail = QueuedMail(row["mail"], "order_stage.notified_at")
+        return Reply(orjson.loads(row["data"]), mail=mail, ignored=_unused(call.params))
+    return Reply(orjson.Fragment(row["data"]), ignored=_unused(call.params))
 
 
 def _parse_times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:
