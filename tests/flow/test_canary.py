@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote, urlencode
 
 import httpx2
 import orjson
@@ -58,6 +59,9 @@ TARGETS = {
     "marked in the schema": Target("things.create", "POST", THINGS_CREATE, MARKED, secret=False),
 }
 PIN = {"type": "string", "maxLength": 40, "x-sensitive": True}
+CLOSED = Target("things.create", "POST", "/api/v1/things/keep", {}, secret=False)
+"""A route that refuses unknown params, and names them."""
+
 THINGS: dict[str, Any] = {
     "things.create": {
         "auth": ["session"],
@@ -68,7 +72,19 @@ THINGS: dict[str, Any] = {
                 "inner": {"type": "object", "properties": {"pin": PIN}},
             }
         },
-    }
+    },
+    "things.keep": {
+        "handler": "things.create",
+        "auth": ["session"],
+        "params": {
+            "additionalProperties": False,
+            "properties": {
+                "pin": PIN,
+                "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+                "closed": {"type": "object", "properties": {}, "additionalProperties": False},
+            },
+        },
+    },
 }
 
 
@@ -88,6 +104,11 @@ def has_canary(text: str) -> bool:
     return any(form.lower() in text.lower() for form in FORMS)
 
 
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record is not of the test's HTTP client, which logs the URL."""
+    return not record.name.startswith(("httpx2", "httpcore2"))
+
+
 class Written:
     """Everything that the process writes while it serves."""
 
@@ -101,12 +122,7 @@ class Written:
         """Standard output and error, which include the access log, and the log records."""
         self._client.worker.access.flush()
         capfd, caplog = self._captured
-        # The HTTP client of the test logs the URL too; that is not the gateway's log.
-        records = [
-            record
-            for record in caplog.records
-            if not record.name.startswith(("httpx2", "httpcore2"))
-        ]
+        records = filter(is_ours, caplog.records)
         return "\n".join([*capfd.readouterr(), *(record.getMessage() for record in records)])
 
     async def tables(self) -> dict[str, str]:
@@ -165,6 +181,7 @@ async def serve(
         # Lines in the gateway's own format, at every level.
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_JsonLines())
+        handler.addFilter(is_ours)
         logging.getLogger().addHandler(handler)
         try:
             async with serving(database, tokens, actions=Actions(actions), **changes) as client:
@@ -226,6 +243,99 @@ def _with(value: Any, change: Callable[[str], Any]) -> Any:
     if isinstance(value, dict):
         return {name: _with(inner, change) for name, inner in value.items()}
     return change(value) if isinstance(value, str) and CANARY in value else value
+
+
+LONG = SESSION_PREFIX + CANARY + "Zx8kQv2nRb7Lw4Tj9Hc5"
+"""A token-like secret; no eight characters of it may be seen."""
+
+SHORT = "kQv2nRb7Lw4T"
+"""A password: short enough to look like a name."""
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+THING = {"pin": SHORT, "inner": {"pin": SHORT}}
+
+
+def misread(secret: str, value: dict[str, Any]) -> Iterator[tuple[str, str, bytes, str]]:
+    """Bodies that are read as something else: name, content type, body, query."""
+    text = orjson.dumps(value)
+    spaced = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    form = urlencode({"pin": secret}).encode()
+    once, twice = base64.b64encode(text), base64.b64encode(base64.b64encode(text))
+    yield "JSON as a form", FORM, text, ""
+    yield "JSON after a byte order mark as a form", FORM, b"\xef\xbb\xbf" + text, ""
+    yield "JSON with an & as a form", FORM, text.replace(secret.encode(), b"a&" + form[4:]), ""
+    yield "JSON in quotes as a form", FORM, orjson.dumps(text.decode()), ""
+    yield "percent-encoded JSON as a form", FORM, quote(text.decode()).encode(), ""
+    yield "twice percent-encoded JSON as a form", FORM, quote(quote(text.decode())).encode(), ""
+    yield "base64 as a form", FORM, once, ""
+    yield "short base64 as a form", FORM, base64.b64encode(orjson.dumps({"a": secret})), ""
+    yield "base64 of spaced JSON as a form", FORM, base64.b64encode(spaced), ""
+    yield "URL-safe base64 as a form", FORM, base64.urlsafe_b64encode(text).rstrip(b"="), ""
+    yield "lines of base64 as a form", FORM, base64.encodebytes(text), ""
+    yield "base64 of base64 as a form", FORM, twice, ""
+    yield "base64 of the secret as a form", FORM, base64.b64encode(secret.encode() + b"1"), ""
+    yield "base64 of the secret and no padding", FORM, base64.b64encode(secret.encode()), ""
+    yield "the secret alone as a form", FORM, secret.encode(), ""
+    yield "the secret as an empty key", FORM, f"{secret}=".encode(), ""
+    yield "a form with a secret after an &", FORM, f"pin=a&{secret}".encode(), ""
+    yield "a form as JSON", JSON, form, ""
+    yield "a form encoded twice", FORM, quote(form.decode()).encode(), ""
+    yield "a form as base64", FORM, base64.b64encode(form), ""
+    yield "base64 as JSON", JSON, once, ""
+    yield "JSON in JSON as JSON", JSON, orjson.dumps(text.decode()), ""
+    yield "JSON in a query", JSON, b"", text.decode()
+    yield "base64 in a query", JSON, b"", once.decode()
+    yield "the secret in a query", JSON, b"", secret
+    part = f'--b\r\nContent-Disposition: form-data; name="pin"\r\n\r\n{secret}\r\n--b--\r\n'
+    yield "multipart", "multipart/form-data; boundary=b", part.encode(), ""
+    yield "multipart as a form", FORM, part.encode(), ""
+    yield "multipart as JSON", JSON, part.encode(), ""
+    yield "plain text", "text/plain", text, ""
+
+
+def token_in_keys() -> Iterator[tuple[str, str, bytes, str]]:
+    """A token in the place of a name: name, content type, body, query."""
+    for name in (LONG, f"inner.{LONG}", f"a[{LONG}]", f"{LONG}.a", LONG[:30]):
+        yield f"a key of JSON, {name[:6]}", JSON, orjson.dumps({name: 1, "closed": {name: 1}}), ""
+        yield f"a key of a form, {name[:6]}", FORM, f"{name}=1&inner[{LONG}]=1".encode(), ""
+        yield f"a key of a query, {name[:6]}", JSON, b"", f"{name}=1"
+    yield "a key of a map", JSON, orjson.dumps({"map": {LONG: "x", LONG[:30]: "x"}}), ""
+    yield "a key with a NUL", JSON, orjson.dumps({"map": {f"{LONG[:30]}\0": 1}}), ""
+
+
+def runs_of(secret: str) -> set[str]:
+    """Each eight characters in a row of a secret, and of its base64."""
+    texts = {secret.removeprefix(SESSION_PREFIX)}
+    for offset in range(3):
+        texts.add(base64.b64encode(b"\0" * offset + secret.encode()).decode()[4:-4])
+    return {text[at : at + 8] for text in texts for at in range(len(text) - 7)}
+
+
+MISREAD = [
+    *((SHORT, *case) for case in misread(SHORT, THING)),
+    *((LONG, *case) for case in misread(LONG, {"token": LONG, "pin": LONG})),
+    *((LONG, *case) for case in token_in_keys()),
+]
+
+
+async def test_secret_in_a_body_that_is_misread_is_shown_nowhere(serve: Serve) -> None:
+    slugs = set()
+    async with serve() as (client, written):
+        for secret, name, content_type, content, query in MISREAD:
+            for target in (*TARGETS.values(), CLOSED):
+                answer = await client.request(
+                    target.method,
+                    f"{target.path}?{query}" if query else target.path,
+                    content=content,
+                    headers={"authorization": f"Bearer {TOKEN}", "content-type": content_type},
+                )
+                slugs.add(answer.json()["status"])
+                text = answer.text + str(dict(answer.headers)) + written.output()
+                shown = [run for run in runs_of(secret) if run in text]
+                assert shown == [], (name, target.path, text)
+    assert slugs >= {"invalid-content-type", "invalid-encoded-params", "invalid-param"}
+    assert slugs >= {"action-successful", "no-params-decoded", "missing-param"}
 
 
 def assert_clean(written: dict[str, str]) -> None:

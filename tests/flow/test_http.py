@@ -78,7 +78,7 @@ async def test_query_and_form_values_are_converted_to_the_schema_type(probe: Cli
 
 async def test_json_values_are_not_converted(probe: Client) -> None:
     assert await params_of(probe, json={"number": 12.0, "amount": 3}) == {"number": 12, "amount": 3}
-    for value in ("12", 12.5, 2**63, -(2**63), 2**64, 1e300, True, None):
+    for value in ("12", 12.5, 2**63, -(2**63), 2**64, 1e300, True):
         response = await probe.post(ECHO, {"number": value}, headers=bearer(probe))
         assert response.json()["status"] == "invalid-param", value
     assert await params_of(probe, json={"number": 2**63 - 1}) == {"number": 2**63 - 1}
@@ -94,7 +94,7 @@ async def test_unknown_params_are_dropped_and_listed_in_a_header(probe: Client) 
     params = {"nunber": 1, "inner": {"number": 1, "tpye": 2}, "free": {"kept": 1}, "a\nb": 1}
     response = await probe.post(ECHO, params, headers=bearer(probe))
     assert response.json()["data"] == {"inner": {"number": 1}, "free": {"kept": 1}}
-    assert response.headers["x-ignored-params"] == "nunber, a%0Ab, inner.tpye"
+    assert response.headers["x-ignored-params"] == "nunber, inner.tpye, +1"
 
 
 async def test_common_params_are_hidden_from_the_service(probe: Client) -> None:

@@ -169,3 +169,7 @@ def test_unknown_text_without_a_value_is_not_named(value: str) -> None:
     text = {"c2VjcmV0c2VjcmV0": value, "inner": {"c2VjcmV0c2VjcmV0": value}, "a": "x"}
     assert judged_text(schema, text)[:2] == ({"a": "x", "inner": {}}, ())
     assert judged_text(schema, {"b": "x"}).ignored == ("b",)
+    closed = {**params(a=TEXT), "additionalProperties": False}
+    assert judged_text(closed, {"c2VjcmV0c2VjcmV0": value, "a": "x"})[:2] == ({"a": "x"}, ())
+    free = params(free={"type": "object", "additionalProperties": True})
+    assert judged_text(free, {"free": {"b": value}}).params == {"free": {"b": value}}

@@ -33,7 +33,7 @@ class Shape:
     """The types a value may have, and the shapes of its properties and items.
 
     An `open` object keeps keys that are not in its `properties`: a free-form object; a map, whose
-    values have the shape `additional`; an object whose schema refuses unknown keys itself. As in
+    values have the shape `additional`; a `closed` object, whose schema refuses them itself. As in
     JSON Schema, `prefix_items` are the shapes of a list's first items, `items` that of the others.
     A property whose value is in `absent`, or that came as empty text while `empty_text_is_absent`,
     is absent.
@@ -45,6 +45,7 @@ class Shape:
     prefix_items: list["Shape"] = field(default_factory=list)
     items: "Shape | None" = None
     open: bool = True
+    closed: bool = False
     absent: tuple[object, ...] = ()
     empty_text_is_absent: bool = False
 
@@ -109,10 +110,14 @@ def _shape(
         _shape(_prefix_items(applied, index), document, shapes) for index in range(length)
     ]
     shape.open = _is_open(applied)
+    shape.closed = not shape.additional and any(
+        schema.get("additionalProperties") is False for schema in applied
+    )
     resolve = partial(resolve_ref, document=document)
     shape.absent = absent_values(schemas, resolve)
     shape.empty_text_is_absent = is_empty_text_absent(schemas, resolve)
-    if not (shape.properties or shape.additional or shape.items or shape.prefix_items):
+    inner = shape.properties or shape.additional or shape.items or shape.prefix_items
+    if not (inner or shape.closed):
         shapes[key] = _leaf(
             frozenset(shape.types), shape.open, shape.absent, shape.empty_text_is_absent
         )
@@ -214,10 +219,10 @@ def from_text(value: Any, shape: Shape) -> Any:  # noqa: ANN401
 def is_absent_text(name: str, value: object, shape: Shape) -> bool:
     """Whether a key of a query or form means nothing: it is empty, and its param cannot be.
 
-    Without a value an unknown key may be a piece of misread text, such as base64 with its padding,
-    and must not be named in the answer.
+    An unknown key without a value may be a piece of misread text, such as base64 with its
+    padding, and must not be named in the answer.
     """
-    if name in shape.properties or shape.open:
+    if name in shape.properties or (shape.open and not shape.closed):
         return value == "" and shape.value_shape(name).empty_text_is_absent
     return isinstance(value, str) and not value.strip("=")
 
