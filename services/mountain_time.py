@@ -4,10 +4,23 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+FORMATS = (
+    "ISO 8601 (2026-11-28T20:00:00), MM/DD/YYYY, MM/DD/YYYY HH:MM or MM/DD/YYYY HH:MM:SS (both also"
+    " with AM or PM), or YYYY-MM-DD HH:MM:SS followed by UTC or an offset (-0700)"
+)
+"""What a caller may write."""
+
 _ZONE = ZoneInfo("America/Denver")
-_FILEMAKER = "%m/%d/%Y %H:%M:%S"
 _ISO = re.compile(
     r"[0-9]{4}-?(?:[0-9]{2}-?[0-9]{2}|W[0-9]{2}-?[0-9])(?:[Tt ][0-9:.,+Zz-]+)?", re.ASCII
+)
+_RUBY = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) (?:UTC|([+-][0-9]{4}))", re.ASCII
+)
+_FILEMAKER = re.compile(
+    r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})"
+    r"(?: ([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}))?(?: ?([AaPp])[Mm])?)?",
+    re.ASCII,
 )
 
 
@@ -16,10 +29,10 @@ class MountainTimeError(ValueError):
 
 
 def parse(text: str) -> datetime:
-    """A time in UTC, from ISO 8601 or FileMaker's `MM/DD/YYYY HH:MM:SS`.
+    """A time in UTC, from one of the `FORMATS`.
 
-    A text without a zone is Mountain Time. Where the clock shows a time twice, the first is meant.
-    Raises MountainTimeError, also for a time that the clock skips.
+    A text without a zone is Mountain Time, one without a time is midnight. Where the clock shows a
+    time twice, the first is meant. Raises MountainTimeError, also for a time that the clock skips.
     """
     time = _read(text)
     try:
@@ -38,12 +51,12 @@ def parse(text: str) -> datetime:
 
 
 def _read(text: str) -> datetime:
-    for reader in (_iso, _filemaker):
+    for reader in (_iso, _filemaker, _ruby):
         try:
             return reader(text)
         except ValueError:
             continue
-    message = "is not a valid date and time; use ISO 8601 or MM/DD/YYYY HH:MM:SS"
+    message = f"is not a valid date and time; use {FORMATS}"
     raise MountainTimeError(message)
 
 
@@ -55,4 +68,28 @@ def _iso(text: str) -> datetime:
 
 
 def _filemaker(text: str) -> datetime:
-    return datetime.strptime(text, _FILEMAKER)  # noqa: DTZ007 - the zone is added by parse
+    """FileMaker's month, day, year; then hours and minutes, perhaps seconds, perhaps AM or PM."""
+    match = _FILEMAKER.fullmatch(text)
+    if not match:
+        raise ValueError
+    *numbers, half = match.groups()
+    month, day, year, hour, minute, second = (int(number or 0) for number in numbers)
+    if half:
+        hour = _hour_of_24(hour, is_afternoon=half in "Pp")
+    return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - parse adds the zone
+
+
+def _hour_of_24(hour: int, *, is_afternoon: bool) -> int:
+    """The hour of a clock of 24 hours: 12 AM is midnight, 12 PM is noon."""
+    if not 1 <= hour <= 12:
+        raise ValueError
+    return hour % 12 + (12 if is_afternoon else 0)
+
+
+def _ruby(text: str) -> datetime:
+    """Ruby's `Time#to_s`, whose zone stands after a blank."""
+    match = _RUBY.fullmatch(text)
+    if not match:
+        raise ValueError
+    time, offset = match.groups()
+    return datetime.fromisoformat(time + (offset or "+0000"))
