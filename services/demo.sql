@@ -1,14 +1,14 @@
 -- Demo orders, which `gateway dev` inserts into a new database.
 -- Orders 1 to 100, each with the order request of id 1000 + n; requests 1101 to 1110 have none yet.
+-- The mail to the client of order 99 fails: the stand-in for Mandrill requests a payment.
 
 insert into order_requests (id, client_id) select 1000 + n, 1 from generate_series(1, 110) as n;
 insert into orders (id, order_request_id, client_id) select n, 1000 + n, 1 from generate_series(1, 100) as n;
-insert into events (id, slug, mail_template) values
-    (1, 'stage-changed', 'order-stage-changed'),
-    (2, 'broken-template', 'no-such-template');
+update orders set client_id = 2 where id = 99;
+update order_requests set client_id = 2 where id = 1099;
 
 select setval(pg_get_serial_sequence(name, 'id'), newest)
-from (values ('order_requests', 1110), ('orders', 100), ('events', 2)) as used (name, newest);
+from (values ('order_requests', 1110), ('orders', 100)) as used (name, newest);
 
 insert into statuses (
     id, uuid, name, url, color, send_mail, mail_template, change_type, created_at, updated_at

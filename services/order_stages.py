@@ -1,7 +1,6 @@
 """Order stages: the history of an order, and its current status."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -50,6 +49,8 @@ _CHECKS = {
 }
 """The checks of the statement, and the message of each failed one."""
 
+_NO_EVENTS: Mapping[str, Any] = {}
+
 _ATTRS = {"same_order": "order_request_id", "client_id": "client.client_id"}
 
 
@@ -66,10 +67,10 @@ async def create(calls: Sequence[Call], db: Database, *, singly: bool) -> list[O
     One statement also queues the mails of events, so that stage, status and mail commit together or
     not at all. Only a call that runs singly waits for an order that another transaction has locked.
     """
-    parsed = [_parse_times(call.params) for call in calls]
+    parsed = [_parse(call) for call in calls]
     rows_in = [
-        {**_columns(call, times), "i": i, "valid": not errors, "ticket": call.mail.ticket}
-        for i, (call, (times, errors)) in enumerate(zip(calls, parsed, strict=True))
+        {**_columns(call), **parts, "i": i, "valid": not errors, "ticket": call.mail.ticket}
+        for i, (call, (parts, errors)) in enumerate(zip(calls, parsed, strict=True))
     ]
     rows = await db.fetch(_SQL["create"], rows_in, singly)
     return [
@@ -96,32 +97,41 @@ def _outcome(row: Record, call: Call, errors: list[Any]) -> Outcome:
     if row["goes_alone"]:
         return RETRY_SINGLY
     # JSON as PostgreSQL wrote it: parsing and writing it again would cost a quarter of the rate.
+    ignored = _unused(call.params)
     if row["mail"]:
         mail = QueuedMail(row["mail"], "order_stage.notified_at")
-        return Reply(orjson.loads(row["data"]), mail=mail, ignored=_unused(call.params))
-    return Reply(orjson.Fragment(row["data"]), ignored=_unused(call.params))
+        return Reply(orjson.loads(row["data"]), mail=mail, ignored=ignored)
+    # PostgreSQL writes blanks into arrays; no other part of an answer has them.
+    data = orjson.loads(row["data"]) if row["has_addons"] else orjson.Fragment(row["data"])
+    return Reply(data, ignored=ignored)
 
 
-def _parse_times(params: dict[str, Any]) -> tuple[dict[str, datetime], list[Any]]:
-    """The times by column, and an error for each invalid one."""
-    times, errors = {}, []
+def _parse(call: Call) -> tuple[dict[str, Any], list[Any]]:
+    """What Python reads for the statement, by column: times and a template; and the errors."""
+    columns: dict[str, Any] = {}
+    errors = []
     for name, column in _TIMES.items():
-        if name in params:
+        if name in call.params:
             try:
-                times[column] = parse(params[name])
+                columns[column] = parse(call.params[name])
             except MountainTimeError as error:
                 errors.append(Rejection.error(name, str(error)))
-    return times, errors
+    slug, events = call.params.get("event_slug"), call.settings.get("events", _NO_EVENTS)
+    if slug in events:
+        columns["mail_template"] = events[slug].get("mail_template")
+    elif slug is not None and events:
+        errors.append(Rejection.error("event_slug", "unknown event"))
+    return columns, errors
 
 
-def _columns(call: Call, times: dict[str, datetime]) -> dict[str, Any]:
-    """The statement's input: values by the columns of both tables."""
+def _columns(call: Call) -> dict[str, Any]:
+    """The statement's input: params by the columns of both tables."""
     params = dict(call.params)
     for name, columns in _COLUMNS.items():
         inner = params.pop(name, {})
         params.update({columns.get(key, key): value for key, value in inner.items()})
     params.update(_client_columns(params.pop("client", {})))
-    return {**params, **times, "caller_id": call.caller.user_id}
+    return {**params, "caller_id": call.caller.user_id}
 
 
 def _client_columns(client: dict[str, Any]) -> dict[str, Any]:

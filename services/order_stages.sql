@@ -7,7 +7,7 @@
 -- locked, or has an earlier call in the batch, is run alone later ($2); only then does it wait.
 with calls as materialized (
     select * from jsonb_to_recordset($1::jsonb) as g (
-        i bigint, valid boolean, caller_id bigint, ticket jsonb,
+        i bigint, valid boolean, caller_id bigint, ticket jsonb, mail_template text,
         order_id bigint, order_request_id bigint, update_status boolean,
         stage text, stage_trigger text,
         stage_start_at timestamptz, created_at_fm timestamptz, notified_at timestamptz,
@@ -101,7 +101,7 @@ stage as (
         coalesce(f.stage_start_at, f.at), coalesce(f.created_at_fm, f.at),
         f.stage_by_id, f.creator_name, f.notes, f.event_slug, f.notified_at
     from fresh f
-    returning id, order_stages as full_row
+    returning id, row_to_json(shown(order_stages))::text as shown
 ),
 status as (
     insert into order_statuses as s (
@@ -154,11 +154,12 @@ status as (
         updated_by_id = excluded.updated_by_id,
         updated_by = excluded.updated_by,
         updated_at = excluded.updated_at
-    returning order_request_id, s as full_row
+    returning order_request_id, row_to_json(shown(s))::text as shown,
+        s.services_addon_array is not null as has_addons
 ),
 mail as (
     select f.i, gateway.queue_mail(
-        f.ticket, event.mail_template, reader.email, client.name,
+        f.ticket, f.mail_template, reader.email, client.name,
         jsonb_build_object(
             'order_id', f.known_order, 'order_request_id', f.request,
             'stage', f.stage, 'stage_start_at', coalesce(f.stage_start_at, f.at),
@@ -167,20 +168,20 @@ mail as (
         'order_stages', f.stage_id
     ) as id
     from fresh f
-    join events event on event.slug = f.event_slug and event.mail_template is not null
     left join lateral (
         select name, user_id from gateway.clients where id = f.its_client limit 1
     ) client on true
     left join lateral (select email from gateway.users where id = client.user_id limit 1) reader on true
-    where f.notified_at is null
+    where f.mail_template is not null and f.notified_at is null
 )
 select
     l.has_order as order_id, l.has_order_request as order_request_id,
     l.has_same_order as same_order, l.has_creator as created_by_id,
     l.has_updater as updated_by_id, l.has_client as client_id,
     f.i is null as goes_alone,
-    '{"order_stage":' || row_to_json(stage.full_row)
-        || ',"order_status":' || coalesce(row_to_json(status.full_row)::text, 'null') || '}' as data,
+    '{"order_stage":' || stage.shown
+        || ',"order_status":' || coalesce(status.shown, 'null') || '}' as data,
+    coalesce(status.has_addons, false) as has_addons,
     mail.id as mail
 from checked l
 left join fresh f using (i)

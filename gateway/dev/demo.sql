@@ -8,12 +8,15 @@ insert into gateway.users (id, email, first_name, last_name, permissions) values
     (1, 'employee@example.com', 'Ada', 'Fields', '{ops,ops:act}'),
     (2, 'client@example.com', 'Ben', 'Stone', '{}'),
     (3, 'liaison@example.com', 'Cleo', 'Marsh', '{}'),
-    (4, 'nobody@example.com', 'Dan', 'Reed', '{}');
+    (4, 'nobody@example.com', 'Dan', 'Reed', '{}'),
+    (5, 'payment@example.com', 'Eve', 'Moss', '{}');
 insert into gateway.employees (id, user_id) values (1, 1);
-insert into gateway.clients (id, user_id, name, billing_postal_code) values (1, 2, 'Ben Stone', '02134');
+insert into gateway.clients (id, user_id, name, billing_postal_code) values
+    (1, 2, 'Ben Stone', '02134'),
+    (2, 5, 'Eve Moss', '80202');
 insert into gateway.liaisons (id, user_id) values (1, 3);
 select setval(pg_get_serial_sequence(name, 'id'), newest)
-from (values ('gateway.users', 4), ('gateway.employees', 1), ('gateway.clients', 1), ('gateway.liaisons', 1))
+from (values ('gateway.users', 5), ('gateway.employees', 1), ('gateway.clients', 2), ('gateway.liaisons', 1))
     as used (name, newest);
 
 -- name: application_token
@@ -33,4 +36,4 @@ set created_at = excluded.created_at, last_used_at = excluded.last_used_at, revo
 
 -- name: passwords
 -- The demo users' password, for those that have none.
-update gateway.users set password_hash = $1 where id between 1 and 4 and password_hash is null;
+update gateway.users set password_hash = $1 where id between 1 and 5 and password_hash is null;

@@ -1,7 +1,7 @@
 """The mail of a call: it is queued in the service's transaction, and the answer waits for it."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,14 @@ class Mailer(NamedTuple):
 
 
 def with_time(data: Any, path: str, time: datetime) -> Any:  # noqa: ANN401 - JSON is any
-    """A copy of `data` with a time set at a dotted path, such as `order_stage.notified_at`."""
+    """A copy of `data` with a time set at a dotted path, such as `order_stage.notified_at`.
+
+    The time is written in UTC, always with six digits of a second, as fixed-width parsers need it.
+    """
     key, _, subpath = path.partition(".")
-    return {**data, key: with_time(data[key], subpath, time) if subpath else time}
+    inner = with_time(data[key], subpath, time) if subpath else _iso_8601(time)
+    return {**data, key: inner}
+
+
+def _iso_8601(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

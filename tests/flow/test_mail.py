@@ -22,6 +22,7 @@ from support.mail import (
     wait_until_sent,
 )
 from support.mandrill import KEY, running_stand_in
+from support.manifests import set_events
 
 from gateway.database.connect import connect
 from gateway.database.pool import Pool
@@ -84,7 +85,6 @@ async def test_mail_of_an_event_is_sent_before_the_answer(setup: MailSetup) -> N
     "params",
     [
         {"event_slug": ...},
-        {"event_slug": "unknown-event"},
         {"event_slug": "without-template"},
         {"notified_at_mt": "2026-01-02T03:04:05Z"},
     ],
@@ -93,15 +93,30 @@ async def test_mail_of_an_event_is_sent_before_the_answer(setup: MailSetup) -> N
 async def test_mail_is_not_sent_without_a_template_or_if_already_notified(
     setup: MailSetup, params: dict[str, Any]
 ) -> None:
-    await execute(setup.database, "insert into events (slug) values ('without-template')")
+    events = {"stage-changed": {"mail_template": "order-stage-changed"}, "without-template": {}}
+    await set_events(setup.database, events)
     all_params = {"order_id": 7, "event_slug": "stage-changed", **params}
     async with setup.serving() as client:
         answer = await client.create_stage(**all_params)
     assert answer.json()["status"] == "action-successful"
-    expected = "2026-01-02T03:04:05+00:00" if "notified_at_mt" in params else None
+    expected = "2026-01-02T03:04:05.000000+00:00" if "notified_at_mt" in params else None
     assert answer.json()["data"]["order_stage"]["notified_at"] == expected
     assert not await messages(setup.database)
     assert not setup.stand_in.received
+
+
+async def test_mail_of_the_demo_s_order_99_fails(setup: MailSetup) -> None:
+    async with setup.serving() as client:
+        answer = await create(client, order_id=99)
+    assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
+    assert recipients(setup.stand_in) == ["payment@example.com"]
+
+
+async def test_mail_time_of_the_answer_has_six_digits_of_a_second(setup: MailSetup) -> None:
+    async with setup.serving() as client:
+        answer = await create(client)
+    notified_at = answer.json()["data"]["order_stage"]["notified_at"]
+    assert len(notified_at) == len("2026-01-02T03:04:05.000000+00:00")
 
 
 async def test_mail_is_not_sent_for_a_refused_call(setup: MailSetup) -> None:
@@ -137,13 +152,13 @@ class Failure(NamedTuple):
     state: str
     repair: Repair
     email: str = EMAIL
-    event: str = "stage-changed"
+    template: str = "order-stage-changed"
     key: str = KEY
 
 
 FAILURES = {
     "unknown template": Failure(
-        "Unknown_Template", "no template", "parked", _create_template, event="broken-template"
+        "Unknown_Template", "no template", "parked", _create_template, template="no-such-template"
     ),
     "invalid key": Failure(
         "Invalid_Key", "refuses the key", "parked", _correct_settings, key="invalid-k"
@@ -177,11 +192,12 @@ FAILURES = {
 
 async def fail(setup: MailSetup, failure: Failure) -> httpx2.Response:
     """Create a stage whose mail fails in this way."""
+    await set_events(setup.database, {"stage-changed": {"mail_template": failure.template}})
     async with setup.serving(mandrill_api_key=failure.key) as client:
         if failure.name == "timeout":
             client.worker.mandrill._timeout = (3.05, 0.3)
         await set_client_email(client, failure.email)
-        return await create(client, event_slug=failure.event)
+        return await create(client)
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)

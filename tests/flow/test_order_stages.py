@@ -6,10 +6,12 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
-from support.harness import Client, execute
+from support.harness import Client, execute, serving, until
+from support.manifests import set_events
 
-ISO_8601_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00")
+ISO_8601_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 STAGE_KEYS = (
     "id order_id order_request_id stage stage_trigger stage_start_at created_at_fm created_by_id "
     "created_by notes event_slug notified_at"
@@ -29,7 +31,7 @@ ALL_PARAMS = {
     "notes": "Zażółć gęślą jaźń",
     "updated_by_id": 3,
     "notified_at_mt": "2026-07-04T15:32:00Z",
-    "event_slug": "no-mail",
+    "event_slug": "stage-changed",
     "appointment": {
         "appt_id": 12,
         "appt_confirmed": "yes",
@@ -80,13 +82,13 @@ async def test_order_stages_params_reach_their_columns(client: Client) -> None:
         "order_request_id": 1007,
         "stage": "scheduled",
         "stage_trigger": "phone",
-        "stage_start_at": "2026-07-04T15:30:00+00:00",
-        "created_at_fm": "2026-07-04T15:31:00+00:00",
+        "stage_start_at": "2026-07-04T15:30:00.000000+00:00",
+        "created_at_fm": "2026-07-04T15:31:00.000000+00:00",
         "created_by_id": 2,
         "created_by": "Ben Stone",
         "notes": "Zażółć gęślą jaźń",
-        "event_slug": "no-mail",
-        "notified_at": "2026-07-04T15:32:00+00:00",
+        "event_slug": "stage-changed",
+        "notified_at": "2026-07-04T15:32:00.000000+00:00",
     }
     assert status == {
         "order_request_id": 1007,
@@ -94,7 +96,7 @@ async def test_order_stages_params_reach_their_columns(client: Client) -> None:
         "order_stage_id": stage["id"],
         "stage": "scheduled",
         "stage_trigger": "phone",
-        "stage_start_at": "2026-07-04T15:30:00+00:00",
+        "stage_start_at": "2026-07-04T15:30:00.000000+00:00",
         "client_id": 1,
         "client_billing_postal_code": "02134",
         "appt_id": 12,
@@ -126,7 +128,7 @@ async def test_order_stages_answer_equals_the_stored_rows(client: Client) -> Non
 
 
 def as_stored(answered: Any, stored: Any) -> Any:
-    """Parse a time of the answer, since the answer drops trailing zeros of the seconds."""
+    """A value of the answer as the table stores it: a time has six digits of a second."""
     if not isinstance(stored, datetime):
         return answered
     assert ISO_8601_UTC.fullmatch(answered)
@@ -207,10 +209,13 @@ UNKNOWN = [
     ({"order_id": 7, "updated_by_id": 99, "updated_by": "Eve"}, ["updated_by_id"]),
     ({"order_id": 7, "client": {"client_id": 99}}, ["client.client_id"]),
     ({"order_id": 7, "stage_at_mt": "soon"}, ["stage_at_mt"]),
+    ({"order_id": 7, "event_slug": "stage-chnged"}, ["event_slug"]),
+    ({"order_id": 7, "stage": ""}, ["stage"]),
+    ({"order_id": 7, "stage": " \t\u00a0"}, ["stage"]),
     ({"order_id": 7, "stage_at_mt": "2026-03-08T02:30:00"}, ["stage_at_mt"]),
     (
-        {"order_id": 4711, "created_at_mt": "x", "created_by_id": 99},
-        ["created_at_mt", "order_id", "created_by_id"],
+        {"order_id": 4711, "created_at_mt": "x", "created_by_id": 99, "event_slug": "x"},
+        ["created_at_mt", "event_slug", "order_id", "created_by_id"],
     ),
 ]
 
@@ -240,6 +245,8 @@ async def test_order_stages_without_either_id_reports_both_as_missing(client: Cl
         ("employee", {"created_by_id": 3}, 3, "Cleo Marsh"),
         ("employee", {"created_by_id": 3, "created_by": "Eve"}, 3, "Eve"),
         ("employee", {"created_by": "Eve"}, None, "Eve"),
+        ("employee", {"created_by_id": 3, "created_by": ""}, 3, "Cleo Marsh"),
+        ("employee", {"created_by": ""}, 1, "Ada Fields"),
         ("application", {"created_by_id": 2}, 2, "Ben Stone"),
     ],
 )
@@ -307,6 +314,60 @@ async def test_order_stages_of_64_concurrent_creates_for_32_orders_are_all_store
     newest = {row["order_id"]: row["id"] for row in sorted(stages.values(), key=lambda r: r["id"])}
     statuses = await rows(client, "order_statuses")
     assert {row["order_id"]: row["order_stage_id"] for row in statuses} == newest
+
+
+async def test_order_stages_unknown_event_says_so(client: Client) -> None:
+    answer = (await client.create_stage(order_id=7, event_slug="stage-chnged")).json()
+    assert answer["errors"] == [{"attr": "event_slug", "message": "unknown event"}]
+
+
+async def test_order_stages_any_event_is_accepted_if_the_settings_name_none(
+    database: str, tokens: dict[str, str]
+) -> None:
+    await set_events(database, {})
+    async with serving(database, tokens) as client:
+        stage = (await data(client, order_id=7, event_slug="whatever"))["order_stage"]
+    assert (stage["event_slug"], stage["notified_at"]) == ("whatever", None)
+
+
+async def test_order_stages_follow_a_change_of_the_events(client: Client) -> None:
+    await set_events(client.database_url, {"order-held": {}})
+    await until(lambda: client.worker.registry.current.revision == 2)
+    assert (await client.create_stage(order_id=7, event_slug="order-held")).status_code == 200
+    response = await client.create_stage(order_id=7, event_slug="stage-changed")
+    assert response.json()["status"] == "invalid-param"
+
+
+async def test_order_stages_answer_is_compact_with_fixed_width_times(client: Client) -> None:
+    addons = ["a", "b", {"n": [1, 2]}, "x, y: z"]
+    response = await client.create_stage(
+        order_id=7, stage_at_mt="2026-07-04T15:32:00.500Z", order={"services_addon_array": addons}
+    )
+    assert response.content == orjson.dumps(response.json())
+    stored = response.json()["data"]
+    assert stored["order_stage"]["stage_start_at"] == "2026-07-04T15:32:00.500000+00:00"
+    assert stored["order_status"]["stage_start_at"] == "2026-07-04T15:32:00.500000+00:00"
+    assert stored["order_status"]["services_addon_array"] == addons
+
+
+async def test_order_stages_empty_form_fields_are_absent(client: Client) -> None:
+    form = {
+        "order_id": "7",
+        "order_request_id": "",
+        "update_status": "true",
+        "stage": "hold",
+        "stage_at_mt": "",
+        "event_slug": "",
+        "created_by": "",
+        "appointment[appt_id]": "",
+    }
+    header = {"authorization": f"Bearer {client.tokens['employee']}"}
+    response = await client.request(
+        "POST", "/api/v1/order_stages/create", data=form, headers=header
+    )
+    assert response.status_code == 200, response.text
+    stage = response.json()["data"]["order_stage"]
+    assert (stage["event_slug"], stage["created_by"]) == (None, "Ada Fields")
 
 
 async def test_order_stages_writes_both_rows_or_neither(client: Client) -> None:

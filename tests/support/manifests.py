@@ -11,7 +11,7 @@ from gateway.database.connect import Connection, connect
 from gateway.database.migrate import find_all, migrate
 from gateway.manifest.apply import Applied, Author, apply
 from gateway.manifest.check import Desired, check
-from support.harness import execute, on
+from support.harness import ROOT, execute, on
 
 Routes: TypeAlias = dict[str, dict[str, Any]]
 """Routes by name; each lists only its differences from `USUAL`."""
@@ -55,6 +55,14 @@ async def applied(url: str, state: Desired, **options: Any) -> Applied:
     author = Author(options.pop("actor", "tests"), options.pop("message", ""))
     outcome: Applied = await on(url, lambda db: apply(db, state, author, **options))
     return outcome
+
+
+async def set_events(url: str, events: dict[str, dict[str, str]]) -> None:
+    """Apply this project's manifest with other events in the settings of order_stages."""
+    [state] = check(ROOT / "routes.yaml")
+    service = state.services["order_stages"]
+    service["settings"] = {**service["settings"], "events": events}
+    await applied(url, state)
 
 
 async def stored(url: str) -> dict[str, Any]:

@@ -222,9 +222,7 @@ def test_mountain_time_without_seconds_or_without_a_time_is_at_zero(time: dateti
 
 
 @examples
-@given(
-    LOCAL_TIMES, st.timezones().filter(lambda zone: "/" in str(zone)) | st.just(ZoneInfo("UTC"))
-)
+@given(LOCAL_TIMES, st.timezones().filter(lambda zone: "/" in str(zone)) | st.just(ZoneInfo("UTC")))
 def test_mountain_time_from_ruby_is_the_moment_that_ruby_means(
     time: datetime, zone: ZoneInfo
 ) -> None:
