@@ -10,6 +10,9 @@ FORMATS = (
 )
 """What a caller may write."""
 
+HALF_DAY = 12
+"""Hours on a dial."""
+
 _ZONE = ZoneInfo("America/Denver")
 _ISO = re.compile(
     r"[0-9]{4}-?(?:[0-9]{2}-?[0-9]{2}|W[0-9]{2}-?[0-9])(?:[Tt ][0-9:.,+Zz-]+)?", re.ASCII
@@ -81,9 +84,9 @@ def _filemaker(text: str) -> datetime:
 
 def _hour_of_24(hour: int, *, is_afternoon: bool) -> int:
     """The hour of a clock of 24 hours: 12 AM is midnight, 12 PM is noon."""
-    if not 1 <= hour <= 12:
+    if not 1 <= hour <= HALF_DAY:
         raise ValueError
-    return hour % 12 + (12 if is_afternoon else 0)
+    return hour % HALF_DAY + (HALF_DAY if is_afternoon else 0)
 
 
 def _ruby(text: str) -> datetime:

@@ -18,6 +18,7 @@ from gateway import (
     load_queries,
     statuses,
 )
+from services import orders
 from services.mountain_time import MountainTimeError, parse
 
 _SQL = load_queries(__file__)
@@ -40,18 +41,16 @@ _COLUMNS = {
 """Nested params whose columns have another name."""
 
 _CHECKS = {
-    "order_id": "unknown order",
-    "order_request_id": "unknown order request",
-    "same_order": "belongs to another order than order_id",
-    "created_by_id": "unknown user",
-    "updated_by_id": "unknown user",
-    "client_id": "unknown client",
+    **orders.CHECKS,
+    "has_creator": ("created_by_id", "unknown user"),
+    "has_updater": ("updated_by_id", "unknown user"),
+    "has_client": ("client.client_id", "unknown client"),
 }
-"""The checks of the statement, and the message of each failed one."""
+"""The checks of the statement, with the param and the message of each failed one."""
 
 _NO_EVENTS: Mapping[str, Any] = {}
 
-_ATTRS = {"same_order": "order_request_id", "client_id": "client.client_id"}
+_PAGE_SIZE = 50
 
 
 def _order_key(call: Call) -> object:
@@ -79,6 +78,19 @@ async def create(calls: Sequence[Call], db: Database, *, singly: bool) -> list[O
     ]
 
 
+async def history(call: Call) -> Reply:
+    """List the stages of an order, newest first, a page at a time."""
+    page = call.params.get("page", {})
+    size = page.get("size", _PAGE_SIZE)
+    # A page beyond the range of PostgreSQL's bigint is empty, like any page after the last.
+    offset = min((page.get("number", 1) - 1) * size, 2**62)
+    with_count = call.params.get("count", False)
+    arguments = *orders.find_arguments(call), size, offset, with_count
+    row = orders.found(await call.db.fetchrow(_SQL["history"], *arguments))
+    count = {"count": row["count"]} if with_count else {}
+    return Reply({"results": orjson.Fragment(row["results"]), **count})
+
+
 def _unused(params: dict[str, Any]) -> tuple[str, ...]:
     """The params that are for the status row only, if it is not updated."""
     names = () if params["update_status"] else ("appointment", "client", "order")
@@ -87,21 +99,16 @@ def _unused(params: dict[str, Any]) -> tuple[str, ...]:
 
 def _outcome(row: Record, call: Call, errors: list[Any]) -> Outcome:
     """The outcome of one call: its rows as JSON, or its errors."""
-    errors = errors + [
-        Rejection.error(_ATTRS.get(check, check), message)
-        for check, message in _CHECKS.items()
-        if not row[check]
-    ]
-    if errors:
+    if errors := errors + orders.failed_checks(row, _CHECKS):
         return Rejection(statuses.INVALID_PARAM, errors=errors)
     if row["goes_alone"]:
         return RETRY_SINGLY
-    # JSON as PostgreSQL wrote it: parsing and writing it again would cost a quarter of the rate.
     ignored = _unused(call.params)
     if row["mail"]:
         mail = QueuedMail(row["mail"], "order_stage.notified_at")
         return Reply(orjson.loads(row["data"]), mail=mail, ignored=ignored)
-    # PostgreSQL writes blanks into arrays; no other part of an answer has them.
+    # JSON as PostgreSQL wrote it, since parsing and writing it again would cost a quarter of the
+    # rate; but PostgreSQL writes blanks into arrays.
     data = orjson.loads(row["data"]) if row["has_addons"] else orjson.Fragment(row["data"])
     return Reply(data, ignored=ignored)
 

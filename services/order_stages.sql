@@ -175,9 +175,8 @@ mail as (
     where f.mail_template is not null and f.notified_at is null
 )
 select
-    l.has_order as order_id, l.has_order_request as order_request_id,
-    l.has_same_order as same_order, l.has_creator as created_by_id,
-    l.has_updater as updated_by_id, l.has_client as client_id,
+    l.has_order, l.has_order_request, l.has_same_order,
+    l.has_creator, l.has_updater, l.has_client,
     f.i is null as goes_alone,
     '{"order_stage":' || stage.shown
         || ',"order_status":' || coalesce(status.shown, 'null') || '}' as data,
@@ -189,3 +188,23 @@ left join stage on stage.id = f.stage_id
 left join status on f.update_status and status.order_request_id = f.request
 left join mail using (i)
 order by i;
+
+-- name: history
+-- A page of an order's stages as answers contain them, newest first; their number if it is asked
+-- for ($6); and the checks of the order's ids.
+select
+    f.*, page.results,
+    case when $6::boolean then (
+        select count(*) from order_stages where order_request_id = f.request
+    ) end as count
+from find_order($1, $2, $3) f
+cross join lateral (
+    select '[' || coalesce(string_agg(one.shown, ',' order by one.id desc), '') || ']' as results
+    from (
+        select s.id, row_to_json(shown(s))::text as shown
+        from order_stages s
+        where s.order_request_id = f.request
+        order by s.id desc
+        limit $4 offset $5
+    ) one
+) page;

@@ -70,3 +70,34 @@ return (
     s.order_cancel_reason, s.order_cancel_note,
     s.updated_by_id, s.updated_by, iso_8601(s.updated_at)
 )::shown_order_status;
+
+-- An order by its id, its request's id, or both: whether each exists, whether both are of one order,
+-- and the id of the request. With a viewer, an order of which this user is not the client does not
+-- exist.
+create function find_order(wanted_order bigint, wanted_request bigint, viewer bigint)
+returns table (has_order boolean, has_order_request boolean, has_same_order boolean, request bigint)
+language sql stable
+begin atomic
+    select
+        wanted_order is null or named.id is not null,
+        wanted_request is null or r.id is not null,
+        named.id is null or r.id is null or named.order_request_id = r.id,
+        coalesce(r.id, named.order_request_id)
+    from (select) as once
+    left join lateral (
+        select o.id, o.order_request_id
+        from orders o join order_requests q on q.id = o.order_request_id
+        where o.id = wanted_order and (viewer is null or exists (
+            select from clients c
+            where c.id = coalesce(o.client_id, q.client_id) and c.user_id = viewer
+        ))
+    ) named on true
+    left join lateral (
+        select q.id
+        from order_requests q left join orders o on o.order_request_id = q.id
+        where q.id = wanted_request and (viewer is null or exists (
+            select from clients c
+            where c.id = coalesce(o.client_id, q.client_id) and c.user_id = viewer
+        ))
+    ) r on true;
+end;

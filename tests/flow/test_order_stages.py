@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-from support.harness import Client, execute, serving, until
+from support.harness import Client, execute, serving
 from support.manifests import set_events
 
+CREATE = "/api/v1/order_stages/create"
 ISO_8601_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 STAGE_KEYS = (
     "id order_id order_request_id stage stage_trigger stage_start_at created_at_fm created_by_id "
@@ -332,9 +333,15 @@ async def test_order_stages_any_event_is_accepted_if_the_settings_name_none(
 
 async def test_order_stages_follow_a_change_of_the_events(client: Client) -> None:
     await set_events(client.database_url, {"order-held": {}})
-    await until(lambda: client.worker.registry.current.revision == 2)
-    assert (await client.create_stage(order_id=7, event_slug="order-held")).status_code == 200
-    response = await client.create_stage(order_id=7, event_slug="stage-changed")
+    token = client.tokens["employee"]
+    held, changed = [
+        {"token": token, "order_id": 7, "update_status": True, "stage": "s", "event_slug": slug}
+        for slug in ("order-held", "stage-changed")
+    ]
+    revision = {"x-min-registry-revision": "2"}
+    response = await client.post(CREATE, held, headers=revision)
+    assert response.status_code == 200
+    response = await client.post(CREATE, changed)
     assert response.json()["status"] == "invalid-param"
 
 
