@@ -12,13 +12,13 @@ from asyncpg import Record
 from gateway import (
     RETRY_SINGLY,
     Call,
+    Connection,
     Database,
     ForeignKeyViolation,
     Outcome,
     Rejection,
     RenderCache,
     Reply,
-    UniqueViolation,
     batched,
     load_queries,
     statuses,
@@ -27,11 +27,11 @@ from gateway import (
 _SQL = load_queries(__file__)
 
 _FIELDS = ("name", "url", "color", "send_mail", "mail_template", "change_type")
+_COLUMNS = frozenset(("id", "uuid", *_FIELDS, "created_at", "updated_at"))
 _TIMES = ("created_at_min", "created_at_max", "updated_at_min", "updated_at_max")
 _PALETTE = {"1": "EC451F", "2": "BEE5FC"}
 _HEX = re.compile(r"[0-9A-Fa-f]{6}", re.ASCII)
 _WITHOUT_DECOMPOSITION = str.maketrans({"ł": "l", "Ł": "L"})
-_ATTEMPTS = 5
 _CACHE = RenderCache()
 
 
@@ -55,7 +55,7 @@ async def index(calls: Sequence[Call], db: Database, *, singly: bool) -> list[Ou
     pages = [_page_or_outcome(call.params, singly=singly) for call in calls]
     json = await _pages(db, {page for page in pages if isinstance(page, _Page)})
     return [
-        _list_reply(json[page], call.params.get("fields")) if isinstance(page, _Page) else page
+        _list_reply(json[page], call.params.get("fields", ())) if isinstance(page, _Page) else page
         for call, page in zip(calls, pages, strict=True)
     ]
 
@@ -106,10 +106,11 @@ async def _query(
     return zip(pages, rows, strict=True)
 
 
-def _list_reply(page: bytes, fields: Sequence[str] | None) -> Reply:
+def _list_reply(page: bytes, names: Sequence[str]) -> Reply:
+    fields, ignored = _requested(names)
     if fields:
         page = orjson.dumps([_select(status, fields) for status in orjson.loads(page)])
-    return Reply({"statuses": orjson.Fragment(page)})
+    return Reply({"statuses": orjson.Fragment(page)}, ignored=ignored)
 
 
 async def count(call: Call) -> Reply:
@@ -128,32 +129,38 @@ async def read(call: Call) -> Reply:
     row = await call.db.fetchrow(_SQL["read"], call.params["id"])
     if row is None:
         raise _unknown()
-    return Reply({"status": _select(orjson.loads(row["status"]), call.params.get("fields", ()))})
+    fields, ignored = _requested(call.params.get("fields", ()))
+    return Reply({"status": _select(orjson.loads(row["status"]), fields)}, ignored=ignored)
 
 
 async def create(call: Call) -> Reply:
     """Create a status; without `url` in the params its url is derived from its name."""
     fields = _fields(call.params["status"])
-    for _ in range(_ATTEMPTS):
-        url = fields["url"] or await _free_url(call, fields["name"])
-        flags = (fields[name] or "0" for name in ("send_mail", "mail_template", "change_type"))
-        color = fields["color"] or _PALETTE["1"]
-        row = await call.db.fetchrow(_SQL["create"], fields["name"], url, color, *flags)
-        if row:
-            return Reply({"status": orjson.Fragment(row["status"])})
-        if fields["url"]:
-            break
-    raise _url_taken()
+    slug = slug_of(fields["url"] or fields["name"] or "")
+    color = fields["color"] or _PALETTE["1"]
+    flags = [fields[name] or "0" for name in ("send_mail", "mail_template", "change_type")]
+
+    async def insert(db: Connection) -> str:
+        url = await _free_url(db, slug)
+        json: str = await db.fetchval(_SQL["create"], fields["name"], url, color, *flags)
+        return json
+
+    return Reply({"status": orjson.Fragment(await call.db.transaction(insert))})
 
 
 async def update(call: Call) -> Reply:
     """Change the given fields of a status."""
-    fields = _fields(call.params["status"])
-    changes = [fields[name] for name in _FIELDS]
-    try:
-        row = await call.db.fetchrow(_SQL["update"], call.params["id"], *changes)
-    except UniqueViolation as error:
-        raise _url_taken() from error
+    status_id, fields = call.params["id"], _fields(call.params["status"])
+
+    async def change(db: Connection) -> Record | None:
+        url = fields["url"]
+        if url is not None:
+            url = await _free_url(db, slug_of(url), status_id)
+        changes = {**fields, "url": url}
+        row: Record | None = await db.fetchrow(_SQL["update"], status_id, *changes.values())
+        return row
+
+    row = await call.db.transaction(change)
     if row is None:
         raise _unknown()
     return Reply({"id": row["id"]})
@@ -171,22 +178,19 @@ async def delete(call: Call) -> Reply:
     return Reply({"status": "ok"})
 
 
-def _url_taken() -> Rejection:
-    return Rejection(
-        "url-taken", errors=[Rejection.error("status.url", "another status has this url")]
-    )
-
-
 def _unknown() -> Rejection:
     return Rejection(statuses.INVALID_PARAM, errors=[Rejection.error("id", "unknown status")])
 
 
-def _select(status: dict[str, str], fields: Sequence[str]) -> dict[str, str]:
+def _requested(names: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The fields among these names, and the others as ignored params; empty names are nothing."""
+    fields = _COLUMNS.intersection(names)
+    return fields, tuple(f"fields.{name}" for name in names if name and name not in fields)
+
+
+def _select(status: dict[str, str], fields: Collection[str]) -> dict[str, str]:
     """The requested fields of a status in their documented order; all if none is requested."""
-    if not fields:
-        return status
-    requested = {*fields}
-    return {name: value for name, value in status.items() if name in requested}
+    return {name: value for name, value in status.items() if name in fields} if fields else status
 
 
 def _filters(params: dict[str, Any]) -> list[Any]:
@@ -230,10 +234,14 @@ def _hex_color(text: str) -> str:
     return _PALETTE[text]
 
 
-async def _free_url(call: Call, name: str | None) -> str:
-    """The slug of the name; if taken, with the first free number appended."""
-    slug = slug_of(name or "")
-    taken = {row["url"] for row in await call.db.fetch(_SQL["urls_like"], slug)}
+async def _free_url(db: Connection, slug: str, own_id: int | None = None) -> str:
+    """The slug, or with the first free number if another status than `own_id` has it.
+
+    It stays free until the transaction ends: transactions that choose a url wait for each other.
+    """
+    await db.execute(_SQL["lock_urls"])
+    # A second statement, since it must see what others committed before the lock.
+    taken = {row["url"] for row in await db.fetch(_SQL["urls_like"], slug, own_id)}
     number = 2
     url = slug
     while url in taken:

@@ -49,15 +49,18 @@ where ($1::bigint is null or s.id > $1)
     and ($6::timestamptz is null or s.updated_at > $6)
     and ($7::timestamptz is null or s.updated_at < $7);
 
+-- name: lock_urls
+-- Wait for other transactions that choose a url, and let later ones wait.
+select pg_advisory_xact_lock(hashtextextended('statuses.url', 0));
+
 -- name: urls_like
--- The urls that a generated one could collide with.
-select url from statuses where url = $1 or starts_with(url, $1 || '-');
+-- The urls that a chosen one could collide with, except that of the status $2.
+select url from statuses where (url = $1 or starts_with(url, $1 || '-')) and id is distinct from $2;
 
 -- name: create
--- Insert a status and return it as answers contain it; no row if its url is already taken.
+-- Insert a status and return it as answers contain it.
 insert into statuses (name, url, color, send_mail, mail_template, change_type)
 values ($1, $2, $3, $4, $5, $6)
-on conflict (url) do nothing
 returning row_to_json(shown(statuses))::text as status;
 
 -- name: update

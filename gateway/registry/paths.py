@@ -126,5 +126,10 @@ def split(path: bytes) -> list[str] | None:
     return segments if _MATCH_NOTHING.isdisjoint(segments) else None
 
 
+def first_segment(path: bytes) -> str:
+    """The first segment of a raw path, decoded; of any path, also one that `split` refuses."""
+    return unquote_to_bytes(path[1:].partition(b"/")[0]).decode(errors="replace")
+
+
 def _decoded(path: bytes) -> list[str]:
     return [unquote_to_bytes(segment).decode() for segment in path[1:].split(b"/")]

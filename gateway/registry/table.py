@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.registry import paths, trie
+from gateway.registry.envelopes import EnvelopeIndex
 from gateway.registry.overlay_map import OverlayMap
 from gateway.registry.records import ApplicationRecord, Route, Service
 from gateway.registry.trie import ClashError, Node
@@ -75,6 +76,7 @@ class Table:
         self._literal: dict[str, dict[bytes, Route]] = {}
         self.routes: OverlayMap[str, Route] = OverlayMap(self._routes)
         self._indexes: dict[str, _Index] = {}
+        self.envelopes = EnvelopeIndex()
         for route in routes:
             self.add(route)
 
@@ -86,6 +88,7 @@ class Table:
             index = _Index(OverlayMap(self._literal[route.method]), Node())
             self._indexes[route.method] = index
         trie.add(index.root, route)
+        self.envelopes.add(route)
         self._routes[route.name] = route
         if _is_literal(route):
             self._literal[route.method][route.path.encode()] = route
@@ -104,6 +107,7 @@ class Table:
         table.routes = self.routes.with_changes(routes)
         removed = [route for name in routes if (route := self.routes.get(name))]
         added = [route for route in routes.values() if route]
+        table.envelopes = self.envelopes.with_changes(removed, added)
         table._indexes = {**self._indexes}
         for method in {route.method for route in (*removed, *added)}:
             index = self._indexes.get(method) or _Index(OverlayMap({}), Node())

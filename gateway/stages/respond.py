@@ -9,6 +9,7 @@ import orjson
 
 from gateway import statuses
 from gateway.identity import views
+from gateway.registry import envelopes
 from gateway.registry.schema import may_be_shown
 from gateway.registry.table import Match, Table
 from gateway.statuses import Status
@@ -75,11 +76,16 @@ def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) 
     route = trace.match.route if trace and trace.match else None
     status = (route.statuses if route else statuses.COMMON)[rejection.slug]
     refused = Refusal(status, rejection, request.id, _extra(rejection, trace))
-    body = _REFUSAL[route.envelope if route else "plano"](refused)
+    body = _REFUSAL[route.envelope if route else _envelope_without_route(request, trace)](refused)
     headers = _ignored_header(rejection.ignored)
     if status.http in {429, 503}:
         headers.append((b"retry-after", str(rejection.retry_after or RETRY_AFTER).encode()))
     return Response(status.http, status.slug, headers, orjson.dumps(body))
+
+
+def _envelope_without_route(request: Request, trace: Trace | None) -> str:
+    """The envelope of a request without a route: before match, there is no table either."""
+    return trace.table.envelopes.find(request.path) if trace and trace.table else envelopes.DEFAULT
 
 
 def _extra(rejection: Rejection, trace: Trace | None) -> Mapping[str, Any]:
@@ -145,12 +151,22 @@ def _shoplo_refusal(parts: Refusal) -> dict[str, Any]:
     status, rejection = parts.status, parts.rejection
     return {
         "status": "err",
-        "error": _SHOPLO_CODES.get(status.slug, status.slug),
+        "error": _shoplo_code(parts),
         "error_msg": rejection.message or status.meaning,
         "code": status.http,
         "errors": list(rejection.errors),
         "request_id": parts.request_id,
     }
+
+
+def _shoplo_code(parts: Refusal) -> str:
+    """The code of a refusal; a missing token is one more reason to get a new one."""
+    slug = parts.status.slug
+    if slug == statuses.MISSING_PARAM and any(
+        error["attr"] == "token" for error in parts.rejection.errors
+    ):
+        slug = statuses.INVALID_TOKEN
+    return _SHOPLO_CODES.get(slug, slug)
 
 
 _SUCCESS: Mapping[str, Callable[[Any, Mapping[str, Any]], Any]] = {

@@ -125,10 +125,53 @@ async def test_status_url_in_use_gets_a_numeric_suffix(client: Client) -> None:
         for _ in range(3)
     ]
     assert urls == ["nowe-2", "nowe-3", "nowe-4"]
-    response = await call(client, "POST", PATH, json={"status": {"name": "A", "url": "nowe"}})
-    assert (response.status_code, response.json()["error"]) == (409, "url-taken")
-    response = await call(client, "PUT", f"{PATH}/2", json={"status": {"url": "nowe"}})
-    assert (response.status_code, response.json()["error"]) == (409, "url-taken")
+
+
+async def url_of(client: Client, status_id: int) -> str:
+    status = (await call(client, "GET", f"{PATH}/{status_id}")).json()["status"]
+    url: str = status["url"]
+    return url
+
+
+async def test_status_url_that_is_given_and_in_use_gets_a_suffix_too(client: Client) -> None:
+    for url in ("nowe-2", "nowe-3"):
+        created = await call(client, "POST", PATH, json={"status": SENT})
+        assert created.json()["status"]["url"] == url
+    assert (await call(client, "PUT", f"{PATH}/2", json={"status": SENT})).json() == {"id": 2}
+    assert await url_of(client, 2) == "nowe-4"
+    # Its own url is not taken by another status, whether or not it has a suffix.
+    for status_id, url in ((1, "nowe"), (2, "nowe-4")):
+        await call(client, "PUT", f"{PATH}/{status_id}", json={"status": {"url": url}})
+        assert await url_of(client, status_id) == url
+    await call(client, "PUT", f"{PATH}/2", json={"status": {"url": "nowe"}})
+    assert await url_of(client, 2) == "nowe-4"
+
+
+async def test_status_url_that_is_given_becomes_a_slug(client: Client) -> None:
+    created = await call(client, "POST", PATH, json={"status": {"name": "A", "url": "Ą b/c"}})
+    assert created.json()["status"]["url"] == "a-b-c"
+    await call(client, "PUT", f"{PATH}/2", json={"status": {"url": "Łódź!"}})
+    assert await url_of(client, 2) == "lodz"
+
+
+async def test_status_urls_of_concurrent_creates_and_updates_are_unique(client: Client) -> None:
+    answers = await asyncio.gather(
+        *(call(client, "POST", PATH, json={"status": {"name": "X", "url": "x"}}) for _ in range(9)),
+        *(call(client, "POST", PATH, json={"status": {"name": "x-2"}}) for _ in range(9)),
+        *(call(client, "PUT", f"{PATH}/{n}", json={"status": {"url": "x"}}) for n in range(1, 6)),
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({status["url"] for status in await listed(client)}) == 23
+
+
+async def test_status_create_with_an_idempotency_key_is_done_once(client: Client) -> None:
+    answers = [
+        await call(client, "POST", PATH, json={"status": SENT}, headers={"idempotency-key": "once"})
+        for _ in range(2)
+    ]
+    assert answers[0].content == answers[1].content
+    assert [a.headers.get("idempotent-replayed") for a in answers] == [None, "true"]
+    assert len(await listed(client)) == 6
 
 
 async def test_status_urls_of_concurrent_creates_are_unique(client: Client) -> None:
@@ -196,7 +239,39 @@ async def test_shoplo_token_errors_have_shoplo_codes(client: Client) -> None:
     expired = await call(client, "GET", PATH, "expired")
     assert (expired.status_code, expired.json()["error"]) == (401, "251")
     absent = await client.request("GET", PATH)
-    assert (absent.status_code, absent.json()["error"]) == (400, "missing-param")
+    assert (absent.status_code, absent.json()["error"]) == (400, "202")
+    assert absent.json()["errors"] == [{"attr": "token", "message": "missing"}]
+    nameless = await call(client, "POST", PATH, "employee", json={"status": {"color": "1"}})
+    assert nameless.json()["error"] == "missing-param"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"{PATH}/abc"),
+        ("GET", f"{PATH}/007"),
+        ("GET", f"{PATH}/1/"),
+        ("GET", f"{PATH}/99999999999999999999"),
+        ("PATCH", f"{PATH}/1"),
+        ("GET", "/services"),
+        ("GET", "/services/products"),
+        ("GET", "/services//%ff"),
+    ],
+)
+async def test_shoplo_unknown_path_is_answered_in_shoplo_s_envelope(
+    client: Client, method: str, path: str
+) -> None:
+    answer = await call(client, method, path)
+    body = answer.json()
+    assert (answer.status_code, body["status"], body["error"]) == (
+        *(500, "err"),
+        "route-non-existent",
+    )
+
+
+async def test_other_unknown_paths_are_answered_in_plano_s_envelope(client: Client) -> None:
+    for path in ("/", "/service", "/api/v1/nothing", "/servicesx/1"):
+        assert (await call(client, "GET", path)).json()["status"] == "route-non-existent"
 
 
 async def test_status_in_use_by_orders_cannot_be_deleted(client: Client) -> None:
@@ -224,6 +299,20 @@ async def test_shoplo_fields_ignores_unknown_names_and_keeps_the_column_order(
     assert await listed(client, fields="color,id,nothing", limit=1) == [
         {"id": "1", "color": "EC451F"}
     ]
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/1"])
+async def test_shoplo_unknown_fields_are_named_as_ignored(client: Client, path: str) -> None:
+    async def answered(fields: str) -> tuple[list[str], str | None]:
+        response = await call(client, "GET", path, params={"fields": fields})
+        body = response.json()
+        status = body["status"] if "status" in body else body["statuses"][0]
+        return [*status], response.headers.get("x-ignored-params")
+
+    assert await answered("nope,id,nöpe") == (["id"], "fields.nope, +1")
+    assert await answered("nope") == ([*ONE], "fields.nope")
+    assert await answered("") == ([*ONE], None)
+    assert await answered("id,") == (["id"], None)
 
 
 async def test_since_id_pages_are_stable_while_rows_are_inserted(client: Client) -> None:

@@ -217,3 +217,39 @@ def test_table_has_its_revision_and_records_by_name() -> None:
         {"things": service},
         {"things.create": create},
     )
+
+
+ENVELOPES = st.dictionaries(
+    st.sampled_from([f"s.r{n}" for n in range(6)]),
+    st.tuples(st.sampled_from(["a", "b", "{x}"]), st.sampled_from(["plano", "shoplo"])),
+    max_size=6,
+)
+
+
+def with_envelope(name: str, segment: str, envelope: str) -> Route:
+    return route(f"/{segment}/{name}", name=name, envelope=envelope)
+
+
+def shared_envelope(routes: Mapping[str, Route | None], segment: str) -> str:
+    below = [route for route in routes.values() if route and f"/{segment}/" in route.path]
+    envelopes = {route.envelope for route in below}
+    return envelopes.pop() if len(envelopes) == 1 else "plano"
+
+
+@examples
+@given(ENVELOPES, st.lists(ENVELOPES, max_size=4))
+def test_table_envelope_of_an_unknown_path_is_shared_by_the_routes_near_it(
+    first: dict[str, tuple[str, str]], changes: list[dict[str, tuple[str, str]]]
+) -> None:
+    routes = {name: with_envelope(name, *fields) for name, fields in first.items()}
+    table = Table(1, [], routes.values())
+    for revision, change in enumerate([{}, *changes], 2):
+        # A route that is not in a change is deleted, so that each change has all three kinds.
+        after = {name: with_envelope(name, *fields) for name, fields in change.items()}
+        edit: dict[str, Route | None] = {**dict.fromkeys(routes), **after} if change else {}
+        table = table.with_changes(revision, {}, edit)
+        routes = after if change else routes
+        for path in ("/a", "/a/", "/a/x/y", "/%61//"):
+            assert table.envelopes.find(path.encode()) == shared_envelope(routes, "a")
+        assert table.envelopes.find(b"/b/x") == shared_envelope(routes, "b")
+        assert table.envelopes.find(b"/c/\xff") == "plano"
