@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
 DOCS_STAMP := $(VENV)-docs/installed
+CLIENTS := tests/clients
+CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 
 SITE_BUILDER := 'zensical>=0.0.73,<0.2'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-versions coverage check bench docs docs-refresh format lint words lock release-check clean
+.PHONY: help run test test-all test-clients test-versions coverage check bench docs docs-refresh format lint words lock release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +39,15 @@ test-all: ## Run every test on each Python from 3.11 to 3.13 that this machine h
 
 test-versions: ## Run tests/unit and tests/flow on each supported Python except the default one.
 	@tools/on-each-python --others $(MAKE) test TESTS="tests/unit tests/flow"
+
+test-clients: $(STAMP) $(CLIENTS_STAMP) ## Install clients that others wrote (Node), and run them against a gateway.
+	$(BIN)/python -m pytest $(CLIENTS)
+
+$(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@command -v curl > /dev/null || { echo "curl is not on this machine"; exit 1; }
+	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
+	npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund
+	@touch $(CLIENTS_STAMP)
 
 coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow run; fail below the floor.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
@@ -81,7 +92,7 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test; CI runs this, then test-versions.
+check: lint test ## Run lint and test; CI runs this, then test-clients and test-versions.
 
 lock: ## Update requirements.lock from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
@@ -98,4 +109,4 @@ release-check: $(STAMP) ## Build the distributions into dist/, and check version
 	$(BIN)/python tools/release.py
 
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* dist benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
+	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
