@@ -132,6 +132,7 @@ ROWS = {
     "empty filters of a count": Row(
         "", path=f"{STATUSES}/count?name=&sku=&since_id=", method="GET"
     ),
+    "a blank text": stage("invalid-param", "stage: must not be blank", stage=" "),
     "an empty text of JSON": stage("invalid-param", "stage: empty", stage=""),
     # what is not JSON, or JSON as something else
     "JSON sent as a form": Row(
@@ -171,7 +172,8 @@ ROWS = {
     "a key on a route that takes none": Row(
         "invalid-param",
         {"status": {"name": "a"}},
-        path=STATUSES,
+        path=f"{STATUSES}/4",
+        method="PUT",
         headers=KEY,
         errors=(REFUSED_KEY,),
     ),
@@ -250,8 +252,8 @@ async def test_repeat_with_a_key_on_a_route_that_takes_none_writes_nothing(clien
     row = ROWS["a key on a route that takes none"]
     for _ in range(2):
         assert (await answer_to(client, row)).status_code == 400
-    [count] = await execute(client.database_url, "select count(*) as rows from statuses")
-    assert count["rows"] == 5
+    [status] = await execute(client.database_url, "select name from statuses where id = 4")
+    assert status["name"] == "Anulowane"
 
 
 async def test_hashes_of_one_call_in_a_batch_are_named_in_its_own_answer(client: Client) -> None:
