@@ -168,6 +168,17 @@ def _params(route: str) -> list[str]:
     return _rows(("param", "type", "order", "required", "meaning"), rows)
 
 
+def _stages(_: str) -> list[str]:
+    """The stages that the settings of the service order_stages name."""
+    [settings] = [
+        desired.services["order_stages"]["settings"]
+        for desired in _application()
+        if "order_stages" in desired.services
+    ]
+    rows = [(f"`{stage['stage']}`", stage["meaning"]) for stage in settings["stages"]]
+    return _rows(("stage", "meaning"), rows)
+
+
 @cache
 def _application() -> list[Desired]:
     """The records of `routes.yaml`, checked, by namespace."""
@@ -212,6 +223,7 @@ TABLES: dict[str, Callable[[str], list[str]]] = {
     "commands": _commands,
     "routes": _routes,
     "params": _params,
+    "stages": _stages,
 }
 
 

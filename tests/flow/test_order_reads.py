@@ -1,11 +1,12 @@
 """Reading what order_stages.create wrote: an order's status, and its stages."""
 
+import re
 from typing import Any
 
 import httpx2
 import orjson
 import pytest
-from support.harness import Client, execute
+from support.harness import ROOT, Client, execute
 
 READ = "/api/v1/order_statuses/read"
 HISTORY = "/api/v1/order_stages/history"
@@ -214,3 +215,26 @@ async def test_order_reads_refuse_clients_in_an_application_without_them(
     assert status == "permission-denied"
     status, _ = await refusal(client, path, "nobody", order_id=7)
     assert status == "client-required"
+
+
+def shape(value: Any) -> Any:
+    """The keys of a JSON value, in their order."""
+    if isinstance(value, dict):
+        return [(key, shape(inner)) for key, inner in value.items()]
+    return [shape(inner) for inner in value] if isinstance(value, list) else None
+
+
+async def test_order_pages_show_answers_with_the_keys_of_real_ones(client: Client) -> None:
+    pages = {
+        "order-stages-create": await client.create_stage(order_id=7),
+        "order-statuses-read": await client.post(
+            READ, {"token": client.tokens["employee"], "order_id": 7}
+        ),
+        "order-stages-history": await client.post(
+            HISTORY, {"token": client.tokens["employee"], "order_id": 7, "count": True}
+        ),
+    }
+    for page, answer in pages.items():
+        text = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
+        [example] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+        assert shape(orjson.loads(example)) == shape(answer.json()), page
