@@ -98,7 +98,7 @@ def test_dev_json_has_the_documented_keys_and_is_private(dev: Running, folder: P
     assert content["url"] == dev.url()
     assert content["tokens"].keys() == TOKENS
     [row] = asyncio.run(execute(content["database_url"], "select count(*) as n from gateway.users"))
-    assert row["n"] == 4
+    assert row["n"] == 5
 
 
 def test_dev_mail_is_sent_to_the_stand_in(dev: Running) -> None:
