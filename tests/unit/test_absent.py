@@ -153,7 +153,11 @@ def test_empty_text_of_a_form_stays_in_a_list() -> None:
 
 
 def test_empty_text_of_json_is_absent_only_where_the_schema_says_so() -> None:
-    schema = params(a=MARKED, b=TEXT, inner=params(a=MARKED), c={**TEXT, "minLength": 1})
+    schema = {
+        **params(a=MARKED, b=TEXT, inner=params(a={"$ref": "#/$defs/marked"})),
+        "$defs": {"marked": MARKED},
+    }
+    schema["properties"]["c"] = {**TEXT, "minLength": 1}
     values = {"a": "", "b": "", "inner": {"a": ""}}
     assert judged(schema, values).params == {"b": "", "inner": {}}
     assert judged(schema, {"a": "x"}).params == {"a": "x"}

@@ -22,12 +22,13 @@ _NEVER_EMPTY = {
 """The formats that empty text does not have."""
 
 
-def absent_values(schemas: Iterable[Any], resolve: Resolve) -> tuple[object, ...]:
-    """The values of JSON that mean absent, for a property to which all these schemas apply."""
-    schemas = list(schemas)
+def absent_values(schemas: Iterable[Any], resolve: Resolve, *, empty: bool) -> tuple[object, ...]:
+    """The values of JSON that mean absent, for a property to which all these schemas apply.
+
+    `empty` is whether one of them, or one that they refer to, has the keyword `x-empty`.
+    """
     null = () if _take(schemas, None, resolve) else (None,)
-    is_marked = any(isinstance(each, dict) and empty_is_absent(each) for each in schemas)
-    return (*null, "") if is_marked else null
+    return (*null, "") if empty else null
 
 
 def is_empty_text_absent(schemas: Iterable[Any], resolve: Resolve) -> bool:

@@ -11,9 +11,9 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote
 
-from gateway.registry.schema.absent import absent_values, is_empty_text_absent
+from gateway.registry.schema.absent import absent_values, empty_is_absent, is_empty_text_absent
 
-_INTEGER = re.compile(r"-?[0-9]{1,300}", re.ASCII)
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _BRANCHES = ("allOf", "anyOf", "oneOf")
@@ -114,7 +114,8 @@ def _shape(
         schema.get("additionalProperties") is False for schema in applied
     )
     resolve = partial(resolve_ref, document=document)
-    shape.absent = absent_values(schemas, resolve)
+    is_marked = any(map(empty_is_absent, applied))
+    shape.absent = absent_values(schemas, resolve, empty=is_marked)
     shape.empty_text_is_absent = is_empty_text_absent(schemas, resolve)
     inner = shape.properties or shape.additional or shape.items or shape.prefix_items
     if not (inner or shape.closed):

@@ -1,5 +1,6 @@
 """Messages for invalid params, written for the caller. None of them quotes a value."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -20,6 +21,8 @@ AND_MORE: Error = {
     "attr": "",
     "message": f"there are more errors; only the first {MAX_ERRORS} are listed",
 }
+
+_LONG_INTEGER = re.compile(r"-?[0-9]{20,}", re.ASCII)
 
 _TYPES = {
     "integer": "an integer",
@@ -87,9 +90,11 @@ def _types(types: Iterable[str]) -> str:
 
 def _within(limit: Any, words: str) -> str:  # noqa: ANN401 - a number
     """The message for a number that is too small or too large, also for 64 bits."""
-    if abs(limit) == INT_MAX:
-        return "must be an integer between -(2^63-1) and 2^63-1"
-    return f"must be {words} {limit}"
+    return _range() if abs(limit) == INT_MAX else f"must be {words} {limit}"
+
+
+def _range(_: object = None) -> str:
+    return "must be an integer between -(2^63-1) and 2^63-1"
 
 
 def _text(value: object) -> str:
@@ -149,6 +154,10 @@ def _entries(error: jsonschema_rs.ValidationError, schema: ParamSchema) -> Itera
 def _message(error: jsonschema_rs.ValidationError, schema: ParamSchema) -> str:
     kind: Any = error.kind
     usual = _MESSAGES.get(kind.name, lambda _: "is invalid")
+    is_integer = kind.name == "type" and [*kind.types] == ["integer"]
+    if is_integer and isinstance(error.instance, str) and _LONG_INTEGER.fullmatch(error.instance):
+        # Text of a form or query is left as it is if no integer can hold it.
+        usual = _range
     return schema.message(error.schema_path) or usual(kind)
 
 
