@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.database.handle import Database
     from gateway.database.render_cache import RenderCache
     from gateway.database.sql import load_queries
-    from gateway.identity import lifetime, tokens, views
+    from gateway.identity import emails, lifetime, tokens, views
     from gateway.outbox.transport import Message
     from gateway.upstreams.action import RETRY_SINGLY, Outcome, batched
     from gateway.upstreams.call import Call
@@ -37,6 +37,7 @@ __all__ = [
     "Session",
     "UniqueViolation",
     "batched",
+    "emails",
     "lifetime",
     "load_queries",
     "statuses",

@@ -215,6 +215,13 @@ SETTINGS = (
         _positive_integer,
     ),
     Setting(
+        "max_sessions_per_user",
+        "100",
+        "Sessions that a user may have at once; a log-in above it ends the one that was not used "
+        "for the longest time.",
+        _positive_integer,
+    ),
+    Setting(
         "mandrill_api_key",
         "",
         "Key for Mandrill's API. If empty, `gateway dev` sends mail to its stand-in, and "
@@ -267,6 +274,7 @@ class Settings:
     account_guesses: int
     address_guesses: int
     unknown_callers: int
+    max_sessions_per_user: int
     mandrill_api_key: str
     mandrill_url: str
     webhook_url: str

@@ -1,18 +1,15 @@
 """Clients: register a new user as a client."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asyncpg import Record
 
-from gateway import Call, Rejection, Reply, load_queries, statuses
+from gateway import Call, Rejection, Reply, emails, load_queries, statuses
 from services.sign_in import UNKNOWN_APPLICATION, SignIn
 
 _SQL = load_queries(__file__)
 
-# One @, a dot after it, no white space; only a mail can show whether the address exists.
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 _REQUIRED = ("email", "password", "first_name", "last_name")
 MIN_PASSWORD_LENGTH = 8
 
@@ -50,7 +47,7 @@ def _validate(client: Mapping[str, Any]) -> Iterator[Any]:
     for name in _REQUIRED:
         if not str(client.get(name, "")).strip():
             yield Rejection.error(f"client.{name}", "missing")
-    if client.get("email", "").strip() and not _EMAIL.fullmatch(client["email"]):
+    if client.get("email", "").strip() and not emails.is_valid(client["email"]):
         yield Rejection.error("client.email", "is not a valid e-mail address")
     if 0 < len(client.get("password", "")) < MIN_PASSWORD_LENGTH:
         message = f"must have at least {MIN_PASSWORD_LENGTH} characters"

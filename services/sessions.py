@@ -1,6 +1,6 @@
 """Sessions: log in, show and list sessions, log out."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from asyncpg import Record
@@ -10,6 +10,7 @@ from services.sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 
 _SQL = load_queries(__file__)
 
+PAGE_SIZE = 50
 _LIST_FIELDS = ("id", "application", "address", "created_at", "last_used_at")
 
 
@@ -44,6 +45,8 @@ async def _verified_user(call: Call) -> Record:
         raise Rejection("user-has-no-password")
     if not await call.identity.passwords.verify(user["password_hash"], password):
         raise Rejection("invalid-password")
+    if user["disabled"]:
+        raise Rejection(statuses.PERMISSION_DENIED, "The account is disabled.")
     return user
 
 
@@ -64,21 +67,32 @@ async def read(call: Call) -> Reply:
 
 
 async def index(call: Call) -> Reply:
-    """List the user's live sessions without their tokens, most recently used first."""
-    rows = await call.db.fetch(_SQL["index"], call.caller.user_id)
-    now, own = datetime.now(UTC), call.caller.session
+    """List the user's live sessions without their tokens, most recently used first, in pages."""
+    own = call.caller.session
+    if own is None:
+        raise Rejection(statuses.SESSION_REQUIRED)
+    live = own.user_id, own.id, lifetime.MAX_AGE, lifetime.MAX_IDLE
+    rows = await call.db.fetch(_SQL["index"], *live, *_limit_and_offset(call.params))
     # The row of the calling session is older: its use by this call is written later.
-    sessions = [own if own and row["id"] == own.id else Session.of(row) for row in rows]
-    live = [session for session in sessions if not lifetime.is_over(session, now)]
-    live.sort(key=lambda session: session.last_used_at, reverse=True)
-    return Reply({"sessions": [_list_view(session, call) for session in live]})
+    sessions = [own if row["id"] == own.id else Session.of(row) for row in rows]
+    data: dict[str, Any] = {"sessions": [_list_view(session, own) for session in sessions]}
+    if call.params.get("count"):
+        counted = await call.db.fetchrow(_SQL["count"], *live)
+        data["count"] = counted["count"] if counted else 0
+    return Reply(data)
 
 
-def _list_view(session: Session, call: Call) -> dict[str, Any]:
+def _limit_and_offset(params: Mapping[str, Any]) -> tuple[int, int]:
+    page = params.get("page", {})
+    size = page.get("size", PAGE_SIZE)
+    return size, size * (page.get("number", 1) - 1)
+
+
+def _list_view(session: Session, own: Session) -> dict[str, Any]:
     return {
         **{name: getattr(session, name) for name in _LIST_FIELDS},
         "expires_at": lifetime.ends_at(session),
-        "current": call.caller.session is not None and session.id == call.caller.session.id,
+        "current": session.id == own.id,
     }
 
 

@@ -2,7 +2,8 @@
 -- The user with an address, and whether the application admits it. No row if the application is
 -- unknown; no user id if the address is.
 select u.id, u.password_hash, a.id as application_id, gateway.roles_of(u.id) as roles,
-       a.roles is null or a.roles && gateway.roles_of(u.id) as may_enter
+       a.roles is null or a.roles && gateway.roles_of(u.id) as may_enter,
+       u.disabled_at is not null as disabled
 from gateway.applications a
 left join gateway.users u on lower(u.email) = lower($1)
 where a.slug = $2 and a.removed_at is null;
@@ -12,12 +13,24 @@ where a.slug = $2 and a.removed_at is null;
 update gateway.users set password_hash = $2 where id = $1 and password_hash = $3;
 
 -- name: index
--- The sessions of a user that were not ended, most recently used first.
+-- A page of the sessions that a user can still use, most recently used first. The calling session
+-- ($2) was used just now, which its row does not say yet.
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
        created_at, last_used_at, address
 from gateway.live_sessions
 where user_id = $1
-order by last_used_at desc, id desc;
+  and (remember_me or id = $2 or (created_at >= now() - $3::interval
+                                  and last_used_at >= now() - $4::interval))
+order by id = $2 desc, last_used_at desc, id desc
+limit $5 offset $6;
+
+-- name: count
+-- How many sessions `index` lists on all its pages.
+select count(*) as count
+from gateway.live_sessions
+where user_id = $1
+  and (remember_me or id = $2 or (created_at >= now() - $3::interval
+                                  and last_used_at >= now() - $4::interval));
 
 -- name: end
 -- End one of a user's sessions or, with $3, all of them.

@@ -24,13 +24,14 @@ class SignIn:
 
         `stored` is the password hash that the log-in was checked against. If the request came with
         the token of another session of the user, that session ends. Raises Rejection
-        (invalid-password) if the password was changed in the meantime.
+        (invalid-password) if the password was changed, or the user disabled, in the meantime.
         """
         token = tokens.make(tokens.SESSION_PREFIX)
         current = self._call.caller.token
         replaced = tokens.digest(current) if current else None
         args = user_id, application_id, tokens.digest(token), self._call.address, replaced, stored
-        begun = await self._call.db.fetchrow(_SQL["begin"], *args)
+        most = self._call.identity.max_sessions
+        begun = await self._call.db.fetchrow(_SQL["begin"], *args, most)
         row = begun and await self._call.db.fetchrow(_SQL["read"], begun["id"])
         if row is None:
             raise Rejection("invalid-password", "Another request has just changed the password.")

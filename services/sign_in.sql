@@ -1,11 +1,22 @@
 -- name: begin
--- Insert a session, and end the user's session with the token hash $5. No row if the password was
--- changed since it was checked: a change of password ends all sessions that began before it.
+-- Insert a session, and end the user's session with the token hash $5. No row if the user was
+-- disabled or the password changed since it was checked: both end all sessions that began before.
+-- Of more than $7 sessions those end that were not used for the longest time. Of several log-ins at
+-- the same moment each may leave one more, until the next log-in.
 with person as (
-    select id from gateway.users where id = $1 and password_hash = $6 for share
-), before as (
+    select id from gateway.users
+    where id = $1 and password_hash = $6 and disabled_at is null
+    for share
+), ended as (
     update gateway.sessions set revoked_at = now()
-    where token_hash = $5 and user_id = (select id from person) and revoked_at is null
+    where revoked_at is null and user_id = (select id from person) and (
+        token_hash = $5 or id in (
+            select id from gateway.sessions
+            where user_id = $1 and revoked_at is null and token_hash is distinct from $5
+            order by last_used_at desc, id desc
+            offset $7 - 1
+        )
+    )
 )
 insert into gateway.sessions (user_id, application_id, token_hash, address)
 select id, $2, $3, $4 from person

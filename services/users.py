@@ -1,9 +1,20 @@
-"""Users: register a signed-in user as a client, change the password."""
+"""Users: become a client, set preferences, change or reset the password."""
 
 from asyncpg import Record
 
-from gateway import Call, Connection, Rejection, Reply, load_queries, statuses, views
+from gateway import (
+    Call,
+    Connection,
+    Rejection,
+    Reply,
+    lifetime,
+    load_queries,
+    statuses,
+    tokens,
+    views,
+)
 from services.clients import client_values, client_view, require_company
+from services.sign_in import chosen_view
 
 _SQL = load_queries(__file__)
 
@@ -41,6 +52,58 @@ async def update_password(call: Call) -> Reply:
     row = await call.db.transaction(work)
     if row is None or not row["changed"]:
         raise Rejection("invalid-password", "Another request has just changed the password.")
+    return Reply({"ended": row["ended"]})
+
+
+async def update_preferences(call: Call) -> Reply:
+    """Set whether the user's sessions are remembered, which applies to all of them at once."""
+    session = call.caller.session
+    if session is None:
+        raise Rejection(statuses.SESSION_REQUIRED)
+    view = chosen_view(call)
+    remember_me: bool = call.params["remember_me"]
+    ages = lifetime.MAX_AGE, lifetime.MAX_IDLE
+    await call.db.fetch(_SQL["remember"], session.user_id, remember_me, session.id, *ages)
+    changed = session._replace(remember_me=remember_me)
+    return Reply({"session": views.session(changed, call.caller.token or "", view)})
+
+
+async def reset_password(call: Call) -> Reply:
+    """Mail a link for a new password to an address, if an active user has it.
+
+    The answer and the time it takes do not tell: it does not wait for the mail, and the same row is
+    written for every address.
+    """
+    link = call.settings.get("reset_url")
+    if link is None:
+        raise Rejection(statuses.SERVICE_NOT_FOUND, "The service has no page for new passwords.")
+    email = call.params["email"]
+    call.identity.limits.count_reset(call.address, email)
+    template = call.settings.get("mail_template", "password-reset")
+    args = email, template, link, call.route.name, call.request_id
+    await call.db.fetchrow(_SQL["queue_reset"], *args)
+    return Reply({})
+
+
+async def confirm_reset(call: Call) -> Reply:
+    """Set a new password by the token of a mailed link, and end all sessions of the user."""
+    call.identity.limits.refuse_guesser(call.address)
+    token = tokens.digest(call.params["reset_token"])
+    # Checked before the password is hashed, since hashing is expensive.
+    found = await call.db.fetchrow(_SQL["reset"], token)
+    if found is None:
+        call.identity.limits.count_unknown_token(call.address)
+        raise Rejection("invalid-reset-token")
+    hashed = await call.identity.passwords.hash(call.params["password"])
+
+    async def work(db: Connection) -> Record | None:
+        # Waits for log-ins in progress, so that their sessions are among those that end.
+        await db.execute(_SQL["lock"], found["user_id"])
+        return await db.fetchrow(_SQL["confirm_reset"], token, hashed)
+
+    row = await call.db.transaction(work)
+    if row is None or not row["changed"]:
+        raise Rejection("invalid-reset-token")
     return Reply({"ended": row["ended"]})
 
 

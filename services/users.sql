@@ -5,7 +5,7 @@ with company as (
 ), client as (
     insert into gateway.clients (user_id, name, phone, company_id, company_name, enterprise)
     select u.id, u.first_name || ' ' || u.last_name, $2, $3, $4, $5 and $3::bigint is null
-    from company, users u
+    from company, gateway.users u
     where company.is_there and u.id = $1
     on conflict (user_id) do nothing
     returning *
@@ -30,6 +30,41 @@ with changed as (
 ), ended as (
     update gateway.sessions set revoked_at = now()
     where user_id = (select id from changed) and id <> $4 and revoked_at is null
+    returning id
+)
+select exists (select from changed) as changed, (select count(*) from ended) as ended;
+
+-- name: remember
+-- Set the preference. Sessions that are over by now are ended: remembering does not revive them.
+with changed as (
+    update gateway.users set remember_me = $2 where id = $1 and remember_me <> $2
+    returning remember_me
+)
+update gateway.sessions set revoked_at = now()
+where user_id = $1 and id <> $3 and revoked_at is null and (select remember_me from changed)
+  and (created_at < now() - $4::interval or last_used_at < now() - $5::interval);
+
+-- name: queue_reset
+-- Queue the mail with a link for a new password.
+select gateway.queue_password_reset($1, $2, $3, $4, $5) as message_id;
+
+-- name: reset
+-- The user whose link has a token, while the link is valid.
+select user_id from gateway.password_resets where token_hash = $1 and expires_at > now();
+
+-- name: confirm_reset
+-- Use up a link, set the password and end all sessions of its user. A trigger uses up the other
+-- links of the user.
+with used as (
+    delete from gateway.password_resets where token_hash = $1 and expires_at > now()
+    returning user_id
+), changed as (
+    update gateway.users set password_hash = $2
+    where id = (select user_id from used) and disabled_at is null
+    returning id
+), ended as (
+    update gateway.sessions set revoked_at = now()
+    where user_id = (select id from changed) and revoked_at is null
     returning id
 )
 select exists (select from changed) as changed, (select count(*) from ended) as ended;

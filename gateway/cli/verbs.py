@@ -43,6 +43,52 @@ TOKEN_VERBS = {
         "Revoke an application token, or end all sessions of a user; workers learn of it at once.",
     ),
 }
+APPLICATION_VERBS = {
+    "list": Verb(
+        "applications",
+        "list_applications",
+        "List applications with the numbers of their live tokens and sessions.",
+    ),
+    "show": Verb(
+        "applications",
+        "show_application",
+        "Show an application: title, roles, namespace, tokens, number of live sessions.",
+    ),
+}
+USER_VERBS = {
+    "create": Verb(
+        "users", "create_user", "Create a user without a password, with roles and permissions."
+    ),
+    "list": Verb(
+        "users",
+        "list_users",
+        "List users by id, with roles, permissions, state and the number of live sessions.",
+    ),
+    "show": Verb(
+        "users",
+        "show_user",
+        "Show a user: roles, permissions, live sessions, and since when it is disabled.",
+    ),
+    "grant": Verb(
+        "users", "grant", "Grant roles and permissions; running workers learn of it at once."
+    ),
+    "revoke": Verb(
+        "users", "revoke", "Revoke roles and permissions; running workers learn of it at once."
+    ),
+    "disable": Verb(
+        "users",
+        "disable",
+        "Disable a user: refuse log-ins, and end all sessions in all workers at once.",
+    ),
+    "enable": Verb(
+        "users", "enable", "Let a disabled user sign in again; sessions that were ended stay so."
+    ),
+    "password": Verb(
+        "users",
+        "set_password",
+        "Set a user's password and end the user's sessions, or mail a link for it.",
+    ),
+}
 OUTBOX_VERBS = {
     "list": Verb(
         "outbox",
@@ -127,6 +173,10 @@ VERBS: dict[str, Verb | Group] = {
     "explain": Verb(
         "routes", "explain", "Explain why a request would be matched, refused or not found."
     ),
+    "application": Group(
+        "List and show the applications that manifests have declared.", APPLICATION_VERBS
+    ),
+    "user": Group("Create users, and change their roles, permissions and passwords.", USER_VERBS),
     "token": Group("Create, list and revoke tokens.", TOKEN_VERBS),
     "outbox": Group("List, retry and discard mail and webhooks that are not sent.", OUTBOX_VERBS),
     "notifications": Group("Problems that need an operator.", NOTIFICATION_VERBS),

@@ -30,7 +30,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 API = "/api/1.0/"
-TEMPLATES = frozenset({"order-stage-changed"})
+TEMPLATES = frozenset({"order-stage-changed", "password-reset"})
 MAX_MESSAGES = 200
 """Messages that are kept; older ones are dropped."""
 

@@ -10,8 +10,10 @@ class Credentials(NamedTuple):
     """The capability `call.identity`.
 
     `passwords` hashes and verifies in its own threads. `limits.guessing` wraps the check of a
-    password, and counts wrong ones for the account and for the caller's address.
+    password, and counts wrong ones for the account and for the caller's address. `max_sessions` is
+    how many sessions a user may have at once.
     """
 
     passwords: Passwords
     limits: Limits
+    max_sessions: int

@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
-from gateway.identity import tokens
+from gateway.identity import applications, tokens, users
 from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -38,7 +38,7 @@ async def application_token(
     token = tokens.make(tokens.APPLICATION_PREFIX)
     args = application, tokens.digest(token), names, note
     if await connection.fetchval(_SQL["create_application_token"], *args) is None:
-        raise IssueError(f"unknown application {application!r}")
+        raise await _refused_application(connection, application)
     return token
 
 
@@ -47,19 +47,35 @@ async def session(connection: Connection, email: str, application: str) -> str:
     token = tokens.make(tokens.SESSION_PREFIX)
     args = email, application, tokens.digest(token), datetime.now(UTC)
     if await connection.fetchval(_SQL["create_session"], *args) is None:
-        raise IssueError(f"unknown user {email!r} or unknown application {application!r}")
+        raise await _refused_session(connection, email, application)
     return token
 
 
+async def _refused_session(connection: Connection, email: str, application: str) -> OperatorError:
+    """Why a session cannot be created. Raises UserError for an unknown user."""
+    user = await users.show(connection, email)
+    if user["disabled_at"] is not None:
+        return IssueError(f"{email} is disabled: `gateway user enable {email}` first")
+    return await _refused_application(connection, application)
+
+
+async def _refused_application(connection: Connection, slug: str) -> OperatorError:
+    """Why an application gets no token. Raises ApplicationError for an unknown one."""
+    application = await applications.show(connection, slug)
+    return IssueError(
+        f"the application {slug!r} was removed: its manifest left it out at "
+        f"{application['removed_at']:%Y-%m-%d %H:%M:%S} UTC; apply a manifest that has it"
+    )
+
+
 async def application_tokens(connection: Connection, application: str | None) -> list[Record]:
-    """List the tokens of one application or of all, without their hashes. Raises IssueError."""
+    """List the tokens of one application or of all, without their hashes.
+
+    Raises ApplicationError.
+    """
     rows: list[Record] = await connection.fetch(_SQL["application_tokens"], application)
-    if (
-        application is not None
-        and not rows
-        and not await connection.fetchval(_SQL["application_exists"], application)
-    ):
-        raise IssueError(f"unknown application {application!r}")
+    if application is not None and not rows:
+        await applications.show(connection, application)
     return rows
 
 
@@ -80,5 +96,5 @@ async def end_sessions(connection: Connection, email: str) -> int:
     """End all sessions of a user; return how many. Raises IssueError."""
     ended: int | None = await connection.fetchval(_SQL["end_sessions"], email)
     if ended is None:
-        raise IssueError(f"unknown user {email!r}")
+        raise users.unknown(email)
     return ended

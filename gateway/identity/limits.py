@@ -9,8 +9,13 @@ from gateway.identity.counts import Counts
 from gateway.registry.records import Route
 from gateway.values import Caller, Rate, Rejection
 
+HOUR = 60 * 60
 QUARTER_HOUR = 15 * 60
 MINUTE = 60
+RESETS_OF_ACCOUNT = Rate(calls=5, seconds=HOUR)
+RESETS_FROM_ADDRESS = Rate(calls=50, seconds=HOUR)
+"""How many mails with a link for a new password may be requested."""
+
 WRONG_GUESS = frozenset(("email-not-found", "invalid-password"))
 """The statuses of a password that was guessed wrong."""
 
@@ -58,6 +63,14 @@ class Limits:
         finally:
             for key, rate in () if is_wrong else taken:
                 self.counts.give_back(key, rate)
+
+    def count_reset(self, address: str, account: str) -> None:
+        """Count a request for a new password, whether the account exists or not.
+
+        Raises Rejection: rate-limit-exceeded.
+        """
+        _refuse(self.counts.take(_address_key("reset", address), RESETS_FROM_ADDRESS))
+        _refuse(self.counts.take(f"reset:{account.lower()}", RESETS_OF_ACCOUNT))
 
     def refuse_guesser(self, address: str) -> None:
         """Refuse an address that sent too many unknown tokens. Raises Rejection."""

@@ -12,12 +12,6 @@ select id, user_id, first_name, last_name, email, application, roles, permission
 from gateway.live_sessions
 where token_hash = $1;
 
--- name: application_exists
--- Whether an application has this slug.
-select exists (
-    select from gateway.applications where slug = $1 and removed_at is null
-) as is_known;
-
 -- name: record_use
 -- Record when sessions were last used; an older time never replaces a newer one.
 update gateway.sessions s

@@ -6,6 +6,8 @@ import secrets
 
 APPLICATION_PREFIX = "plano_app_"
 SESSION_PREFIX = "plano_ses_"
+RESET_PREFIX = "plano_rst_"
+"""The prefix of the token in a link that sets a new password; it is not a caller's token."""
 
 _TOKEN = re.compile(r"plano_(?:app|ses)_[A-Za-z0-9_-]{43}", re.ASCII)
 

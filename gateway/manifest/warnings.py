@@ -6,6 +6,8 @@ from pathlib import Path
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
 from gateway.manifest.settings_check import FILE
 
+RESET_ACTION = "users.reset_password"
+
 
 def warnings(manifest: Path, desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str]:
     """The warnings about a valid manifest; `actions` are those that have code here."""
@@ -13,6 +15,7 @@ def warnings(manifest: Path, desired: Iterable[Desired], actions: Iterable[str])
     yield from _without_code(desired, set(actions))
     yield from _open_to_new_users(desired)
     yield from _unchecked_settings(schema_folder(manifest), desired)
+    yield from _resets_without_page(desired)
 
 
 def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[str]:
@@ -45,6 +48,16 @@ def _unchecked_settings(folder: Path, desired: Iterable[Desired]) -> Iterator[st
             file = folder / name / FILE
             if service["settings"] and not file.exists():
                 yield f"{name}: its settings are not checked, since there is no {file}"
+
+
+def _resets_without_page(desired: Iterable[Desired]) -> Iterator[str]:
+    for state, name, route in _deployed_routes(desired):
+        is_reset = route.record["handler"] == RESET_ACTION
+        if is_reset and "reset_url" not in state.services["users"]["settings"]:
+            yield (
+                f"{name}: the settings of users have no reset_url; "
+                "calls will answer service-not-found"
+            )
 
 
 def _deployed_routes(desired: Iterable[Desired]) -> Iterator[tuple[Desired, str, RouteRecord]]:

@@ -9,10 +9,10 @@ is unavailable for longer than a lease, before the outcome is recorded.
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from asyncpg import Record
 
@@ -46,16 +46,33 @@ FINISH_TIMEOUT = 12.0
 COUNT_INTERVAL = 5.0
 
 T = TypeVar("T")
+Payload: TypeAlias = Mapping[str, Any]
+Completion: TypeAlias = Callable[[Payload, int], Awaitable[Payload | None]]
+"""Adds to a payload what the outbox must not hold, for the row that the message is about.
 
+It returns None if the message must not be sent any more.
+"""
+
+_NOTHING: Mapping[str, Completion] = {}
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class Outbox:
-    """Sends the messages of the outbox; `transports` has one for each kind of message."""
+    """Sends the messages of the outbox; `transports` has one for each kind of message.
 
-    def __init__(self, pool: Pool, transports: Mapping[str, Transport]) -> None:
+    `completions` are for messages with a secret, by what these are about. Such a message gets its
+    secret at each attempt, so that no table ever holds it.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        transports: Mapping[str, Transport],
+        completions: Mapping[str, Completion] = _NOTHING,
+    ) -> None:
         self._pool = pool
         self._transports = transports
+        self._completions = completions
         self._first_attempts = asyncio.Semaphore(MAX_FIRST_ATTEMPTS)
         self._retries: dict[str, set[asyncio.Task[Any]]] = {"mail": set(), "webhook": set()}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -154,7 +171,7 @@ class Outbox:
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 transport = self._transports[row["kind"]]
-                receipt = await transport.send(f"outbox-{row['id']}", row["payload"])
+                receipt = await transport.send(f"outbox-{row['id']}", await self._payload(row))
         except SendError as error:
             await self._record_failure(row, error)
         except TimeoutError:
@@ -169,6 +186,18 @@ class Outbox:
             recorded = await self._record("sent", row["id"], row["attempts"], receipt)
             return recorded[0]["sent_at"] if recorded else None
         return None
+
+    async def _payload(self, row: Record) -> Payload:
+        """What to send: the message's payload, completed if it has a secret. Raises SendError."""
+        payload: Payload | None = row["payload"]
+        if complete := self._completions.get(row["about"]):
+            try:
+                payload = await complete(row["payload"], row["about_id"])
+            except DatabaseError as error:
+                raise SendError("database", "The database is away.", transient=True) from error
+        if payload is None:
+            raise SendError("user disabled", "Its user may not sign in any more.", transient=False)
+        return payload
 
     async def _record_late(self, message_id: int) -> None:
         """Raise a notification that a call's mail is late, unless an attempt has raised one."""

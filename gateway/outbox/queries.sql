@@ -7,7 +7,7 @@ select gateway.queue_mail($1, $2, $3, $4, $5, $6, $7);
 update gateway.outbox
 set attempts = 1, claimed_at = now(), next_at = now() + make_interval(secs => $2)
 where id = $1 and state = 'waiting' and attempts = 0
-returning id, kind, payload, attempts;
+returning id, kind, payload, attempts, about, about_id;
 
 -- name: claim_due
 -- Begin an attempt at each message of a kind that is due, the longest overdue first.
@@ -20,7 +20,7 @@ with due as (
 update gateway.outbox o
 set attempts = attempts + 1, claimed_at = now(), next_at = now() + make_interval(secs => $3)
 from due where o.id = due.id
-returning o.id, o.kind, o.payload, o.attempts;
+returning o.id, o.kind, o.payload, o.attempts, o.about, o.about_id;
 
 -- name: hold
 -- Postpone the next attempt at a message while the outcome of this one cannot be recorded.

@@ -25,6 +25,7 @@ MODULES = {
     "Session": "gateway.values",
     "UniqueViolation": "gateway.database.errors",
     "batched": "gateway.upstreams.action",
+    "emails": "gateway.identity.emails",
     "lifetime": "gateway.identity.lifetime",
     "load_queries": "gateway.database.sql",
     "statuses": "gateway.statuses",

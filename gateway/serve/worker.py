@@ -9,13 +9,14 @@ from gateway.database.heartbeat import Heartbeat
 from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.gate import Gate
-from gateway.identity import counts
+from gateway.identity import counts, old_sessions, resets
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.counts import Counts
 from gateway.identity.credentials import Credentials
 from gateway.identity.last_use import LastUse
 from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
+from gateway.identity.resets import ResetLinks
 from gateway.identity.token_store import CHANNEL, TokenStore
 from gateway.notifications import late_workers
 from gateway.notifications.late_workers import LateWorkers
@@ -84,13 +85,18 @@ class Worker:
         )
         self.webhook = Webhook(settings.webhook_url, settings.webhook_secret)
         transports: dict[str, Transport] = {"mail": self.mandrill, "webhook": self.webhook}
-        self.outbox = Outbox(self.outbox_pool, transports)
+        links = ResetLinks(self.outbox_pool)
+        self.outbox = Outbox(self.outbox_pool, transports, {resets.ABOUT: links.complete})
         # Of several workers only the first calls the webhook directly.
         calls_webhook = settings.webhook_url and not worker_index
         self.recorder = Recorder(self.outbox_pool, self.webhook if calls_webhook else None)
         self.passwords = Passwords()
         self.identity = _authenticator(settings, self.lookup_pool)
-        credentials = Credentials(self.passwords, self.identity.limits)
+        credentials = Credentials(
+            passwords=self.passwords,
+            limits=self.identity.limits,
+            max_sessions=settings.max_sessions_per_user,
+        )
         self.pipeline = Pipeline(
             registry=self.registry,
             actions={},
@@ -167,6 +173,8 @@ def _jobs() -> list[Job]:
     return [
         Job(LateWorkers().check, interval=late_workers.CHECK_INTERVAL),
         Job(counts.sweep, interval=60.0),
+        Job(resets.sweep, interval=600.0),
+        Job(old_sessions.sweep, interval=60.0),
         Job(idempotency.sweep, interval=600.0),
         Job(dispatcher.sweep, interval=600.0),
         Job(late_workers.sweep, interval=600.0),

@@ -84,7 +84,9 @@ def test_token_list_is_limited_to_one_application(gateway: Gateway, refused: Gat
         "planox2"
     ]
     assert list_tokens(gateway, "--application", "planoauth") == []
-    assert refused("list", "--application", "x") == "unknown application 'x'\n"
+    assert refused("list", "--application", "x") == (
+        "unknown application 'x': `gateway application list` lists those of the manifests\n"
+    )
 
 
 def test_token_revoked_is_listed_and_cannot_be_revoked_again(
@@ -138,7 +140,7 @@ async def test_token_revoke_ends_all_sessions_of_one_user(
     printed = await asyncio.to_thread(gateway, *revoke)
     assert printed == "ended 0 sessions of Client@example.com\n"
     error = await asyncio.to_thread(refused, "revoke", "--user", "x@example.com")
-    assert error == "unknown user 'x@example.com'\n"
+    assert error == "unknown user 'x@example.com'; `gateway user list` lists the users\n"
 
 
 def test_token_is_printed_by_create_alone(

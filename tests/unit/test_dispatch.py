@@ -36,7 +36,7 @@ def call(seconds: float = 60) -> Call:
         settings={},
         db=Database(pool, deadline),
         mail=Mailer(Outbox(pool, {}), documented.name, "request-1", deadline),
-        identity=Credentials(Passwords(), limits()),
+        identity=Credentials(passwords=Passwords(), limits=limits(), max_sessions=100),
         deadline=deadline,
         address="127.0.0.1",
         claim=None,

@@ -1,0 +1,145 @@
+-- name: create_reset
+-- Create a link for a user who may sign in; no row for any other user.
+insert into gateway.password_resets (user_id, token_hash, expires_at)
+select id, $2, now() + make_interval(secs => $3)
+from gateway.users
+where id = $1 and disabled_at is null
+returning user_id;
+
+-- name: sweep_resets
+-- Delete the links that have expired.
+delete from gateway.password_resets where expires_at < now();
+
+-- name: sweep_sessions
+-- Delete sessions that ended more than $3 days ago: logged out, older than $1, or idle for $2.
+delete from gateway.sessions where id in (
+    select s.id
+    from gateway.sessions s
+    join gateway.users u on u.id = s.user_id
+    where s.created_at < now() - make_interval(days => $3)
+      and least(
+          s.revoked_at,
+          case when not u.remember_me then s.created_at + $1::interval end,
+          case when not u.remember_me then s.last_used_at + $2::interval end
+      ) < now() - make_interval(days => $3)
+    order by s.created_at
+    limit $4
+);
+
+-- name: applications
+-- All applications by slug, or the one with a slug, with the numbers of live tokens and sessions.
+select a.slug, a.name as title, a.roles, a.namespace,
+       case when a.removed_at is null then 'active' else 'removed' end as state,
+       (
+           select count(*) from gateway.application_tokens t
+           where t.application_id = a.id and t.revoked_at is null
+       ) as tokens,
+       (
+           select count(*) from gateway.live_sessions s
+           where s.application = a.slug and (s.remember_me or (
+               s.created_at >= now() - $2::interval and s.last_used_at >= now() - $3::interval
+           ))
+       ) as sessions,
+       a.created_at, a.removed_at
+from gateway.applications a
+where $1::text is null or a.slug = $1
+order by a.slug;
+
+-- name: create_user
+-- Insert a user; no row if the address is taken.
+insert into gateway.users (email, first_name, last_name) values ($1, $2, $3)
+on conflict (lower(email)) do nothing
+returning id;
+
+-- name: user_id
+-- The id of the user with an address.
+select id from gateway.users where lower(email) = lower($1);
+
+-- name: users
+-- A page of users by id, after $1, or the user with the address $3.
+select u.id, u.email, u.first_name, u.last_name, gateway.roles_of(u.id) as roles, u.permissions,
+       case
+           when u.disabled_at is not null then 'disabled'
+           when u.password_hash is null then 'no password'
+           else 'active'
+       end as state,
+       (
+           select count(*) from gateway.live_sessions s
+           where s.user_id = u.id and (s.remember_me or (
+               s.created_at >= now() - $4::interval and s.last_used_at >= now() - $5::interval
+           ))
+       ) as sessions,
+       u.remember_me, u.created_at, u.disabled_at
+from gateway.users u
+where u.id > $1 and ($3::text is null or lower(u.email) = lower($3))
+order by u.id limit $2;
+
+-- name: grant_client
+-- Give a user a client record with the user's name, unless the user has one.
+insert into gateway.clients (user_id, name)
+select id, first_name || ' ' || last_name from gateway.users where id = $1
+on conflict (user_id) do nothing;
+
+-- name: grant_employee
+-- Give a user an employee record, unless the user has one.
+insert into gateway.employees (user_id) values ($1) on conflict (user_id) do nothing;
+
+-- name: grant_liaison
+-- Give a user a liaison record, unless the user has one.
+insert into gateway.liaisons (user_id) values ($1) on conflict (user_id) do nothing;
+
+-- name: revoke_client
+-- Detach a user from its client record, which stays: orders may refer to it.
+update gateway.clients set user_id = null where user_id = $1;
+
+-- name: revoke_employee
+-- Delete a user's employee record.
+delete from gateway.employees where user_id = $1;
+
+-- name: revoke_liaison
+-- Delete a user's liaison record.
+delete from gateway.liaisons where user_id = $1;
+
+-- name: set_permissions
+-- Add the permissions $2 to a user's and take away $3.
+update gateway.users
+set permissions = array(
+    select distinct p from unnest(permissions || $2::text[]) as p where p <> all ($3::text[])
+    order by p
+)
+where id = $1;
+
+-- name: disable
+-- Disable a user and end all its sessions; a user who is disabled keeps the time.
+with disabled as (
+    update gateway.users set disabled_at = coalesce(disabled_at, now()) where id = $1
+    returning id
+)
+update gateway.sessions set revoked_at = now()
+where user_id = (select id from disabled) and revoked_at is null
+returning id;
+
+-- name: enable
+-- Let a user sign in again.
+update gateway.users set disabled_at = null where id = $1 and disabled_at is not null returning id;
+
+-- name: lock_user
+-- Lock a user against log-ins and changes of the password until the transaction ends.
+select from gateway.users where id = $1 for no key update;
+
+-- name: set_password
+-- Set a user's password and end all the user's sessions.
+with changed as (
+    update gateway.users set password_hash = $2 where id = $1 returning id
+)
+update gateway.sessions set revoked_at = now()
+where user_id = (select id from changed) and revoked_at is null
+returning id;
+
+-- name: queue_reset
+-- Queue the mail with a link for a new password for an active user; returns the message's id.
+select gateway.queue_password_reset($1, $2, $3, null, null);
+
+-- name: users_settings
+-- The settings of the service `users`, which have the link's page and the mail's template.
+select record -> 'settings' from gateway.services where name = 'users';
