@@ -46,9 +46,9 @@ def show_application(slug: str, *, as_json: bool) -> None:
 
     application, tokens = with_database(work)
     if as_json:
-        fields = {name: format_value(value, as_json=True) for name, value in application.items()}
-        listed = [{name: format_value(row[name], as_json=True) for name in row} for row in tokens]
-        print_json({**fields, "tokens": listed})
+        columns = application.keys()
+        fields = {name: format_value(application[name], as_json=True) for name in columns}
+        print_json({**fields, "tokens": [_token(row) for row in tokens]})
         return
     print_fields(_with_roles(application), as_json=False)
     if tokens:
@@ -59,3 +59,7 @@ def show_application(slug: str, *, as_json: bool) -> None:
 def _with_roles(row: Record) -> dict[str, Any]:
     """The row; an application without a list of roles takes any."""
     return {**row, "roles": row["roles"] if row["roles"] is not None else "any"}
+
+
+def _token(row: Record) -> dict[str, Any]:
+    return {name: format_value(row[name], as_json=True) for name in TOKEN_COLUMNS}

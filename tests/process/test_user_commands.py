@@ -1,0 +1,389 @@
+"""`gateway user` and `gateway application`: what they print, refuse and change in every worker."""
+
+import asyncio
+import base64
+import os
+import pty
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx2
+import orjson
+import pytest
+from support.command import environment, fails, succeeds, wait_until
+from support.harness import Client, execute, on
+from support.outages import is_healthy, serving, workers_of
+
+from gateway.dev.demo import PASSWORD
+from gateway.identity import users
+from gateway.identity.users import Rights
+from services.clients import MIN_PASSWORD_LENGTH
+
+Gateway: TypeAlias = Callable[..., str]
+ADA = "Ada.Fields@example.com"
+CREATE = ("create", ADA, "--first-name", "Ada", "--last-name", "Fields")
+LOG_IN = "/api/v1/sessions/create"
+WORKERS = 2
+
+
+@pytest.fixture
+def gateway(database: str, tmp_path: Path) -> Gateway:
+    """The output of a `gateway user` command that exits 0."""
+
+    def run(*words: str, noun: str = "user") -> str:
+        return succeeds(noun, *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
+
+    return run
+
+
+@pytest.fixture
+def refused(database: str, tmp_path: Path) -> Gateway:
+    """The error of a `gateway user` command that exits 1."""
+
+    def run(*words: str, noun: str = "user") -> str:
+        return fails(noun, *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
+
+    return run
+
+
+def shown(gateway: Gateway, email: str = ADA) -> dict[str, Any]:
+    user: dict[str, Any] = orjson.loads(gateway("show", email, "--json"))
+    return user
+
+
+def log_in(url: str, email: str, password: str, application: str = "planoorder") -> httpx2.Response:
+    params = {"email": email, "password": password, "application": application}
+    return httpx2.post(url + LOG_IN, content=base64.b64encode(orjson.dumps(params)))
+
+
+async def set_password(
+    database: str, folder: Path, email: str, text: str, *words: str
+) -> tuple[int, str, str]:
+    """Run `gateway user password` with a text on standard input; exit code, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "user", "password", email, *words),
+        cwd=folder,
+        env=environment(GATEWAY_DATABASE_URL=database),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(text.encode())
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+# Create, list, show
+
+
+def test_user_create_with_roles_and_permissions(gateway: Gateway) -> None:
+    rights = "--role employee --role client --permission ops --permission ops:act".split()
+    printed = gateway(*CREATE, *rights)
+    assert printed == (
+        f"created user 5, {ADA} with the role employee, the role client, "
+        "the permission ops, the permission ops:act\n"
+    )
+    user = shown(gateway, ADA.upper())
+    expected = {
+        "id": 5,
+        "email": ADA,
+        "first_name": "Ada",
+        "last_name": "Fields",
+        "roles": ["client", "employee"],
+        "permissions": ["ops", "ops:act"],
+        "state": "no password",
+        "sessions": 0,
+        "remember_me": False,
+        "disabled_at": None,
+    }
+    assert expected.items() <= user.items()
+    for word in (ADA, "client, employee", "ops, ops:act", "no password"):
+        assert word in gateway("show", ADA)
+
+
+def test_user_client_record_has_the_name_of_the_user(gateway: Gateway, database: str) -> None:
+    gateway(*CREATE, "--role", "client")
+    rows = asyncio.run(
+        execute(database, "select name from gateway.clients order by id desc limit 1")
+    )
+    assert rows[0]["name"] == "Ada Fields"
+
+
+REFUSED_CREATIONS = {
+    "address taken": (
+        ("create", "EMPLOYEE@example.com", "--first-name", "A", "--last-name", "F"),
+        "a user has the address EMPLOYEE@example.com: `gateway user show EMPLOYEE@example.com`\n",
+    ),
+    "no address": (
+        ("create", "ada", "--first-name", "A", "--last-name", "F"),
+        "'ada' is not a valid e-mail address\n",
+    ),
+    "control character": (
+        ("create", "a\x07da@example.com", "--first-name", "A", "--last-name", "F"),
+        "'a\\x07da@example.com' is not a valid e-mail address\n",
+    ),
+    "blank name": (
+        ("create", ADA, "--first-name", " ", "--last-name", "F"),
+        "a name must have 1 to 255 characters\n",
+    ),
+    "misspelt role": (
+        (*CREATE, "--role", "employe"),
+        "unknown role 'employe': did you mean employee? The roles are client, employee, liaison.\n",
+    ),
+    "other role": (
+        (*CREATE, "--role", "boss"),
+        "unknown role 'boss': The roles are client, employee, liaison.\n",
+    ),
+    "permission": (
+        (*CREATE, "--permission", "Ops act"),
+        "invalid permission 'Ops act': use lower-case words such as `ops` or `ops:act`\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "error"), REFUSED_CREATIONS.values(), ids=REFUSED_CREATIONS.keys()
+)
+def test_user_create_that_is_refused_says_why_and_writes_nothing(
+    refused: Gateway, database: str, words: tuple[str, ...], error: str
+) -> None:
+    assert refused(*words) == error
+    assert len(asyncio.run(execute(database, "select from gateway.users"))) == 4
+
+
+def test_user_list_is_in_pages(gateway: Gateway) -> None:
+    rows = orjson.loads(gateway("list", "--json", "--limit", "2"))
+    assert [row["id"] for row in rows] == [1, 2]
+    assert list(rows[0]) == (
+        "id email first_name last_name roles permissions state sessions".split()
+    )
+    assert rows[0]["sessions"] == 1
+    rows = orjson.loads(gateway("list", "--json", "--limit", "2", "--after", "2"))
+    assert [row["email"] for row in rows] == ["liaison@example.com", "nobody@example.com"]
+    assert "Fields" in gateway("list")
+
+
+UNKNOWN = "unknown user 'x@example.com'; `gateway user list` lists the users\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "x@example.com"),
+        ("grant", "x@example.com", "--role", "employee"),
+        ("revoke", "x@example.com", "--permission", "ops"),
+        ("disable", "x@example.com"),
+        ("enable", "x@example.com"),
+        ("password", "x@example.com"),
+        ("password", "x@example.com", "--mail-link"),
+    ],
+)
+def test_user_that_is_unknown_is_reported(refused: Gateway, words: tuple[str, ...]) -> None:
+    assert refused(*words) == UNKNOWN
+
+
+# Grant and revoke
+
+
+def test_user_rights_are_granted_and_revoked(gateway: Gateway, refused: Gateway) -> None:
+    gateway(*CREATE)
+    for _ in range(2):
+        printed = gateway("grant", ADA, "--role", "liaison", "--permission", "ops")
+        assert printed == f"granted {ADA} the role liaison, the permission ops\n"
+    gateway("grant", ADA, "--permission", "a", "--permission", "ops")
+    assert (shown(gateway)["roles"], shown(gateway)["permissions"]) == (["liaison"], ["a", "ops"])
+    printed = gateway("revoke", ADA, "--role", "liaison", "--permission", "a")
+    assert printed == f"revoked from {ADA} the role liaison, the permission a\n"
+    assert (shown(gateway)["roles"], shown(gateway)["permissions"]) == ([], ["ops"])
+    for verb in ("grant", "revoke"):
+        assert refused(verb, ADA) == "name what to change: --role, --permission, or both\n"
+    assert "did you mean liaison?" in refused("grant", ADA, "--role", "liason")
+
+
+def test_user_client_role_revoked_keeps_the_record_for_its_orders(
+    gateway: Gateway, database: str
+) -> None:
+    gateway("revoke", "client@example.com", "--role", "client")
+    assert shown(gateway, "client@example.com")["roles"] == []
+    [row] = asyncio.run(execute(database, "select id, user_id from gateway.clients"))
+    assert (row["id"], row["user_id"]) == (1, None)
+    orders = asyncio.run(execute(database, "select from orders where client_id = 1"))
+    assert len(orders) == 100
+    gateway("grant", "client@example.com", "--role", "client")
+    assert shown(gateway, "client@example.com")["roles"] == ["client"]
+
+
+async def answers_of_all_workers(url: str, token: str) -> set[tuple[int, str]]:
+    """The answers to so many calls on new connections that each worker answers some."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    headers = {"authorization": f"Bearer {token}"}
+    stage = {"order_id": 7, "update_status": False, "stage": "s"}
+    async with httpx2.AsyncClient(base_url=url, headers=headers, limits=limits) as http:
+        answers = [
+            await http.post("/api/v1/order_stages/create", json=stage) for _ in range(12 * WORKERS)
+        ]
+    return {(answer.status_code, answer.json()["status"]) for answer in answers}
+
+
+async def test_user_changes_reach_every_worker_within_a_second(
+    database: str, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    email, token = "employee@example.com", tokens["employee"]
+    employee = Rights(["employee"])
+    liaison = Rights(["liaison"])
+    steps: list[tuple[Callable[[Any], Any], tuple[int, str]]] = [
+        (lambda db: users.revoke(db, email, employee), (401, "client-required")),
+        (lambda db: users.grant(db, email, liaison), (200, "action-successful")),
+        (lambda db: users.disable(db, email), (401, "invalid-token")),
+    ]
+    with serving(tmp_path, database, "--workers", str(WORKERS)) as command:
+        url = command.url()
+        await asyncio.to_thread(wait_until, lambda: is_healthy(url, 4 * WORKERS))
+        workers_of(command, WORKERS)
+        assert await answers_of_all_workers(url, token) == {(200, "action-successful")}
+        for change, expected in steps:
+            await on(database, change)
+            await asyncio.sleep(1)
+            assert await answers_of_all_workers(url, token) == {expected}
+
+
+# Disable and enable
+
+
+def test_user_is_disabled_and_enabled(gateway: Gateway, refused: Gateway) -> None:
+    email = "liaison@example.com"
+    assert gateway("disable", email) == f"disabled {email}; ended 1 session\n"
+    user = shown(gateway, email)
+    assert (user["state"], user["sessions"]) == ("disabled", 0)
+    assert user["disabled_at"].endswith("+00:00")
+    assert gateway("disable", email) == f"disabled {email}; ended 0 sessions\n"
+    assert shown(gateway, email)["disabled_at"] == user["disabled_at"]
+    enable_first = f"{email} is disabled: `gateway user enable {email}` first\n"
+    assert refused("password", email, "--mail-link") == enable_first
+    words = ("create", "--application", "planoorder", "--user", email)
+    assert refused(*words, noun="token") == enable_first
+    assert gateway("enable", email) == f"enabled {email}\n"
+    assert refused("enable", email) == f"{email} is not disabled\n"
+    assert shown(gateway, email)["disabled_at"] is None
+
+
+# Passwords
+
+
+async def test_user_password_is_read_from_standard_input(
+    client: Client, database: str, tmp_path: Path
+) -> None:
+    email = "client@example.com"
+    code, out, err = await set_password(database, tmp_path, email, "a new secret\nmore\n")
+    assert (code, out, err) == (0, f"set the password of {email}; ended 1 session\n", "")
+    for password, expected in ((PASSWORD, 400), ("a new secret", 200)):
+        params = {"email": email, "password": password, "application": "planoorder"}
+        content = base64.b64encode(orjson.dumps(params))
+        answer = await client.request("POST", LOG_IN, content=content)
+        assert answer.status_code == expected
+
+
+@pytest.mark.parametrize("text", ["", "short\n", " " * 10 + "\n", "x" * 256])
+async def test_user_password_that_is_unsuitable_changes_nothing(
+    database: str, tmp_path: Path, text: str
+) -> None:
+    hashes = "select password_hash from gateway.users order by id"
+    before = await execute(database, hashes)
+    code, out, err = await set_password(database, tmp_path, "client@example.com", text)
+    assert (code, out, err) == (1, "", "a password must have 8 to 255 characters\n")
+    assert await execute(database, hashes) == before
+
+
+def test_user_password_is_asked_for_twice_and_not_shown_on_a_terminal(
+    database: str, tmp_path: Path
+) -> None:
+    typed = ["a new secret", "a new secrte", "a new secret", "a new secret"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        words = ["gateway", "user", "password", "client@example.com"]
+        command = [sys.executable, "-m", *words]
+        os.execve(sys.executable, command, environment(GATEWAY_DATABASE_URL=database))
+    printed = b""
+    for line in typed:
+        while not printed.rstrip(b" ").endswith(b":"):
+            printed += os.read(terminal, 1000)
+        os.write(terminal, f"{line}\n".encode())
+        printed += b"\n"
+    try:
+        while data := os.read(terminal, 1000):
+            printed += data
+    except OSError:  # the terminal's other end is closed
+        pass
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(terminal)
+    text = printed.decode()
+    assert text.count("Password:") == 2
+    assert "do not match" in text
+    assert "set the password of client@example.com; ended 1 session" in text
+    assert "secret" not in text
+
+
+def test_user_password_is_never_an_argument(refused: Gateway) -> None:
+    assert "unexpected extra argument" in refused("password", "client@example.com", "a new secret")
+
+
+def test_user_password_has_the_minimum_length_of_the_api() -> None:
+    assert users.MIN_PASSWORD_LENGTH == MIN_PASSWORD_LENGTH
+
+
+def test_user_password_link_is_queued_and_needs_its_page(
+    gateway: Gateway, refused: Gateway, database: str
+) -> None:
+    printed = gateway("password", "client@example.com", "--mail-link")
+    assert printed == "queued message 1 to client@example.com; a running gateway sends it\n"
+    [row] = asyncio.run(execute(database, "select * from gateway.outbox"))
+    assert (row["state"], row["payload"]["template"]) == ("waiting", "password-reset")
+    assert row["payload"]["email"] == "client@example.com"
+    asyncio.run(execute(database, "update gateway.services set record = record - 'settings'"))
+    error = refused("password", "client@example.com", "--mail-link")
+    assert "set `reset_url` in the settings of the service `users`" in error
+
+
+# Applications
+
+
+def test_application_list_and_show(gateway: Gateway, refused: Gateway) -> None:
+    rows = orjson.loads(gateway("list", "--json", noun="application"))
+    assert list(rows[0]) == "slug title roles namespace state tokens sessions".split()
+    assert [(row["slug"], row["tokens"], row["sessions"]) for row in rows] == [
+        ("planoauth", 0, 0),
+        ("planoorder", 1, 4),
+        ("planox2", 0, 0),
+    ]
+    shown = orjson.loads(gateway("show", "planoorder", "--json", noun="application"))
+    assert (shown["title"], shown["namespace"]) == ("PlanOrder", "plano")
+    assert shown["roles"] == ["client", "employee", "liaison"]
+    assert [token["note"] for token in shown["tokens"]] == ["demo"]
+    printed = gateway("show", "planoorder", noun="application")
+    for word in ("PlanOrder", "client, employee, liaison", "plano", "demo"):
+        assert word in printed
+    assert refused("show", "planorder", noun="application") == (
+        "unknown application 'planorder': did you mean planoorder? "
+        "`gateway application list` lists those of the manifests\n"
+    )
+
+
+def test_application_help_says_that_the_manifest_declares_applications(gateway: Gateway) -> None:
+    for verb in ("list", "show"):
+        text = " ".join(gateway(verb, "--help", noun="application").split())
+        assert "declared in the manifest alone" in text
+
+
+def test_application_that_was_removed_is_listed_and_gets_no_token(
+    gateway: Gateway, refused: Gateway, database: str
+) -> None:
+    remove = "update gateway.applications set removed_at = now() where slug = 'planox2'"
+    asyncio.run(execute(database, remove))
+    rows = orjson.loads(gateway("list", "--json", noun="application"))
+    assert [row["state"] for row in rows] == ["active", "active", "removed"]
+    for words in (("--routes", "*"), ("--user", "client@example.com")):
+        error = refused("create", "--application", "planox2", *words, noun="token")
+        assert error.startswith("the application 'planox2' was removed: its manifest left it out")
+        assert error.endswith(" UTC; apply a manifest that has it\n")
