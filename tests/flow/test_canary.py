@@ -48,14 +48,17 @@ class Target(NamedTuple):
 
 
 NEW_PASSWORD, THINGS_CREATE = "/api/v1/users/update_password", "/api/v1/things/create"
+CONFIRM_RESET = "/api/v1/users/confirm_reset"
 LOG_IN = {**USER, "password": CANARY, "redirect_url": URL}
 REGISTER = {"application": "planoorder", "client": {**PERSON, "password": CANARY}}
+CONFIRM = {"reset_token": CANARY, "password": f"{CANARY}2"}
 CHANGE = {"password": CANARY, "new_password": f"{CANARY}2"}
 MARKED = {"pin": CANARY, "inner": {"pin": CANARY}, "pins": [CANARY]}
 TARGETS = {
     "sessions.create": Target("sessions.create", "POST", "/api/v1/sessions/create", LOG_IN),
     "clients.register": Target("clients.register", "POST", "/api/v1/clients/register", REGISTER),
     "users.update_password": Target("users.update_password", "PUT", NEW_PASSWORD, CHANGE),
+    "users.confirm_reset": Target("users.confirm_reset", "POST", CONFIRM_RESET, CONFIRM),
     "marked in the schema": Target("things.create", "POST", THINGS_CREATE, MARKED, secret=False),
 }
 PIN = {"type": "string", "maxLength": 40, "x-sensitive": True}
