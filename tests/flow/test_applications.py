@@ -92,7 +92,7 @@ async def test_application_that_is_left_out_refuses_its_tokens_until_it_returns(
         assert await call_at(added.revision) == "action-successful"
         removed = await applied(database, gone, prune=True)
         assert await call_at(removed.revision) == "invalid-token"
-        with pytest.raises(issue.IssueError, match="unknown application 'shop'"):
+        with pytest.raises(issue.IssueError, match="application 'shop' was removed"):
             await on(database, lambda db: issue.application_token(db, "shop", "*", "tests"))
         returned = await applied(database, here)
         assert await call_at(returned.revision) == "action-successful"

@@ -1,5 +1,7 @@
 """Check of a manifest: every error has its file, line, path and what is allowed."""
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -816,6 +818,40 @@ def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
     [warning] = warnings(tmp_path, [desired], ["things.known"])
     assert "things.create" in warning
     assert "service-not-found" in warning
+
+
+def _repository_manifest(folder: Path, settings: str) -> Path:
+    """The repository's manifest with these settings of the service `users`."""
+    shutil.copytree(ROOT / "schemas", folder / "schemas")
+    text, count = re.subn(r"reset_url: .*", settings, (ROOT / "routes.yaml").read_text())
+    assert count == 1
+    return write(folder, text)
+
+
+def test_warnings_name_a_password_reset_without_a_page_for_its_link(tmp_path: Path) -> None:
+    file = _repository_manifest(tmp_path, "mail_template: a-template")
+    states = [*check(file)]
+    actions = [name for state in states for name in state.routes]
+    [warning] = warnings(file, states, actions)
+    assert warning.startswith("users.reset_password: the settings of users have no reset_url; ")
+    states = [*check(ROOT / "routes.yaml")]
+    assert list(warnings(ROOT / "routes.yaml", states, actions)) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "reset_url: https://plano.example/reset",
+        "reset_url: javascript:{token}",
+        "reset_url: 'https://plano.example/{token}/{token}'",
+        "reset_page: 'https://plano.example/{token}'",
+    ],
+)
+def test_check_refuses_a_page_for_links_without_one_place_for_the_token(
+    tmp_path: Path, settings: str
+) -> None:
+    with pytest.raises(ManifestError, match="services: users: settings"):
+        check(_repository_manifest(tmp_path, settings))
 
 
 def test_check_repository_manifest_is_valid_and_has_the_documented_paths() -> None:
