@@ -13,6 +13,7 @@ from gateway.database.connect import Connection
 from gateway.identity import users
 from gateway.identity.passwords import Passwords
 from gateway.identity.users import Rights
+from gateway.runtime.errors import OperatorError
 
 COLUMNS = ("id", "email", "first_name", "last_name", "roles", "permissions", "state", "sessions")
 MAX_LINE = 10_000
@@ -182,11 +183,18 @@ def set_password(email: str, *, mail_link: bool) -> None:
 
 
 def _read_password() -> str:
-    """The password, typed twice and not shown, or the first line of standard input."""
+    """The password, typed twice and not shown, or the first line of standard input.
+
+    Raises OperatorError if the line is not UTF-8.
+    """
     if sys.stdin.isatty():
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return password
-    return sys.stdin.readline(MAX_LINE).rstrip("\r\n")
+    try:
+        return sys.stdin.buffer.readline(MAX_LINE).rstrip(b"\r\n").decode()
+    except UnicodeDecodeError:
+        # Not chained: the error quotes the password.
+        raise OperatorError("the password is not UTF-8 text") from None
 
 
 async def _hash(password: str) -> str:

@@ -54,18 +54,18 @@ def shown(gateway: Gateway, email: str = ADA) -> dict[str, Any]:
 
 
 async def set_password(
-    database: str, folder: Path, email: str, text: str, *words: str
+    database: str, folder: Path, email: str, text: bytes
 ) -> tuple[int, str, str]:
     """Run `gateway user password` with a text on standard input; exit code, output, errors."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "user", "password", email, *words),
+        *(sys.executable, "-m", "gateway", "user", "password", email),
         cwd=folder,
         env=environment(GATEWAY_DATABASE_URL=database),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate(text.encode())
+    out, err = await process.communicate(text)
     return process.returncode or 0, out.decode(), err.decode()
 
 
@@ -270,7 +270,7 @@ async def test_user_password_is_read_from_standard_input(
     client: Client, database: str, tmp_path: Path
 ) -> None:
     email = "client@example.com"
-    code, out, err = await set_password(database, tmp_path, email, "a new secret\nmore\n")
+    code, out, err = await set_password(database, tmp_path, email, b"a new secret\nmore\n")
     assert (code, out, err) == (0, f"set the password of {email}; ended 1 session\n", "")
     for password, expected in ((PASSWORD, 400), ("a new secret", 200)):
         params = {"email": email, "password": password, "application": "planoorder"}
@@ -279,14 +279,26 @@ async def test_user_password_is_read_from_standard_input(
         assert answer.status_code == expected
 
 
-@pytest.mark.parametrize("text", ["", "short\n", " " * 10 + "\n", "x" * 256])
+UNSUITABLE = "a password must have 8 to 255 characters\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"", UNSUITABLE),
+        (b"short\n", UNSUITABLE),
+        (b" " * 10 + b"\n", UNSUITABLE),
+        (b"x" * 256, UNSUITABLE),
+        (b"p\xe4ssword as latin-1\n", "the password is not UTF-8 text\n"),
+    ],
+)
 async def test_user_password_that_is_unsuitable_changes_nothing(
-    database: str, tmp_path: Path, text: str
+    database: str, tmp_path: Path, text: bytes, error: str
 ) -> None:
     hashes = "select password_hash from gateway.users order by id"
     before = await execute(database, hashes)
-    code, out, err = await set_password(database, tmp_path, "client@example.com", text)
-    assert (code, out, err) == (1, "", "a password must have 8 to 255 characters\n")
+    refusal = await set_password(database, tmp_path, "client@example.com", text)
+    assert refusal == (1, "", error)
     assert await execute(database, hashes) == before
 
 
