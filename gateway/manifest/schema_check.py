@@ -13,17 +13,43 @@ import jsonschema
 import jsonschema_rs
 import orjson
 
+from gateway.manifest.diagnostic import YamlPath
 from gateway.manifest.params import SCHEMAS
-from gateway.manifest.read import YamlPath
+from gateway.manifest.suggestions import did_you_mean
 
 _TYPES = {
     "array": "a list",
-    "boolean": "true, false",
+    "boolean": "true or false",
     "integer": "a whole number",
+    "null": "empty",
+    "number": "a number",
     "object": "a mapping",
     "string": "text",
 }
-"""The types of the manifest's schema in the words of YAML."""
+"""The types of JSON Schema in the words of YAML."""
+
+_LIMITS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "above {}",
+    "exclusiveMaximum": "below {}",
+    "multipleOf": "a multiple of {}",
+    "pattern": "text that matches {}",
+    "format": "a valid {}",
+}
+_SIZES = {
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minItems": "must have at least {} items",
+    "maxItems": "must have at most {} items",
+    "minProperties": "must have at least {} keys",
+    "maxProperties": "must have at most {} keys",
+}
+_UNREAD_KEYS = {
+    "<<": "merge keys (<<) are not read; use `defaults:`, or write the keys out",
+    "x-": "keys that begin with x- are not read here; use `defaults:`, or write the values out",
+}
+_MAX_SHOWN = 60
 
 KINDS = ("applications", "services", "routes")
 """The sections of a document that map names to entries."""
@@ -36,12 +62,24 @@ def diagnostics(data: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - 
     for error in _validator_class()(_schema()).iter_errors(_without_valid_entries(data)):
         # For a list the error of its invalid item is more precise than `x-allowed`.
         is_precise = _allowed(error) and not isinstance(error.instance, list)
-        yield describe(error if is_precise else jsonschema.exceptions.best_match([error]))
+        best = error if is_precise else jsonschema.exceptions.best_match([error])
+        yield from describe(best)
 
 
-def describe(error: jsonschema.ValidationError) -> tuple[YamlPath, str]:
-    """The path and the message of one of jsonschema's errors."""
-    return _path(error), _message(error)
+def describe(error: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - as jsonschema has it
+    """What one of jsonschema's errors says: path and message, one for each unknown key."""
+    path: YamlPath = tuple(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        # jsonschema's path to an invalid name ends before the name.
+        path = (*path, error.instance)
+        yield path, unread_key(error.instance) or _message(error)
+    elif error.validator == "additionalProperties" and error.validator_value is False:
+        known = list(error.schema.get("properties", {}))
+        for key in error.instance:
+            if key not in known:
+                yield (*path, key), unknown_key(key, known)
+    else:
+        yield path, _message(error)
 
 
 @cache
@@ -91,35 +129,93 @@ def is_valid(section: str, value: object) -> bool:
         return False
 
 
-def _path(error: Any) -> YamlPath:  # noqa: ANN401 - jsonschema's types are loose
-    path: YamlPath = tuple(error.absolute_path)
-    # jsonschema's path to an invalid name ends before the name.
-    return (*path, error.instance) if "propertyNames" in error.absolute_schema_path else path
+def unknown_key(key: str, known: list[str]) -> str:
+    """The message for a key that a mapping cannot have."""
+    if message := unread_key(key):
+        return message
+    return f"unknown key {key}{did_you_mean(key, known)}; allowed: {', '.join(known)}"
+
+
+def unread_key(key: object) -> str | None:
+    """The message for a key that other programs give a meaning; None for any other key."""
+    text = str(key)
+    return next((words for start, words in _UNREAD_KEYS.items() if text.startswith(start)), None)
 
 
 def _message(error: Any) -> str:  # noqa: ANN401
-    if allowed := _allowed(error):
-        return f"{error.instance!r} is not allowed; allowed: {allowed}"
-    if error.validator == "additionalProperties":
-        return _unknown_keys(error.instance, error.schema.get("properties", {}))
     if error.validator == "required":
-        return f"the key {error.message.removesuffix(' is a required property')} is missing"
-    return str(error.message)
+        return _missing(error)
+    if error.validator in _SIZES and not _allowed(error):
+        return _size(error)
+    if error.validator == "uniqueItems" and not _allowed(error):
+        return "must not have equal items"
+    message = f"must be {_allowed(error) or _limit(error)}, not {_shown(error.instance)}"
+    is_unquoted = isinstance(error.instance, int | float) and error.validator == "type"
+    return f"{message}; put it in quotes" if is_unquoted and _allowed(error) == "text" else message
+
+
+def _missing(error: Any) -> str:  # noqa: ANN401
+    """The message for a key that is missing, with what the key would take."""
+    # Each missing key is an error of its own, which only jsonschema's text tells apart.
+    key = next(key for key in error.validator_value if error.message.startswith(repr(key)))
+    allowed = _in_words(error.schema.get("properties", {}).get(key, {}))
+    return f"the key {key} is missing" + (f"; write {allowed}" if allowed else "")
+
+
+def _size(error: Any) -> str:  # noqa: ANN401
+    if error.validator in {"minLength", "minItems"} and error.validator_value == 1:
+        return "must not be empty"
+    return _SIZES[error.validator].format(error.validator_value)
+
+
+def _limit(error: Any) -> str:  # noqa: ANN401
+    words = _LIMITS.get(error.validator)
+    return words.format(error.validator_value) if words else "another value"
 
 
 def _allowed(error: Any) -> str | None:  # noqa: ANN401
-    """What the violated schema allows, in words; None if only jsonschema's message says it."""
-    if isinstance(error.schema, dict) and "x-allowed" in error.schema:
-        words: str = error.schema["x-allowed"]
+    """What the violated schema allows, in words; None if its keyword says more."""
+    if not isinstance(error.schema, dict):
+        return None
+    if error.validator in {"type", "enum", "const"} or "x-allowed" in error.schema:
+        return _in_words(error.schema)
+    return None
+
+
+def _in_words(schema: dict[str, Any]) -> str:
+    """What a schema allows, in words; empty if there are none."""
+    if "$ref" in schema:
+        schema = _referenced(schema["$ref"])
+    if "x-allowed" in schema:
+        words: str = schema["x-allowed"]
         return words
-    if error.validator == "enum":
-        return ", ".join(map(str, error.validator_value))
-    if error.validator == "const":
-        return str(error.validator_value)
-    return _TYPES.get(error.validator_value) if error.validator == "type" else None
+    if "const" in schema:
+        return _shown(schema["const"])
+    if "enum" in schema:
+        return _or([str(value) for value in schema["enum"]])
+    types = schema.get("type", [])
+    return _or([_TYPES[name] for name in ([types] if isinstance(types, str) else types)])
 
 
-def _unknown_keys(entry: dict[str, Any], allowed: dict[str, Any]) -> str:
-    unknown = [repr(key) for key in entry if key not in allowed]
-    noun = "key" if len(unknown) == 1 else "keys"
-    return f"unknown {noun} {', '.join(unknown)}; allowed: {', '.join(allowed)}"
+def _referenced(reference: str) -> dict[str, Any]:
+    """A part of the manifest's schema; empty if the reference is to another schema."""
+    part: Any = _schema()
+    for key in reference.split("/")[1:]:
+        part = part.get(key, {})
+    found: dict[str, Any] = part
+    return found
+
+
+def _or(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401
+    """A value as the file has it; a list or a mapping by its kind."""
+    if value is None:
+        return "an empty value"
+    if isinstance(value, dict | list):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
+    text = repr(value) if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 
 from gateway.manifest import params, schema_check
-from gateway.manifest.read import YamlPath
+from gateway.manifest.diagnostic import YamlPath
 
 FILE = "settings.json"
 

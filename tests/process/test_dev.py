@@ -213,7 +213,7 @@ def test_dev_reports_an_invalid_manifest_and_stops_its_server(tmp_path: Path) ->
     manifest.write_text(manifest.read_text().replace("method: POST", "method: SEND", 1))
     with running("dev", cwd=tmp_path) as command:
         assert command.process.wait(30) == 1
-    assert "'SEND' is not allowed; allowed: GET" in command.err
+    assert "must be GET, POST, PUT, PATCH or DELETE, not 'SEND'" in command.err
     assert "Traceback" not in command.err
     assert servers_of(tmp_path) == []
 

@@ -1,10 +1,15 @@
 """Reading YAML: 1.2's types, the line of every value, all errors of all files at once."""
 
+import io
+import os
+import socket
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.manifest import files
 from gateway.manifest.read import Document, ManifestError, read
 
 
@@ -102,22 +107,28 @@ ERRORS: list[tuple[str, str | bytes, list[str]]] = [
     (
         "an unclosed bracket",
         "a: 1\nb: [1,\n",
-        ["routes.yaml:3: is not valid YAML: did not find expected node content"],
+        ["routes.yaml:2:4: is not valid YAML: the bracket that opens here is never closed"],
     ),
     (
         "a tab as indentation",
         "a:\n\tb: 1\n",
-        ["routes.yaml:2: is not valid YAML: found character that cannot start any token"],
+        ["routes.yaml:2:1: is not valid YAML: a tab is used as indentation; use spaces"],
     ),
     (
         "an undefined alias",
         "a: 1\nb: *c\n",
-        ["routes.yaml:2: is not valid YAML: found undefined alias"],
+        [
+            "routes.yaml:2:4: is not valid YAML: the alias *c has no anchor &c above; "
+            "define the anchor, or put the value in quotes"
+        ],
     ),
     (
         "a tag",
         "a: 1\nb: !run x\n",
-        ["routes.yaml:2: is not valid YAML: could not determine a constructor for the tag '!run'"],
+        [
+            "routes.yaml:2: b: the tag !run is not supported; "
+            "allowed: !!str, !!int, !!float, !!bool, !!null"
+        ],
     ),
     ("a tag that does not fit", "a: 1\nb: !!int x\n", ["routes.yaml:2: b: 'x' is not a valid int"]),
     ("a tag on an empty text", "a: 1\nb: !!int ''\n", ["routes.yaml:2: b: '' is not a valid int"]),
@@ -138,7 +149,7 @@ ERRORS: list[tuple[str, str | bytes, list[str]]] = [
         ["routes.yaml:2: b: the number is too long; at most 1000 digits"],
     ),
     ("too many brackets", "[" * 3000 + "]" * 3000, ["routes.yaml: is nested too deeply"]),
-    ("bytes that are not UTF-8", b"a: \xff\n", ["routes.yaml: is not valid UTF-8"]),
+    ("bytes that are not UTF-8", b"a: \xff\n", ["routes.yaml:1:4: is not valid UTF-8: the byte 0xff; save the file as UTF-8"]),
 ]
 
 
@@ -170,7 +181,7 @@ def test_read_unsupported_yaml_value_is_an_error_with_its_line(
     tmp_path: Path, text: str, line: int
 ) -> None:
     [diagnostic] = errors_of(write(tmp_path, text))
-    assert diagnostic.startswith(f"routes.yaml:{line}: ")
+    assert diagnostic.startswith(f"routes.yaml:{line}:")
     assert "\n" not in diagnostic
 
 
@@ -207,8 +218,8 @@ def test_read_reports_the_errors_of_all_files(tmp_path: Path) -> None:
     (tmp_path / "5.yaml").symlink_to("nowhere")
     assert [diagnostic.partition(" ")[0] for diagnostic in errors_of(tmp_path)] == [
         "1.yaml:2:",
-        "2.yaml:2:",
-        "4.yaml:",
+        "2.yaml:1:4:",
+        "4.yaml:1:1:",
         "5.yaml:",
     ]
 
@@ -219,3 +230,75 @@ def test_read_reports_the_errors_of_all_documents_of_a_file(tmp_path: Path) -> N
         "routes.yaml:2:",
         "routes.yaml:7:",
     ]
+
+
+# What must be refused before it is read or expanded
+
+
+def bomb(levels: int) -> str:
+    """Nested aliases: each level has ten of the level above."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, levels):
+        aliases = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} [{aliases}]")
+    return "\n".join(lines) + "\n"
+
+
+def test_read_aliases_that_multiply_are_refused_before_they_are_followed(tmp_path: Path) -> None:
+    assert errors_of(write(tmp_path, bomb(200))) == [
+        "routes.yaml:5: aliases multiply to more than 100000 values; write the values out"
+    ]
+
+
+def test_read_an_alias_that_is_used_often_is_followed(tmp_path: Path) -> None:
+    lines = ["a: &a {b: [1, 2]}", *(f"k{n}: *a" for n in range(5000))]
+    assert read_one(tmp_path, "\n".join(lines)).data["k4999"] == {"b": [1, 2]}
+
+
+@pytest.mark.parametrize("text", ["", "# only\n# comments\n", "\n\n"])
+def test_read_empty_file_is_an_error(tmp_path: Path, text: str) -> None:
+    assert errors_of(write(tmp_path, text)) == [
+        "routes.yaml: the file is empty, or has only comments; it may have been cut short"
+    ]
+
+
+def test_read_empty_document_is_an_error_with_its_line(tmp_path: Path) -> None:
+    [first, second] = errors_of(write(tmp_path, "a: 1\n---\n# none\n---\nb: 1\n---\n"))
+    assert first.startswith("routes.yaml:4: the document is empty; ")
+    assert second.startswith("routes.yaml:7: the document is empty; ")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "link to a device"])
+def test_read_refuses_what_is_not_a_file(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    file = folder / "routes.yaml"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    elif kind == "socket":
+        # The path of a socket is short; a relative one fits.
+        with socket.socket(socket.AF_UNIX) as unix, chdir(folder):
+            unix.bind(file.name)
+    else:
+        file.symlink_to("/dev/zero")
+    [error] = errors_of(folder)
+    expected = {"link to a device": "a device, not a file", "socket": "No such device or address"}
+    assert error.startswith("routes.yaml: cannot be read: ")
+    assert expected.get(kind, f"it is a {kind}, not a file") in error
+
+
+def test_read_refuses_a_file_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_MANIFEST", 2 * 1024 * 1024)
+    file = write(tmp_path, "# " + "x" * 2 * 1024 * 1024)
+    assert errors_of(file) == ["routes.yaml: is too large: at most 2 MiB are read"]
+
+
+def test_read_takes_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a: 1\nb: [\n")))
+    with pytest.raises(ManifestError) as refused:
+        read(Path("-"))
+    assert str(refused.value).startswith("standard input:2:4: is not valid YAML: ")
