@@ -96,7 +96,9 @@ class _Checker:
     def run(self, documents: list[Document]) -> list[Desired]:
         """The records of all documents. Raises ManifestError."""
         try:
-            self._schemas = params.SchemaCache(params.read_common(self._folder))
+            self._schemas = params.SchemaCache(
+                params.read_common(self._folder), self._folder.parent
+            )
         except params.ParamsError as error:
             file = str(error.file)
             raise ManifestError(

@@ -11,6 +11,7 @@ import jsonschema
 import jsonschema_rs
 import orjson
 
+from gateway.manifest import files, json_text, keywords, schema_lint
 from gateway.registry import paths
 from gateway.registry.schema import ParamSchema, SchemaError, subschemas
 from gateway.registry.schema.shape import types_of
@@ -63,15 +64,9 @@ def read_common(folder: Path) -> Common:
 def read_file(file: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises ParamsError."""
     try:
-        document = orjson.loads(file.read_bytes())
-    except OSError as error:
-        raise ParamsError([f"cannot be read: {error.strerror}"], file) from error
-    except orjson.JSONDecodeError as error:
-        position = f"line {error.lineno}, column {error.colno}"
-        raise ParamsError([f"is not valid JSON: {error.msg} ({position})"], file) from error
-    except ValueError as error:
-        # The name holds a NUL, which no file name can have.
-        raise ParamsError([f"cannot be read: {error}"], file) from error
+        document = json_text.parse(files.read_bytes(file, files.MAX_SCHEMA))
+    except (files.UnreadableError, json_text.JsonError) as error:
+        raise ParamsError([str(error)], file) from error
     if not isinstance(document, dict):
         raise ParamsError(["must be a JSON object"], file)
     return document
@@ -106,7 +101,8 @@ def schema_errors(own: dict[str, Any]) -> Iterator[str]:
             jsonschema.Draft202012Validator.check_schema(own)
         except jsonschema.SchemaError as error:
             location = "/".join(str(part) for part in error.absolute_path)
-            yield f"is not a valid JSON Schema: at /{location}: {error.message}"
+            message = keywords.invalid(error.absolute_path, error.instance)
+            yield f"is not a valid JSON Schema: at /{location}: {message}"
     omitted = own.get(OMIT, [])
     if not (isinstance(omitted, list) and all(isinstance(name, str) for name in omitted)):
         yield f"{OMIT} must be a list of names of common params"
@@ -144,7 +140,7 @@ class JoinedSchema:
     """A schema with its common params, checked once for all the routes that share it.
 
     `errors` are those that make further checks impossible; `untyped_objects` are the messages
-    about objects whose content would be lost.
+    about objects whose content would be lost, `lint` those about other mistakes.
     """
 
     text: str = ""
@@ -152,6 +148,7 @@ class JoinedSchema:
     not_an_object: bool = False
     names: frozenset[str] = frozenset()
     untyped_objects: list[str] = field(default_factory=list)
+    lint: list[str] = field(default_factory=list)
     omits_token: bool = False
 
     def diagnostics(self, segments: tuple[paths.Segment, ...], *, public: bool) -> Iterator[str]:
@@ -162,24 +159,37 @@ class JoinedSchema:
         if not self.errors:
             yield from _lost_path_params(self.names, segments)
         yield from self.untyped_objects
+        yield from self.lint
         if self.omits_token and not public:
             yield f"only a public route may omit the token; remove `token` from `{OMIT}`"
 
 
 class SchemaCache:
-    """The params of a manifest's routes; params that routes share are read and checked once."""
+    """The params of a manifest's routes; params that routes share are read and checked once.
 
-    def __init__(self, common: Common) -> None:
+    Files are read below `folder` only.
+    """
+
+    def __init__(self, common: Common, folder: Path) -> None:
         self._common = common
+        self._folder = folder
         self._schemas: dict[tuple[Path | bytes, bool], JoinedSchema] = {}
 
     def get(self, params: Path | dict[str, Any], *, public: bool) -> JoinedSchema:
         """The joined schema of a params file, or of inline params. Raises ParamsError."""
         key = (params if isinstance(params, Path) else _as_json(params), public)
         if key not in self._schemas:
-            own = read_file(params) if isinstance(params, Path) else params
+            own = self._read(params) if isinstance(params, Path) else params
             self._schemas[key] = _joined(own, self._common, public=public)
         return self._schemas[key]
+
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        try:
+            files.refuse_outside(file, self._folder)
+        except files.UnreadableError as error:
+            raise ParamsError([str(error)], file) from error
+        return read_file(file)
 
 
 def _as_json(document: dict[str, Any]) -> bytes:
@@ -202,11 +212,22 @@ def _joined(own: dict[str, Any], common: Common, *, public: bool) -> JoinedSchem
         return JoinedSchema(errors=[f"cannot be compiled: {error}"], omits_token=omits_token)
     return JoinedSchema(
         text=text,
+        lint=[*_lint(own, joined)],
         not_an_object=joined.get("type") != "object",
         names=frozenset(joined.get("properties", ())),
         untyped_objects=list(_untyped_objects(joined)),
         omits_token=omits_token,
     )
+
+
+def _lint(own: dict[str, Any], joined: dict[str, Any]) -> Iterator[str]:
+    """The mistakes of a schema. One from a dump was checked before it was stored."""
+    if own.get(JOINED) is True:
+        return
+    yield from schema_lint.errors(joined)
+    token = joined["properties"].get("token")
+    if isinstance(token, dict) and token.get(COMMON) is True and types_of(token) != ["string"]:
+        yield "at /properties/token: the token must be of the type string"
 
 
 def _lost_path_params(names: frozenset[str], segments: tuple[paths.Segment, ...]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.manifest.diagnostic import YamlPath
 from gateway.manifest.params import SCHEMAS
-from gateway.manifest.suggestions import did_you_mean
+from gateway.manifest.wording import did_you_mean, one_of, shown
 
 _TYPES = {
     "array": "a list",
@@ -49,7 +49,6 @@ _UNREAD_KEYS = {
     "<<": "merge keys (<<) are not read; use `defaults:`, or write the keys out",
     "x-": "keys that begin with x- are not read here; use `defaults:`, or write the values out",
 }
-_MAX_SHOWN = 60
 
 KINDS = ("applications", "services", "routes")
 """The sections of a document that map names to entries."""
@@ -149,7 +148,7 @@ def _message(error: Any) -> str:  # noqa: ANN401
         return _size(error)
     if error.validator == "uniqueItems" and not _allowed(error):
         return "must not have equal items"
-    message = f"must be {_allowed(error) or _limit(error)}, not {_shown(error.instance)}"
+    message = f"must be {_allowed(error) or _limit(error)}, not {shown(error.instance)}"
     is_unquoted = isinstance(error.instance, int | float) and error.validator == "type"
     return f"{message}; put it in quotes" if is_unquoted and _allowed(error) == "text" else message
 
@@ -190,11 +189,11 @@ def _in_words(schema: dict[str, Any]) -> str:
         words: str = schema["x-allowed"]
         return words
     if "const" in schema:
-        return _shown(schema["const"])
+        return shown(schema["const"])
     if "enum" in schema:
-        return _or([str(value) for value in schema["enum"]])
+        return one_of([str(value) for value in schema["enum"]])
     types = schema.get("type", [])
-    return _or([_TYPES[name] for name in ([types] if isinstance(types, str) else types)])
+    return one_of([_TYPES[name] for name in ([types] if isinstance(types, str) else types)])
 
 
 def _referenced(reference: str) -> dict[str, Any]:
@@ -204,18 +203,3 @@ def _referenced(reference: str) -> dict[str, Any]:
         part = part.get(key, {})
     found: dict[str, Any] = part
     return found
-
-
-def _or(words: list[str]) -> str:
-    return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401
-    """A value as the file has it; a list or a mapping by its kind."""
-    if value is None:
-        return "an empty value"
-    if isinstance(value, dict | list):
-        kind = "mapping" if isinstance(value, dict) else "list"
-        return f"a {kind}" if value else f"an empty {kind}"
-    text = repr(value) if isinstance(value, str) else orjson.dumps(value).decode()
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -30,4 +30,4 @@ def diagnostics(folder: Path, service: dict[str, Any]) -> Iterator[tuple[YamlPat
         yield from (((), f"{file}: {message}") for message in messages)
         return
     for invalid in jsonschema.Draft202012Validator(schema).iter_errors(service["settings"]):
-        yield schema_check.describe(invalid)
+        yield from schema_check.describe(invalid)

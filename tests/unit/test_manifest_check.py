@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import os
 from pathlib import Path
 from typing import Any
 
@@ -359,15 +360,66 @@ def test_check_error_has_line_path_and_allowed_values(
 SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
     ("no file", None, ["cannot be read: No such file or directory"]),
     ("no JSON", '{"type": "object",\n "properties": }', ["is not valid JSON", "line 2, column 16"]),
-    ("no UTF-8", b'{"title": "\xff"}', ["is not valid JSON", "UTF-8"]),
+    ("no UTF-8", b'{"title": "\xff"}', ["is not valid UTF-8: the byte 0xff in line 1"]),
     ("no object", "[]", ["must be a JSON object"]),
     (
         "an unknown type",
         '{"type": "objekt"}',
-        ["is not a valid JSON Schema", "/type", "'objekt'"],
+        [
+            "is not a valid JSON Schema: at /type: type must be one of array, boolean, integer, "
+            "null, number, object, string, or a list of them, each once, not 'objekt'; "
+            "did you mean object?"
+        ],
     ),
     ("properties of a number", '{"properties": 5}', ["is not a valid JSON Schema", "/properties"]),
     ("properties of a list", '{"properties": [1]}', ["is not a valid JSON Schema", "/properties"]),
+    (
+        "a trailing comma",
+        '{"type": "object",\n "required": ["token",]}',
+        ["is not valid JSON: a comma before a closing bracket is not allowed; remove it (line 2"],
+    ),
+    ("a text without end", '{"a": "b}', ["the quote that opens here is never closed"]),
+    ("NaN", '{"a": NaN}', ["expected a value of JSON"]),
+    ("a key twice", '{"type": "object", "type": "object"}', ["has the key type twice"]),
+    ("too many brackets", "[" * 100_000, ["is nested too deeply"]),
+    (
+        "required without a property",
+        '{"required": ["stagee"], "properties": {"stage": {}}}',
+        ["at /: required names stagee, which `properties` does not have; did you mean stage?"],
+    ),
+    (
+        "required without a property in a branch",
+        '{"properties": {"n": {"anyOf": [{"required": ["m"]}], "properties": {"k": {}}}}}',
+        ["at /properties/n/anyOf/0: required names m"],
+    ),
+    (
+        "an unknown keyword",
+        '{"properties": {"n": {"minLenght": 1}}}',
+        ["at /properties/n: unknown keyword minLenght; did you mean minLength?"],
+    ),
+    (
+        "a keyword of OpenAPI",
+        '{"properties": {"n": {"nullable": true}}}',
+        ["at /properties/n: unknown keyword nullable; write `type` as a list with null"],
+    ),
+    (
+        "a param beside properties",
+        '{"stage_zzz": {"type": "string"}}',
+        ["at /: unknown keyword stage_zzz; a param stands under `properties`"],
+    ),
+    *(
+        (
+            f"the x-order {order}",
+            orjson.dumps({"properties": {"n": {"x-order": order}}}),
+            ["at /properties/n: x-order must be a whole number, 1 or more"],
+        )
+        for order in ("4", 0, -1, 1.5, True, None)
+    ),
+    (
+        "a token that is a number",
+        '{"properties": {"token": {"type": "integer"}}}',
+        ["at /properties/token: the token must be of the type string"],
+    ),
     ("required of a number", '{"required": 5}', ["is not a valid JSON Schema", "/required"]),
     ("required of a word", '{"required": "stage"}', ["is not a valid JSON Schema", "/required"]),
     ("required of numbers", '{"required": [5]}', ["is not a valid JSON Schema", "/required/0"]),
@@ -445,6 +497,59 @@ def test_check_error_in_a_schema_file_names_route_and_file(
     )
     assert diagnostic.message.startswith(f"{tmp_path}/schemas/things/create.json: ")
     assert [part for part in parts if part not in diagnostic.message] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"anyOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}},
+        {"allOf": [{"properties": {"a": {}}}, {"required": ["a"]}]},
+        {"$ref": "#/$defs/a", "required": ["a"], "$defs": {"a": {"properties": {"a": {}}}}},
+        {"required": ["a"], "additionalProperties": True},
+        {"required": ["application"]},
+        {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "properties": {"a": {}, "b": {}}},
+        {"properties": {"a": {"x-order": 1}, "b": {"x-order": 1}}, "x-note": 1},
+        {"properties": {"nullable": {"type": "string", "format": "datum", "default": "x"}}},
+    ],
+)
+def test_check_params_without_a_mistake_are_accepted(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    schema(tmp_path, orjson.dumps(document).decode())
+
+
+@pytest.mark.parametrize("name", ["../secret.json", "/etc/hostname", "schemas/link.json", "l/s.json"])
+def test_check_refuses_a_params_file_outside_the_folder(tmp_path: Path, name: str) -> None:
+    inside = tmp_path / "inside"
+    (inside / "schemas").mkdir(parents=True)
+    write(tmp_path, "{}", "secret.json")
+    write(tmp_path, "{}", "outside/s.json")
+    (inside / "schemas/link.json").symlink_to(tmp_path / "secret.json")
+    (inside / "l").symlink_to(tmp_path / "outside")
+    routes = f"  things.create: {{{FROM_A_FILE}, params: {name}}}\n"
+    [diagnostic] = diagnostics_of(inside, START + routes)
+    assert "is outside the folder of the manifest; name a file in that folder" in diagnostic.message
+
+
+def test_check_reads_a_params_file_through_a_link_inside_the_folder(tmp_path: Path) -> None:
+    write(tmp_path, '{"title": "Linked"}', "schemas/real.json")
+    (tmp_path / "schemas/link.json").symlink_to("real.json")
+    assert schema(tmp_path, "schemas/link.json")["title"] == "Linked"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_check_refuses_params_that_are_not_a_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "schemas/things/create.json"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    [diagnostic] = diagnostics_of(tmp_path, START + f"  things.create: {{{FROM_A_FILE}}}\n")
+    assert f"cannot be read: it is a {kind}, not a file" in diagnostic.message
+
+
+def test_check_refuses_a_params_file_that_is_too_large(tmp_path: Path) -> None:
+    write(tmp_path, " " * (1024 * 1024 + 1), "schemas/things/create.json")
+    [diagnostic] = diagnostics_of(tmp_path, START + f"  things.create: {{{FROM_A_FILE}}}\n")
+    assert diagnostic.message.endswith("is too large: at most 1 MiB are read")
 
 
 @pytest.mark.parametrize(
@@ -794,8 +899,8 @@ def test_check_route_may_change_a_common_param(tmp_path: Path) -> None:
 def test_check_manifest_may_define_its_own_common_params(tmp_path: Path) -> None:
     own = {"required": ["key"], "properties": {"key": {"type": "string"}}}
     write(tmp_path, orjson.dumps(own).decode(), "schemas/common.json")
-    document = schema(tmp_path, "{required: [n, key]}")
-    assert document["properties"] == {"key": {"type": "string", "x-common": True}}
+    document = schema(tmp_path, "{required: [n, key], properties: {n: {}}}")
+    assert document["properties"]["key"] == {"type": "string", "x-common": True}
     assert document["required"] == ["n", "key"]
 
 
