@@ -13,6 +13,7 @@ from gateway.manifest import params, schema_check, settings_check
 from gateway.manifest.bulk import paused_gc
 from gateway.manifest.defaults import with_defaults
 from gateway.manifest.read import Diagnostic, Document, ManifestError, YamlPath, read
+from gateway.manifest.wording import did_you_mean
 from gateway.manifest.route_record import MAX_NUMBER, route_record
 from gateway.registry import paths
 
@@ -30,6 +31,9 @@ class Desired:
     """What a namespace should hold, by name."""
 
     namespace: str
+    documents: list[Document] = field(default_factory=list, compare=False, repr=False)
+    """Where its records come from; empty for a pinned plan."""
+
     applications: dict[str, dict[str, Any]] = field(default_factory=dict)
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     routes: dict[str, RouteRecord] = field(default_factory=dict)
@@ -106,7 +110,7 @@ class _Checker:
             ) from error
         for document in documents:
             if isinstance(document.data, dict):
-                self._desired_in(document)
+                self._desired_in(document).documents.append(document)
             self._check_applications(document)
             self._check_services(document)
         for document in documents:
@@ -170,6 +174,9 @@ class _Checker:
         if record["idempotency"] != "off" and (record["sensitive_params"] or not record["auth"]):
             message = "must be off for a public route and for a route with sensitive_params"
             self._add(document, (*path, "idempotency"), message)
+        if record["method"] == "GET" and record["sensitive_params"]:
+            message = "must be false for GET, whose params are in the URL; use POST"
+            self._add(document, (*path, "sensitive_params"), message)
         self._check_roles(document, (*path, "roles"), record["roles"] or {})
         for slug, status in record["statuses"].items():
             self._check_status(document, (*path, "statuses", slug), slug, status["http"])
@@ -182,7 +189,10 @@ class _Checker:
         is_reported = (_namespace(document), service) in self._invalid_services
         if service not in services and not is_reported:
             allowed = ", ".join(services) or "none"
-            self._add(document, path, f"unknown service {service}; known services: {allowed}")
+            meant = did_you_mean(service, services)
+            self._add(
+                document, path, f"unknown service {service}{meant}; known services: {allowed}"
+            )
 
     def _check_roles(self, document: Document, path: YamlPath, roles: dict[str, Any]) -> None:
         """The applications of `roles`; a manifest that declares none is checked by `plan`."""
@@ -269,7 +279,11 @@ def different_code(http: int, other: int) -> str:
 
 def unknown_application(slug: str, known: Iterable[str]) -> str:
     """The message for the roles of an application that does not exist."""
-    return f"unknown application {slug}; known applications: {', '.join(sorted(known)) or 'none'}"
+    known = sorted(known)
+    return (
+        f"unknown application {slug}{did_you_mean(slug, known)}; "
+        f"known applications: {', '.join(known) or 'none'}"
+    )
 
 
 def _namespace(document: Document) -> str:

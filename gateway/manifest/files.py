@@ -42,9 +42,12 @@ def read_bytes(file: Path, limit: int) -> bytes:
         # The name holds a NUL, which no file name can have.
         raise UnreadableError(f"cannot be read: {error}") from error
     try:
-        _refuse_special(os.fstat(descriptor).st_mode)
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return _bounded(stream.read(limit + 1), limit)
+        status = os.fstat(descriptor)
+        _refuse_special(status.st_mode)
+        content = os.read(descriptor, min(status.st_size, limit) + 1)
+        while len(content) <= limit and (more := os.read(descriptor, limit)):
+            content += more
+        return _bounded(content, limit)
     finally:
         os.close(descriptor)
 
@@ -54,13 +57,13 @@ def read_standard_input(limit: int) -> bytes:
     return _bounded(sys.stdin.buffer.read(limit + 1), limit)
 
 
-def refuse_outside(file: Path, folder: Path) -> None:
+def refuse_outside(file: Path, folder: str) -> None:
     """Refuse a file that is not in the folder, also one that leaves it through a link.
 
-    Raises UnreadableError.
+    `folder` is a path without links. Raises UnreadableError.
     """
-    inside = os.path.realpath(folder)
-    if "\0" not in str(file) and os.path.commonpath((inside, os.path.realpath(file))) != inside:
+    name = str(file)
+    if "\0" not in name and not os.path.realpath(name).startswith(f"{folder.rstrip('/')}/"):
         raise UnreadableError(
             "is outside the folder of the manifest; name a file in that folder, "
             "such as schemas/<service>/<action>.json"

@@ -1,5 +1,6 @@
 """A route's params: read the JSON Schema, join the common params to it, check the result."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ class SchemaCache:
 
     def __init__(self, common: Common, folder: Path) -> None:
         self._common = common
-        self._folder = folder
+        self._folder = os.path.realpath(folder)
         self._schemas: dict[tuple[Path | bytes, bool], JoinedSchema] = {}
 
     def get(self, params: Path | dict[str, Any], *, public: bool) -> JoinedSchema:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
+from gateway.manifest.schema_warnings import schema_warnings
 from gateway.manifest.settings_check import FILE
+from gateway.manifest.wording import did_you_mean
 
 RESET_ACTION = "users.reset_password"
 
@@ -16,16 +18,18 @@ def warnings(manifest: Path, desired: Iterable[Desired], actions: Iterable[str])
     yield from _open_to_new_users(desired)
     yield from _unchecked_settings(schema_folder(manifest), desired)
     yield from _resets_without_page(desired)
+    yield from schema_warnings(desired)
 
 
 def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[str]:
     for state, name, route in _deployed_routes(desired):
         handler = route.record["handler"]
-        service = state.services[handler.partition(".")[0]]
-        if service["deployed"] and handler not in actions:
+        service = handler.partition(".")[0]
+        if state.services[service]["deployed"] and handler not in actions:
+            related = [action for action in actions if action.startswith(f"{service}.")]
             yield (
-                f"{name}: no code is installed for the action {handler}; "
-                "calls will answer service-not-found"
+                f"{name}: no code is installed for the action {handler}"
+                f"{did_you_mean(handler, related)}; calls will answer service-not-found"
             )
 
 

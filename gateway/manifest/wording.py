@@ -11,9 +11,9 @@ _MAX_SHOWN = 60
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean title?` with the known word that is closest; empty if none is close."""
+    """` (did you mean title?)` with the known word that is closest; empty if none is close."""
     closest = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {closest[0]}?" if closest else ""
+    return f" (did you mean {closest[0]}?)" if closest else ""
 
 
 def one_of(words: list[str]) -> str:

@@ -43,7 +43,7 @@ _annotations = st.fixed_dictionaries(
         "description": texts,
         "default": _values,
         "examples": st.lists(_values, max_size=2),
-        "x-order": st.integers(0, 999),
+        "x-order": st.integers(1, 999),
         "x-note": _values,
     },
 )
@@ -51,14 +51,14 @@ _annotations = st.fixed_dictionaries(
 
 def _object(inner: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
     return st.builds(
-        lambda properties, names, keywords: {
+        lambda properties, count, keywords: {
             "type": "object",
             "properties": properties,
-            "required": names,
+            "required": list(properties)[:count],
             **keywords,
         },
         st.dictionaries(texts, inner, max_size=3),
-        st.lists(texts, max_size=2, unique=True),
+        st.integers(0, 2),
         st.fixed_dictionaries({}, optional={"additionalProperties": st.booleans() | inner}),
     )
 
@@ -149,6 +149,8 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
         "params": _params(path, public=public),
     }
     route: dict[str, Any] = draw(st.fixed_dictionaries(fixed, optional=optional))
+    if route["method"] == "GET":
+        route.pop("sensitive_params", None)
     return route
 
 

@@ -70,7 +70,7 @@ ERRORS: list[tuple[str, str, str, list[str]]] = [
 """,
         "things.create: tittle",
         [
-            "unknown key tittle; did you mean title?; ",
+            "unknown key tittle (did you mean title?); ",
             "allowed: method, path, handler, deployed, title, ",
             "timeout, max_body",
         ],
@@ -309,6 +309,18 @@ ERRORS: list[tuple[str, str, str, list[str]]] = [
         ["a public route cannot have roles"],
     ),
     (
+        "a GET with sensitive params",
+        f"  things.read: {{{USUAL.replace('POST', 'GET')}, sensitive_params: true}}  # <--\n",
+        "things.read: sensitive_params",
+        ["must be false for GET, whose params are in the URL; use POST"],
+    ),
+    (
+        "a service with a typing error",
+        f"  thigns.create: {{{USUAL}}}  # <--\n",
+        "thigns.create: handler",
+        ["unknown service thigns (did you mean things?); known services: things, parts"],
+    ),
+    (
         "a timeout with a trailing newline",
         f'  things.create: {{{USUAL}, timeout: "10s\\n"}}  # <--\n',
         "things.create: timeout",
@@ -367,8 +379,7 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
         '{"type": "objekt"}',
         [
             "is not a valid JSON Schema: at /type: type must be one of array, boolean, integer, "
-            "null, number, object, string, or a list of them, each once, not 'objekt'; "
-            "did you mean object?"
+            "null, number, object, string, or a list of them, each once, not 'objekt' (did you mean object?)"
         ],
     ),
     ("properties of a number", '{"properties": 5}', ["is not a valid JSON Schema", "/properties"]),
@@ -385,7 +396,7 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
     (
         "required without a property",
         '{"required": ["stagee"], "properties": {"stage": {}}}',
-        ["at /: required names stagee, which `properties` does not have; did you mean stage?"],
+        ["at /: required names stagee, which `properties` does not have (did you mean stage?)"],
     ),
     (
         "required without a property in a branch",
@@ -395,7 +406,7 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
     (
         "an unknown keyword",
         '{"properties": {"n": {"minLenght": 1}}}',
-        ["at /properties/n: unknown keyword minLenght; did you mean minLength?"],
+        ["at /properties/n: unknown keyword minLenght (did you mean minLength?)"],
     ),
     (
         "a keyword of OpenAPI",
@@ -672,12 +683,12 @@ routes:
     assert [message.removeprefix(f"{tmp_path}/routes.yaml:") for message in messages] == [
         "3: x-usual: keys that begin with x- are not read here; "
         "use `defaults:`, or write the values out",
-        "4: service: unknown key service; did you mean services?",
+        "4: service: unknown key service (did you mean services?)",
         "7: routes: things.create: the key deployed is missing; write true or false",
         "8: routes: things.create: <<: merge keys (<<) are not read; "
         "use `defaults:`, or write the keys out",
-        "9: routes: things.create: titel: unknown key titel; did you mean title?",
-        "10: routes: things.create: timout: unknown key timout; did you mean timeout?",
+        "9: routes: things.create: titel: unknown key titel (did you mean title?)",
+        "10: routes: things.create: timout: unknown key timout (did you mean timeout?)",
         "11: routes: things.create: zzz: unknown key zzz",
         "17: routes: things.create: statuses: <<: merge keys (<<) are not read; "
         "use `defaults:`, or write the keys out",
@@ -952,9 +963,31 @@ def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
   parts.create: {{{USUAL}}}
 """,
     )
-    [warning] = warnings(tmp_path, [desired], ["things.known"])
-    assert "things.create" in warning
-    assert "service-not-found" in warning
+    assert list(warnings(tmp_path, [desired], ["things.known", "things.creat", "x.create"])) == [
+        "things.create: no code is installed for the action things.create "
+        "(did you mean things.creat?); calls will answer service-not-found"
+    ]
+
+
+def test_warnings_name_what_params_say_in_vain(tmp_path: Path) -> None:
+    schemas = (
+        "{properties: {day: {type: string, format: dat}, n: {default: 1}}}",
+        "{x-joined: true, type: object, required: [n], properties: {}}",
+    )
+    later = USUAL.replace("true", "false")
+    routes = [
+        f"  things.{name}: {{{later.replace('params: {}', f'params: {params}')}}}\n"
+        for name, params in zip(("one", "two", "three"), (*schemas, schemas[1]), strict=True)
+    ]
+    desired = desired_of(tmp_path, "".join(routes))
+    assert list(warnings(tmp_path, [desired], [])) == [
+        "things.one: params: at /properties/day: the format dat is unknown and not checked "
+        "(did you mean date?)",
+        "things.one: params: at /properties/n: default is not applied: the service does not get "
+        "it; say it in `description`",
+        "things.two and 1 other routes: params: at /: required names n, "
+        "which `properties` does not have",
+    ]
 
 
 def _repository_manifest(folder: Path, settings: str) -> Path:
