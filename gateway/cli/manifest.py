@@ -7,30 +7,33 @@ from typing import Any
 
 import click
 
+from gateway.cli import annotations
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
 from gateway.cli.options import (
+    CHANGES,
     actor_option,
+    breaking_option,
+    format_option,
     json_option,
+    max_deletes_option,
     message_option,
     timeout_option,
     wait_option,
 )
 from gateway.cli.output import console, echo, echo_error, print_json, progress_bar
-from gateway.cli.plans import print_plan, print_results
+from gateway.cli.plans import print_plans, print_results
 from gateway.database.connect import Connection
 from gateway.manifest import pinned
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check
 from gateway.manifest.dump import dump
+from gateway.manifest.params import SCHEMAS
 from gateway.manifest.plan import Base, plan
 from gateway.manifest.read import Diagnostic, ManifestError
 from gateway.manifest.wait import wait_for_workers
 from gateway.manifest.warnings import warnings
 from gateway.upstreams.python import Actions
-
-CHANGES = 2
-"""Exit code of `gateway plan` if there are changes; nothing else exits with it."""
 
 MANY_ROWS = 2000
 """Rows to write for which apply shows a progress bar."""
@@ -41,7 +44,7 @@ manifest_argument = click.argument(
     metavar="[MANIFEST]",
     type=PATH,
     default="routes.yaml",
-    help="A manifest file, or a folder of them; routes.yaml by default.",
+    help="A manifest file, a folder of them, or - for standard input; routes.yaml by default.",
 )
 prune_option = click.option(
     "--prune", is_flag=True, help="Delete what the manifest no longer contains."
@@ -50,19 +53,29 @@ prune_option = click.option(
 
 @click.command
 @manifest_argument
+@format_option("github")
 @json_option
-def check_manifest(path: Path, *, as_json: bool) -> None:
+def check_manifest(path: Path, *, output_format: str, as_json: bool) -> None:
     """Validate a manifest and its schemas offline; report every error at once.
+
+    Exit codes: 0 the manifest is valid, 1 it has errors.
 
     Example: `gateway check routes.yaml`
     """
+    as_json = as_json or output_format == "json"
     try:
         desired = check(path)
     except ManifestError as error:
         if as_json:
             print_json({"faults": [_as_object(diagnostic) for diagnostic in error.diagnostics]})
+        if output_format == "github":
+            for diagnostic in error.diagnostics:
+                echo(annotations.error(diagnostic))
         raise
     messages = _warn(path, desired)
+    if output_format == "github":
+        for message in messages:
+            echo(annotations.warning(str(path), message))
     routes = sum(len(namespace.routes) for namespace in desired)
     services = sum(len(namespace.services) for namespace in desired)
     if as_json:
@@ -75,6 +88,7 @@ def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
     return {
         "file": diagnostic.file,
         "line": diagnostic.line,
+        "column": diagnostic.column,
         "place": diagnostic.path,
         "message": diagnostic.message,
     }
@@ -94,21 +108,23 @@ def _warn(path: Path, desired: list[Desired]) -> list[str]:
 @click.option(
     "--output", "-o", type=PATH, help="Pin the plan in a .json file, for `gateway apply`."
 )
+@format_option("markdown")
 @json_option
-def plan_manifest(path: Path, *, prune: bool, output: Path | None, as_json: bool) -> None:
+def plan_manifest(
+    path: Path, *, prune: bool, output: Path | None, output_format: str, as_json: bool
+) -> None:
     """Show what apply would change and which changes break callers; exit 2 on any change.
+
+    Exit codes: 0 nothing to change, 2 changes, 1 an error.
 
     Example: `gateway plan routes.yaml -o plan.json`
     """
     desired = check(path)
+    _warn(path, desired)
     plans = with_database(lambda connection: plan(connection, desired, prune=prune))
     if output:
         pinned.write(output, plans, desired, prune=prune)
-    if as_json:
-        print_json([namespace.as_object() for namespace in plans])
-    else:
-        for namespace in plans:
-            print_plan(console(), namespace)
+    print_plans(plans, output_format="json" if as_json else output_format)
     if any(namespace.changes for namespace in plans):
         raise SystemExit(CHANGES)
 
@@ -123,9 +139,8 @@ def plan_manifest(path: Path, *, prune: bool, output: Path | None, as_json: bool
     "routes.yaml by default.",
 )
 @prune_option
-@click.option(
-    "--max-deletes", type=click.IntRange(0), help="Maximum number of routes that --prune deletes."
-)
+@max_deletes_option
+@breaking_option
 @wait_option
 @timeout_option
 @message_option
@@ -136,6 +151,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
     *,
     prune: bool,
     max_deletes: int | None,
+    no_breaking: bool,
     wait: bool,
     timeout: float,
     message: str,
@@ -143,6 +159,8 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
     as_json: bool,
 ) -> None:
     """Write a manifest to the registry in one transaction; running workers pick it up.
+
+    Exit codes: 0 the registry is as the manifest says, 1 an error.
 
     Example: `gateway apply routes.yaml --wait --message 'appointments go live'`
     """
@@ -158,6 +176,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
                 prune=prune,
                 bases=bases,
                 max_deletes=max_deletes,
+                allow_breaking=not no_breaking,
                 progress=progress,
             )
         if wait and results:
@@ -182,6 +201,15 @@ def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], 
     if rows < MANY_ROWS or not console().is_terminal:
         return nullcontext(lambda _: None)
     return progress_bar("writing", rows)
+
+
+@click.command
+def print_schema() -> None:
+    """Print the JSON Schema of a manifest, for editors that complete and check YAML.
+
+    Example: `gateway schema > routes.schema.json`
+    """
+    click.echo((SCHEMAS / "manifest.json").read_text(encoding="utf-8"), nl=False)
 
 
 @click.command

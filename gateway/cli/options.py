@@ -10,7 +10,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 ID = click.IntRange(1, 2**63 - 1)
 """An id as PostgreSQL's bigint holds it."""
 
+CHANGES = 2
+"""Exit code of a plan with changes; nothing else exits with it."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+breaking_option = click.option(
+    "--no-breaking",
+    is_flag=True,
+    help="Change nothing and exit with 1 if any change would break callers.",
+)
+max_deletes_option = click.option(
+    "--max-deletes", type=click.IntRange(0), help="Maximum number of routes that may be deleted."
+)
 wait_option = click.option(
     "--wait", is_flag=True, help="Return when every live worker serves the revision."
 )
@@ -28,6 +39,18 @@ limit_option = click.option(
     show_default=True,
     help="Maximum number to list, the newest first.",
 )
+
+
+def format_option(*others: str) -> Callable[[Function], Function]:
+    """The option `--format`: text, json, or one of the others."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["text", "json", *others]),
+        default="text",
+        show_default=True,
+        help="Form of the output; --json is the same as --format json.",
+    )
 
 
 def ids_argument(source: str) -> Callable[[Function], Function]:

@@ -1,6 +1,6 @@
 """Plans and applied changes, for people: coloured on a terminal, plain everywhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,49 +10,92 @@ from gateway.manifest.apply import Applied
 from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
+from gateway.manifest.written import as_written
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_MARKS = {"add": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red")}
+_MARKS = {
+    "add": ("+", "green"),
+    "change": ("~", "yellow"),
+    "delete": ("-", "red"),
+    "rename": (">", "cyan"),
+}
 MAX_VALUE_LENGTH = 120
 """Characters of JSON after which a value is cut off."""
+
+_KEPT = "kept, although the manifest leaves it out; --prune deletes it"
 
 
 def print_plan(console: "Console", plan: Plan) -> None:
     """Print a plan's changes field by field, what breaks callers, and what prune would delete."""
     console.print(f"namespace {plan.namespace}, at revision {plan.base}")
-    for change in plan.changes:
-        _print_change(console, change)
+    for change in plan.steps:
+        _print_change(console, change, indent="  ")
+        for line in _fields(change):
+            console.print(f"      {line}", soft_wrap=True)
+        _print_breakages(console, change, indent="      ")
     for name in plan.left_alone:
-        console.print(f"  {name}: kept, although the manifest leaves it out; --prune deletes it")
+        console.print(f"  {name}: {_KEPT}")
     if not plan.changes:
         console.print("  nothing to change")
 
 
-def _print_change(console: "Console", change: Change) -> None:
+def _print_change(console: "Console", change: Change, *, indent: str) -> None:
     mark, colour = _MARKS[change.verb]
-    console.print(f"  {mark} {change.kind} {change.name}", style=colour)
-    for field, old, new in change.fields():
-        console.print(f"      {field}: {_shorten(old)} -> {_shorten(new)}", soft_wrap=True)
+    console.print(f"{indent}{mark} {change.kind} {_name(change)}", style=colour)
+
+
+def _print_breakages(console: "Console", change: Change, *, indent: str) -> None:
     for reason in breakages(change):
-        console.print(f"      breaks callers: {reason}", style="bold red")
+        console.print(f"{indent}breaks callers: {reason}", style="bold red")
 
 
-def _shorten(value: Any) -> str:  # noqa: ANN401 - JSON is any
+def _name(change: Change) -> str:
+    return f"{change.old_name} → {change.name} (renamed)" if change.old_name else change.name
+
+
+def _fields(change: Change) -> Iterator[str]:
+    for field, old, new in change.fields():
+        # The handler of a route follows its name, unless the manifest writes it out.
+        if not (field == "handler" and (old, new) == (change.old_name, change.name)):
+            yield f"{field}: {_shorten(field, old)} -> {_shorten(field, new)}"
+
+
+def _shorten(field: str, value: Any) -> str:  # noqa: ANN401 - JSON is any
+    """A field's value as the manifest writes it."""
     if value is None:
         return "(none)"
-    text = orjson.dumps(value).decode()
+    written = as_written(field, value)
+    text = orjson.dumps(written).decode() if written is value else str(written)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"
 
 
+def markdown(plan: Plan) -> str:
+    """A plan as Markdown, for a comment on a merge request."""
+    lines = [f"**Namespace `{plan.namespace}`**, at revision {plan.base}", ""]
+    for change in plan.steps:
+        lines.append(f"- {change.verb} {change.kind} {_code(_name(change))}")
+        lines += [f"  - {_code(line)}" for line in _fields(change)]
+        lines += [f"  - **breaks callers**: {reason}" for reason in breakages(change)]
+    lines += [f"- {_code(name)}: {_KEPT}" for name in plan.left_alone]
+    if not plan.changes:
+        lines.append("- nothing to change")
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    """A code span; two backticks enclose text that has one itself."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
 def print_applied(console: "Console", applied: Applied) -> None:
-    """Print the changes that were written to a namespace."""
-    for change in applied.changes:
-        mark, colour = _MARKS[change.verb]
-        console.print(f"{mark} {change.kind} {change.name}", style=colour)
+    """Print the changes that were written to a namespace, and what breaks callers."""
+    for change in applied.steps:
+        _print_change(console, change, indent="")
+        _print_breakages(console, change, indent="    ")
     for name in applied.left_alone:
-        console.print(f"kept, although the manifest leaves it out: {name}")
+        console.print(f"{name}: {_KEPT}")
     outcome = "is at" if applied.changes else "has nothing to change at"
     console.print(f"namespace {applied.namespace} {outcome} revision {applied.revision}")
 
@@ -64,3 +107,14 @@ def print_results(results: Sequence[Applied], *, as_json: bool) -> None:
         return
     for applied in results:
         print_applied(console(), applied)
+
+
+def print_plans(plans: Sequence[Plan], *, output_format: str) -> None:
+    """Print plans as text, `json` or `markdown`."""
+    if output_format == "json":
+        print_json([plan.as_object() for plan in plans])
+    for plan in plans:
+        if output_format == "text":
+            print_plan(console(), plan)
+        elif output_format == "markdown":
+            console().print(markdown(plan), soft_wrap=True, end="\n\n")

@@ -5,17 +5,21 @@ import click
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
 from gateway.cli.options import (
+    CHANGES,
     actor_option,
+    breaking_option,
     json_option,
+    max_deletes_option,
     message_option,
     timeout_option,
     wait_option,
 )
 from gateway.cli.output import console, echo, print_json, print_rows
-from gateway.cli.plans import print_plan, print_results
+from gateway.cli.plans import print_plan, print_plans, print_results
 from gateway.database.connect import Connection
 from gateway.manifest import history
-from gateway.manifest.apply import Applied, Author, rollback
+from gateway.manifest.apply import Applied, Author, refuse_breaking
+from gateway.manifest.rollback import plan_rollback, rollback
 from gateway.manifest.wait import wait_for_workers
 
 COLUMNS = (
@@ -55,25 +59,49 @@ def _show_revision(revision: int, *, as_json: bool) -> None:
 
 
 @click.command
-@click.argument(
-    "revision", type=click.IntRange(0), help="The revision to go back to; 0 is the empty registry."
-)
+@click.argument("revision", type=click.IntRange(0), help="The revision to go back to.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and exit as `plan` does.")
+@max_deletes_option
+@breaking_option
 @wait_option
 @timeout_option
 @message_option
 @actor_option
 @json_option
-def roll_back(
-    revision: int, *, wait: bool, timeout: float, message: str, actor: str, as_json: bool
+def roll_back(  # noqa: PLR0913 - each is an option
+    revision: int,
+    *,
+    dry_run: bool,
+    max_deletes: int | None,
+    no_breaking: bool,
+    wait: bool,
+    timeout: float,
+    message: str,
+    actor: str,
+    as_json: bool,
 ) -> None:
     """Restore the whole registry to an earlier revision, as a new revision.
 
+    Undoing the newest revision may delete any number of routes; going back further may delete as
+    many as an apply, unless --max-deletes says more.
+
+    Exit codes: 0 done, 1 an error; with --dry-run 0 nothing to change, 2 changes, 1 an error.
+
     Example: `gateway rollback 11 --wait --message 'appointments were too early'`
     """
+    if dry_run:
+        _print_rollback(revision, allow_breaking=not no_breaking, as_json=as_json)
+        return
     author = Author(actor or current_user(), message)
 
     async def work(connection: Connection) -> list[Applied]:
-        results = await rollback(connection, revision, author)
+        results = await rollback(
+            connection,
+            revision,
+            author,
+            max_deletes=max_deletes,
+            allow_breaking=not no_breaking,
+        )
         if wait and results:
             await wait_for_workers(connection, results[-1].revision, timeout)
         return results
@@ -81,4 +109,19 @@ def roll_back(
     results = with_database(work)
     print_results(results, as_json=as_json)
     if not (results or as_json):
-        echo(f"nothing to change: the registry is the same as at revision {revision}")
+        echo(_nothing_to_change(revision))
+
+
+def _print_rollback(revision: int, *, allow_breaking: bool, as_json: bool) -> None:
+    plans = with_database(lambda connection: plan_rollback(connection, revision))
+    print_plans(plans, output_format="json" if as_json else "text")
+    if not (plans or as_json):
+        echo(_nothing_to_change(revision))
+    if not allow_breaking:
+        refuse_breaking(plans)
+    if plans:
+        raise SystemExit(CHANGES)
+
+
+def _nothing_to_change(revision: int) -> str:
+    return f"nothing to change: the registry is the same as at revision {revision}"

@@ -154,6 +154,11 @@ VERBS: dict[str, Verb | Group] = {
         "apply_manifest",
         "Write a manifest to the registry in one transaction; running workers pick it up.",
     ),
+    "schema": Verb(
+        "manifest",
+        "print_schema",
+        "Print the JSON Schema of a manifest, for editors that complete and check YAML.",
+    ),
     "dump": Verb(
         "manifest", "dump_registry", "Print the registry as YAML, one document per namespace."
     ),

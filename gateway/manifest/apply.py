@@ -8,18 +8,18 @@ from typing import Any
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
+from gateway.manifest.breaking import breakages
 from gateway.manifest.bulk import batches, paused_gc
-from gateway.manifest.change import KINDS, Change, Key, Kind, Record
+from gateway.manifest.change import KINDS, Change, Kind, Record, with_renames
 from gateway.manifest.check import Desired
 from gateway.manifest.plan import (
     Base,
     MovedError,
     Plan,
+    breaking_as_object,
     compare_all,
-    possible_conflicts,
-    refuse_unservable,
 )
-from gateway.manifest.stored import SQL, Stored, digest, with_hash, with_text
+from gateway.manifest.stored import SQL, Stored, digest, with_hash
 from gateway.registry import store
 from gateway.runtime.errors import OperatorError
 
@@ -31,15 +31,26 @@ FREE_ONE_IN = 10
 """Without `max_deletes` an apply may delete 10 routes, or one in 10 if that is more."""
 
 
+COMPLETE_FILE = "check that the file is complete"
+"""What to do about too many deletes, other than to allow them."""
+
+
 class TooManyDeletesError(OperatorError):
     """An apply would delete more routes than its limit allows."""
 
 
-class UnknownRevisionError(OperatorError):
-    """The registry has no such revision."""
+class BreakingError(OperatorError):
+    """Changes would break callers, and the operator allowed only those that do not."""
 
-    def __init__(self, revision: int) -> None:
-        super().__init__(f"unknown revision {revision}; `gateway history` lists the revisions")
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        lines = [
+            f"  {change.kind} {change.name}: {phrase}"
+            for plan in plans
+            for change, phrases in plan.breaking()
+            for phrase in phrases
+        ]
+        text = "nothing was changed: this would break callers, which --no-breaking refuses:"
+        super().__init__("\n".join([text, *lines]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +75,28 @@ class Applied:
     changes: list[Change]
     left_alone: list[str]
 
+    @property
+    def steps(self) -> list[Change]:
+        """The changes as people read them: a renamed route is one change."""
+        return with_renames(self.changes)
+
+    def breaking(self) -> list[tuple[Change, list[str]]]:
+        """The changes that break callers, and how."""
+        return [(change, phrases) for change in self.steps if (phrases := breakages(change))]
+
     def as_object(self) -> dict[str, Any]:
         """For programs."""
         return {
             "namespace": self.namespace,
             "revision": self.revision,
-            "changes": [{"verb": c.verb, "kind": c.kind, "name": c.name} for c in self.changes],
+            "changes": [_as_object(change) for change in self.steps],
+            "breaking": breaking_as_object(self.breaking()),
             "left_alone": self.left_alone,
         }
+
+
+def _as_object(change: Change) -> dict[str, Any]:
+    return {name: value for name, value in change.as_object().items() if name != "fields"}
 
 
 def _no_progress(_: int) -> None:
@@ -109,23 +134,26 @@ async def apply_all(  # noqa: PLR0913 - each is a choice of the operator
     prune: bool = False,
     bases: Mapping[str, Base] = MappingProxyType({}),
     max_deletes: int | None = None,
+    allow_breaking: bool = True,
     progress: Progress = _no_progress,
 ) -> list[Applied]:
     """Apply the desired state of namespaces; delete missing records only with `prune`.
 
     `bases` holds the state of each namespace that a pinned plan was made for. Raises MovedError
-    if one of them has changed since, TooManyDeletesError, and ManifestError if the whole registry
-    could not be served; nothing is written then.
+    if one of them has changed since, TooManyDeletesError, BreakingError unless `allow_breaking`,
+    and ManifestError if the whole registry could not be served; nothing is written then.
     """
-    async with _registry_transaction(connection):
+    async with registry_transaction(connection):
         registry = await stored.read(connection, [state.namespace for state in desired])
         _refuse_moved(registry, bases)
         plans = await compare_all(connection, registry, desired, prune=prune)
         _refuse_other_changes(plans, bases)
         for plan in plans:
-            _refuse_many_deletes(registry, plan, max_deletes)
+            refuse_many_deletes(registry, plan, max_deletes, hint=COMPLETE_FILE)
+        if not allow_breaking:
+            refuse_breaking(plans)
         revisions = {
-            plan.namespace: await _write(connection, plan, author, progress=progress)
+            plan.namespace: await write(connection, plan, author, progress=progress)
             for plan in plans
             if plan.changes
         }
@@ -142,7 +170,7 @@ async def apply_all(  # noqa: PLR0913 - each is a choice of the operator
 
 
 @asynccontextmanager
-async def _registry_transaction(connection: Connection) -> AsyncIterator[None]:
+async def registry_transaction(connection: Connection) -> AsyncIterator[None]:
     """A transaction that changes the registry; a lock admits one at a time."""
     with paused_gc():
         async with connection.transaction():
@@ -172,63 +200,10 @@ def _refuse_other_changes(plans: list[Plan], bases: Mapping[str, Base]) -> None:
             )
 
 
-async def rollback(connection: Connection, revision: int, author: Author) -> list[Applied]:
-    """Restore the whole registry to a revision; each changed namespace gets a new revision.
-
-    Records that must return to another namespace are deleted in a revision before. Raises
-    UnknownRevisionError, and ManifestError if that state can no longer be served.
-    """
-    async with _registry_transaction(connection):
-        if revision and not await connection.fetchval(SQL["revision_exists"], revision):
-            raise UnknownRevisionError(revision)
-        registry = await stored.read(connection)
-        plans = await _rollback_plans(connection, registry, revision)
-        refuse_unservable(await possible_conflicts(connection, plans), plans)
-        return [await _restore(connection, plan, author, revision) for plan in plans]
-
-
-async def _restore(connection: Connection, plan: Plan, author: Author, revision: int) -> Applied:
-    return Applied(
-        namespace=plan.namespace,
-        revision=await _write(connection, plan, author, reverts_to=revision),
-        changes=plan.changes,
-        left_alone=[],
-    )
-
-
-async def _rollback_plans(connection: Connection, registry: Stored, revision: int) -> list[Plan]:
-    """The plans that restore a revision: first deletions of records another namespace gets back."""
-    texts = await stored.schemas(connection)
-    handovers: dict[str, list[Change]] = {}
-    changes: dict[str, list[Change]] = {}
-    rows = await connection.fetch(SQL["undo_until"], revision)
-    for row in sorted(rows, key=lambda row: KINDS.index(row["kind"])):
-        key: Key = (row["kind"], row["name"])
-        now, then = registry.records.get(key), with_text(row["before"], texts)
-        owner = registry.owners.get(key, row["namespace"])
-        if now and then and owner != row["namespace"]:
-            handovers.setdefault(owner, []).append(_change(key, before=now, after=None))
-            now = None
-        if now != then:
-            namespace = row["namespace"] if then else owner
-            changes.setdefault(namespace, []).append(_change(key, before=now, after=then))
-    return [
-        Plan(
-            namespace=namespace,
-            base=registry.revision_of(namespace),
-            changes=by_namespace[namespace],
-        )
-        for by_namespace in (handovers, changes)
-        for namespace in sorted(by_namespace)
-    ]
-
-
-def _change(key: Key, *, before: Record | None, after: Record | None) -> Change:
-    kind, name = key
-    return Change(kind=kind, name=name, before=before, after=after)
-
-
-def _refuse_many_deletes(registry: Stored, plan: Plan, max_deletes: int | None) -> None:
+def refuse_many_deletes(
+    registry: Stored, plan: Plan, max_deletes: int | None, *, hint: str
+) -> None:
+    """Refuse a plan that deletes more routes than allowed. Raises TooManyDeletesError."""
     routes = sum(
         key[0] == "route" and owner == plan.namespace for key, owner in registry.owners.items()
     )
@@ -236,12 +211,18 @@ def _refuse_many_deletes(registry: Stored, plan: Plan, max_deletes: int | None) 
     if plan.deletes > limit:
         raise TooManyDeletesError(
             f"nothing was changed: this would delete {plan.deletes} of the {routes} routes of the "
-            f"namespace {plan.namespace}, and the limit is {limit}; check that the file is "
-            f"complete, or add --max-deletes {plan.deletes}"
+            f"namespace {plan.namespace}, and the limit is {limit}; {hint}, "
+            f"or add --max-deletes {plan.deletes}"
         )
 
 
-async def _write(
+def refuse_breaking(plans: Sequence[Plan]) -> None:
+    """Refuse plans that break callers. Raises BreakingError."""
+    if any(plan.breaking() for plan in plans):
+        raise BreakingError(plans)
+
+
+async def write(
     connection: Connection,
     plan: Plan,
     author: Author,

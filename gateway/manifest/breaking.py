@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 
 from gateway.manifest.change import Change, Kind, Record, same_json
+from gateway.manifest.written import as_written
+from gateway.registry import paths
 from gateway.registry.schema.shape import types_of
 
 _LOWER_IS_STRICTER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
@@ -47,18 +49,28 @@ def _service(before: Record, after: Record) -> Iterator[str]:
 def _route(before: Record, after: Record) -> Iterator[str]:
     yield from _service(before, after)
     for field in ("method", "path", "envelope", "sensitive_params"):
-        if before[field] != after[field]:
-            yield f"{field} changes from {before[field]} to {after[field]}"
+        if _requests(field, before) != _requests(field, after):
+            yield f"{field} changes from {_text(before[field])} to {_text(after[field])}"
     yield from _auth(before, after)
     yield from _statuses(before["statuses"], after["statuses"])
     if after["max_body"] < before["max_body"]:
-        yield f"max_body drops from {before['max_body']} to {after['max_body']} bytes"
+        old, new = (as_written("max_body", record["max_body"]) for record in (before, after))
+        yield f"max_body drops from {old} to {new}"
     if after.get("idempotency") == "required" != before.get("idempotency"):
         yield "requires an Idempotency-Key"
     if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):
-        calls, seconds = after["rate_limit"]
-        yield f"rate_limit becomes {calls} calls in {seconds} s"
+        yield f"rate_limit becomes {as_written('rate_limit', after['rate_limit'])}"
     yield from _schema("", orjson.loads(before["params"]), orjson.loads(after["params"]))
+
+
+def _requests(field: str, record: Record) -> Any:  # noqa: ANN401
+    """What a caller sees of a field: the names of a path's params are not in the URL."""
+    return paths.shape(record["path"]) if field == "path" else record[field]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    """A value as the file has it: text without quotes, `true`, `null`."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _is_stricter(before: list[int] | None, after: list[int] | None) -> bool:
@@ -146,7 +158,7 @@ def _values(name: str, before: list[Any] | None, after: list[Any] | None) -> Ite
         return
     removed = [value for value in before if not any(same_json(value, other) for other in after)]
     if removed:
-        yield f"{name} no longer accepts {', '.join(map(str, removed))}"
+        yield f"{name} no longer accepts {', '.join(map(_text, removed))}"
 
 
 def _bounds(name: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:

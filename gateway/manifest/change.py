@@ -1,13 +1,15 @@
 """The differences between two states of a namespace, record by record and field by field."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import orjson
 
+from gateway.registry import paths
+
 Kind = Literal["application", "service", "route"]
-Verb = Literal["add", "change", "delete"]
+Verb = Literal["add", "change", "delete", "rename"]
 Key: TypeAlias = tuple[Kind, str]
 Record: TypeAlias = dict[str, Any]
 Records: TypeAlias = Mapping[Key, Record]
@@ -21,16 +23,22 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record that differs. `before` is None for an addition, `after` for a deletion."""
+    """One record that differs. `before` is None for an addition, `after` for a deletion.
+
+    `old_name` is that of a renamed route, which is stored as a deletion and an addition.
+    """
 
     kind: Kind
     name: str
     before: Record | None
     after: Record | None
+    old_name: str = ""
 
     @property
     def verb(self) -> Verb:
         """What happens to the record."""
+        if self.old_name:
+            return "rename"
         if self.before is None:
             return "add"
         return "change" if self.after is not None else "delete"
@@ -45,7 +53,14 @@ class Change:
     def as_object(self) -> dict[str, Any]:
         """The change as JSON: verb, kind, name, and the fields that differ."""
         fields = [{"field": name, "before": old, "after": new} for name, old, new in self.fields()]
-        return {"verb": self.verb, "kind": self.kind, "name": self.name, "fields": fields}
+        renamed = {"old_name": self.old_name} if self.old_name else {}
+        return {
+            "verb": self.verb,
+            "kind": self.kind,
+            "name": self.name,
+            **renamed,
+            "fields": fields,
+        }
 
 
 def compare(before: Records, after: Records) -> list[Change]:
@@ -56,6 +71,44 @@ def compare(before: Records, after: Records) -> list[Change]:
         Change(kind=kind, name=name, before=before.get((kind, name)), after=after.get((kind, name)))
         for kind, name in keys
     ]
+
+
+def renames(changes: Sequence[Change]) -> dict[str, str]:
+    """The routes that keep method and shape of path under another name: new name → old name."""
+    routes = [change for change in changes if change.kind == "route"]
+    added = {_shape(c.after): c.name for c in routes if c.before is None and c.after}
+    deleted = [c for c in routes if c.after is None] if added else []
+    return {added[shape]: c.name for c in deleted if (shape := _shape(c.before or {})) in added}
+
+
+def with_renames(changes: Sequence[Change]) -> list[Change]:
+    """The changes as people read them: a deletion and an addition that are one rename are one."""
+    old_names = renames(changes)
+    if not old_names:
+        return list(changes)
+    deleted = {c.name: c for c in changes if c.name in set(old_names.values()) and not c.after}
+    return [
+        _renamed(change, deleted[old_names[change.name]])
+        if change.kind == "route" and change.name in old_names
+        else change
+        for change in changes
+        if not (change.kind == "route" and change.name in deleted)
+    ]
+
+
+def _renamed(added: Change, deleted: Change) -> Change:
+    return Change(
+        kind="route",
+        name=added.name,
+        before=deleted.before,
+        after=added.after,
+        old_name=deleted.name,
+    )
+
+
+def _shape(route: Record) -> tuple[str, str]:
+    """What requests a route matches."""
+    return route["method"], paths.shape(route["path"])
 
 
 def _parsed(record: Record) -> Record:

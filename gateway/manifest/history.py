@@ -6,9 +6,9 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
-from gateway.manifest.apply import UnknownRevisionError
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
+from gateway.manifest.rollback import UnknownRevisionError
 
 
 async def revisions(connection: Connection, limit: int) -> list[Record]:

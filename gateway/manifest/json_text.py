@@ -57,10 +57,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _words(error: json.JSONDecodeError) -> str:
-    before = error.doc[: error.pos].rstrip()
-    if "trailing comma" in error.msg or (before.endswith(",") and error.doc[error.pos :][:1] in "]}"):
+    before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :]
+    if "trailing comma" in error.msg or (before.endswith(",") and after.startswith(("]", "}"))):
         return "a comma before a closing bracket is not allowed; remove it"
-    return next((words for start, words in _WORDS if error.msg.startswith(start)), "unexpected text")
+    words = (words for start, words in _WORDS if error.msg.startswith(start))
+    return next(words, "unexpected text")
 
 
 _WORDS: tuple[tuple[str, str], ...] = (

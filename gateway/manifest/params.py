@@ -184,7 +184,6 @@ class SchemaCache:
             self._schemas[key] = _joined(own, self._common, public=public)
         return self._schemas[key]
 
-
     def _read(self, file: Path) -> dict[str, Any]:
         try:
             files.refuse_outside(file, self._folder)

@@ -1,25 +1,19 @@
 """The plan: what an apply would change. `apply` writes exactly this."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from gateway.database.connect import Connection
-from gateway.manifest import stored
+from gateway.manifest import servable, stored
 from gateway.manifest.breaking import breakages
 from gateway.manifest.bulk import paused_gc
-from gateway.manifest.change import Change, Key, Record, Records, compare
-from gateway.manifest.check import Desired, RouteRecord, different_code, unknown_application
-from gateway.manifest.read import Diagnostic, ManifestError
+from gateway.manifest.change import Change, Key, Record, Records, compare, renames, with_renames
+from gateway.manifest.check import Desired, RouteRecord
 from gateway.manifest.stored import Stored, with_hash
-from gateway.registry import paths
-from gateway.registry.records import route_from, service_from
-from gateway.registry.schema import ParamSchema, SchemaError
-from gateway.registry.table import ClashError
 from gateway.runtime.errors import OperatorError
 
 FORMAT = 3
@@ -58,9 +52,14 @@ class Plan:
     left_alone: list[str] = field(default_factory=list)
 
     @property
+    def steps(self) -> list[Change]:
+        """The changes as people read them: a renamed route is one change."""
+        return with_renames(self.changes)
+
+    @property
     def deletes(self) -> int:
-        """The number of routes that the plan deletes."""
-        return sum(change.verb == "delete" and change.kind == "route" for change in self.changes)
+        """The number of routes that the plan deletes, without those that it renames."""
+        return sum(change.verb == "delete" and change.kind == "route" for change in self.steps)
 
     @property
     def digest(self) -> str:
@@ -70,20 +69,25 @@ class Plan:
 
     def breaking(self) -> list[tuple[Change, list[str]]]:
         """The changes that break callers, and how."""
-        return [(change, phrases) for change in self.changes if (phrases := breakages(change))]
+        return [(change, phrases) for change in self.steps if (phrases := breakages(change))]
 
     def as_object(self) -> dict[str, Any]:
         """The plan as JSON."""
         return {
             "namespace": self.namespace,
             "base": self.base,
-            "changes": [change.as_object() for change in self.changes],
-            "breaking": [
-                {"kind": change.kind, "name": change.name, "breaks": phrases}
-                for change, phrases in self.breaking()
-            ],
+            "changes": [change.as_object() for change in self.steps],
+            "breaking": breaking_as_object(self.breaking()),
             "left_alone": self.left_alone,
         }
+
+
+def breaking_as_object(breaking: list[tuple[Change, list[str]]]) -> list[dict[str, Any]]:
+    """The changes that break callers, as JSON."""
+    return [
+        {"kind": change.kind, "name": change.name, "breaks": phrases}
+        for change, phrases in breaking
+    ]
 
 
 async def plan(connection: Connection, desired: Sequence[Desired], *, prune: bool) -> list[Plan]:
@@ -99,31 +103,38 @@ async def plan(connection: Connection, desired: Sequence[Desired], *, prune: boo
 
 
 async def compare_all(
-    connection: Connection, registry: Stored, desired: Iterable[Desired], *, prune: bool
+    connection: Connection, registry: Stored, desired: Sequence[Desired], *, prune: bool
 ) -> list[Plan]:
     """One plan for each namespace. Raises ManifestError as `plan` does."""
     plans = [_plan(registry, state, prune=prune) for state in desired]
     conflicts = await possible_conflicts(connection, plans)
-    diagnostics = [diagnostic for plan in plans for diagnostic in _foreign_records(conflicts, plan)]
-    if diagnostics:
-        raise ManifestError(diagnostics)
-    refuse_unservable(conflicts, plans)
+    sources = servable.Sources(desired)
+    for plan in plans:
+        servable.refuse_foreign(conflicts, plan.namespace, plan.changes, sources)
+    servable.refuse_unservable(conflicts, _changes(plans), sources)
     return plans
+
+
+def _changes(plans: Iterable[Plan]) -> list[Change]:
+    return [change for plan in plans for change in plan.changes]
 
 
 async def possible_conflicts(connection: Connection, plans: list[Plan]) -> Stored:
     """The part of the registry that these plans could make unservable."""
-    changes = [change for plan in plans for change in plan.changes]
-    return await stored.possible_conflicts(connection, changes)
+    return await stored.possible_conflicts(connection, _changes(plans))
 
 
 def _plan(registry: Stored, desired: Desired, *, prune: bool) -> Plan:
     changes = compare(registry.records_of(desired.namespace), records_of(desired))
+    # A route that the manifest has under another name is not left out of it.
+    renamed = set(renames(changes).values())
+    kept = [] if prune else [c for c in changes if c.after is None and c.name not in renamed]
+    left_alone = {(change.kind, change.name) for change in kept}
     return Plan(
         namespace=desired.namespace,
         base=registry.revision_of(desired.namespace),
-        changes=[change for change in changes if change.verb != "delete" or prune],
-        left_alone=[change.name for change in changes if change.verb == "delete" and not prune],
+        changes=[change for change in changes if (change.kind, change.name) not in left_alone],
+        left_alone=[change.name for change in kept],
     )
 
 
@@ -137,98 +148,6 @@ def records_of(desired: Desired) -> Records:
     for name, route in desired.routes.items():
         records["route", name] = {**route.record, "params": route.params}
     return records
-
-
-def refuse_unservable(conflicts: Stored, plans: list[Plan]) -> None:
-    """Check the plans against possible conflicts. Raises ManifestError.
-
-    The registry never stores a state that workers cannot serve.
-    """
-    changes = [change for plan in plans for change in plan.changes]
-    after = conflicts.records_after(changes) if changes else {}
-    changed = {(change.kind, change.name) for change in changes}
-    diagnostics = [
-        *_unservable(after, changed),
-        *_different_codes(after),
-        *_unknown_applications(after, conflicts.slugs_after(changes)),
-    ]
-    if diagnostics:
-        raise ManifestError(diagnostics)
-
-
-def _foreign_records(registry: Stored, plan: Plan) -> Iterator[Diagnostic]:
-    for change in plan.changes:
-        owner = registry.owners.get((change.kind, change.name), plan.namespace)
-        if owner != plan.namespace:
-            yield Diagnostic(
-                file=plan.namespace,
-                path=f"{change.kind}s: {change.name}",
-                message=f"belongs to the namespace {owner}",
-            )
-
-
-def _unservable(records: dict[Key, Record], changed: set[Key]) -> Iterator[Diagnostic]:
-    """Records that no table could hold. Unchanged schemas have been compiled before."""
-    services = {name for kind, name in records if kind == "service"}
-    shapes: dict[tuple[str, str], str] = {}
-    for (kind, name), record in records.items():
-        if kind == "service":
-            service_from(name, record)
-        if kind != "route":
-            continue
-        message = _compile_error(name, record) if (kind, name) in changed else None
-        service = record["handler"].partition(".")[0]
-        shape = (record["method"], paths.shape(record["path"]))
-        if not message and shapes.setdefault(shape, name) != name:
-            message = str(ClashError(name, shapes[shape]))
-        if not message and service not in services:
-            message = f"its service {service} would be deleted"
-        if message:
-            yield Diagnostic(file="registry", path=f"routes: {name}", message=message)
-
-
-def _compile_error(name: str, record: Record) -> str | None:
-    try:
-        route_from(name, record, _compiled(record["params"]))
-    except SchemaError as error:
-        return str(error)
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> ParamSchema:
-    """A compiled schema, cached for the next route with equal params. Raises SchemaError."""
-    schema = ParamSchema(text)
-    schema.compile()
-    return schema
-
-
-def _different_codes(records: dict[Key, Record]) -> Iterator[Diagnostic]:
-    """Slugs with two HTTP codes across manifests; one manifest's check cannot find them."""
-    codes: dict[str, int] = {}
-    for (_, name), record in records.items():
-        for slug, status in record.get("statuses", {}).items():
-            code = codes.setdefault(slug, status["http"])
-            if code != status["http"]:
-                yield Diagnostic(
-                    file="registry",
-                    path=f"routes: {name}: statuses: {slug}",
-                    message=different_code(status["http"], code),
-                )
-
-
-def _unknown_applications(
-    records: dict[Key, Record], slugs: frozenset[str]
-) -> Iterator[Diagnostic]:
-    """Roles of an application that neither the manifest nor the registry has."""
-    for (kind, name), record in records.items():
-        for slug in record["roles"] or () if kind == "route" else ():
-            if slug not in slugs:
-                yield Diagnostic(
-                    file="registry",
-                    path=f"routes: {name}: roles",
-                    message=unknown_application(slug, slugs),
-                )
 
 
 def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[str, Any]:

@@ -32,11 +32,9 @@ def _schema_errors(schema: dict[str, Any], names: frozenset[str] | None) -> Iter
     order = schema.get("x-order", 1)
     if not (type(order) is int and order > 0):
         yield "x-order must be a whole number, 1 or more"
-    for name in schema.get("required", ()) if names is not None else ():
-        if name not in names:
-            yield f"required names {name}, which `properties` does not have" + did_you_mean(
-                name, names
-            )
+    for name in () if names is None else sorted({*schema.get("required", ())} - names):
+        meant = did_you_mean(name, names or ())
+        yield f"required names {name}, which `properties` does not have{meant}"
 
 
 def _schema_warnings(schema: dict[str, Any], _: frozenset[str] | None) -> Iterator[str]:

@@ -170,7 +170,7 @@ def _no_key(fault: _Fault) -> Problem:
     if fault.scan.quoted and fault.scan.quoted[1].line == fault.end.line:
         message = (
             f"the quoted text that opens at {fault.scan.quoted[0]} ends before this; write a "
-            "quote inside '…' twice, inside \"…\" as \\\", or put all of the value in quotes"
+            'quote inside \'…\' twice, inside "…" as \\", or put all of the value in quotes'
         )
         return Problem(fault.end, message)
     if fault.character in {"]", "}", ","}:

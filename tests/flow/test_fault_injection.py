@@ -16,9 +16,10 @@ from support.harness import IMPORT_PATH, on
 from support.manifests import Routes, applied, desired
 
 from gateway.database.connect import Connection, connect
-from gateway.manifest.apply import Author, apply, rollback
+from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import Desired
 from gateway.manifest.dump import dump
+from gateway.manifest.rollback import rollback
 
 OLD: Routes = {"things.a": {}, "things.b": {}, "parts.a": {}}
 NEW: Routes = {

@@ -163,8 +163,9 @@ async def test_plan_refuses_a_name_of_another_namespace(registry: str, tmp_path:
     await applied(registry, desired(tmp_path, ONE))
     errors = await refused_by_both(registry, desired(tmp_path, {"things.create": {}}, "other"))
     assert errors == [
-        "other: services: things: belongs to the namespace test",
-        "other: routes: things.create: belongs to the namespace test",
+        f"{tmp_path}/other.yaml:1: {path}: belongs to the namespace test; "
+        "take another name, or delete it there first"
+        for path in ("services: things", "routes: things.create")
     ]
 
 
@@ -176,9 +177,10 @@ async def test_plan_refuses_a_path_that_clashes_with_another_namespace(
     parts = {"parts.a": {"path": "/a/{n}", "params": params}}
     await applied(registry, desired(tmp_path, things))
     [error] = await refused_by_both(registry, desired(tmp_path, parts, "other"))
-    assert "things.a" in error
-    assert "parts.a" in error
-    assert "match the same requests" in error
+    assert error == (
+        f"{tmp_path}/other.yaml:1: routes: parts.a: path: POST /a/{{n}} matches the same requests "
+        "as the route things.a of the namespace test; take another path, or delete things.a first"
+    )
 
 
 async def test_plan_refuses_a_slug_with_another_code_in_another_namespace(
@@ -193,7 +195,7 @@ async def test_plan_refuses_a_slug_with_another_code_in_another_namespace(
         registry, desired(tmp_path, {"parts.a": with_code(422)}, "other")
     )
     assert error == (
-        "registry: routes: parts.a: statuses: too-late: "
+        f"{tmp_path}/other.yaml:1: routes: parts.a: statuses: too-late: "
         "the HTTP code 422 differs from 409 in another route; "
         "a slug has the same code in every route"
     )

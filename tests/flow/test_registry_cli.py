@@ -79,7 +79,7 @@ def test_plan_prints_changed_fields_and_breakages(gateway: Gateway) -> None:
     write(manifest("things.create", deployed="true"))
     gateway("apply")
     text = manifest("things.create", title="New", deployed="true")
-    write(text.replace("POST", "PUT").replace("{}}", "{required: [n]}}"))
+    write(text.replace("POST", "PUT").replace("{}}", "{properties: {n: {}}, required: [n]}}"))
     code, out, _ = gateway("plan")
     assert code == 2
     assert out.splitlines() == [
@@ -87,6 +87,7 @@ def test_plan_prints_changed_fields_and_breakages(gateway: Gateway) -> None:
         "  ~ route things.create",
         '      method: "POST" -> "PUT"',
         '      title: "T" -> "New"',
+        "      params.properties.n: (none) -> {}",
         '      params.required: ["token"] -> ["n","token"]',
         "      breaks callers: method changes from POST to PUT",
         "      breaks callers: param n becomes required",
@@ -104,7 +105,7 @@ def test_plan_without_prune_leaves_missing_records_alone_and_exits_0(gateway: Ga
     assert code == 2
     assert "  - route things.read\n" in out
     assert gateway("apply")[1] == (
-        "kept, although the manifest leaves it out: things.read\n"
+        "things.read: kept, although the manifest leaves it out; --prune deletes it\n"
         "namespace test has nothing to change at revision 1\n"
     )
     assert gateway("apply", "--prune")[1] == (
@@ -122,7 +123,7 @@ def test_manifest_commands_exit_1_with_the_errors_of_the_manifest(
     assert err.startswith("routes.yaml:6: routes: things.create: handler: unknown service")
 
 
-@pytest.mark.parametrize("words", [["plan"], ["apply"], ["dump"], ["history"], ["rollback", "0"]])
+@pytest.mark.parametrize("words", [["plan"], ["apply"], ["dump"], ["history"], ["rollback", "1"]])
 def test_registry_commands_exit_1_without_a_database(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
@@ -157,8 +158,9 @@ def test_plan_exits_1_on_a_record_of_another_namespace(gateway: Gateway) -> None
         code, out, err = gateway(verb)
         assert (code, out) == (1, "")
         assert err.splitlines() == [
-            "other: services: things: belongs to the namespace test",
-            "other: routes: things.create: belongs to the namespace test",
+            f"routes.yaml:{line}: {path}: belongs to the namespace test; "
+            "take another name, or delete it there first"
+            for line, path in ((4, "services: things"), (6, "routes: things.create"))
         ]
 
 
@@ -245,7 +247,8 @@ def test_registry_commands_print_the_same_content_as_json(gateway: Gateway) -> N
     plan = {"namespace": "test", "base": 0, "breaking": [], "left_alone": []}
     with_fields = [{**change, "fields": []} for change in added]
     assert orjson.loads(out) == [{**plan, "changes": with_fields}]
-    applied = {"namespace": "test", "revision": 1, "changes": added, "left_alone": []}
+    applied = {**plan, "revision": 1, "changes": added}
+    del applied["base"]
     assert orjson.loads(gateway("apply", "--json")[1]) == [applied]
     code, out, _ = gateway("plan", "--json")
     assert (code, orjson.loads(out)) == (0, [{**plan, "base": 1, "changes": []}])
@@ -270,11 +273,10 @@ def test_registry_commands_print_the_same_content_as_json(gateway: Gateway) -> N
     change["fields"].sort(key=lambda field: field["field"])
     assert [change] == planned["changes"]
     assert orjson.loads(gateway("rollback", "2", "--json")[1]) == []
-    [back] = orjson.loads(gateway("rollback", "0", "--json")[1])
-    assert (back["revision"], [change["verb"] for change in back["changes"]]) == (
-        3,
-        ["delete", "delete"],
-    )
+    code, out, _ = gateway("rollback", "1", "--dry-run", "--json")
+    assert (code, orjson.loads(out)[0]["changes"][0]["verb"]) == (2, "change")
+    [back] = orjson.loads(gateway("rollback", "1", "--json")[1])
+    assert (back["revision"], [change["verb"] for change in back["changes"]]) == (3, ["change"])
 
 
 def test_registry_commands_print_no_colour_without_a_terminal(gateway: Gateway) -> None:
@@ -287,7 +289,7 @@ def test_registry_commands_print_no_colour_without_a_terminal(gateway: Gateway) 
             ["plan"],
             ["history"],
             ["history", "1"],
-            ["rollback", "0"],
+            ["rollback", "1"],
         )
     ]
     assert [code for code, _, _ in printed] == [2, 0, 0, 0, 0, 0]
@@ -331,17 +333,20 @@ def test_dump_is_a_manifest_with_an_empty_plan(gateway: Gateway) -> None:
     assert (code, err) == (0, "")
     write(dumped, "dump.yaml")
     assert gateway("plan", "dump.yaml", "--prune")[0] == 0
-    assert gateway("rollback", "0")[0] == 0
-    assert gateway("dump") == (0, "", "")
+    write(manifest().replace("things:", "others:"))
+    write(manifest(namespace="on"), "on.yaml")
+    for file in ("routes.yaml", "on.yaml"):
+        assert gateway("apply", file, "--prune")[0] == 0
     assert gateway("plan", "dump.yaml")[0] == 2
-    gateway("apply", "dump.yaml")
+    gateway("apply", "dump.yaml", "--prune")
     assert gateway("dump")[1] == dumped
 
 
-def test_dump_of_an_empty_registry_can_be_planned_and_applied(gateway: Gateway) -> None:
+def test_dump_of_an_empty_registry_is_empty_and_refused_as_a_manifest(gateway: Gateway) -> None:
     write(gateway("dump")[1], "dump.yaml")
-    assert gateway("plan", "dump.yaml")[0] == 0
-    assert gateway("apply", "dump.yaml", "--wait") == (0, "", "")
+    message = "dump.yaml: the file is empty, or has only comments; it may have been cut short\n"
+    for verb in ("check", "plan", "apply"):
+        assert gateway(verb, "dump.yaml") == (1, "", message)
 
 
 def test_history_lists_who_when_why_and_what(gateway: Gateway) -> None:
@@ -378,12 +383,192 @@ def test_rollback_prints_its_changes_or_that_nothing_changes(gateway: Gateway) -
         "nothing to change: the registry is the same as at revision 1\n",
         "",
     )
-    assert gateway("rollback", "0", "--wait") == (
+    write(manifest("things.create", "things.read"))
+    gateway("apply")
+    assert gateway("rollback", "1", "--wait") == (
         0,
-        "- service things\n- route things.create\nnamespace test is at revision 2\n",
+        "- route things.read\nnamespace test is at revision 3\n",
         "",
     )
     assert gateway("rollback", "-1")[0] == 1
+
+
+def test_rollback_to_0_exits_1_and_changes_nothing(gateway: Gateway) -> None:
+    write(manifest("things.create"))
+    gateway("apply")
+    for words in ([], ["--dry-run"], ["--max-deletes", "100"]):
+        code, out, err = gateway("rollback", "0", *words)
+        assert (code, out) == (1, "")
+        assert err.startswith("revision 0 is the empty registry, to which there is no way back; ")
+    assert gateway("plan")[0] == 0
+
+
+def test_rollback_dry_run_prints_and_exits_as_plan_and_changes_nothing(gateway: Gateway) -> None:
+    write(manifest("things.create", deployed="true"))
+    gateway("apply")
+    write(manifest("things.create", "things.read", deployed="true"))
+    gateway("apply")
+    assert gateway("rollback", "1", "--dry-run") == (
+        2,
+        (
+            "namespace test, at revision 2\n"
+            "  - route things.read\n"
+            "      breaks callers: is deleted\n"
+        ),
+        "",
+    )
+    code, _, err = gateway("rollback", "1", "--no-breaking", "--dry-run")
+    assert (code, err.splitlines()[-1]) == (1, "  route things.read: is deleted")
+    code, out, err = gateway("rollback", "1", "--no-breaking")
+    assert (code, out, err.splitlines()[-1]) == (1, "", "  route things.read: is deleted")
+    assert gateway("rollback", "2", "--dry-run")[0] == 0
+    assert gateway("plan")[0] == 0
+
+
+def test_rollback_further_than_the_newest_revision_has_the_limit_of_apply(
+    gateway: Gateway,
+) -> None:
+    write(manifest("things.create"))
+    gateway("apply")
+    many = [f"things.a{n}" for n in range(11)]
+    write(manifest("things.create", *many))
+    gateway("apply")
+    write(manifest("things.create", *many, title="New"))
+    gateway("apply")
+    code, out, err = gateway("rollback", "1")
+    assert (code, out) == (1, "")
+    assert "see `gateway rollback 1 --dry-run`, or add --max-deletes 11" in err
+    assert gateway("rollback", "2")[0] == 0
+    assert gateway("rollback", "1", "--max-deletes", "11")[0] == 0
+
+
+def test_rollback_of_the_newest_revision_deletes_without_a_limit(gateway: Gateway) -> None:
+    write(manifest("things.create"))
+    gateway("apply")
+    write(manifest("things.create", *(f"things.a{n}" for n in range(11))))
+    gateway("apply")
+    assert gateway("rollback", "1")[0] == 0
+
+
+# What breaks callers, renames, forms of output
+
+
+def test_apply_prints_what_breaks_callers_and_no_breaking_refuses_it(gateway: Gateway) -> None:
+    write(manifest("things.create", deployed="true"))
+    assert gateway("apply", "--no-breaking")[0] == 0
+    write(manifest("things.create", deployed="true").replace("POST", "PUT"))
+    code, out, err = gateway("apply", "--no-breaking")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-2:] == [
+        "nothing was changed: this would break callers, which --no-breaking refuses:",
+        "  route things.create: method changes from POST to PUT",
+    ]
+    code, out, _ = gateway("apply")
+    assert (code, out) == (
+        0,
+        (
+            "~ route things.create\n"
+            "    breaks callers: method changes from POST to PUT\n"
+            "namespace test is at revision 2\n"
+        ),
+    )
+
+
+def test_plan_and_history_print_values_as_the_file_has_them(gateway: Gateway) -> None:
+    fields = "max_body: {}, rate_limit: {}, timeout: {}, sensitive_params: {}, title"
+    first = fields.format("1MiB", "50/minute", "10s", "false")
+    write(manifest("things.create", deployed="true").replace("title: T,", f"{first}: T,"))
+    gateway("apply")
+    second = fields.format("512KiB", "2/second", "250ms", "true")
+    write(
+        manifest("things.create", deployed="true")
+        .replace("title: T,", f"{second}: T,")
+        .replace("[session]", "[application]")
+    )
+    lines = gateway("plan")[1].splitlines()[2:]
+    assert lines == [
+        '      auth: ["session"] -> ["application"]',
+        "      sensitive_params: false -> true",
+        "      rate_limit: 50/minute -> 2/second",
+        "      timeout: 10s -> 250ms",
+        "      max_body: 1MiB -> 512KiB",
+        "      breaks callers: sensitive_params changes from false to true",
+        "      breaks callers: no longer accepts session tokens",
+        "      breaks callers: max_body drops from 1MiB to 512KiB",
+        "      breaks callers: rate_limit becomes 2/second",
+    ]
+    gateway("apply")
+    assert gateway("history", "2")[1].splitlines()[2:] == lines
+
+
+def test_plan_shows_a_renamed_route_as_a_rename_that_breaks_nobody(gateway: Gateway) -> None:
+    def route(name: str, path: str) -> str:
+        text = manifest(name, deployed="true").replace("params: {}", f"path: {path!r}")
+        return text.replace("path:", "params: {properties: {id: {}, n: {}}}, path:")
+
+    write(route("things.a", "/things/{id}"))
+    gateway("apply")
+    write(route("things.b", "/things/{n}"))
+    code, out, _ = gateway("plan")
+    assert code == 2
+    assert out == (
+        "namespace test, at revision 1\n"
+        "  > route things.a → things.b (renamed)\n"
+        '      path: "/things/{id}" -> "/things/{n}"\n'
+    )
+    [planned] = orjson.loads(gateway("plan", "--json")[1])
+    assert planned["changes"][0]["old_name"] == "things.a"
+    assert (planned["breaking"], planned["left_alone"]) == ([], [])
+    assert gateway("apply", "--no-breaking")[1] == (
+        "> route things.a → things.b (renamed)\nnamespace test is at revision 2\n"
+    )
+    assert gateway("plan")[0] == 0
+    assert "  > route things.a → things.b (renamed)\n" in gateway("history", "2")[1]
+    assert "  > route things.b → things.a (renamed)\n" in gateway("rollback", "1", "--dry-run")[1]
+    assert gateway("rollback", "1")[0] == 0
+    write(route("things.a", "/things/{id}"))
+    assert gateway("plan")[0] == 0
+
+
+def test_plan_prints_markdown(gateway: Gateway) -> None:
+    write(manifest("things.create", "things.read", deployed="true").replace("POST", "GET", 1))
+    gateway("apply")
+    write(manifest("things.create", title="'a `b`'", deployed="true"))
+    code, out, _ = gateway("plan", "--format", "markdown")
+    assert code == 2
+    assert out.splitlines() == [
+        "**Namespace `test`**, at revision 1",
+        "",
+        "- change route `things.create`",
+        '  - `method: "GET" -> "POST"`',
+        '  - `` title: "T" -> "a `b`" ``',
+        "  - **breaks callers**: method changes from GET to POST",
+        "- `things.read`: kept, although the manifest leaves it out; --prune deletes it",
+        "",
+    ]
+
+
+def test_check_prints_annotations_for_github(gateway: Gateway) -> None:
+    write("a: 1\nb: [\n", "a,b.yaml")
+    code, out, err = gateway("check", "a,b.yaml", "--format", "github")
+    assert code == 1
+    assert out == (
+        "::error file=a%2Cb.yaml,line=2,col=4::"
+        "is not valid YAML: the bracket that opens here is never closed\n"
+    )
+    assert err.startswith("a,b.yaml:2:4: is not valid YAML: ")
+    write(manifest("things.create", deployed="true"))
+    code, out, _ = gateway("check", "--format", "github")
+    assert (code, out.splitlines()[0].partition("::things")[0]) == (
+        0,
+        "::warning file=routes.yaml",
+    )
+
+
+def test_schema_prints_the_schema_of_a_manifest(gateway: Gateway) -> None:
+    code, out, err = gateway("schema")
+    assert (code, err) == (0, "")
+    assert orjson.loads(out)["title"] == "routes.yaml"
 
 
 def test_apply_exits_1_on_too_many_deletes_without_max_deletes(gateway: Gateway) -> None:

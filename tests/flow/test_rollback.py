@@ -13,10 +13,20 @@ from support.manifests import Routes, applied, desired, wipe
 from support.strategies import few_examples
 
 from gateway.database.connect import Connection
-from gateway.manifest.apply import Applied, Author, UnknownRevisionError, rollback
+from gateway.manifest.apply import Applied, Author, TooManyDeletesError
 from gateway.manifest.apply import apply as apply_one
 from gateway.manifest.dump import dump
+from gateway.manifest.plan import Plan
 from gateway.manifest.read import ManifestError
+from gateway.manifest.rollback import (
+    EmptyRevisionError,
+    UnknownRevisionError,
+    plan_rollback,
+    rollback,
+)
+    UnknownRevisionError,
+    rollback,
+)
 from gateway.registry import store
 from gateway.registry.records import record_of
 from gateway.registry.table import Table
@@ -72,11 +82,17 @@ class History:
         await self.assert_at(revision)
 
     async def roll_back(self, revision: int) -> None:
-        await rollback(self.connection, revision, AUTHOR)
+        await rollback(self.connection, revision, AUTHOR, max_deletes=99)
         newest = await store.newest(self.connection)
         self.dumps.setdefault(newest, self.dumps[revision])
         assert self.dumps[newest] == self.dumps[revision]
         await self.assert_at(newest)
+
+    async def roll_back_to_any(self, number: int) -> None:
+        """Roll back to one of the revisions, if there is one."""
+        revisions = sorted(self.dumps)[1:]
+        if revisions:
+            await self.roll_back(revisions[number % len(revisions)])
 
     async def assert_at(self, revision: int) -> None:
         """Check that the registry holds this state and a worker that follows serves it."""
@@ -98,12 +114,13 @@ def test_rollback_restores_any_state_byte_for_byte(
         history = History(connection, tmp_path)
         for step in steps:
             if isinstance(step, int):
-                await history.roll_back(sorted(history.dumps)[step % len(history.dumps)])
+                await history.roll_back_to_any(step)
             else:
                 namespace, routes, prune = step
                 await history.apply(namespace, routes, prune=prune)
         for revision in [*history.dumps]:
-            await history.roll_back(revision)
+            if revision:
+                await history.roll_back(revision)
         [row] = await connection.fetch("select count(*), max(id) from gateway.revisions")
         assert row["count"] == (row["max"] or 0)
 
@@ -148,21 +165,24 @@ async def test_rollback_can_be_rolled_back(registry: str, tmp_path: Path) -> Non
     assert await on(registry, dump) == dumps[2]
 
 
-async def test_rollback_to_revision_0_empties_the_registry(registry: str, tmp_path: Path) -> None:
-    assert await roll_back(registry, 0) == []
-    for namespace in ("a", "b"):
-        await applied(registry, desired(tmp_path, {f"{namespace}x.create": {}}, namespace))
-    assert [outcome.revision for outcome in await roll_back(registry, 0)] == [3, 4]
-    assert await on(registry, dump) == ""
-    assert len((await on(registry, store.load)).routes) == 0
-    await roll_back(registry, 2)
-    assert len((await on(registry, store.load)).routes) == 2
+async def test_rollback_to_revision_0_is_refused(registry: str, tmp_path: Path) -> None:
+    await applied(registry, desired(tmp_path, {"things.create": {}}))
+    first = await on(registry, dump)
+    for verb in (roll_back, planned):
+        with pytest.raises(EmptyRevisionError):
+            await verb(registry, 0)
+    assert await on(registry, dump) == first
 
 
 async def test_rollback_to_the_current_state_does_nothing(registry: str, tmp_path: Path) -> None:
     await applied(registry, desired(tmp_path, {"things.create": {}}))
     assert await roll_back(registry, 1) == []
     assert len(await execute(registry, "select from gateway.revisions")) == 1
+
+
+async def planned(url: str, revision: int) -> list[Plan]:
+    plans: list[Plan] = await on(url, lambda db: plan_rollback(db, revision))
+    return plans
 
 
 @pytest.mark.parametrize("revision", [2, 10**12, -1])
@@ -177,10 +197,18 @@ async def test_rollback_to_an_unknown_revision_is_refused(
     )
 
 
-async def test_rollback_may_delete_any_number_of_routes(registry: str, tmp_path: Path) -> None:
+async def test_rollback_of_the_newest_revision_alone_may_delete_any_number_of_routes(
+    registry: str, tmp_path: Path
+) -> None:
     many: Routes = {f"things.a{n}": {} for n in range(30)}
-    await applied(registry, desired(tmp_path, many))
-    [outcome] = await roll_back(registry, 0)
+    await applied(registry, desired(tmp_path, {"things.b": {}}))
+    await applied(registry, desired(tmp_path, {"things.b": {}, **many}))
+    await applied(registry, desired(tmp_path, {"things.b": {"title": "New"}, **many}))
+    with pytest.raises(TooManyDeletesError, match="delete 30 of the 31 routes"):
+        await roll_back(registry, 1)
+    await roll_back(registry, 2)
+    await on(registry, lambda db: rollback(db, 2, AUTHOR))
+    [outcome] = await on(registry, lambda db: rollback(db, 1, AUTHOR, max_deletes=30))
     assert len(outcome.changes) == 31
 
 

@@ -378,8 +378,11 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
         "an unknown type",
         '{"type": "objekt"}',
         [
-            "is not a valid JSON Schema: at /type: type must be one of array, boolean, integer, "
-            "null, number, object, string, or a list of them, each once, not 'objekt' (did you mean object?)"
+            (
+                "is not a valid JSON Schema: at /type: type must be one of array, boolean, integer, "
+                "null, number, object, string, or a list of them, each once, not 'objekt' "
+                "(did you mean object?)"
+            )
         ],
     ),
     ("properties of a number", '{"properties": 5}', ["is not a valid JSON Schema", "/properties"]),
@@ -529,7 +532,9 @@ def test_check_params_without_a_mistake_are_accepted(
     schema(tmp_path, orjson.dumps(document).decode())
 
 
-@pytest.mark.parametrize("name", ["../secret.json", "/etc/hostname", "schemas/link.json", "l/s.json"])
+@pytest.mark.parametrize(
+    "name", ["../secret.json", "/etc/hostname", "schemas/link.json", "l/s.json"]
+)
 def test_check_refuses_a_params_file_outside_the_folder(tmp_path: Path, name: str) -> None:
     inside = tmp_path / "inside"
     (inside / "schemas").mkdir(parents=True)
@@ -681,17 +686,23 @@ routes:
 """
     messages = [str(d).partition("; allowed")[0] for d in diagnostics_of(tmp_path, text)]
     assert [message.removeprefix(f"{tmp_path}/routes.yaml:") for message in messages] == [
-        "3: x-usual: keys that begin with x- are not read here; "
-        "use `defaults:`, or write the values out",
+        (
+            "3: x-usual: keys that begin with x- are not read here; "
+            "use `defaults:`, or write the values out"
+        ),
         "4: service: unknown key service (did you mean services?)",
         "7: routes: things.create: the key deployed is missing; write true or false",
-        "8: routes: things.create: <<: merge keys (<<) are not read; "
-        "use `defaults:`, or write the keys out",
+        (
+            "8: routes: things.create: <<: merge keys (<<) are not read; "
+            "use `defaults:`, or write the keys out"
+        ),
         "9: routes: things.create: titel: unknown key titel (did you mean title?)",
         "10: routes: things.create: timout: unknown key timout (did you mean timeout?)",
         "11: routes: things.create: zzz: unknown key zzz",
-        "17: routes: things.create: statuses: <<: merge keys (<<) are not read; "
-        "use `defaults:`, or write the keys out",
+        (
+            "17: routes: things.create: statuses: <<: merge keys (<<) are not read; "
+            "use `defaults:`, or write the keys out"
+        ),
     ]
 
 
@@ -964,8 +975,10 @@ def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
 """,
     )
     assert list(warnings(tmp_path, [desired], ["things.known", "things.creat", "x.create"])) == [
-        "things.create: no code is installed for the action things.create "
-        "(did you mean things.creat?); calls will answer service-not-found"
+        (
+            "things.create: no code is installed for the action things.create "
+            "(did you mean things.creat?); calls will answer service-not-found"
+        )
     ]
 
 
@@ -981,12 +994,18 @@ def test_warnings_name_what_params_say_in_vain(tmp_path: Path) -> None:
     ]
     desired = desired_of(tmp_path, "".join(routes))
     assert list(warnings(tmp_path, [desired], [])) == [
-        "things.one: params: at /properties/day: the format dat is unknown and not checked "
-        "(did you mean date?)",
-        "things.one: params: at /properties/n: default is not applied: the service does not get "
-        "it; say it in `description`",
-        "things.two and 1 other routes: params: at /: required names n, "
-        "which `properties` does not have",
+        (
+            "things.one: params: at /properties/day: the format dat is unknown and not checked "
+            "(did you mean date?)"
+        ),
+        (
+            "things.one: params: at /properties/n: default is not applied: the service does not get "
+            "it; say it in `description`"
+        ),
+        (
+            "things.two and 1 other routes: params: at /: required names n, "
+            "which `properties` does not have"
+        ),
     ]
 
 

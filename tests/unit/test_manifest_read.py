@@ -118,16 +118,20 @@ ERRORS: list[tuple[str, str | bytes, list[str]]] = [
         "an undefined alias",
         "a: 1\nb: *c\n",
         [
-            "routes.yaml:2:4: is not valid YAML: the alias *c has no anchor &c above; "
-            "define the anchor, or put the value in quotes"
+            (
+                "routes.yaml:2:4: is not valid YAML: the alias *c has no anchor &c above; "
+                "define the anchor, or put the value in quotes"
+            )
         ],
     ),
     (
         "a tag",
         "a: 1\nb: !run x\n",
         [
-            "routes.yaml:2: b: the tag !run is not supported; "
-            "allowed: !!str, !!int, !!float, !!bool, !!null"
+            (
+                "routes.yaml:2: b: the tag !run is not supported; "
+                "allowed: !!str, !!int, !!float, !!bool, !!null"
+            )
         ],
     ),
     ("a tag that does not fit", "a: 1\nb: !!int x\n", ["routes.yaml:2: b: 'x' is not a valid int"]),
@@ -149,7 +153,11 @@ ERRORS: list[tuple[str, str | bytes, list[str]]] = [
         ["routes.yaml:2: b: the number is too long; at most 1000 digits"],
     ),
     ("too many brackets", "[" * 3000 + "]" * 3000, ["routes.yaml: is nested too deeply"]),
-    ("bytes that are not UTF-8", b"a: \xff\n", ["routes.yaml:1:4: is not valid UTF-8: the byte 0xff; save the file as UTF-8"]),
+    (
+        "bytes that are not UTF-8",
+        b"a: \xff\n",
+        ["routes.yaml:1:4: is not valid UTF-8: the byte 0xff; save the file as UTF-8"],
+    ),
 ]
 
 

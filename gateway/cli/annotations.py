@@ -1,0 +1,24 @@
+"""Diagnostics as annotations of GitHub Actions, which shows each at its line of a pull request."""
+
+from gateway.manifest.diagnostic import Diagnostic
+
+
+def error(diagnostic: Diagnostic) -> str:
+    """The workflow command of an error."""
+    places = {"file": diagnostic.file, "line": diagnostic.line, "col": diagnostic.column}
+    properties = [f"{name}={_property(str(value))}" for name, value in places.items() if value]
+    path = f"{diagnostic.path}: " if diagnostic.path else ""
+    return f"::error {','.join(properties)}::{_data(path + diagnostic.message)}"
+
+
+def warning(file: str, message: str) -> str:
+    """The workflow command of a warning about a file."""
+    return f"::warning file={_property(file)}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
