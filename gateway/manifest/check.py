@@ -227,7 +227,9 @@ class _Checker:
             self._add(document, path, message)
         other = self._shapes.setdefault((method, paths.shape(pattern)), name)
         if other != name:
-            message = f"{method} {pattern} matches the same requests as the route {other}"
+            message = (
+                f"{method} {pattern} matches the same requests as the route {other}; take another"
+            )
             self._add(document, path, message)
         return segments
 

@@ -87,8 +87,10 @@ class NodeChecker:
                 self._visit(item, (*path, index))
         else:
             for key, value in node.value:
+                is_duplicate = (*path, str(key.value)) in self.lines
                 self._visit_key(key, path)
-                self._visit(value, (*path, str(key.value)))
+                if not is_duplicate:
+                    self._visit(value, (*path, str(key.value)))
 
     def _check_tag(self, node: yaml.ScalarNode, path: YamlPath) -> None:
         """Refuse a tag such as `!!int` that does not fit its value."""

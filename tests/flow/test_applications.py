@@ -11,10 +11,11 @@ from support.manifests import USUAL, applied
 
 from gateway import Call, Reply
 from gateway.identity import issue
-from gateway.manifest.apply import Author, apply_all, rollback
+from gateway.manifest.apply import Author, apply_all
 from gateway.manifest.check import Desired, check
 from gateway.manifest.plan import plan
 from gateway.manifest.read import ManifestError
+from gateway.manifest.rollback import rollback
 from gateway.manifest.warnings import warnings
 from gateway.upstreams.python import Actions
 

@@ -379,8 +379,8 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
         '{"type": "objekt"}',
         [
             (
-                "is not a valid JSON Schema: at /type: type must be one of array, boolean, integer, "
-                "null, number, object, string, or a list of them, each once, not 'objekt' "
+                "is not a valid JSON Schema: at /type: type must be one of array, boolean, "
+                "integer, null, number, object, string, or a list of them, each once, not 'objekt' "
                 "(did you mean object?)"
             )
         ],
@@ -999,8 +999,8 @@ def test_warnings_name_what_params_say_in_vain(tmp_path: Path) -> None:
             "(did you mean date?)"
         ),
         (
-            "things.one: params: at /properties/n: default is not applied: the service does not get "
-            "it; say it in `description`"
+            "things.one: params: at /properties/n: default is not applied: the service does not "
+            "get it; say it in `description`"
         ),
         (
             "things.two and 1 other routes: params: at /: required names n, "
