@@ -24,12 +24,13 @@ def warnings(manifest: Path, desired: Iterable[Desired], actions: Iterable[str])
 def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[str]:
     for state, name, route in _deployed_routes(desired):
         handler = route.record["handler"]
-        service = handler.partition(".")[0]
+        service, _, action = handler.partition(".")
         if state.services[service]["deployed"] and handler not in actions:
-            related = [action for action in actions if action.startswith(f"{service}.")]
+            start = f"{service}."
+            others = [name.removeprefix(start) for name in actions if name.startswith(start)]
             yield (
                 f"{name}: no code is installed for the action {handler}"
-                f"{did_you_mean(handler, related)}; calls will answer service-not-found"
+                f"{did_you_mean(action, others)}; calls will answer service-not-found"
             )
 
 

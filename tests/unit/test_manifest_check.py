@@ -977,7 +977,7 @@ def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
     assert list(warnings(tmp_path, [desired], ["things.known", "things.creat", "x.create"])) == [
         (
             "things.create: no code is installed for the action things.create "
-            "(did you mean things.creat?); calls will answer service-not-found"
+            "(did you mean creat?); calls will answer service-not-found"
         )
     ]
 
