@@ -1,8 +1,8 @@
 """Check of a manifest: every error has its file, line, path and what is allowed."""
 
+import os
 import re
 import shutil
-import os
 from pathlib import Path
 from typing import Any
 
