@@ -184,9 +184,6 @@ async def test_reset_of_an_address_without_a_user_is_answered_alike(
 
 
 async def test_reset_does_not_wait_for_the_mail(mailing: Client, setup: MailSetup) -> None:
-    await execute(
-        mailing.database_url, "update gateway.users set email = 'payment@example.com' where id = 2"
-    )
     assert outcome(await secret(mailing, RESET, email="payment@example.com")) == DONE
     parked = "select from gateway.outbox where state = 'parked'"
     await wait_for_rows(mailing.database_url, parked, 1)
