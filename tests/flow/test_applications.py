@@ -126,7 +126,7 @@ UNKNOWN = {"things.create": {**USUAL, "roles": {"shpo": ["employee"]}}}
 
 def test_roles_of_an_unknown_application_are_an_error_of_check(tmp_path: Path) -> None:
     [error] = errors(tmp_path, routes=UNKNOWN)
-    message = "unknown application shpo; known applications: shop"
+    message = "unknown application shpo (did you mean shop?); known applications: shop"
     assert error == f"routes: things.create: roles: shpo: {message}"
 
 
