@@ -30,7 +30,7 @@ async def show(connection: Connection, slug: str) -> Record:
     if row is None:
         known = [row["slug"] for row in await list_all(connection)]
         raise ApplicationError(
-            f"unknown application {slug!r}: {did_you_mean(slug, known)}"
+            f"unknown application {slug!r}{did_you_mean(slug, known)}; "
             "`gateway application list` lists those of the manifests"
         )
     return row

@@ -42,7 +42,7 @@ class Rights(NamedTuple):
             if role not in ROLES:
                 known = ", ".join(ROLES)
                 raise UserError(
-                    f"unknown role {role!r}: {did_you_mean(role, ROLES)}The roles are {known}."
+                    f"unknown role {role!r}{did_you_mean(role, ROLES)}; the roles are {known}"
                 )
         for permission in self.permissions:
             if not _PERMISSION.fullmatch(permission):

@@ -14,8 +14,8 @@ from gateway.manifest.bulk import paused_gc
 from gateway.manifest.defaults import with_defaults
 from gateway.manifest.read import Diagnostic, Document, ManifestError, YamlPath, read
 from gateway.manifest.route_record import MAX_NUMBER, route_record
-from gateway.manifest.wording import did_you_mean
 from gateway.registry import paths
+from gateway.runtime.suggest import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.manifest.wording import did_you_mean, shown
+from gateway.manifest.wording import shown
+from gateway.runtime.suggest import did_you_mean
 
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 

@@ -15,7 +15,8 @@ import orjson
 
 from gateway.manifest.diagnostic import YamlPath
 from gateway.manifest.params import SCHEMAS
-from gateway.manifest.wording import did_you_mean, one_of, shown
+from gateway.manifest.wording import one_of, shown
+from gateway.runtime.suggest import did_you_mean
 
 _TYPES = {
     "array": "a list",

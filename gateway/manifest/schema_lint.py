@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gateway.manifest import keywords
-from gateway.manifest.wording import did_you_mean
+from gateway.runtime.suggest import did_you_mean
 
 Found = Iterator[tuple[str, str]]
 """The place in the schema, as `/properties/stage`, and the message."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
 from gateway.manifest.schema_warnings import schema_warnings
 from gateway.manifest.settings_check import FILE
-from gateway.manifest.wording import did_you_mean
+from gateway.runtime.suggest import did_you_mean
 
 RESET_ACTION = "users.reset_password"
 

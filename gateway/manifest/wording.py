@@ -1,19 +1,11 @@
-"""Words that several messages share: a value, a choice, a word that was probably meant."""
+"""Words that several messages share: a value, a choice."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import orjson
 
 _MAX_SHOWN = 60
 """Characters of a value, after which it is cut off."""
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean title?)` with the known word that is closest; empty if none is close."""
-    closest = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {closest[0]}?)" if closest else ""
 
 
 def one_of(words: list[str]) -> str:

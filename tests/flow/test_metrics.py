@@ -222,7 +222,7 @@ async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
         "revision": 1,
         "trouble": [],
         "worker": client.worker.registry.name,
-        "routes": 16,
+        "routes": 21,
         "in_flight": 0,
     }
     client.worker.health.draining = True

@@ -651,7 +651,7 @@ def test_explain_prints_roles_in_words(gateway: Gateway) -> None:
     write(names + manifest("things.create").replace("auth: [session]", roles))
     gateway("apply")
     _, out, _ = gateway("explain", "POST", "/api/v1/things/create")
-    assert out.splitlines()[-1] == "roles:     shop=employee or liaison, other=none"
+    assert out.splitlines()[-1] == "roles:     other=none, shop=employee or liaison"
 
 
 def test_explain_ignores_a_query_and_reports_a_missing_leading_slash(

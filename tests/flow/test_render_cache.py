@@ -106,7 +106,7 @@ async def test_render_cache_serves_fields_from_known_rows(client: Client, reads:
     whole = await listed(client)
     shown = await listed(client, fields="url,id,nonsense")
     assert shown == [{"id": row["id"], "url": row["url"]} for row in whole]
-    assert await listed(client, fields="nonsense") == [{}] * len(whole)
+    assert await listed(client, fields="nonsense") == whole
     assert reads.recorded == [ASK, FETCH, ASK, ASK]
 
 

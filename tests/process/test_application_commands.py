@@ -49,7 +49,7 @@ def test_application_list_and_show(gateway: Gateway, refused: Gateway) -> None:
     for word in ("PlanOrder", "client, employee, liaison", "plano", "demo"):
         assert word in printed
     assert refused("show", "planorder") == (
-        "unknown application 'planorder': did you mean planoorder? "
+        "unknown application 'planorder' (did you mean planoorder?); "
         "`gateway application list` lists those of the manifests\n"
     )
 

@@ -124,11 +124,12 @@ REFUSED_CREATIONS = {
     ),
     "misspelt role": (
         (*CREATE, "--role", "employe"),
-        "unknown role 'employe': did you mean employee? The roles are client, employee, liaison.\n",
+        "unknown role 'employe' (did you mean employee?); "
+        "the roles are client, employee, liaison\n",
     ),
     "other role": (
         (*CREATE, "--role", "boss"),
-        "unknown role 'boss': The roles are client, employee, liaison.\n",
+        "unknown role 'boss'; the roles are client, employee, liaison\n",
     ),
     "permission": (
         (*CREATE, "--permission", "Ops act"),
