@@ -1,24 +1,13 @@
 """Settings are environment variables `GATEWAY_*`, declared once, in this table."""
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any
 
+from gateway.runtime import setting_values
 from gateway.runtime.errors import OperatorError
-
-Network: TypeAlias = IPv4Network | IPv6Network
-
-WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - not a secret itself
-"""The prefix of a webhook secret that is base64, as Standard Webhooks has it."""
-
-MAX_PORT = 65535
-MAX_SECONDS = 3600
-"""A longer time is most likely a mistake in the unit."""
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
+from gateway.runtime.setting_values import Network
 
 
 class SettingError(OperatorError):
@@ -44,110 +33,29 @@ class Setting:
         """The environment variable."""
         return f"GATEWAY_{self.name.upper()}"
 
-
-def _integer(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError("must be a whole number")
-    return int(text)
-
-
-def _positive_integer(text: str) -> int:
-    number = _integer(text)
-    if number < 1:
-        raise ValueError("must be at least 1")
-    return number
-
-
-def _port(text: str) -> int:
-    port = _integer(text)
-    if port > MAX_PORT:
-        raise ValueError(f"must be a port, 0 to {MAX_PORT}")
-    return port
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < MAX_SECONDS:
-        raise ValueError(f"must be a number of seconds, at least 0 and less than {MAX_SECONDS}")
-    return seconds
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return tuple(map(ip_network, _list(text)))
-    except ValueError as error:
-        raise ValueError(f"must be addresses or networks such as 10.0.0.0/8: {error}") from error
-
-
-def _database_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        is_valid = not text or parts.scheme in {"postgresql", "postgres"}
-        _ = parts.port
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        # urlsplit's own message may quote the password.
-        raise ValueError("must be postgresql://user:password@host:port/name")
-    return text
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        raise ValueError("must be a URL such as https://example.com/api/")
-    return text
-
-
-def _optional_url(text: str) -> str:
-    return text and _url(text)
-
-
-def _webhook_secret(text: str) -> str:
-    try:
-        base64.b64decode(text.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
-        is_valid = True
-    except ValueError:
-        is_valid = not text.startswith(WEBHOOK_SECRET_PREFIX)
-    if not is_valid:
-        raise ValueError(f"must be base64 after {WEBHOOK_SECRET_PREFIX}")
-    return text
-
-
-def _log_level(text: str) -> str:
-    if text not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return text
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that names a file with the value; secrets alone have it."""
+        return f"{self.variable}_FILE"
 
 
 SETTINGS = (
     Setting("host", "127.0.0.1", "Address that the public port listens on."),
-    Setting("port", "8000", "Public port; 0 picks a free one.", _port),
+    Setting("port", "8000", "Public port; 0 picks a free one.", setting_values.port),
     Setting("admin_host", "127.0.0.1", "Address that the admin port listens on."),
     Setting(
         "admin_port",
         "8001",
         "Port of the metrics and of readiness with details; 0 picks a free one.",
-        _port,
+        setting_values.port,
     ),
     Setting(
         "database_url",
         "",
         "PostgreSQL as `postgresql://user:password@host:port/name`. "
-        "If empty, `gateway dev` starts an embedded server, and commands that need a database "
-        "exit with an error.",
-        _database_url,
+        "`gateway dev` does not read it: it starts a server of its own."
+        " If empty, commands that need a database exit with an error.",
+        setting_values.database_url,
         secret=True,
     ),
     Setting(
@@ -155,14 +63,14 @@ SETTINGS = (
         "",
         "PostgreSQL for LISTEN, which does not work through a transaction pooler. "
         "If empty, `GATEWAY_DATABASE_URL`.",
-        _database_url,
+        setting_values.database_url,
         secret=True,
     ),
     Setting(
         "database_connections",
         "16",
         "Maximum database connections for the calls of one worker, which opens 7 more for itself.",
-        _positive_integer,
+        setting_values.positive_integer,
     ),
     Setting(
         "data_dir",
@@ -170,56 +78,74 @@ SETTINGS = (
         "Folder for the registry's snapshot, and for the database, log and `dev.json` of "
         "`gateway dev`.",
     ),
-    Setting("workers", "1", "Number of worker processes of `gateway serve`.", _positive_integer),
+    Setting(
+        "snapshot_key",
+        "",
+        "Key that signs the registry's snapshot; with it, a worker refuses a snapshot that is not "
+        "signed with the same key.",
+        secret=True,
+    ),
+    Setting(
+        "app",
+        "",
+        "Folder of the application: `routes.yaml` or a folder `routes` of manifests, `schemas` and "
+        "`services`. If empty, the working directory if it has a manifest, otherwise Plano's own.",
+    ),
+    Setting(
+        "workers",
+        "1",
+        "Number of worker processes of `gateway serve`.",
+        setting_values.positive_integer,
+    ),
     Setting(
         "cors_origins",
         "",
         "Origins, separated by commas, whose pages may read answers; `*` allows any origin.",
-        _list,
+        setting_values.items,
     ),
     Setting(
         "max_in_flight",
         "1000",
         "Requests that one worker handles at once; any more get `service-unavailable`.",
-        _positive_integer,
+        setting_values.positive_integer,
     ),
     Setting(
         "drain_delay",
         "0",
         "Seconds after SIGTERM in which a worker reports that it is not ready but still accepts "
         "connections.",
-        _seconds,
+        setting_values.seconds,
     ),
     Setting(
         "trusted_proxies",
         "",
         "Networks, separated by commas, whose `X-Forwarded-For` is trusted.",
-        _networks,
+        setting_values.networks,
     ),
     Setting(
         "account_guesses",
         "10",
         "Wrong passwords allowed for one account in 15 minutes.",
-        _positive_integer,
+        setting_values.positive_integer,
     ),
     Setting(
         "address_guesses",
         "100",
         "Wrong passwords allowed from one address in 15 minutes.",
-        _positive_integer,
+        setting_values.positive_integer,
     ),
     Setting(
         "unknown_callers",
         "100",
         "Unknown tokens allowed from one address in a minute.",
-        _positive_integer,
+        setting_values.positive_integer,
     ),
     Setting(
         "max_sessions_per_user",
         "100",
         "Sessions that a user may have at once; a log-in above it ends the one that was not used "
         "for the longest time.",
-        _positive_integer,
+        setting_values.positive_integer,
     ),
     Setting(
         "mandrill_api_key",
@@ -232,14 +158,14 @@ SETTINGS = (
         "mandrill_url",
         "https://mandrillapp.com/api/1.0/",
         "Base URL of Mandrill's API.",
-        _url,
+        setting_values.url,
     ),
     Setting(
         "webhook_url",
         "",
         "URL that notifications are posted to; if empty, none are. The URL may contain a secret, "
         "as those of chat services do.",
-        _optional_url,
+        setting_values.optional_url,
         secret=True,
     ),
     Setting(
@@ -247,10 +173,10 @@ SETTINGS = (
         "",
         "Secret that signs these posts as Standard Webhooks describes: any text, or `whsec_` "
         "and base64.",
-        _webhook_secret,
+        setting_values.webhook_secret,
         secret=True,
     ),
-    Setting("log_level", "info", "Lowest severity that is logged.", _log_level),
+    Setting("log_level", "info", "Lowest severity that is logged.", setting_values.log_level),
 )
 
 
@@ -266,6 +192,8 @@ class Settings:
     listen_database_url: str
     database_connections: int
     data_dir: str
+    snapshot_key: str
+    app: str
     workers: int
     cors_origins: tuple[str, ...]
     max_in_flight: int
@@ -287,8 +215,8 @@ class Settings:
         values: dict[str, Any] = {}
         errors: list[str] = []
         for setting in SETTINGS:
-            text = environment.get(setting.variable, "").strip() or setting.default
             try:
+                text = _text(setting, environment) or setting.default
                 values[setting.name] = setting.parse(text)
             except ValueError as error:
                 errors.append(f"{setting.variable} {error}")
@@ -298,12 +226,28 @@ class Settings:
         return cls(**values)
 
 
+def _text(setting: Setting, environment: Mapping[str, str]) -> str:
+    """The variable's text, or that of the file which holds the secret. Raises ValueError."""
+    text = environment.get(setting.variable, "").strip()
+    file = environment.get(setting.file_variable, "").strip() if setting.secret else ""
+    if not file:
+        return text
+    if text:
+        raise ValueError(f"and {setting.file_variable} are both set: remove one of them")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise ValueError(f"cannot be read from {file}: {reason}") from error
+
+
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Variables that are named like settings but are not settings, for a warning.
 
     Not an error: Kubernetes sets `GATEWAY_SERVICE_HOST` for a service named gateway.
     """
     variables = {setting.variable for setting in SETTINGS}
+    variables |= {setting.file_variable for setting in SETTINGS if setting.secret}
     return [
         name
         for name in sorted(environment)

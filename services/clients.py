@@ -6,7 +6,8 @@ from typing import Any
 from asyncpg import Record
 
 from gateway import Call, Rejection, Reply, emails, load_queries, statuses
-from services.sign_in import UNKNOWN_APPLICATION, SignIn
+
+from .sign_in import UNKNOWN_APPLICATION, SignIn
 
 _SQL = load_queries(__file__)
 

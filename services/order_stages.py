@@ -18,8 +18,9 @@ from gateway import (
     load_queries,
     statuses,
 )
-from services import orders
-from services.mountain_time import MountainTimeError, parse
+
+from . import orders
+from .mountain_time import MountainTimeError, parse
 
 _SQL = load_queries(__file__)
 

@@ -3,7 +3,8 @@
 import orjson
 
 from gateway import Call, Reply, load_queries
-from services import orders
+
+from . import orders
 
 _SQL = load_queries(__file__)
 

@@ -6,7 +6,8 @@ from typing import Any
 from asyncpg import Record
 
 from gateway import Call, Rejection, Reply, Session, lifetime, load_queries, statuses, views
-from services.sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
+
+from .sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 
 _SQL = load_queries(__file__)
 

@@ -13,8 +13,9 @@ from gateway import (
     tokens,
     views,
 )
-from services.clients import client_values, client_view, require_company
-from services.sign_in import chosen_view
+
+from .clients import client_values, client_view, require_company
+from .sign_in import chosen_view
 
 _SQL = load_queries(__file__)
 

@@ -1,8 +1,8 @@
 """Runs the commands of a page and writes below each what it prints.
 
 `python tools/console.py docs/how-to/operate-the-registry.md` starts an embedded PostgreSQL, runs
-every line that begins with `$ ` inside a ```console block, in order, in a copy of the manifest
-and its schemas, and rewrites the page. Times are replaced by a fixed one, so that a page changes
+every line that begins with `$ ` inside a ```console block, in order, in a copy of the
+application, and rewrites the page. Times are replaced by a fixed one, so that a page changes
 only where an output does.
 """
 
@@ -27,7 +27,8 @@ def rewritten(page: Path) -> str:
         work = Path(folder) / "work"
         work.mkdir()
         shutil.copy(ROOT / "routes.yaml", work)
-        shutil.copytree(ROOT / "schemas", work / "schemas")
+        for name in ("schemas", "services"):
+            shutil.copytree(ROOT / name, work / name)
         session = _Session(work, cluster.url())
         return _BLOCK.sub(
             lambda match: match[1] + session.run(match[2]) + match[3], page.read_text()

@@ -70,9 +70,15 @@ def content_problems(name: str, expected: set[str], found: set[str]) -> Iterator
 
 
 def wheel_files(tracked: set[str], project: dict[str, Any], info: str) -> set[str]:
-    """What a wheel has to hold: the tracked files of its packages, and its metadata."""
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    code = {file for file in tracked if file.startswith(tuple(f"{each}/" for each in packages))}
+    """What a wheel has to hold: the tracked files of its packages, moved, and its metadata."""
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    places = {**{name: name for name in wheel["packages"]}, **wheel["force-include"]}
+    code = {
+        inside + file.removeprefix(source)
+        for source, inside in places.items()
+        for file in tracked
+        if file == source or file.startswith(f"{source}/")
+    }
     metadata = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
     return code | {f"{info}/{name}" for name in metadata} | {"gateway/py.typed"}
 

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from gateway.cli import annotations
-from gateway.cli.context import current_user
+from gateway.cli.context import app_folder, current_user, manifest_or_default
 from gateway.cli.database import with_database
 from gateway.cli.options import (
     CHANGES,
     actor_option,
+    app_option,
     breaking_option,
     format_option,
     json_option,
@@ -43,8 +44,10 @@ manifest_argument = click.argument(
     "path",
     metavar="[MANIFEST]",
     type=PATH,
-    default="routes.yaml",
-    help="A manifest file, a folder of them, or - for standard input; routes.yaml by default.",
+    required=False,
+    callback=manifest_or_default,
+    help="A manifest file, a folder of them, or - for standard input; "
+    "by default the application's.",
 )
 prune_option = click.option(
     "--prune", is_flag=True, help="Delete what the manifest no longer contains."
@@ -54,6 +57,7 @@ prune_option = click.option(
 @click.command
 @manifest_argument
 @format_option("github")
+@app_option
 @json_option
 def check_manifest(path: Path, *, output_format: str, as_json: bool) -> None:
     """Validate a manifest and its schemas offline; report every error at once.
@@ -96,7 +100,8 @@ def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
 
 def _warn(path: Path, desired: list[Desired]) -> list[str]:
     """Print the manifest's warnings, and return them."""
-    messages = list(warnings(path, desired, Actions.load().names()))
+    actions = Actions.load(app_folder())
+    messages = list(warnings(path, desired, actions.names(), searched=actions.searched))
     for message in messages:
         echo_error(f"warning: {message}")
     return messages
@@ -104,6 +109,7 @@ def _warn(path: Path, desired: list[Desired]) -> list[str]:
 
 @click.command
 @manifest_argument
+@app_option
 @prune_option
 @click.option(
     "--output", "-o", type=PATH, help="Pin the plan in a .json file, for `gateway apply`."
@@ -130,13 +136,15 @@ def plan_manifest(
 
 
 @click.command
+@app_option
 @click.argument(
     "path",
     metavar="[MANIFEST]",
     type=PATH,
-    default="routes.yaml",
+    required=False,
+    callback=manifest_or_default,
     help="A manifest file, a folder of them, or a plan pinned by `gateway plan -o`; "
-    "routes.yaml by default.",
+    "by default the application's manifest.",
 )
 @prune_option
 @max_deletes_option
@@ -213,11 +221,14 @@ def print_schema() -> None:
 
 
 @click.command
-def dump_registry() -> None:
+@click.option(
+    "--namespace", "namespaces", multiple=True, help="Print only this namespace; repeatable."
+)
+def dump_registry(namespaces: tuple[str, ...]) -> None:
     """Print the registry as YAML, one document per namespace.
 
     The output is a manifest. Planning it shows no changes.
 
     Example: `gateway dump > backup.yaml`
     """
-    click.echo(with_database(dump), nl=False)
+    click.echo(with_database(lambda connection: dump(connection, namespaces)), nl=False)

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway.cli.context import APP
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 ID = click.IntRange(1, 2**63 - 1)
@@ -13,6 +15,20 @@ ID = click.IntRange(1, 2**63 - 1)
 CHANGES = 2
 """Exit code of a plan with changes; nothing else exits with it."""
 
+
+def _keep_app(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    context.meta[APP] = value
+
+
+app_option = click.option(
+    "--app",
+    metavar="FOLDER",
+    # Before the arguments: the default manifest is that of the application.
+    is_eager=True,
+    expose_value=False,
+    callback=_keep_app,
+    help="Overrides GATEWAY_APP, the folder of the application.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 breaking_option = click.option(
     "--no-breaking",

@@ -18,22 +18,75 @@ if TYPE_CHECKING:
 Row: TypeAlias = Union[Mapping[str, Any], "Record"]
 """A row of the database, or what a verb made of it."""
 
+MIN_WIDTH = 16
+"""Characters that a column of long words keeps; its words are then broken."""
+
 FILE_WIDTH = 240
 """Columns of a table that is not printed on a terminal."""
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool) -> None:
-    """Print rows of cells as an aligned table, or as a JSON list of objects."""
+    """Print rows of cells as an aligned table, or as a JSON list of objects.
+
+    Nothing is cut: cells wrap, and a table that is too wide for that is printed row by row.
+    """
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    from rich import box  # noqa: PLC0415 - see the docstring of this file
-    from rich.table import Table  # noqa: PLC0415
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    target = console()
+    # Between two columns are three blanks, and there is one at each end.
+    widths = fit_widths([columns, *cells], target.width - (3 * len(columns) - 1))
+    if widths is None:
+        _print_records(columns, cells)
+    else:
+        _print_table(target, columns, cells, widths)
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+
+def fit_widths(lines: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """The width of each column, in `width` characters together; None if there are too few.
+
+    Columns give width as long as their words stay whole; only then words are broken, and never
+    into pieces below `MIN_WIDTH`.
+    """
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(len, "\n".join(column).split("\n"))) for column in columns]
+    longest_words = [max(map(len, " ".join(column).split()), default=0) for column in columns]
+    for narrowest in (longest_words, [min(MIN_WIDTH, length) for length in longest_words]):
+        while sum(widths) > width:
+            spare = [index for index, least in enumerate(narrowest) if widths[index] > least]
+            if not spare:
+                break
+            widths[max(spare, key=widths.__getitem__)] -= 1
+    return widths if sum(widths) <= width else None
+
+
+def _print_table(
+    target: "Console",
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+) -> None:
+    from rich import box  # noqa: PLC0415 - see the docstring of this file
+    from rich.table import Column, Table  # noqa: PLC0415
+
+    heads = [
+        Column(name, width=width, overflow="fold")
+        for name, width in zip(columns, widths, strict=True)
+    ]
+    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console().print(table)
+        table.add_row(*row)
+    target.print(table)
+
+
+def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    width = max(map(len, columns))
+    for row in rows:
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                echo(f"{name:{width}}  {cell}")
+        echo("")
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from gateway.cli.context import app_folder
 from gateway.cli.database import with_database
-from gateway.cli.options import json_option
+from gateway.cli.options import app_option, json_option
 from gateway.cli.output import echo, print_json, print_table
 from gateway.registry import explain as explanations
 from gateway.registry import store
@@ -13,21 +14,23 @@ from gateway.upstreams.python import Actions
 
 
 @click.command
+@app_option
 @json_option
 def list_routes(*, as_json: bool) -> None:
     """List the registry's routes, and whether each can answer.
 
     Example: `gateway routes`
     """
+    actions = Actions.load(app_folder())
     table = with_database(store.load)
-    actions = frozenset(Actions.load().names())
+    names = frozenset(actions.names())
     rows = [
         (
             route.method,
             route.path,
             route.name,
             ", ".join(sorted(route.auth)) or "public",
-            explanations.route_state(table, route, actions),
+            explanations.route_state(table, route, names),
         )
         for route in sorted(table.routes.values(), key=lambda route: (route.path, route.method))
     ]
@@ -36,17 +39,22 @@ def list_routes(*, as_json: bool) -> None:
 
 @click.command
 @click.argument("method", help="GET, POST, …")
-@click.argument("path", help="The path of a request; a query is ignored.")
+@click.argument(
+    "path", metavar="PATH|URL", help="The path or URL of a request; a query is ignored."
+)
+@app_option
 @json_option
 def explain(method: str, path: str, *, as_json: bool) -> None:
     """Explain why a request would be matched, refused or not found.
 
     Example: `gateway explain POST /api/v1/order_stages/create`
     """
+    actions = Actions.load(app_folder())
     table = with_database(store.load)
-    actions = frozenset(Actions.load().names())
-    # An access log has paths with their queries, and operators paste them from there.
-    answer = explanations.explain(table, method.upper(), path.partition("?")[0], actions)
+    names = frozenset(actions.names())
+    answer = explanations.explain(table, method.upper(), explanations.path_of(path), names)
+    if explanations.NO_CODE in answer["answer"]:
+        answer["searched"] = actions.searched
     if as_json:
         print_json(answer)
         return

@@ -1,15 +1,18 @@
 """Verbs that run the gateway: serve, dev."""
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 
 import click
 
-from gateway.cli.context import load_settings
+from gateway.cli.context import app_folder, app_name, load_settings, manifest_or_default
 from gateway.cli.database import database_url
+from gateway.cli.options import app_option
 from gateway.cli.output import echo, echo_error
 from gateway.database import capacity
+from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.errors import OperatorError
 from gateway.serve import server
 from gateway.serve.supervisor import Supervisor
@@ -22,24 +25,54 @@ from gateway.settings import Settings
     "manifest",
     metavar="[MANIFEST]",
     type=click.Path(path_type=Path),
-    default="routes.yaml",
-    help="A manifest file, or a folder of them; routes.yaml by default.",
+    required=False,
+    callback=manifest_or_default,
+    help="A manifest file, or a folder of them; by default the application's.",
 )
+@app_option
 @click.option("--port", type=int, help="Overrides GATEWAY_PORT.")
-def dev(manifest: Path, *, port: int | None) -> None:
+@click.option(
+    "--database-url",
+    metavar="URL",
+    help="Serve this database instead of the embedded one, without demo data; nothing in it is "
+    "deleted.",
+)
+@click.option("--reset", is_flag=True, help="Delete the embedded database first.")
+def dev(manifest: Path, *, port: int | None, database_url: str | None, reset: bool) -> None:
     """Serve with an embedded PostgreSQL and demo data; apply the manifest again on each save.
+
+    The database is in the folder of GATEWAY_DATA_DIR, `.gateway` by default.
 
     Example: `gateway dev --port 8080`
     """
+    if reset and database_url:
+        raise OperatorError("--reset deletes the embedded database: omit --database-url")
     try:
         from gateway.dev import run as development  # noqa: PLC0415 - an extra, not in production
     except ImportError as error:
-        message = f"{error.name} is not installed: run `pip install 'plano-gateway[dev]'`"
-        raise OperatorError(message) from error
-    development.run(load_settings(port=port), manifest, echo)
+        raise OperatorError(
+            f"{error.name} is not installed: install the gateway with its extra `dev`, in a "
+            "checkout with `pip install '.[dev]'`"
+        ) from error
+    environment = dict(os.environ)
+    for name in ("GATEWAY_DATABASE_URL", "GATEWAY_LISTEN_DATABASE_URL"):
+        _ignore(name, environment)
+    settings = load_settings(environment, port=port, database_url=database_url)
+    development.run(settings, app_folder(), manifest, echo, reset=reset)
+
+
+def _ignore(name: str, environment: dict[str, str]) -> None:
+    """Take a database's address out of the environment, since it may be that of production."""
+    for variable in (name, f"{name}_FILE"):
+        if environment.pop(variable, ""):
+            echo_error(
+                f"{variable} is not used: gateway dev serves its own embedded database; "
+                "--database-url names another one, which gets no demo data and loses nothing"
+            )
 
 
 @click.command
+@app_option
 @click.option("--host", help="Overrides GATEWAY_HOST.")
 @click.option("--port", type=int, help="Overrides GATEWAY_PORT.")
 @click.option("--workers", type=int, help="Overrides GATEWAY_WORKERS.")
@@ -55,7 +88,7 @@ def serve(
 
     Example: `gateway serve --host 0.0.0.0 --port 8000 --workers 2`
     """
-    settings = load_settings(host=host, port=port, workers=workers)
+    settings = load_settings(host=host, port=port, workers=workers, app=app_name())
     url = database_url(settings)
     if inherited:
         worker_index, public, private = inherited
@@ -64,11 +97,15 @@ def serve(
         return
     _warn_of_connections(url, settings)
     listener, admin = server.listen(settings.host, settings.port), server.listen_admin(settings)
-    echo_error(f"serving on {server.url(listener)} (admin on {server.url(admin)})")
+    app = AppFolder.find(settings.app)
+    echo_error(
+        f"serving on {server.url(listener)} (admin on {server.url(admin)}; "
+        f"services of {app.path.resolve()})"
+    )
     if settings.workers == 1:
         server.run(settings, listener, admin)
     else:
-        Supervisor(listener, admin, settings.workers).run()
+        Supervisor(listener, admin, settings.workers, {"GATEWAY_APP": settings.app}).run()
 
 
 def _warn_of_connections(url: str, settings: Settings) -> None:

@@ -19,6 +19,7 @@ class Verb(NamedTuple):
     module: str
     command: str
     help: str
+    exit_codes: str = "Exit codes: 0 done, 1 an error."
 
 
 class Group(NamedTuple):
@@ -124,6 +125,7 @@ VERBS: dict[str, Verb | Group] = {
         "serve",
         "dev",
         "Serve with an embedded PostgreSQL and demo data; apply the manifest again on each save.",
+        "Exit codes: 0 stopped by a signal, 130 stopped while it starts, 1 an error.",
     ),
     "serve": Verb("serve", "serve", "Serve the registry in GATEWAY_DATABASE_URL until SIGTERM."),
     "migrate": Verb(
@@ -212,6 +214,8 @@ class LazyCommand(click.Command):
         """Import the verb."""
         module = import_module(f"gateway.cli.{self._verb.module}")
         command: click.Command = getattr(module, self._verb.command)
+        if "Exit codes:" not in (command.help or ""):
+            command.epilog = self._verb.exit_codes
         # The example is there to be copied: a paragraph that begins with \b is not filled again.
         command.help = _EXAMPLE.sub("\b\\nExample:\\n  \\1", inspect.cleandoc(command.help or ""))
         return command
@@ -233,4 +237,11 @@ def build_group(name: str, line: str, verbs: Mapping[str, Verb | Group]) -> Verb
         else LazyCommand(inner, entry)
         for inner, entry in verbs.items()
     ]
-    return VerbGroup(name, commands=commands, help=line, short_help=line, no_args_is_help=True)
+    return VerbGroup(
+        name,
+        commands=commands,
+        help=line,
+        short_help=line,
+        no_args_is_help=True,
+        epilog="Exit codes: 0 done, 1 an error, 2 changes of a plan, 130 interrupted.",
+    )

@@ -1,9 +1,12 @@
 """Opens connections to PostgreSQL, and bounds how long work on one may take."""
 
 import asyncio
+import os
+import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 import orjson
@@ -29,6 +32,9 @@ set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 10; set tcp_keepaliv
 It is a statement and not a start-up setting, which poolers refuse.
 """
 
+_PORT = re.compile(r":[0-9]+$")
+"""The port after a host; a host with colons of its own is in brackets."""
+
 _CANNOT_CONNECT = (
     OSError,
     TimeoutError,
@@ -43,6 +49,23 @@ if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
+
+
+def address_of(dsn: str) -> str:
+    """The hosts, ports and name of a database, without user and password; empty for no address.
+
+    Equal texts are the same address; a name and the number that it resolves to are different ones.
+    """
+    if not dsn:
+        return ""
+    parts = urlsplit(dsn)
+    options = dict(parse_qsl(parts.query))
+    user, _, hosts = parts.netloc.rpartition("@")
+    hosts = options.get("host") or unquote(hosts) or os.environ.get("PGHOST", "localhost")
+    port = options.get("port") or os.environ.get("PGPORT", "5432")
+    name = unquote(parts.path.lstrip("/")) or options.get("dbname") or user.partition(":")[0]
+    with_ports = [host if _PORT.search(host) else f"{host}:{port}" for host in hosts.split(",")]
+    return f"{','.join(with_ports).lower()}/{name}"
 
 
 async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # noqa: ASYNC109 - see below

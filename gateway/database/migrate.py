@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
+from gateway.runtime.app_folder import AppFolder, installed_services
 from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -30,17 +31,41 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def find_all() -> list[Migration]:
-    """The gateway's own migrations, then those of the services."""
+def find_all(app: AppFolder | None = None) -> list[Migration]:
+    """The gateway's own migrations, then the application's, then those of installed packages.
+
+    Without an application it is that of the working directory. Raises MigrationError.
+    """
+    app = app or AppFolder.find()
     own = Path(__file__).with_name("migrations")
-    return find([("gateway", own), ("services", package_folder("services") / "migrations")])
+    folders = [("gateway", own), ("services", app.services / "migrations")]
+    return find([*folders, *_installed(label for label, _ in folders)])
 
 
-def package_folder(name: str) -> Path:
-    """The folder of a package, without importing it. Raises MigrationError."""
-    spec = importlib.util.find_spec(name)
+def _installed(taken: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """The folders of migrations of packages with an entry point, labelled by its name."""
+    labels = set(taken)
+    for entry in installed_services():
+        folder = _package_folder(entry.module)
+        if folder is None or not (folder / "migrations").is_dir():
+            continue
+        if entry.name in labels:
+            raise MigrationError(
+                f"{folder / 'migrations'}: the entry point {entry.name} needs another name, since "
+                "other migrations are recorded under this one"
+            )
+        labels.add(entry.name)
+        yield entry.name, folder / "migrations"
+
+
+def _package_folder(name: str) -> Path | None:
+    """The folder of a package, without importing it; None for a module or nothing."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
     if spec is None or not spec.submodule_search_locations:
-        raise MigrationError(f"there is no package {name}: run this in the folder that has it")
+        return None
     return Path(spec.submodule_search_locations[0])
 
 
@@ -89,9 +114,15 @@ def _changes(applied: dict[str, str], files: dict[str, Migration]) -> Iterator[s
     """Sentences about the applied files that are gone or were edited."""
     for name, checksum in applied.items():
         if name not in files:
-            yield f"{name} was applied to this database, but its file is gone: restore the file."
+            yield f"{name} was applied to this database, but its file is gone: {_remedy(name)}"
         elif files[name].checksum != checksum:
             yield (
                 f"{name} was edited after it was applied: "
                 "restore the file, and put the change into a new one."
             )
+
+
+def _remedy(name: str) -> str:
+    if name.startswith("gateway/"):
+        return "the database is of a newer gateway; install that version."
+    return "restore the file, or use the database of this application."

@@ -37,3 +37,10 @@ set created_at = excluded.created_at, last_used_at = excluded.last_used_at, revo
 -- name: passwords
 -- The demo users' password, for those that have none.
 update gateway.users set password_hash = $1 where id between 1 and 5 and password_hash is null;
+
+-- name: other_namespaces
+-- The namespaces of services and routes, without the given ones.
+select namespace from gateway.services where namespace <> all ($1::text[])
+union
+select namespace from gateway.routes where namespace <> all ($1::text[])
+order by namespace;

@@ -1,85 +1,114 @@
 """Applies the manifest when `gateway dev` starts; applies it and reloads the code on each save."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import watchfiles
 
 from gateway.database.connect import Connection, connect
-from gateway.database.migrate import package_folder
+from gateway.dev import demo
 from gateway.manifest.apply import Applied, Author, apply_all
-from gateway.manifest.check import check, watched_folders
+from gateway.manifest.check import Desired, check, watched_folders
 from gateway.manifest.read import ManifestError
 from gateway.manifest.warnings import warnings
+from gateway.runtime.app_folder import AppFolder
 from gateway.serve.worker import Worker
-from gateway.upstreams import python
+from gateway.upstreams import sources
 from gateway.upstreams.python import Actions
 
 ACTOR = "gateway dev"
 NO_LIMIT = 10**9
 """Deletes that an apply may make: here the registry follows the file, whatever it says."""
 
-SUFFIXES = {".yaml", ".yml", ".json", ".py", ".sql"}
+CODE = {".py", ".sql"}
+SUFFIXES = {".yaml", ".yml", ".json", *CODE}
 
 
 class Reloader:
     """Keeps the registry and a worker's actions the same as the files.
 
-    `echo` prints a line for the developer.
+    `echo` prints a line for the developer. `desired` and `actions` are those of the last reload.
     """
 
-    def __init__(self, database_url: str, manifest: Path, echo: Callable[[str], None]) -> None:
+    def __init__(
+        self, database_url: str, app: AppFolder, manifest: Path, echo: Callable[[str], None]
+    ) -> None:
+        self.echo = echo
+        self.actions = Actions.load(app)
+        self.desired: list[Desired] = []
         self._database_url = database_url
+        self._app = app
         self._manifest = manifest
-        self._echo = echo
+        self._prune = False
 
-    async def apply(self, connection: Connection) -> None:
-        """Apply every namespace of the manifest, and delete what it no longer contains.
+    @property
+    def application(self) -> str | None:
+        """The application of the demo's tokens; None if the manifest declares none."""
+        return demo.application_of(slug for state in self.desired for slug in state.applications)
+
+    async def start(self, connection: Connection, *, prune: bool) -> None:
+        """Apply the manifest; with `prune` this and every save deletes what it no longer contains.
 
         Raises ManifestError.
         """
-        desired = check(self._manifest)
+        self._prune = prune
+        await self._apply(connection)
+
+    async def _apply(self, connection: Connection) -> None:
+        self.desired = check(self._manifest)
         author = Author(ACTOR, source=str(self._manifest))
         for applied in await apply_all(
-            connection, desired, author, prune=True, max_deletes=NO_LIMIT
+            connection, self.desired, author, prune=self._prune, max_deletes=NO_LIMIT
         ):
             self._print_changes(applied)
-        for warning in warnings(self._manifest, desired, Actions.load().names()):
-            self._echo(f"warning: {warning}")
+        for warning in warnings(
+            self._manifest, self.desired, self.actions.names(), searched=self.actions.searched
+        ):
+            self.echo(f"warning: {warning}")
 
     def _print_changes(self, applied: Applied) -> None:
         for change in applied.changes:
-            self._echo(f"{applied.namespace}: {change.verb} {change.kind} {change.name}")
+            self.echo(f"{applied.namespace}: {change.verb} {change.kind} {change.name}")
         if applied.changes:
-            self._echo(f"{applied.namespace}: revision {applied.revision}")
+            self.echo(f"{applied.namespace}: revision {applied.revision}")
 
     async def watch(self, worker: Worker) -> None:
         """Reload on each save, until cancelled; a mistake in a file is printed."""
         while True:
             folders = self._folders()
-            async for _ in watchfiles.awatch(
+            async for changes in watchfiles.awatch(
                 *folders, watch_filter=_is_source, debounce=200, step=50, recursive=False
             ):
-                await self._reload(worker)
+                await self._reload(worker, [Path(path) for _, path in changes])
                 if self._folders() != folders:
                     break
 
     def _folders(self) -> list[Path]:
-        return [*watched_folders(self._manifest), package_folder("services")]
+        folders = [*watched_folders(self._manifest), *sources.folders(self._app)]
+        return [*dict.fromkeys(folder.resolve() for folder in folders)]
 
-    async def _reload(self, worker: Worker) -> None:
+    async def _reload(self, worker: Worker, files: list[Path]) -> None:
         try:
-            python.reload()
-            worker.use(Actions.load())
+            sources.forget()
+            self.actions = Actions.load(self._app)
+            worker.use(self.actions)
+            for name in _modules(files):
+                self.echo(f"reloaded {name}")
             connection = await connect(self._database_url)
             try:
-                await self.apply(connection)
+                await self._apply(connection)
             finally:
                 await connection.close()
         except ManifestError as error:
-            self._echo(f"not applied:\n{error}")
+            self.echo(f"not applied:\n{error}")
         except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
-            self._echo(f"not reloaded: {type(error).__name__}: {error}")
+            self.echo(f"not reloaded: {type(error).__name__}: {error}")
+
+
+def _modules(files: Iterable[Path]) -> list[str]:
+    """The modules whose code or SQL was saved."""
+    code = (file for file in files if file.suffix in CODE)
+    return sorted({file.stem for file in code if file.with_suffix(".py").exists()})
 
 
 def _is_source(_: watchfiles.Change, path: str) -> bool:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.settings import Network
+from gateway.runtime.setting_values import Network
 
 FORWARDED = b"x-forwarded-for"
 UNKNOWN = "unknown"

@@ -1,5 +1,6 @@
 """The registry as a manifest: one document per namespace, schemas inline."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from gateway.manifest.change import Kind, Record, Records
 from gateway.manifest.read import RESOLVERS
 from gateway.manifest.route_record import PERIODS
 from gateway.manifest.stored import Stored
+from gateway.runtime.errors import OperatorError
 
 
 class _Dumper(yaml.SafeDumper):
@@ -32,18 +34,31 @@ _Dumper.yaml_implicit_resolvers = RESOLVERS
 _Dumper.add_representer(str, _text)
 
 
-async def dump(connection: Connection) -> str:
-    """The registry as YAML, from one state of the database."""
+class UnknownNamespaceError(OperatorError):
+    """A namespace that the registry does not have; the text names those that it has."""
+
+
+async def dump(connection: Connection, namespaces: Collection[str] = ()) -> str:
+    """The registry as YAML, or only some namespaces of it, from one state of the database.
+
+    Raises UnknownNamespaceError.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         registry = await stored.read(connection)
-    return as_yaml(registry)
+    known = sorted(set(registry.owners.values()))
+    if unknown := set(namespaces) - set(known):
+        raise UnknownNamespaceError(
+            f"unknown namespace {', '.join(sorted(unknown))}; known namespaces: "
+            f"{', '.join(known) or 'none'}"
+        )
+    return as_yaml(registry, namespaces or known)
 
 
-def as_yaml(registry: Stored) -> str:
-    """All namespaces, sorted by name; equal registries give equal texts."""
+def as_yaml(registry: Stored, namespaces: Collection[str]) -> str:
+    """These namespaces, sorted by name; equal registries give equal texts."""
     documents = [
         _document(namespace, registry.records_of(namespace))
-        for namespace in sorted(set(registry.owners.values()))
+        for namespace in sorted(set(namespaces))
     ]
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 

@@ -11,10 +11,16 @@ from gateway.runtime.suggest import did_you_mean
 RESET_ACTION = "users.reset_password"
 
 
-def warnings(manifest: Path, desired: Iterable[Desired], actions: Iterable[str]) -> Iterator[str]:
-    """The warnings about a valid manifest; `actions` are those that have code here."""
+def warnings(
+    manifest: Path, desired: Iterable[Desired], actions: Iterable[str], *, searched: str = ""
+) -> Iterator[str]:
+    """The warnings about a valid manifest.
+
+    `actions` are those that have code here; `searched` says where code was looked for.
+    """
     desired = list(desired)
-    yield from _without_code(desired, set(actions))
+    where = f"; {searched}" if searched else ""
+    yield from (warning + where for warning in _without_code(desired, set(actions)))
     yield from _open_to_new_users(desired)
     yield from _unchecked_settings(schema_folder(manifest), desired)
     yield from _resets_without_page(desired)

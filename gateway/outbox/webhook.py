@@ -13,7 +13,7 @@ import orjson
 import requests
 
 from gateway.outbox.transport import SendError
-from gateway.settings import WEBHOOK_SECRET_PREFIX
+from gateway.runtime.setting_values import WEBHOOK_SECRET_PREFIX
 
 TIMEOUT = (3.05, 10.0)
 """Seconds to connect, and seconds without data while waiting for an answer."""

@@ -10,6 +10,8 @@ from gateway.registry.records import METHODS, Route
 from gateway.registry.table import Table
 from gateway.registry.trie import Node
 
+NO_CODE = "no code is installed for the action"
+
 MAX_SEGMENTS_LISTED = 20
 """Segments that an answer lists as possible next ones."""
 
@@ -25,8 +27,15 @@ def route_state(table: Table, route: Route, actions: Collection[str] | None) -> 
     if not (service and service.deployed):
         return f"service-not-found: the service {route.service} is not deployed"
     if actions is not None and route.handler not in actions:
-        return f"service-not-found: no code is installed for the action {route.handler}"
+        return f"service-not-found: {NO_CODE} {route.handler}"
     return "served"
+
+
+def path_of(target: str) -> str:
+    """The path of a URL, or of a path with a query, as access logs have it."""
+    path = target.partition("#")[0].partition("?")[0]
+    scheme, separator, rest = path.partition("://")
+    return "/" + rest.partition("/")[2] if separator and "/" not in scheme else path
 
 
 def explain(
@@ -65,6 +74,8 @@ def _why_not(table: Table, method: str, raw: bytes) -> dict[str, Any]:
     methods = table.methods(raw)
     if methods:
         return {"why": "this path has only other methods", "methods": sorted(methods)}
+    if raw == b"/":
+        return {"why": "no route can have the path /: it has no segment", **_first_segments(table)}
     segments = paths.split(raw)
     if segments is None:
         return {
@@ -73,6 +84,10 @@ def _why_not(table: Table, method: str, raw: bytes) -> dict[str, Any]:
             f"{paths.MAX_SEGMENTS} segments"
         }
     return _longest_match(table, segments)
+
+
+def _first_segments(table: Table) -> dict[str, Any]:
+    return {"known": _longest_match(table, [])["known"]}
 
 
 def _longest_match(table: Table, segments: list[str]) -> dict[str, Any]:

@@ -42,12 +42,18 @@ class Registry:
     the one before, and `problems` says so.
     """
 
-    def __init__(self, dsn: str, snapshot_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        snapshot_path: Path | None = None,
+        origin: snapshot.Origin = snapshot.UNBOUND,
+    ) -> None:
         self.current: Table | None = None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._id = uuid.uuid4()
         self._dsn = dsn
         self._snapshot = snapshot_path
+        self._origin = origin
         self._problems: dict[_Part, str] = {"start": "the registry is not loaded yet"}
         self._from_database = False
         self._has_tables = True
@@ -85,7 +91,7 @@ class Registry:
         if self._snapshot is None or self.current:
             return
         try:
-            self.current = snapshot.load(self._snapshot)
+            self.current = snapshot.load(self._snapshot, self._origin)
         except snapshot.SnapshotError as error:
             self._set_problem("start", f"the snapshot is refused: {error}")
             return
@@ -143,7 +149,7 @@ class Registry:
             # The first time always: the file may be of another database.
             differs = table and snapshot.saved_revision(self._snapshot) != table.revision
             if table and (differs or not self._saved):
-                await snapshot.save(self._snapshot, table)
+                await snapshot.save(self._snapshot, table, self._origin)
             self._saved = table
 
     def poll_now(self) -> None:

@@ -1,15 +1,17 @@
 """The last good registry on disk; a worker starts from it while the database is unavailable.
 
-A file of JSON lines: a header with format, revision and the SHA-256 of the other lines, then
-applications, services, schemas, routes.
+A file of JSON lines: a header with format, revision, the database's address, the SHA-256 of the
+other lines, and a signature if there is a key; then applications, services, schemas, routes.
 """
 
 import asyncio
 import contextlib
 import hashlib
+import hmac
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from gateway.registry.schema import ParamSchema, interned
 from gateway.registry.table import Table
 from gateway.runtime import events
 
-FORMAT = 2
+FORMAT = 3
 SLICE = 25
 SLICE_PAUSE = 0.002
 """Seconds between two slices, in which the worker answers requests."""
@@ -41,8 +43,28 @@ class SnapshotError(Exception):
     """The snapshot is unusable; the text says why."""
 
 
-def load(path: Path) -> Table | None:
-    """The table of a snapshot, None if the file does not exist. Raises SnapshotError."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a snapshot is bound to: the database's address, and the key that signs it, if any."""
+
+    address: str = ""
+    key: str = ""
+
+    def sign(self, checksum: str) -> str:
+        """HMAC-SHA256 of a checksum, in hex."""
+        return hmac.new(self.key.encode(), checksum.encode(), hashlib.sha256).hexdigest()
+
+
+UNBOUND = Origin()
+"""Of no particular database."""
+
+
+def load(path: Path, origin: Origin = UNBOUND) -> Table | None:
+    """The table of a snapshot, None if the file does not exist.
+
+    Raises SnapshotError, also for a snapshot of another database and, with a key, for one that
+    this key did not sign.
+    """
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -52,14 +74,26 @@ def load(path: Path) -> Table | None:
     first_line, _, body = raw.partition(b"\n")
     try:
         header = orjson.loads(first_line)
-        checksum = _checksum(header["revision"], [body])
+        checksum = _checksum(header["revision"], header["database"], [body])
         if header["format"] != FORMAT or header["sha256"] != checksum:
             raise SnapshotError(
                 f"{path} is damaged or was written by another version: format or checksum differs"
             )
+        _check_origin(path, header, origin)
         return _table(header["revision"], body)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{path} is damaged: {type(error).__name__}") from error
+
+
+def _check_origin(path: Path, header: dict[str, Any], origin: Origin) -> None:
+    signature = str(header.get("signature", "")).encode()
+    if origin.key and not hmac.compare_digest(signature, origin.sign(header["sha256"]).encode()):
+        raise SnapshotError(f"{path} is not signed with the key of GATEWAY_SNAPSHOT_KEY")
+    if header["database"] != origin.address:
+        raise SnapshotError(
+            f"{path} is of another database, {header['database'] or 'without an address'}; "
+            f"this gateway uses {origin.address or 'none'}"
+        )
 
 
 def _table(revision: int, body: bytes) -> Table:
@@ -77,14 +111,14 @@ def _table(revision: int, body: bytes) -> Table:
     return table
 
 
-async def save(path: Path, table: Table) -> None:
+async def save(path: Path, table: Table, origin: Origin = UNBOUND) -> None:
     """Replace the snapshot by a table, in small slices so that requests do not wait."""
     lines: list[bytes] = []
     for line in _lines(table, await _schema_indexes(table)):
         lines.append(line)
         await asyncio.sleep(SLICE_PAUSE)
     try:
-        await asyncio.to_thread(_write, path, table.revision, lines)
+        await asyncio.to_thread(_write, path, table.revision, origin, lines)
     except OSError as error:
         events.emit(events.REGISTRY_SNAPSHOT_FAILED, path=str(path), reason=str(error))
 
@@ -124,15 +158,19 @@ def _row(route: Route, schema_indexes: dict[ParamSchema, int]) -> list[Any]:
     return [route.name, record_of(route), schema_indexes[route.params]]
 
 
-def _write(path: Path, revision: int, lines: list[bytes]) -> None:
+def _write(path: Path, revision: int, origin: Origin, lines: list[bytes]) -> None:
     # Line by line: one copy of thirty megabytes would block the requests meanwhile.
     lines = [line + b"\n" for line in lines]
-    header = {"format": FORMAT, "revision": revision, "sha256": _checksum(revision, lines)}
+    checksum = _checksum(revision, origin.address, lines)
+    header = {"format": FORMAT, "revision": revision, "database": origin.address}
+    header |= {"sha256": checksum}
+    if origin.key:
+        header |= {"signature": origin.sign(checksum)}
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_private) as file:
             file.write(orjson.dumps(header) + b"\n")
             file.writelines(lines)
             file.flush()
@@ -142,9 +180,13 @@ def _write(path: Path, revision: int, lines: list[bytes]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _checksum(revision: int, parts: Iterable[bytes]) -> str:
-    """The SHA-256 of revision and content, so that neither can change without the other."""
-    checksum = hashlib.sha256(b"%d\n" % revision)
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _checksum(revision: int, address: str, parts: Iterable[bytes]) -> str:
+    """The SHA-256 of header and content, so that none can change without the others."""
+    checksum = hashlib.sha256(f"{revision}\n{address}\n".encode())
     for part in parts:
         checksum.update(part)
     return checksum.hexdigest()

@@ -20,6 +20,8 @@ FINISH_TIMEOUT = 30
 """Seconds that requests in flight get after the listening socket is closed."""
 
 ADMIN_FINISH_TIMEOUT = 2
+FORCED_STOP_TIMEOUT = 5
+"""Seconds that the worker's tasks get after a signal that asks for haste."""
 
 
 class ServeError(OperatorError):
@@ -37,6 +39,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
         """Handle SIGTERM and SIGINT: a second signal skips the delay, a third ends at once.
 
+        Each stops the worker in order: a forced exit only drops the requests in flight.
         uvicorn's own handler would raise the signal again at the end; here a clean stop exits 0.
         """
         is_first = not self._worker.health.draining
@@ -48,6 +51,14 @@ class _Server(uvicorn.Server):
             loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop)
         else:
             self._stop()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections, and stop the worker, which uvicorn omits if it is in a hurry."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FORCED_STOP_TIMEOUT):
+                    await self.lifespan.shutdown()
 
     def _stop(self) -> None:
         self.should_exit = True

@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from gateway.runtime import events, metrics
 from gateway.serve.server import ServeError
@@ -19,9 +20,19 @@ RESTART_INTERVAL = 0.2
 
 
 class Supervisor:
-    """Starts `count` worker processes on the same two sockets, and replaces those that die."""
+    """Starts `count` worker processes on the same two sockets, and replaces those that die.
 
-    def __init__(self, listener: socket.socket, admin: socket.socket, count: int) -> None:
+    `settings` are variables that the workers get besides the environment.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        admin: socket.socket,
+        count: int,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._settings = settings
         self._listeners = (listener, admin)
         self._sockets = (listener.fileno(), admin.fileno())
         self._count = count
@@ -51,7 +62,7 @@ class Supervisor:
         return subprocess.Popen(
             [sys.executable, "-m", "gateway", "serve", "--worker", *inherited],
             pass_fds=self._sockets,
-            env={**os.environ, metrics.FOLDER: self._folder},
+            env={**os.environ, **self._settings, metrics.FOLDER: self._folder},
             # In a new session: Ctrl-C reaches only the supervisor, which passes it on once.
             start_new_session=True,
         )

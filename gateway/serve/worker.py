@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from gateway.database.connect import address_of
 from gateway.database.heartbeat import Heartbeat
 from gateway.database.listen import Listener
 from gateway.database.pool import Pool
@@ -30,7 +31,9 @@ from gateway.pages import health
 from gateway.pipeline import Pipeline
 from gateway.registry import store
 from gateway.registry.follow import Registry
+from gateway.registry.snapshot import Origin
 from gateway.runtime import events
+from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
 from gateway.serve.admin import Admin
@@ -74,7 +77,8 @@ class Worker:
         self.heartbeat = Heartbeat(settings.database_url, *self._pools)
         self.listener = Listener(settings.listen_database_url)
         snapshot = Path(settings.data_dir) / SNAPSHOT
-        self.registry = Registry(settings.listen_database_url, snapshot)
+        origin = Origin(address_of(settings.database_url), settings.snapshot_key)
+        self.registry = Registry(settings.listen_database_url, snapshot, origin)
         self.access = AccessLog()
         self.metrics = Metrics(worker_index)
         self.health = health.Health(self.registry, self.pool)
@@ -104,7 +108,7 @@ class Worker:
             calls=CallFactory(self.pool, self.outbox, credentials),
             recorder=self.recorder,
         )
-        self.use(actions or Actions.load())
+        self.use(actions or Actions.load(AppFolder.find(settings.app)))
         pages = health.create_pages(self.health, lambda _: self.running())
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)

@@ -1,29 +1,24 @@
 """Actions that are Python functions of this process.
 
-A registry row names an action and never a module: only the modules of `services/`, and packages
-with an entry point in the group `gateway.services`, are imported.
+A registry row names an action and never a module: only the services that `sources` finds are
+imported.
 """
 
-import importlib
 import inspect
-import pkgutil
-import sys
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from types import ModuleType
 from typing import TypeAlias
 
 from gateway import statuses
 from gateway.database.pool import Pool
+from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.lazy_timeout import LazyTimeout
-from gateway.upstreams import idempotency
+from gateway.upstreams import idempotency, sources
 from gateway.upstreams.action import Action, Batch, Function
 from gateway.upstreams.batch import BatchedAction
 from gateway.upstreams.call import Call
+from gateway.upstreams.sources import ServiceError
 from gateway.values import Rejection, Reply
-
-PACKAGE = "services"
-ENTRY_POINTS = "gateway.services"
 
 Declared: TypeAlias = Function | Batch
 """An action as a service's module declares it."""
@@ -53,25 +48,30 @@ class PythonAction:
 
 
 class Actions:
-    """The actions that the installed services declare, by `service.action`."""
+    """The actions that the installed services declare, by `service.action`.
 
-    def __init__(self, declared: Mapping[str, Declared]) -> None:
+    `searched` says where they were looked for, as the end of a sentence.
+    """
+
+    def __init__(self, declared: Mapping[str, Declared], searched: str = "") -> None:
         self._declared = declared
+        self.searched = searched
 
     @classmethod
-    def load(cls) -> "Actions":
-        """Import all services.
+    def load(cls, app: AppFolder | None = None) -> "Actions":
+        """Import the services of an application, by default that of the working directory.
 
-        Raises what an import raises, and ValueError if two services declare the same action.
+        Raises what an import raises, and ServiceError if two services declare the same action.
         """
+        app = app or AppFolder.find()
         declared: dict[str, Declared] = {}
-        for service, module in _modules():
+        for service, module in sources.modules(app):
             for action, function in _actions(module):
                 name = f"{service}.{action}"
                 if name in declared:
-                    raise ValueError(f"two services declare the action {name}")
+                    raise ServiceError(_clash(name, declared[name], function))
                 declared[name] = function
-        return cls(declared)
+        return cls(declared, sources.searched(app))
 
     def find(self, name: str) -> Declared | None:
         """The declaration of an action; None if no installed service has it."""
@@ -91,19 +91,9 @@ class Actions:
         }
 
 
-def reload() -> None:
-    """Let the next `Actions.load` import the modules of `services/` again: for `gateway dev`."""
-    importlib.invalidate_caches()
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
-
-
-def _modules() -> list[tuple[str, ModuleType]]:
-    package = importlib.import_module(PACKAGE)
-    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
-    own = [(name, importlib.import_module(f"{PACKAGE}.{name}")) for name in names]
-    installed = [(entry.name, entry.load()) for entry in metadata.entry_points(group=ENTRY_POINTS)]
-    return own + installed
+def _clash(name: str, *declared: Declared) -> str:
+    files = " and ".join(inspect.getfile(_source(each)) for each in declared)
+    return f"the action {name} is declared twice, in {files}: rename one of the two"
 
 
 def _actions(module: ModuleType) -> list[tuple[str, Declared]]:

@@ -14,7 +14,6 @@ from gateway.database.migrate import (
     find,
     find_all,
     migrate,
-    package_folder,
 )
 
 
@@ -134,11 +133,6 @@ def test_migrate_finds_files_by_folder_and_then_by_name(tmp_path: Path) -> None:
         ("two/0001_z.sql", "-- a/0001_z.sql"),
         ("two/0002_y.sql", "-- a/0002_y.sql"),
     ]
-
-
-def test_migrate_refuses_an_unknown_package() -> None:
-    with pytest.raises(MigrationError, match="there is no package nowhere"):
-        package_folder("nowhere")
 
 
 async def test_migrate_builds_the_whole_database_from_an_empty_one(empty_database: str) -> None:

@@ -342,6 +342,21 @@ def test_dump_is_a_manifest_with_an_empty_plan(gateway: Gateway) -> None:
     assert gateway("dump")[1] == dumped
 
 
+def test_dump_of_some_namespaces(gateway: Gateway) -> None:
+    texts = [manifest(f"{name}.create", namespace=name) for name in ("one", "two", "three")]
+    write("---\n".join(texts))
+    gateway("apply")
+    code, dumped, _ = gateway("dump", "--namespace", "two", "--namespace", "one")
+    assert code == 0
+    assert [line for line in dumped.splitlines() if line.startswith("namespace")] == [
+        "namespace: one",
+        "namespace: two",
+    ]
+    code, out, err = gateway("dump", "--namespace", "four")
+    assert (code, out) == (1, "")
+    assert err == "unknown namespace four; known namespaces: one, three, two\n"
+
+
 def test_dump_of_an_empty_registry_is_empty_and_refused_as_a_manifest(gateway: Gateway) -> None:
     write(gateway("dump")[1], "dump.yaml")
     message = "dump.yaml: the file is empty, or has only comments; it may have been cut short\n"
@@ -603,6 +618,10 @@ ROUTES = {
 }
 
 
+SEARCHED = (
+    "searched:  looked in services (there is no such folder), in clients, sessions, users of "
+    "Plano's own application, and in the entry points of the group gateway.services (none)"
+)
 NO_CODE = "service-not-found: no code is installed for the action things.{}"
 
 
@@ -629,6 +648,7 @@ def test_explain_and_routes_print_what_is_served(gateway: Gateway) -> None:
         "handler:   things.read",
         "auth:      session",
         "roles:     any",
+        SEARCHED,
     ]
     assert printed("explain", "GET", "/thing").splitlines()[2:] == [
         "answer:    route-non-existent",
@@ -666,6 +686,27 @@ def test_explain_ignores_a_query_and_reports_a_missing_leading_slash(
     ]
     _, out, _ = gateway("explain", "POST", "api/v1/things/create")
     assert "does not start with /" in out
+
+
+def test_explain_takes_a_whole_url(gateway: Gateway) -> None:
+    write(manifest("things.create", deployed="true"))
+    gateway("apply")
+    _, out, _ = gateway("explain", "POST", "https://api.example.com:8443/api/v1/things/create?a=1")
+    assert out.splitlines()[1] == "request:   POST /api/v1/things/create"
+    assert "route:     things.create" in out
+
+
+@pytest.mark.parametrize("target", ["/", "https://api.example.com", "https://h?x=/a"])
+def test_explain_of_the_root_names_the_first_segments(gateway: Gateway, target: str) -> None:
+    write(manifest("things.create", deployed="true"))
+    gateway("apply")
+    _, out, _ = gateway("explain", "GET", target)
+    assert out.splitlines()[1:] == [
+        "request:   GET /",
+        "answer:    route-non-existent",
+        "why:       no route can have the path /: it has no segment",
+        "known:     api",
+    ]
 
 
 def test_explain_answers_options_with_the_methods(gateway: Gateway) -> None:

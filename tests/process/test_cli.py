@@ -39,9 +39,10 @@ def manifest(namespace: str = "test", service: str = "things") -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the repository's manifest and schemas."""
+    """A folder with the repository's application."""
     shutil.copy(ROOT / "routes.yaml", tmp_path)
-    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    for name in ("schemas", "services"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -118,8 +119,32 @@ def test_check_reports_every_error_on_standard_error_and_exits_1(tmp_path: Path)
     assert [line.partition(": ")[0] for line in stderr] == ["1.yaml:6", "2.yaml:6"]
 
 
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ([], "Exit codes: 0 done, 1 an error, 2 changes of a plan, 130 interrupted."),
+        (["plan"], "Exit codes: 0 nothing to change, 2 changes, 1 an error."),
+        (["dev"], "Exit codes: 0 stopped by a signal, 130 stopped while it starts, 1 an error."),
+        (["token", "list"], "Exit codes: 0 done, 1 an error."),
+    ],
+)
+def test_help_says_the_exit_codes(tmp_path: Path, words: list[str], codes: str) -> None:
+    assert codes in " ".join(succeeds(*words, "--help", cwd=tmp_path).split())
+
+
+def test_dev_without_its_extra_says_how_to_install_it(tmp_path: Path) -> None:
+    blocked = "import sys; sys.modules['watchfiles'] = None; sys.argv = ['gateway', 'dev']; "
+    command = [sys.executable, "-c", f"{blocked}from gateway.cli.main import main; main()"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "watchfiles is not installed: install the gateway with its extra `dev`" in done.stderr
+    assert "pip install '.[dev]'" in done.stderr
+
+
 def test_check_reports_a_missing_file(tmp_path: Path) -> None:
-    assert fails("check", cwd=tmp_path) == (
+    assert fails("check", "routes.yaml", cwd=tmp_path) == (
         "routes.yaml: cannot be read: No such file or directory\n"
     )
 

@@ -33,7 +33,8 @@ def test_page_leads_from_an_empty_database_to_two_answered_calls(
     empty_database: str, tmp_path: Path
 ) -> None:
     shutil.copy(ROOT / "routes.yaml", tmp_path)
-    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    for name in ("schemas", "services"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     port = free_port()
     commands = [
         command.replace(DOCUMENTED_DATABASE, f"'{empty_database}'").replace(

@@ -1,66 +1,23 @@
 """`gateway dev`: serves a manifest, applies it again on save, and stops its server."""
 
 import asyncio
-import contextlib
 import os
-import shutil
 import signal
 import socket
 import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import orjson
 import pytest
 from support.command import Running, fails, running, servers_of, wait_until
-from support.harness import ROOT, execute
+from support.dev import copy_manifest, create, dev_json, developing, status
+from support.harness import execute
 
 INDEX = "  order_stages.index:\n    method: POST\n    deployed: false"
 TOKENS = {"application", "employee", "client", "liaison", "nobody", "expired"}
-
-
-def copy_manifest(folder: Path) -> Path:
-    """Copy the repository's manifest and schemas into a folder."""
-    shutil.copy(ROOT / "routes.yaml", folder)
-    shutil.copytree(ROOT / "schemas", folder / "schemas")
-    return folder
-
-
-@contextlib.contextmanager
-def developing(folder: Path, *args: str, **changes: str) -> Iterator[Running]:
-    """Run a `gateway dev` that is ready; its PostgreSQL is stopped in any case."""
-    try:
-        with running("dev", *args, cwd=folder, **changes) as command:
-            command.url()
-            yield command
-    finally:
-        for server in servers_of(folder):
-            os.kill(server, signal.SIGQUIT)
-
-
-def dev_json(folder: Path) -> Any:
-    """The content of `dev.json`."""
-    return orjson.loads((folder / ".gateway" / "dev.json").read_bytes())
-
-
-def post(folder: Path, route: str, caller: str = "employee", **params: Any) -> httpx2.Response:
-    dev = dev_json(folder)
-    body = {"token": dev["tokens"][caller], **params}
-    return httpx2.post(f"{dev['url']}/api/v1/{route}", json=body)
-
-
-def status(folder: Path, route: str, caller: str = "employee", **params: Any) -> str:
-    slug: str = post(folder, route, caller, **params).json()["status"]
-    return slug
-
-
-def create(folder: Path, caller: str = "employee") -> httpx2.Response:
-    return post(
-        folder, "order_stages/create", caller, order_id=7, update_status=True, stage="scheduled"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +51,13 @@ def test_dev_json_has_the_documented_keys_and_is_private(dev: Running, folder: P
     file = folder / ".gateway" / "dev.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     content = dev_json(folder)
-    assert content.keys() == {"url", "database_url", "tokens"}
+    assert content.keys() == {
+        *("url", "admin_url", "console_url", "mail_url", "database_url", "tokens")
+    }
     assert content["url"] == dev.url()
+    assert content["admin_url"] == dev.admin()
+    assert content["console_url"] == f"{dev.admin()}/-/console"
+    assert f"read it at {content['mail_url']}\n" in dev.out
     assert content["tokens"].keys() == TOKENS
     [row] = asyncio.run(execute(content["database_url"], "select count(*) as n from gateway.users"))
     assert row["n"] == 5
@@ -232,7 +194,7 @@ def test_dev_applies_each_save_that_replaces_the_file(empty_database: str, tmp_p
     copy_manifest(tmp_path)
     file = tmp_path / "routes.yaml"
     before = file.read_text()
-    with developing(tmp_path, GATEWAY_DATABASE_URL=empty_database):
+    with developing(tmp_path, "--database-url", empty_database):
         assert dev_json(tmp_path)["database_url"] == empty_database
         assert not (tmp_path / ".gateway" / "postgres").exists()
         for title in ("First", "Second", "Third"):
@@ -245,12 +207,12 @@ def has_title(url: str, title: str) -> bool:
     return bool(asyncio.run(execute(url, query, title)))
 
 
-def test_dev_applies_a_save_of_a_schema(empty_database: str, tmp_path: Path) -> None:
+def test_dev_applies_a_save_of_a_schema(tmp_path: Path) -> None:
     copy_manifest(tmp_path)
     file = tmp_path / "schemas" / "order_stages" / "create.json"
     schema = orjson.loads(file.read_bytes())
     schema["required"].append("notes")
-    with developing(tmp_path, GATEWAY_DATABASE_URL=empty_database):
+    with developing(tmp_path):
         assert create(tmp_path).status_code == 200
         save(file, orjson.dumps(schema).decode())
         wait_until(lambda: create(tmp_path).json()["status"] == "missing-param")
@@ -266,13 +228,12 @@ routes:
 """
 
 
-def test_dev_serves_and_watches_a_folder_without_schemas(
-    empty_database: str, tmp_path: Path
-) -> None:
+def test_dev_serves_and_watches_a_folder_without_schemas(tmp_path: Path) -> None:
     folder = tmp_path / "routes"
     folder.mkdir()
-    (folder / "a.yaml").write_text(ROUTES.format("things"))
-    with developing(tmp_path, "routes", GATEWAY_DATABASE_URL=empty_database):
+    shop = "applications: {shop: {title: Shop, roles: [employee]}}\n"
+    (folder / "a.yaml").write_text(ROUTES.format("things") + shop)
+    with developing(tmp_path):
         assert status(tmp_path, "things/create") == "service-not-found"
         assert status(tmp_path, "parts/create") == "route-non-existent"
         (folder / "b.yaml").write_text(ROUTES.format("parts"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 from support.command import PATIENCE, Running, wait_until
 from support.harness import execute
@@ -33,6 +34,7 @@ from support.outages import (
     workers_of,
 )
 
+from gateway.database.connect import address_of
 from gateway.registry import snapshot
 
 UNKNOWN = f"plano_ses_{'x' * 43}"
@@ -236,6 +238,22 @@ def saved(filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPath
     return path.read_bytes()
 
 
+@pytest.fixture
+def good(saved: bytes, server: Database, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same snapshot, bound to the server of the test."""
+    path = tmp_path_factory.mktemp("good") / "registry.snapshot"
+    path.write_bytes(saved)
+    address = orjson.loads(saved.partition(b"\n")[0])["database"]
+    table = snapshot.load(path, snapshot.Origin(address))
+    assert table
+    asyncio.run(snapshot.save(path, table, origin(server)))
+    return path.read_bytes()
+
+
+def origin(server: Database) -> snapshot.Origin:
+    return snapshot.Origin(address_of(server.app_url))
+
+
 def snapshot_in(folder: Path) -> Path:
     return folder / ".gateway" / "registry.snapshot"
 
@@ -253,9 +271,9 @@ def comes_back(url: str, demo_tokens: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_outage_at_start_serves_the_snapshot(
-    server: Database, demo_tokens: dict[str, str], tmp_path: Path, saved: bytes, how: str
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path, good: bytes, how: str
 ) -> None:
-    put_snapshot(tmp_path, saved)
+    put_snapshot(tmp_path, good)
     server.take_away(how)
     with serving(tmp_path, server.app_url) as command:
         url = command.url()
@@ -275,16 +293,22 @@ def test_outage_at_start_serves_the_snapshot(
 
 
 DAMAGES = {
-    "no snapshot": lambda _: None,
-    "a bit": lambda content: content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],
+    "no snapshot": lambda *_: None,
+    "another database": lambda _, saved: saved,
+    "a bit": lambda content, _: content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_outage_at_start_without_a_good_snapshot_is_explained_and_waited_for(
-    server: Database, demo_tokens: dict[str, str], tmp_path: Path, saved: bytes, damage: Any
+    server: Database,
+    demo_tokens: dict[str, str],
+    tmp_path: Path,
+    good: bytes,
+    saved: bytes,
+    damage: Any,
 ) -> None:
-    content = damage(saved)
+    content = damage(good, saved)
     if content:
         put_snapshot(tmp_path, content)
     server.take_away("killed")
@@ -300,11 +324,11 @@ def test_outage_at_start_without_a_good_snapshot_is_explained_and_waited_for(
         server.restore()
         comes_back(url, demo_tokens)
         # A damaged snapshot is replaced by a good one.
-        wait_until(lambda: snapshot_in(tmp_path).exists() and not is_refused(tmp_path))
+        wait_until(lambda: snapshot_in(tmp_path).exists() and not is_refused(tmp_path, server))
 
 
-def is_refused(folder: Path) -> bool:
+def is_refused(folder: Path, server: Database) -> bool:
     try:
-        return snapshot.load(snapshot_in(folder)) is None
+        return snapshot.load(snapshot_in(folder), origin(server)) is None
     except snapshot.SnapshotError:
         return True

@@ -57,10 +57,12 @@ def test_a_file_too_few_and_a_file_too_many_are_problems() -> None:
 
 
 def test_a_wheel_holds_its_packages_and_metadata() -> None:
-    project = {"tool": {"hatch": {"build": {"targets": {"wheel": {"packages": ["gateway"]}}}}}}
-    tracked = {"gateway/app.py", "gateways.py", "tests/test_app.py", "README.md"}
+    wheel = {"packages": ["gateway"], "force-include": {"routes": "gateway/plano/routes"}}
+    project = {"tool": {"hatch": {"build": {"targets": {"wheel": wheel}}}}}
+    tracked = {"gateway/app.py", "gateways.py", "tests/test_app.py", "README.md", "routes/a.yaml"}
     assert release.wheel_files(tracked, project, "info") == {
         "gateway/app.py",
+        "gateway/plano/routes/a.yaml",
         "gateway/py.typed",
         "info/METADATA",
         "info/RECORD",

@@ -1,6 +1,7 @@
 """Settings: one table, loaded or refused as a whole, printed without secrets."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,41 @@ def test_settings_listen_on_the_same_database_by_default() -> None:
     assert Settings.load({"GATEWAY_DATABASE_URL": URL}).listen_database_url == URL
     other = {"GATEWAY_DATABASE_URL": URL, "GATEWAY_LISTEN_DATABASE_URL": "postgresql://direct/x"}
     assert Settings.load(other).listen_database_url == "postgresql://direct/x"
+
+
+def test_setting_secret_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"{URL}\n")
+    variables = {"GATEWAY_DATABASE_URL_FILE": str(file)}
+    assert Settings.load(variables).database_url == URL
+    assert unknown_variables(variables) == []
+
+
+def test_setting_that_is_not_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
+    variables = {"GATEWAY_HOST_FILE": str(tmp_path)}
+    assert Settings.load(variables).host == "127.0.0.1"
+    assert unknown_variables(variables) == ["GATEWAY_HOST_FILE"]
+
+
+def test_setting_and_its_file_exclude_each_other(tmp_path: Path) -> None:
+    variables = {"GATEWAY_SNAPSHOT_KEY": "a", "GATEWAY_SNAPSHOT_KEY_FILE": str(tmp_path / "key")}
+    message = "GATEWAY_SNAPSHOT_KEY and GATEWAY_SNAPSHOT_KEY_FILE are both set: remove one"
+    with pytest.raises(SettingError, match=message):
+        Settings.load(variables)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file or directory"), (b"\xff", "it is not UTF-8")],
+)
+def test_setting_file_that_cannot_be_read_is_an_error(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingError, match=f"GATEWAY_SNAPSHOT_KEY cannot be read from .*{message}"):
+        Settings.load({"GATEWAY_SNAPSHOT_KEY_FILE": str(file)})
 
 
 def test_settings_mask_secrets_and_nothing_else() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from support.builders import APPLICATIONS, examples, route
 
 from gateway import statuses
+from gateway.database.connect import address_of
 from gateway.registry import snapshot
 from gateway.registry.records import Service, record_of, route_from
 from gateway.registry.schema import ParamSchema
@@ -197,9 +199,74 @@ def test_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) ->
 def test_snapshot_invalid_record_is_refused_despite_a_correct_checksum(tmp_path: Path) -> None:
     for broken in (b'[["things.create", {}, 0]]', b'[["things.create"]]', b"[7]", b"{", b"[["):
         body = b'{}\n{}\n["{}"]\n' + broken + b"\n"
-        digest = hashlib.sha256(b"7\n" + body).hexdigest()
-        head = orjson.dumps({"format": snapshot.FORMAT, "revision": 7, "sha256": digest})
+        digest = hashlib.sha256(b"7\n\n" + body).hexdigest()
+        fields = {"format": snapshot.FORMAT, "revision": 7, "database": "", "sha256": digest}
+        head = orjson.dumps(fields)
         assert "is damaged" in refused(tmp_path, head + b"\n" + body), broken
+
+
+HERE = snapshot.Origin("db:5432/gateway")
+SIGNED = snapshot.Origin("db:5432/gateway", key="a key")
+
+
+def bound(folder: Path, origin: snapshot.Origin) -> Path:
+    """A snapshot that is bound to an origin."""
+    path = folder / "registry.snapshot"
+    asyncio.run(snapshot.save(path, Table(7), origin))
+    return path
+
+
+@pytest.mark.parametrize("origin", [HERE, SIGNED])
+def test_snapshot_of_the_same_origin_is_loaded(tmp_path: Path, origin: snapshot.Origin) -> None:
+    assert same(Table(7), snapshot.load(bound(tmp_path, origin), origin))
+
+
+def test_snapshot_of_another_database_is_refused_with_both_addresses(tmp_path: Path) -> None:
+    path = bound(tmp_path, HERE)
+    with pytest.raises(SnapshotError) as caught:
+        snapshot.load(path, snapshot.Origin("nohost:5432/x"))
+    assert str(caught.value) == (
+        f"{path} is of another database, db:5432/gateway; this gateway uses nohost:5432/x"
+    )
+
+
+@pytest.mark.parametrize("origin", [HERE, snapshot.Origin(HERE.address, key="another key")])
+def test_snapshot_without_the_signature_of_the_key_is_refused(
+    tmp_path: Path, origin: snapshot.Origin
+) -> None:
+    with pytest.raises(SnapshotError, match="is not signed with the key of GATEWAY_SNAPSHOT_KEY"):
+        snapshot.load(bound(tmp_path, origin), SIGNED)
+
+
+def test_snapshot_whose_signature_is_of_another_content_is_refused(tmp_path: Path) -> None:
+    path = bound(tmp_path, SIGNED)
+    signature = orjson.loads(path.read_bytes().partition(b"\n")[0])["signature"]
+    asyncio.run(snapshot.save(path, Table(8), HERE))
+    header, _, body = path.read_bytes().partition(b"\n")
+    forged = orjson.dumps({**orjson.loads(header), "signature": signature})
+    path.write_bytes(forged + b"\n" + body)
+    with pytest.raises(SnapshotError, match="is not signed"):
+        snapshot.load(path, SIGNED)
+
+
+def test_snapshot_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    assert stat.S_IMODE(bound(tmp_path, HERE).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("dsn", "address"),
+    [
+        ("", ""),
+        ("postgresql://ada:secret@DB.example.com/plano", "db.example.com:5432/plano"),
+        ("postgresql://db:5433/plano?sslmode=require", "db:5433/plano"),
+        ("postgresql://ada@/plano?host=%2Frun%2Fpg&port=5432", "/run/pg:5432/plano"),
+        ("postgresql://a:5432,b:5433/plano", "a:5432,b:5433/plano"),
+        ("postgresql://[::1]/plano", "[::1]:5432/plano"),
+        ("postgresql://ada:secret@db", "db:5432/ada"),
+    ],
+)
+def test_address_of_a_database_has_no_password(dsn: str, address: str) -> None:
+    assert address_of(dsn) == address
 
 
 def test_snapshot_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:

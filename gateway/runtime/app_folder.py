@@ -1,0 +1,81 @@
+"""The application folder: a manifest, its schemas, and the services that its routes call.
+
+In the wheel Plano's own application is `gateway/plano/`; in the repository it is the root.
+"""
+
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from gateway.runtime.errors import OperatorError
+
+ENTRY_POINTS = "gateway.services"
+_PACKAGE = Path(__file__).parents[1]
+
+
+class AppFolderError(OperatorError):
+    """The folder is not an application; the text says what it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppFolder:
+    """An application: `manifest` is its file `routes.yaml` or its folder `routes` of manifests."""
+
+    path: Path
+    manifest: Path
+
+    @classmethod
+    def find(cls, name: str = "") -> "AppFolder":
+        """The application of a folder.
+
+        Without a name it is the working directory if that has a manifest, otherwise Plano's own.
+        Raises AppFolderError.
+        """
+        folder = Path(name)
+        if manifest := _manifest_in(folder):
+            return cls(folder, manifest)
+        if not name:
+            return cls.plano()
+        reason = "has neither routes.yaml nor a folder routes of manifests"
+        raise AppFolderError(f"{folder} {reason if folder.is_dir() else 'is not a folder'}")
+
+    @classmethod
+    def plano(cls) -> "AppFolder":
+        """Plano's own application. Raises AppFolderError if it was not installed."""
+        for folder in (_PACKAGE / "plano", _PACKAGE.parent):
+            if manifest := _manifest_in(folder):
+                return cls(folder, manifest)
+        raise AppFolderError(
+            "there is no routes.yaml here: name an application folder with --app or GATEWAY_APP"
+        )
+
+    @property
+    def services(self) -> Path:
+        """The folder of the services' modules, absolute; it may be missing."""
+        return self.path.resolve() / "services"
+
+    @property
+    def is_plano(self) -> bool:
+        """Whether this is Plano's own application."""
+        folders = (_PACKAGE / "plano", _PACKAGE.parent)
+        return self.path.resolve() in [folder.resolve() for folder in folders]
+
+
+def installed_services() -> list[EntryPoint]:
+    """The entry points of the group `gateway.services`, each once, sorted by name."""
+    # A package that is found twice on the path of imports lists its entry points twice.
+    entries = {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINTS)}
+    return [entries[key] for key in sorted(entries)]
+
+
+def _manifest_in(folder: Path) -> Path | None:
+    file, several = folder / "routes.yaml", folder / "routes"
+    if file.exists():
+        return file
+    has_manifests = any(path.suffix in {".yaml", ".yml"} for path in _files(several))
+    return several if has_manifests else None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

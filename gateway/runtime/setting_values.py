@@ -1,0 +1,117 @@
+"""The kinds of settings: each function turns a variable's text into the value.
+
+Each raises ValueError with what is allowed; that message never quotes a secret.
+"""
+
+import base64
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - not a secret itself
+"""The prefix of a webhook secret that is base64, as Standard Webhooks has it."""
+
+MAX_PORT = 65535
+MAX_SECONDS = 3600
+"""A longer time is most likely a mistake in the unit."""
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def integer(text: str) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("must be a whole number")
+    return int(text)
+
+
+def positive_integer(text: str) -> int:
+    """A whole number that is at least 1."""
+    number = integer(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def port(text: str) -> int:
+    """A port."""
+    port = integer(text)
+    if port > MAX_PORT:
+        raise ValueError(f"must be a port, 0 to {MAX_PORT}")
+    return port
+
+
+def seconds(text: str) -> float:
+    """A number of seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < MAX_SECONDS:
+        raise ValueError(f"must be a number of seconds, at least 0 and less than {MAX_SECONDS}")
+    return seconds
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a list that commas separate."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Networks and addresses."""
+    try:
+        return tuple(map(ip_network, items(text)))
+    except ValueError as error:
+        raise ValueError(f"must be addresses or networks such as 10.0.0.0/8: {error}") from error
+
+
+def database_url(text: str) -> str:
+    """The address of a PostgreSQL database, or nothing."""
+    try:
+        parts = urlsplit(text)
+        is_valid = not text or parts.scheme in {"postgresql", "postgres"}
+        _ = parts.port
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        # urlsplit's own message may quote the password.
+        raise ValueError("must be postgresql://user:password@host:port/name")
+    return text
+
+
+def url(text: str) -> str:
+    """An HTTP URL."""
+    try:
+        parts = urlsplit(text)
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError("must be a URL such as https://example.com/api/")
+    return text
+
+
+def optional_url(text: str) -> str:
+    """An HTTP URL, or nothing."""
+    return text and url(text)
+
+
+def webhook_secret(text: str) -> str:
+    """A secret: any text, or base64 after the prefix."""
+    try:
+        base64.b64decode(text.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
+        is_valid = True
+    except ValueError:
+        is_valid = not text.startswith(WEBHOOK_SECRET_PREFIX)
+    if not is_valid:
+        raise ValueError(f"must be base64 after {WEBHOOK_SECRET_PREFIX}")
+    return text
+
+
+def log_level(text: str) -> str:
+    """A severity of the log."""
+    if text not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text

@@ -1,0 +1,162 @@
+"""Where the code of services comes from, and how it is imported.
+
+A service is a module of the application's `services/`, or of a package or module with an entry
+point in the group `gateway.services`. Services that the application does not have come from Plano's
+own application, as far as they need the gateway's tables alone.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+from gateway.runtime.app_folder import ENTRY_POINTS, AppFolder, installed_services
+from gateway.runtime.errors import OperatorError
+
+PACKAGE = "services"
+PLANO_PACKAGE = "plano_services"
+"""The name of Plano's own services beside those of another application."""
+
+SHARED = ("clients", "sessions", "users")
+"""Plano's services that need the gateway's tables alone."""
+
+
+class ServiceError(OperatorError):
+    """The services cannot be loaded; the text says which file to change."""
+
+
+def modules(app: AppFolder) -> Iterator[tuple[str, ModuleType]]:
+    """The services of an application with their modules; imports them.
+
+    Raises what an import raises, and ServiceError for an entry point that cannot be used.
+    """
+    installed = [pair for entry in installed_services() for pair in _of_entry(entry)]
+    names = {name for name, _ in installed}
+    for name, module in _of_folder(PACKAGE, app.services):
+        # An installed service replaces Plano's own of the same name, but not the application's.
+        if not (app.is_plano and name in names):
+            names.add(name)
+            yield name, module
+    yield from installed
+    if not app.is_plano:
+        missing = set(SHARED) - names
+        yield from _of_folder(PLANO_PACKAGE, AppFolder.plano().services, missing)
+
+
+def searched(app: AppFolder) -> str:
+    """Where `modules` looks, as the end of a sentence."""
+    missing = "" if app.services.is_dir() else " (there is no such folder)"
+    shared = "" if app.is_plano else f", in {', '.join(SHARED)} of Plano's own application"
+    entries = ", ".join(entry.name for entry in installed_services()) or "none"
+    return (
+        f"looked in {app.path / PACKAGE}{missing}{shared}, and in the entry points of the group "
+        f"{ENTRY_POINTS} ({entries})"
+    )
+
+
+def folders(app: AppFolder) -> list[Path]:
+    """The existing folders whose files are the code of the services."""
+    roots = [app.services, *(Path(file).parent for file in _entry_files())]
+    inner = [path for root in roots if root.is_dir() for path in root.rglob("*.py")]
+    return sorted({*(root for root in roots if root.is_dir()), *(path.parent for path in inner)})
+
+
+def forget() -> None:
+    """Let the next `modules` import all services again."""
+    importlib.invalidate_caches()
+    for package in {PACKAGE, PLANO_PACKAGE, *map(_package_of, installed_services())}:
+        _forget_package(package)
+
+
+def _of_folder(
+    package: str, folder: Path, names: set[str] | None = None
+) -> Iterator[tuple[str, ModuleType]]:
+    """The modules of a folder, or those that are named, imported as parts of a package."""
+    if not folder.is_dir():
+        return
+    module = _import_package(package, folder)
+    yield from _of_package(module, names)
+
+
+def _of_package(
+    package: ModuleType, names: set[str] | None = None
+) -> Iterator[tuple[str, ModuleType]]:
+    for info in pkgutil.iter_modules(package.__path__):
+        if names is None or info.name in names:
+            yield info.name, importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+def _import_package(name: str, folder: Path) -> ModuleType:
+    """Import a folder as a package of this name.
+
+    The folder's parent is not put on the path of imports, where its other files would shadow
+    modules of the same names.
+    """
+    loaded = sys.modules.get(name)
+    if loaded and [Path(path).resolve() for path in loaded.__path__] == [folder.resolve()]:
+        return loaded
+    _forget_package(name)
+    module = importlib.util.module_from_spec(_package_spec(name, folder))
+    sys.modules[name] = module
+    if module.__spec__ and module.__spec__.loader and module.__file__:
+        try:
+            module.__spec__.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return module
+
+
+def _package_spec(name: str, folder: Path) -> ModuleSpec:
+    file, places = folder / "__init__.py", [str(folder)]
+    spec = None
+    if file.exists():
+        spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=places)
+    if spec is None:
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = places
+    return spec
+
+
+def _forget_package(package: str) -> None:
+    for name in list(sys.modules):
+        if name == package or name.startswith(f"{package}."):
+            del sys.modules[name]
+
+
+def _of_entry(entry: EntryPoint) -> Iterator[tuple[str, ModuleType]]:
+    """The services of an entry point: a module is one, a package has one for each module."""
+    try:
+        module = entry.load()
+    except ImportError as error:
+        raise ServiceError(
+            f"the entry point {entry.name} of the group {ENTRY_POINTS} cannot be imported: {error}"
+        ) from error
+    if not isinstance(module, ModuleType):
+        raise ServiceError(
+            f"the entry point {entry.name} of the group {ENTRY_POINTS} must name a module or a "
+            f"package; {entry.value} is neither"
+        )
+    yield entry.name, module
+    if hasattr(module, "__path__"):
+        yield from _of_package(module)
+
+
+def _package_of(entry: EntryPoint) -> str:
+    """The package whose modules are imported again together: a service may import its siblings."""
+    loaded = sys.modules.get(entry.module)
+    if hasattr(loaded, "__path__"):
+        return entry.module
+    return entry.module.rpartition(".")[0] or entry.module
+
+
+def _entry_files() -> Iterator[str]:
+    loaded = (sys.modules.get(entry.module) for entry in installed_services())
+    for module in loaded:
+        if module and module.__file__:
+            yield module.__file__
