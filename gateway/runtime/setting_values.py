@@ -37,21 +37,21 @@ def positive_integer(text: str) -> int:
 
 def port(text: str) -> int:
     """A port."""
-    port = integer(text)
-    if port > MAX_PORT:
+    number = integer(text)
+    if number > MAX_PORT:
         raise ValueError(f"must be a port, 0 to {MAX_PORT}")
-    return port
+    return number
 
 
 def seconds(text: str) -> float:
     """A number of seconds."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < MAX_SECONDS:
+        number = -1.0
+    if not 0 <= number < MAX_SECONDS:
         raise ValueError(f"must be a number of seconds, at least 0 and less than {MAX_SECONDS}")
-    return seconds
+    return number
 
 
 def items(text: str) -> tuple[str, ...]:
