@@ -124,8 +124,10 @@ REFUSED_CREATIONS = {
     ),
     "misspelt role": (
         (*CREATE, "--role", "employe"),
-        "unknown role 'employe' (did you mean employee?); "
-        "the roles are client, employee, liaison\n",
+        (
+            "unknown role 'employe' (did you mean employee?); "
+            "the roles are client, employee, liaison\n"
+        ),
     ),
     "other role": (
         (*CREATE, "--role", "boss"),
