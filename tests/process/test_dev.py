@@ -109,7 +109,8 @@ def test_dev_reports_a_mistake_and_keeps_the_old_routes(dev: Running, folder: Pa
     file.write_text(before.replace("method: POST", "method: SEND", 1))
     line = 1 + before.partition("method: POST")[0].count("\n")
     dev.wait_for(
-        rf"not applied:\nroutes\.yaml:{line}: routes: order_stages\.create: method: .*allowed: GET"
+        rf"not applied:\nroutes\.yaml:{line}: routes: order_stages\.create: method: "
+        "must be GET, .*not 'SEND'"
     )
     assert create(folder).status_code == 200
     file.write_text(before.replace(INDEX, INDEX.replace("false", "true")))
