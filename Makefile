@@ -37,8 +37,8 @@ test: $(STAMP) ## Install what is missing, and run the tests.
 test-all: ## Run every test on each Python from 3.11 to 3.13 that this machine has.
 	@tools/on-each-python $(MAKE) test
 
-test-versions: ## Run tests/unit and tests/flow on each supported Python except the default one.
-	@tools/on-each-python --others $(MAKE) test TESTS="tests/unit tests/flow"
+test-versions: ## Run tests/unit on each supported Python except the default one.
+	@tools/on-each-python --others $(MAKE) test TESTS="tests/unit"
 
 test-clients: $(STAMP) $(CLIENTS_STAMP) ## Install clients that others wrote (Node), and run them against a gateway.
 	$(BIN)/python -m pytest $(CLIENTS)
