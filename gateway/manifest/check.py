@@ -225,6 +225,9 @@ class _Checker:
             reserved = ", ".join(paths.RESERVED)
             message = f"{pattern} is reserved: the gateway itself serves {reserved} and all below"
             self._add(document, path, message)
+        if pattern in paths.DOCUMENTED_ELSEWHERE:
+            message = f"{pattern} is taken: /documentation{pattern} is a page of the gateway's own"
+            self._add(document, path, message)
         other = self._shapes.setdefault((method, paths.shape(pattern)), name)
         if other != name:
             message = (

@@ -8,8 +8,11 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 MAX_SEGMENTS = 32
-RESERVED = ("/-", "/documentation", "/openapi.json")
+RESERVED = ("/-", "/documentation", "/openapi", "/openapi.json")
 """The gateway's own paths; no route may use them or a path below them."""
+
+DOCUMENTED_ELSEWHERE = ("/statuses", "/manifest", "/reference")
+"""Paths that no route may have: below /documentation another page has the name of their page."""
 
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)

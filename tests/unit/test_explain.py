@@ -81,7 +81,8 @@ IMPOSSIBLE_PATH = (
 
 
 RESERVED = (
-    "reserved: the gateway itself serves /-, /documentation, /openapi.json and every path below"
+    "reserved: the gateway itself serves /-, /documentation, /openapi, /openapi.json "
+    "and every path below"
 )
 
 

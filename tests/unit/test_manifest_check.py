@@ -252,9 +252,22 @@ ERRORS: list[tuple[str, str, str, list[str]]] = [
      path: {path}}}  # <--
 """,
             "things.create: path",
-            [path, "is reserved", "/-, /documentation, /openapi.json"],
+            [path, "is reserved", "/-, /documentation, /openapi, /openapi.json"],
         )
-        for path in ("/-/live", "/-", "/documentation/things", "/openapi.json")
+        for path in ("/-/live", "/-", "/documentation/things", "/openapi.json", "/openapi/x.json")
+    ),
+    *(
+        (
+            f"the path {path}, whose page of the documentation is another one",
+            f"""\
+  things.create:
+    {{{USUAL},
+     path: {path}}}  # <--
+""",
+            "things.create: path",
+            [f"/documentation{path} is a page"],
+        )
+        for path in ("/statuses", "/manifest", "/reference")
     ),
     (
         "two routes with one path shape",

@@ -197,6 +197,7 @@ def test_split_ambiguous_or_invalid_path_matches_nothing(path: bytes) -> None:
         ("/documentation", True),
         ("/documentation/api/v1/things/create", True),
         ("/openapi.json", True),
+        ("/openapi/order_stages.json", True),
         ("/-a", False),
         ("/documentations", False),
         ("/openapi.jsonl", False),
