@@ -54,7 +54,7 @@ SETTINGS = (
         "",
         "PostgreSQL as `postgresql://user:password@host:port/name`. "
         "`gateway dev` does not read it: it starts a server of its own."
-        " If empty, commands that need a database exit with an error.",
+        " If it is empty, the other commands that need a database exit with an error.",
         setting_values.database_url,
         secret=True,
     ),
@@ -88,7 +88,7 @@ SETTINGS = (
     Setting(
         "app",
         "",
-        "Folder of the application: `routes.yaml` or a folder `routes` of manifests, `schemas` and "
+        "The application folder: `routes.yaml` or a folder `routes` of manifests, `schemas` and "
         "`services`. If empty, the working directory if it has a manifest, otherwise Plano's own.",
     ),
     Setting(
@@ -143,8 +143,8 @@ SETTINGS = (
     Setting(
         "max_sessions_per_user",
         "100",
-        "Sessions that a user may have at once; a log-in above it ends the one that was not used "
-        "for the longest time.",
+        "Maximum number of sessions of a user; one more log-in ends the least recently used "
+        "session.",
         setting_values.positive_integer,
     ),
     Setting(
@@ -227,7 +227,7 @@ class Settings:
 
 
 def _text(setting: Setting, environment: Mapping[str, str]) -> str:
-    """The variable's text, or that of the file which holds the secret. Raises ValueError."""
+    """The text of the variable, or of the file that holds the secret. Raises ValueError."""
     text = environment.get(setting.variable, "").strip()
     file = environment.get(setting.file_variable, "").strip() if setting.secret else ""
     if not file:

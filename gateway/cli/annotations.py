@@ -1,10 +1,10 @@
-"""Diagnostics as annotations of GitHub Actions, which shows each at its line of a pull request."""
+"""Errors and warnings as GitHub Actions annotations, shown at their lines of a pull request."""
 
 from gateway.manifest.diagnostic import Diagnostic
 
 
 def error(diagnostic: Diagnostic) -> str:
-    """The workflow command of an error."""
+    """The workflow command that annotates the line of an error."""
     places = {"file": diagnostic.file, "line": diagnostic.line, "col": diagnostic.column}
     properties = [f"{name}={_property(str(value))}" for name, value in places.items() if value]
     path = f"{diagnostic.path}: " if diagnostic.path else ""
@@ -12,7 +12,7 @@ def error(diagnostic: Diagnostic) -> str:
 
 
 def warning(file: str, message: str) -> str:
-    """The workflow command of a warning about a file."""
+    """The workflow command that annotates a file with a warning."""
     return f"::warning file={_property(file)}::{_data(message)}"
 
 

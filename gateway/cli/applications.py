@@ -57,7 +57,7 @@ def show_application(slug: str, *, as_json: bool) -> None:
 
 
 def _with_roles(row: Record) -> dict[str, Any]:
-    """The row; an application without a list of roles takes any."""
+    """The row as a dict; an application without a list of roles has `any`."""
     return {**row, "roles": row["roles"] if row["roles"] is not None else "any"}
 
 

@@ -34,8 +34,8 @@ def load_settings(
 
 
 def app_folder() -> AppFolder:
-    """The application of --app, of GATEWAY_APP, or the default one. Raises AppFolderError."""
-    # Not of all settings: an offline command needs no other setting to be valid.
+    """The application folder of --app, GATEWAY_APP or the default. Raises AppFolderError."""
+    # Only this setting is read: an offline command must not fail because of another one.
     return AppFolder.find(app_name() or os.environ.get("GATEWAY_APP", "").strip())
 
 
@@ -46,7 +46,7 @@ def app_name() -> str | None:
 
 
 def manifest_or_default(_: click.Context, __: click.Parameter, value: Path | None) -> Path:
-    """The manifest that a command names, otherwise the application's. Raises AppFolderError."""
+    """The manifest argument, otherwise the application folder's. Raises AppFolderError."""
     return value or app_folder().manifest
 
 

@@ -47,7 +47,7 @@ manifest_argument = click.argument(
     required=False,
     callback=manifest_or_default,
     help="A manifest file, a folder of them, or - for standard input; "
-    "by default the application's.",
+    "by default that of the application folder.",
 )
 prune_option = click.option(
     "--prune", is_flag=True, help="Delete what the manifest no longer contains."
@@ -144,7 +144,7 @@ def plan_manifest(
     required=False,
     callback=manifest_or_default,
     help="A manifest file, a folder of them, or a plan pinned by `gateway plan -o`; "
-    "by default the application's manifest.",
+    "by default the manifest of the application folder.",
 )
 @prune_option
 @max_deletes_option

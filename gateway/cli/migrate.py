@@ -14,8 +14,8 @@ from gateway.database.migrate import find_all, migrate
 def run_migrations() -> None:
     """Create or update the gateway's tables: apply the migrations that are not applied yet.
 
-    The gateway's own migrations come first, then those of the application's folder
-    `services/migrations`, then those of packages with an entry point in the group
+    The gateway's own migrations come first, then those in `services/migrations` of
+    the application folder, then those of packages with an entry point in the group
     `gateway.services`.
 
     Example: `GATEWAY_DATABASE_URL=postgresql://… gateway migrate`

@@ -13,7 +13,7 @@ ID = click.IntRange(1, 2**63 - 1)
 """An id as PostgreSQL's bigint holds it."""
 
 CHANGES = 2
-"""Exit code of a plan with changes; nothing else exits with it."""
+"""Exit code of `plan` and of `rollback --dry-run` if there are changes; no error has it."""
 
 
 def _keep_app(context: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -23,11 +23,11 @@ def _keep_app(context: click.Context, _: click.Parameter, value: str | None) -> 
 app_option = click.option(
     "--app",
     metavar="FOLDER",
-    # Before the arguments: the default manifest is that of the application.
+    # Parsed before the arguments: the default manifest is that of this folder.
     is_eager=True,
     expose_value=False,
     callback=_keep_app,
-    help="Overrides GATEWAY_APP, the folder of the application.",
+    help="The application folder; overrides GATEWAY_APP.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 breaking_option = click.option(
@@ -65,7 +65,7 @@ def format_option(*others: str) -> Callable[[Function], Function]:
         type=click.Choice(["text", "json", *others]),
         default="text",
         show_default=True,
-        help="Form of the output; --json is the same as --format json.",
+        help="Format of the output; --json is the same as --format json.",
     )
 
 

@@ -19,7 +19,7 @@ Row: TypeAlias = Union[Mapping[str, Any], "Record"]
 """A row of the database, or what a verb made of it."""
 
 MIN_WIDTH = 16
-"""Characters that a column of long words keeps; its words are then broken."""
+"""The narrowest column into whose cells long words are broken, in characters."""
 
 FILE_WIDTH = 240
 """Columns of a table that is not printed on a terminal."""
@@ -35,7 +35,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_jso
         return
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     target = console()
-    # Between two columns are three blanks, and there is one at each end.
+    # Three spaces between two columns, and one at each end.
     widths = fit_widths([columns, *cells], target.width - (3 * len(columns) - 1))
     if widths is None:
         _print_records(columns, cells)
@@ -44,10 +44,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_jso
 
 
 def fit_widths(lines: Sequence[Sequence[str]], width: int) -> list[int] | None:
-    """The width of each column, in `width` characters together; None if there are too few.
+    """The width of each column, `width` characters in total; None if the table does not fit.
 
-    Columns give width as long as their words stay whole; only then words are broken, and never
-    into pieces below `MIN_WIDTH`.
+    Columns shrink to their longest word first; only if that is not enough, words are broken, and no
+    column becomes narrower than `MIN_WIDTH`.
     """
     columns = list(zip(*lines, strict=True))
     widths = [max(map(len, "\n".join(column).split("\n"))) for column in columns]

@@ -57,7 +57,7 @@ def _name(change: Change) -> str:
 
 def _fields(change: Change) -> Iterator[str]:
     for field, old, new in change.fields():
-        # The handler of a route follows its name, unless the manifest writes it out.
+        # The default handler of a renamed route changes with the name: not worth a line.
         if not (field == "handler" and (old, new) == (change.old_name, change.name)):
             yield f"{field}: {_shorten(field, old)} -> {_shorten(field, new)}"
 
@@ -85,7 +85,7 @@ def markdown(plan: Plan) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span; two backticks enclose text that has one itself."""
+    """A code span; text that contains a backtick is enclosed in two."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 

@@ -27,7 +27,7 @@ from gateway.settings import Settings
     type=click.Path(path_type=Path),
     required=False,
     callback=manifest_or_default,
-    help="A manifest file, or a folder of them; by default the application's.",
+    help="A manifest file, or a folder of them; by default that of the application folder.",
 )
 @app_option
 @click.option("--port", type=int, help="Overrides GATEWAY_PORT.")
@@ -62,12 +62,12 @@ def dev(manifest: Path, *, port: int | None, database_url: str | None, reset: bo
 
 
 def _ignore(name: str, environment: dict[str, str]) -> None:
-    """Take a database's address out of the environment, since it may be that of production."""
+    """Remove a database address from the environment, since it may be that of production."""
     for variable in (name, f"{name}_FILE"):
         if environment.pop(variable, ""):
             echo_error(
                 f"{variable} is not used: gateway dev serves its own embedded database; "
-                "--database-url names another one, which gets no demo data and loses nothing"
+                "--database-url names another one, which gets no demo data and loses no data"
             )
 
 

@@ -57,8 +57,8 @@ def create_user(
 ) -> None:
     """Create a user without a password, with roles and permissions.
 
-    `gateway user password` sets the password, or mails a link by which the user sets it. The name
-    of a client's record is the user's.
+    `gateway user password` sets the password, or mails a link with which the user sets it. With the
+    role client, the client record gets the name of the user.
 
     Example: `gateway user create a@example.com --first-name Ada --last-name Fields --role liaison`
     """
@@ -66,7 +66,8 @@ def create_user(
     user_id = with_database(
         lambda connection: users.create(connection, email, first_name, last_name, rights)
     )
-    echo(f"created user {user_id}, {email}{_described(rights, ' with ')}")
+    words = _described(rights)
+    echo(f"created user {user_id}, {email}" + (f", with {words}" if words else ""))
 
 
 @click.command
@@ -111,7 +112,7 @@ def grant(email: str, *, roles: tuple[str, ...], permissions: tuple[str, ...]) -
     """
     rights = Rights(roles, permissions)
     with_database(lambda connection: users.grant(connection, email, rights))
-    echo(f"granted {email}{_described(rights, ' ')}")
+    echo(f"granted {_described(rights)} to {email}")
 
 
 @click.command
@@ -127,7 +128,7 @@ def revoke(email: str, *, roles: tuple[str, ...], permissions: tuple[str, ...]) 
     """
     rights = Rights(roles, permissions)
     with_database(lambda connection: users.revoke(connection, email, rights))
-    echo(f"revoked from {email}{_described(rights, ' ')}")
+    echo(f"revoked {_described(rights)} from {email}")
 
 
 @click.command
@@ -144,7 +145,7 @@ def disable(email: str) -> None:
 @click.command
 @email_argument
 def enable(email: str) -> None:
-    """Let a disabled user sign in again; sessions that were ended stay so.
+    """Let a disabled user log in again; sessions that were ended stay ended.
 
     Example: `gateway user enable ada@example.com`
     """
@@ -157,10 +158,10 @@ def enable(email: str) -> None:
 @click.option(
     "--mail-link",
     is_flag=True,
-    help="Mail a link instead, by which the user sets a password.",
+    help="Mail a password reset link instead, with which the user sets the password.",
 )
 def set_password(email: str, *, mail_link: bool) -> None:
-    """Set a user's password and end the user's sessions, or mail a link for it.
+    """Set a user's password and end the user's sessions, or mail a password reset link.
 
     The password is asked for twice; if standard input is not a terminal, it is read from there.
     It is never an argument, since other users of the machine can read those.
@@ -171,7 +172,7 @@ def set_password(email: str, *, mail_link: bool) -> None:
         message_id = with_database(lambda connection: users.mail_link(connection, email))
         echo(f"queued message {message_id} to {email}; a running gateway sends it")
         return
-    # Before anything is typed.
+    # Checked before the operator types a password.
     with_database(lambda connection: users.show(connection, email))
     password = _read_password()
     users.check_password(password)
@@ -205,11 +206,11 @@ async def _hash(password: str) -> str:
         passwords.close()
 
 
-def _described(rights: Rights, before: str) -> str:
-    """The roles and permissions in words, after a text; empty if there are none."""
+def _described(rights: Rights) -> str:
+    """The roles and permissions in words; empty if there are none."""
     words = [f"the role {role}" for role in rights.roles]
     words += [f"the permission {permission}" for permission in rights.permissions]
-    return before + ", ".join(words) if words else ""
+    return " and ".join(words)
 
 
 def _sessions(count: int) -> str:

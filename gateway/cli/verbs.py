@@ -82,12 +82,12 @@ USER_VERBS = {
         "Disable a user: refuse log-ins, and end all sessions in all workers at once.",
     ),
     "enable": Verb(
-        "users", "enable", "Let a disabled user sign in again; sessions that were ended stay so."
+        "users", "enable", "Let a disabled user log in again; sessions that were ended stay ended."
     ),
     "password": Verb(
         "users",
         "set_password",
-        "Set a user's password and end the user's sessions, or mail a link for it.",
+        "Set a user's password and end the user's sessions, or mail a password reset link.",
     ),
 }
 OUTBOX_VERBS = {

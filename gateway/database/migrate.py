@@ -32,9 +32,9 @@ class Migration:
 
 
 def find_all(app: AppFolder | None = None) -> list[Migration]:
-    """The gateway's own migrations, then the application's, then those of installed packages.
+    """The gateway's own migrations, then the application folder's, then installed packages'.
 
-    Without an application it is that of the working directory. Raises MigrationError.
+    Without `app` it is the application folder of the working directory. Raises MigrationError.
     """
     app = app or AppFolder.find()
     own = Path(__file__).with_name("migrations")
@@ -43,7 +43,7 @@ def find_all(app: AppFolder | None = None) -> list[Migration]:
 
 
 def _installed(taken: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """The folders of migrations of packages with an entry point, labelled by its name."""
+    """Label and folder of the migrations of each package with an entry point."""
     labels = set(taken)
     for entry in installed_services():
         folder = _package_folder(entry.module)
@@ -59,7 +59,7 @@ def _installed(taken: Iterable[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _package_folder(name: str) -> Path | None:
-    """The folder of a package, without importing it; None for a module or nothing."""
+    """The folder of a package, found without importing it; None if it is a module or missing."""
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
@@ -124,5 +124,5 @@ def _changes(applied: dict[str, str], files: dict[str, Migration]) -> Iterator[s
 
 def _remedy(name: str) -> str:
     if name.startswith("gateway/"):
-        return "the database is of a newer gateway; install that version."
-    return "restore the file, or use the database of this application."
+        return "a newer gateway migrated the database; install that version."
+    return "restore the file, or use the database that belongs to this application folder."

@@ -30,7 +30,7 @@ _SESSIONS = {
 
 
 class DemoError(OperatorError):
-    """The application's `services/demo.sql` cannot be run; the text says why."""
+    """The application folder's `services/demo.sql` cannot be run; the text says why."""
 
 
 def application_of(slugs: Iterable[str]) -> str | None:

@@ -37,7 +37,7 @@ def curl(
 ) -> str | None:
     """A command that calls a served route, as several lines; None if there is no such route.
 
-    `token` is of an employee's session in `application`; without it only a public route is called.
+    `token` is that of an employee's session in `application`; without one, the route is public.
     """
     routes = [route for state in desired for route in _callable(state, actions, application, token)]
     names = {route.record["handler"]: route for route in reversed(routes)}
@@ -95,7 +95,7 @@ def _body(record: dict[str, Any], values: dict[str, Any]) -> list[str]:
 
 
 def _segment(part: str, values: dict[str, Any], schema: dict[str, Any]) -> str:
-    """A segment of a path as a call has it; the path's params are taken out of the others."""
+    """A segment of a path, with the value of its param, which is removed from `values`."""
     if not part.startswith("{"):
         return part
     name, _, kind = part.strip("{}").partition(":")

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to `gateway dev`: one stops it, and later ones do not disturb that."""
+"""What Ctrl-C and SIGTERM do to `gateway dev`: the first stops it, and later ones are ignored."""
 
 import signal
 from types import FrameType
@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """Raises KeyboardInterrupt at the first signal and ignores later ones: a context manager.
 
-    While it serves, uvicorn has handlers of its own; `worker` tells whether they were called.
+    During serving, uvicorn's own handlers are in place; `worker` tells whether they were called.
     """
 
     def __init__(self) -> None:
@@ -20,13 +20,13 @@ class Interrupts:
         self._stopping = False
 
     def __enter__(self) -> Self:
-        """Handle both signals, also where a shell in the background ignored SIGINT."""
+        """Handle both signals, also where a shell started the process with SIGINT ignored."""
         for sig in SIGNALS:
             signal.signal(sig, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ignore both: the process ends, and Python takes its own handlers away before that."""
+        """Ignore both: the process is about to end, and Python removes its handlers first."""
         for sig in SIGNALS:
             signal.signal(sig, signal.SIG_IGN)
 

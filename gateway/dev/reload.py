@@ -25,7 +25,7 @@ SUFFIXES = {".yaml", ".yml", ".json", *CODE}
 
 
 class Reloader:
-    """Keeps the registry and a worker's actions the same as the files.
+    """Keeps the registry and a worker's actions in step with the files.
 
     `echo` prints a line for the developer. `desired` and `actions` are those of the last reload.
     """

@@ -153,8 +153,9 @@ class _DevServer:
             if not is_embedded:
                 raise
             raise MigrationError(
-                f"{error}\nThe database in {self._settings.data_dir} is of another application or "
-                "version: `gateway dev --reset` deletes it and starts with an empty one."
+                f"{error}\nThe database in {self._settings.data_dir} belongs to another "
+                "application folder or version: `gateway dev --reset` deletes it and starts with "
+                "an empty one."
             ) from error
 
     async def _fill(self, connection: Connection) -> dict[str, str]:

@@ -31,6 +31,6 @@ async def show(connection: Connection, slug: str) -> Record:
         known = [row["slug"] for row in await list_all(connection)]
         raise ApplicationError(
             f"unknown application {slug!r}{did_you_mean(slug, known)}; "
-            "`gateway application list` lists those of the manifests"
+            "`gateway application list` lists the known ones"
         )
     return row

@@ -1,6 +1,6 @@
 """Create, list and change users: the functions behind `gateway user`.
 
-Every change reaches the workers by the triggers of the tables, as one that is written by hand does.
+The tables' triggers tell the workers of every change, also of one that is made by hand.
 """
 
 import re
@@ -37,7 +37,7 @@ class Rights(NamedTuple):
     permissions: Sequence[str] = ()
 
     def check(self) -> None:
-        """Raise UserError for an unknown role, or for a text that cannot be a permission."""
+        """Raise UserError for an unknown role, or for an invalid name of a permission."""
         for role in self.roles:
             if role not in ROLES:
                 known = ", ".join(ROLES)
@@ -66,7 +66,7 @@ async def create(
         names = first_name.strip(), last_name.strip()
         user_id: int | None = await connection.fetchval(_SQL["create_user"], email, *names)
         if user_id is None:
-            raise UserError(f"a user has the address {email}: `gateway user show {email}`")
+            raise UserError(f"the address {email} is taken: `gateway user show {email}`")
         await _change(connection, user_id, "grant", rights)
     return user_id
 
@@ -108,7 +108,7 @@ async def disable(connection: Connection, email: str) -> int:
 
 
 async def enable(connection: Connection, email: str) -> None:
-    """Let a disabled user sign in again. Raises UserError."""
+    """Let a disabled user log in again. Raises UserError."""
     user_id = await _user_id(connection, email)
     if await connection.fetchval(_SQL["enable"], user_id) is None:
         raise UserError(f"{email} is not disabled")
@@ -126,19 +126,20 @@ def check_password(password: str) -> None:
     """Raise UserError if a password is too short, too long, or blank."""
     if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH or not password.strip():
         raise UserError(
-            f"a password must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+            f"a password must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, "
+            "not only spaces"
         )
 
 
 async def mail_link(connection: Connection, email: str) -> int:
-    """Queue a mail with a link for a new password; return the message's id. Raises UserError."""
+    """Queue a mail with a password reset link; return the message's id. Raises UserError."""
     user = await show(connection, email)
     if user["disabled_at"] is not None:
         raise UserError(f"{email} is disabled: `gateway user enable {email}` first")
     settings: Mapping[str, Any] = await connection.fetchval(_SQL["users_settings"]) or {}
     if "reset_url" not in settings:
         raise UserError(
-            "the registry has no page for the link: set `reset_url` in the settings of the "
+            "no page is set for password reset links: set `reset_url` in the settings of the "
             "service `users` in the manifest, and apply it"
         )
     template = settings.get("mail_template", resets.DEFAULT_TEMPLATE)

@@ -30,7 +30,7 @@ class EmptyRevisionError(OperatorError):
 
     def __init__(self) -> None:
         super().__init__(
-            "revision 0 is the empty registry, to which there is no way back; to delete routes, "
+            "revision 0 is the empty registry, which a rollback cannot restore; to delete routes, "
             "remove them from the manifest and run `gateway apply --prune`"
         )
 

@@ -1,6 +1,7 @@
 """The application folder: a manifest, its schemas, and the services that its routes call.
 
-In the wheel Plano's own application is `gateway/plano/`; in the repository it is the root.
+Not to be confused with the applications that a manifest declares, which are clients of the gateway.
+Plano's own folder is `gateway/plano/` in the wheel, and the root of the repository.
 """
 
 from dataclasses import dataclass
@@ -15,21 +16,21 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 class AppFolderError(OperatorError):
-    """The folder is not an application; the text says what it lacks."""
+    """The folder is not an application folder; the text says what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppFolder:
-    """An application: `manifest` is its file `routes.yaml` or its folder `routes` of manifests."""
+    """An application folder; `manifest` is `routes.yaml`, or the folder `routes` of manifests."""
 
     path: Path
     manifest: Path
 
     @classmethod
     def find(cls, name: str = "") -> "AppFolder":
-        """The application of a folder.
+        """The application folder of this name.
 
-        Without a name it is the working directory if that has a manifest, otherwise Plano's own.
+        Without a name, it is the working directory if that has a manifest, otherwise Plano's own.
         Raises AppFolderError.
         """
         folder = Path(name)
@@ -42,7 +43,7 @@ class AppFolder:
 
     @classmethod
     def plano(cls) -> "AppFolder":
-        """Plano's own application. Raises AppFolderError if it was not installed."""
+        """Plano's own application folder. Raises AppFolderError if it was not installed."""
         for folder in (_PACKAGE / "plano", _PACKAGE.parent):
             if manifest := _manifest_in(folder):
                 return cls(folder, manifest)
@@ -57,14 +58,14 @@ class AppFolder:
 
     @property
     def is_plano(self) -> bool:
-        """Whether this is Plano's own application."""
+        """Whether this is Plano's own application folder."""
         folders = (_PACKAGE / "plano", _PACKAGE.parent)
         return self.path.resolve() in [folder.resolve() for folder in folders]
 
 
 def installed_services() -> list[EntryPoint]:
     """The entry points of the group `gateway.services`, each once, sorted by name."""
-    # A package that is found twice on the path of imports lists its entry points twice.
+    # A package that is on the import path twice lists its entry points twice.
     entries = {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINTS)}
     return [entries[key] for key in sorted(entries)]
 

@@ -59,7 +59,7 @@ class Actions:
 
     @classmethod
     def load(cls, app: AppFolder | None = None) -> "Actions":
-        """Import the services of an application, by default that of the working directory.
+        """Import the services of an application folder, by default that of the working directory.
 
         Raises what an import raises, and ServiceError if two services declare the same action.
         """

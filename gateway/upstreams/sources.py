@@ -1,8 +1,8 @@
 """Where the code of services comes from, and how it is imported.
 
-A service is a module of the application's `services/`, or of a package or module with an entry
-point in the group `gateway.services`. Services that the application does not have come from Plano's
-own application, as far as they need the gateway's tables alone.
+A service is a module of the application folder's `services/`, or of a package or module with an
+entry point in the group `gateway.services`. Plano's own services that need the gateway's tables
+alone are used where the application folder does not have them.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from gateway.runtime.errors import OperatorError
 
 PACKAGE = "services"
 PLANO_PACKAGE = "plano_services"
-"""The name of Plano's own services beside those of another application."""
+"""The package name of Plano's own services beside those of another application folder."""
 
 SHARED = ("clients", "sessions", "users")
 """Plano's services that need the gateway's tables alone."""
@@ -31,14 +31,14 @@ class ServiceError(OperatorError):
 
 
 def modules(app: AppFolder) -> Iterator[tuple[str, ModuleType]]:
-    """The services of an application with their modules; imports them.
+    """The services of an application folder with their modules; imports them.
 
     Raises what an import raises, and ServiceError for an entry point that cannot be used.
     """
     installed = [pair for entry in installed_services() for pair in _of_entry(entry)]
     names = {name for name, _ in installed}
     for name, module in _of_folder(PACKAGE, app.services):
-        # An installed service replaces Plano's own of the same name, but not the application's.
+        # An installed service replaces Plano's own of the same name, but not the folder's.
         if not (app.is_plano and name in names):
             names.add(name)
             yield name, module
@@ -51,7 +51,7 @@ def modules(app: AppFolder) -> Iterator[tuple[str, ModuleType]]:
 def searched(app: AppFolder) -> str:
     """Where `modules` looks, as the end of a sentence."""
     missing = "" if app.services.is_dir() else " (there is no such folder)"
-    shared = "" if app.is_plano else f", in {', '.join(SHARED)} of Plano's own application"
+    shared = "" if app.is_plano else f", in Plano's own {', '.join(SHARED)}"
     entries = ", ".join(entry.name for entry in installed_services()) or "none"
     return (
         f"looked in {app.path / PACKAGE}{missing}{shared}, and in the entry points of the group "
@@ -76,7 +76,7 @@ def forget() -> None:
 def _of_folder(
     package: str, folder: Path, names: set[str] | None = None
 ) -> Iterator[tuple[str, ModuleType]]:
-    """The modules of a folder, or those that are named, imported as parts of a package."""
+    """The modules of a folder, all or those in `names`, imported as parts of a package."""
     if not folder.is_dir():
         return
     module = _import_package(package, folder)
@@ -94,8 +94,8 @@ def _of_package(
 def _import_package(name: str, folder: Path) -> ModuleType:
     """Import a folder as a package of this name.
 
-    The folder's parent is not put on the path of imports, where its other files would shadow
-    modules of the same names.
+    The folder's parent is not put on the import path, where its other files would shadow modules of
+    the same names.
     """
     loaded = sys.modules.get(name)
     if loaded and [Path(path).resolve() for path in loaded.__path__] == [folder.resolve()]:
@@ -148,7 +148,7 @@ def _of_entry(entry: EntryPoint) -> Iterator[tuple[str, ModuleType]]:
 
 
 def _package_of(entry: EntryPoint) -> str:
-    """The package whose modules are imported again together: a service may import its siblings."""
+    """The package of an entry point; its modules may import each other, so all are reloaded."""
     loaded = sys.modules.get(entry.module)
     if hasattr(loaded, "__path__"):
         return entry.module

@@ -414,7 +414,7 @@ def test_rollback_to_0_exits_1_and_changes_nothing(gateway: Gateway) -> None:
     for words in ([], ["--dry-run"], ["--max-deletes", "100"]):
         code, out, err = gateway("rollback", "0", *words)
         assert (code, out) == (1, "")
-        assert err.startswith("revision 0 is the empty registry, to which there is no way back; ")
+        assert err.startswith("revision 0 is the empty registry, which a rollback cannot restore; ")
     assert gateway("plan")[0] == 0
 
 
@@ -619,8 +619,8 @@ ROUTES = {
 
 
 SEARCHED = (
-    "searched:  looked in services (there is no such folder), in clients, sessions, users of "
-    "Plano's own application, and in the entry points of the group gateway.services (none)"
+    "searched:  looked in services (there is no such folder), in Plano's own clients, "
+    "sessions, users, and in the entry points of the group gateway.services (none)"
 )
 NO_CODE = "service-not-found: no code is installed for the action things.{}"
 

@@ -121,8 +121,8 @@ def test_warning_about_missing_code_says_where_it_was_looked_for(tmp_path: Path)
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )
     assert (
-        "looked in services (there is no such folder), in clients, sessions, users of Plano's own "
-        "application, and in the entry points of the group gateway.services (none)"
+        "looked in services (there is no such folder), in Plano's own clients, sessions, users, "
+        "and in the entry points of the group gateway.services (none)"
     ) in done.stderr
 
 

@@ -50,7 +50,7 @@ def test_application_list_and_show(gateway: Gateway, refused: Gateway) -> None:
         assert word in printed
     assert refused("show", "planorder") == (
         "unknown application 'planorder' (did you mean planoorder?); "
-        "`gateway application list` lists those of the manifests\n"
+        "`gateway application list` lists the known ones\n"
     )
 
 

@@ -102,7 +102,7 @@ def test_dev_reports_a_database_of_another_application(tmp_path: Path) -> None:
     (tmp_path / "services" / "migrations" / "0001_orders.sql").unlink()
     stderr = fails_after_start(tmp_path)
     assert "services/0001_orders.sql was applied to this database, but its file is gone" in stderr
-    assert "The database in .gateway is of another application or version" in stderr
+    assert "The database in .gateway belongs to another application folder or version" in stderr
     assert "`gateway dev --reset` deletes it" in stderr
     assert servers_of(tmp_path) == []
 

@@ -85,7 +85,7 @@ def test_token_list_is_limited_to_one_application(gateway: Gateway, refused: Gat
     ]
     assert list_tokens(gateway, "--application", "planoauth") == []
     assert refused("list", "--application", "x") == (
-        "unknown application 'x'; `gateway application list` lists those of the manifests\n"
+        "unknown application 'x'; `gateway application list` lists the known ones\n"
     )
 
 

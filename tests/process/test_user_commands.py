@@ -76,8 +76,8 @@ def test_user_create_with_roles_and_permissions(gateway: Gateway) -> None:
     rights = "--role employee --role client --permission ops --permission ops:act".split()
     printed = gateway(*CREATE, *rights)
     assert printed == (
-        f"created user 6, {ADA} with the role employee, the role client, "
-        "the permission ops, the permission ops:act\n"
+        f"created user 6, {ADA}, with the role employee and the role client "
+        "and the permission ops and the permission ops:act\n"
     )
     user = shown(gateway, ADA.upper())
     expected = {
@@ -108,7 +108,7 @@ def test_user_client_record_has_the_name_of_the_user(gateway: Gateway, database:
 REFUSED_CREATIONS = {
     "address taken": (
         ("create", "EMPLOYEE@example.com", "--first-name", "A", "--last-name", "F"),
-        "a user has the address EMPLOYEE@example.com: `gateway user show EMPLOYEE@example.com`\n",
+        "the address EMPLOYEE@example.com is taken: `gateway user show EMPLOYEE@example.com`\n",
     ),
     "no address": (
         ("create", "ada", "--first-name", "A", "--last-name", "F"),
@@ -189,11 +189,11 @@ def test_user_rights_are_granted_and_revoked(gateway: Gateway, refused: Gateway)
     gateway(*CREATE)
     for _ in range(2):
         printed = gateway("grant", ADA, "--role", "liaison", "--permission", "ops")
-        assert printed == f"granted {ADA} the role liaison, the permission ops\n"
+        assert printed == f"granted the role liaison and the permission ops to {ADA}\n"
     gateway("grant", ADA, "--permission", "a", "--permission", "ops")
     assert (shown(gateway)["roles"], shown(gateway)["permissions"]) == (["liaison"], ["a", "ops"])
     printed = gateway("revoke", ADA, "--role", "liaison", "--permission", "a")
-    assert printed == f"revoked from {ADA} the role liaison, the permission a\n"
+    assert printed == f"revoked the role liaison and the permission a from {ADA}\n"
     assert (shown(gateway)["roles"], shown(gateway)["permissions"]) == ([], ["ops"])
     for verb in ("grant", "revoke"):
         assert refused(verb, ADA) == "name what to change: --role, --permission, or both\n"
@@ -283,7 +283,7 @@ async def test_user_password_is_read_from_standard_input(
         assert answer.status_code == expected
 
 
-UNSUITABLE = "a password must have 8 to 255 characters\n"
+UNSUITABLE = "a password must have 8 to 255 characters, not only spaces\n"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Cluster:
     def reset(self) -> bool:
         """Delete the server's data; return whether there was any. Call it before `start`.
 
-        Raises EmbeddedError, and deletes nothing, if a process runs on it or it is something else.
+        Raises EmbeddedError, and deletes nothing, if a server runs on it or it is something else.
         """
         if not self._data.exists():
             return False
