@@ -57,7 +57,7 @@ async def update_password(call: Call) -> Reply:
 
 
 async def update_preferences(call: Call) -> Reply:
-    """Set whether the user's sessions are remembered, which applies to all of them at once."""
+    """Set whether the user's sessions, all of them, last until they are ended."""
     session = call.caller.session
     if session is None:
         raise Rejection(statuses.SESSION_REQUIRED)
@@ -70,14 +70,16 @@ async def update_preferences(call: Call) -> Reply:
 
 
 async def reset_password(call: Call) -> Reply:
-    """Mail a link for a new password to an address, if an active user has it.
+    """Mail a password reset link to an address, if an active user has it.
 
-    The answer and the time it takes do not tell: it does not wait for the mail, and the same row is
-    written for every address.
+    Neither the answer nor its timing tells whether the user exists: the same row is written for
+    every address, and the mail is sent later.
     """
     link = call.settings.get("reset_url")
     if link is None:
-        raise Rejection(statuses.SERVICE_NOT_FOUND, "The service has no page for new passwords.")
+        raise Rejection(
+            statuses.SERVICE_NOT_FOUND, "The service has no page for password reset links."
+        )
     email = call.params["email"]
     call.identity.limits.count_reset(call.address, email)
     template = call.settings.get("mail_template", "password-reset")
@@ -87,7 +89,7 @@ async def reset_password(call: Call) -> Reply:
 
 
 async def confirm_reset(call: Call) -> Reply:
-    """Set a new password by the token of a mailed link, and end all sessions of the user."""
+    """Set a new password by a password reset link's token, and end all sessions of the user."""
     call.identity.limits.refuse_guesser(call.address)
     token = tokens.digest(call.params["reset_token"])
     # Checked before the password is hashed, since hashing is expensive.

@@ -32,7 +32,7 @@ FREE_ONE_IN = 10
 
 
 COMPLETE_FILE = "check that the file is complete"
-"""What to do about too many deletes, other than to allow them."""
+"""The hint for an `apply` with too many deletes."""
 
 
 class TooManyDeletesError(OperatorError):
@@ -40,7 +40,7 @@ class TooManyDeletesError(OperatorError):
 
 
 class BreakingError(OperatorError):
-    """Changes would break callers, and the operator allowed only those that do not."""
+    """Changes would break callers, and the operator did not allow that."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         lines = [

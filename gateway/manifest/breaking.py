@@ -64,7 +64,7 @@ def _route(before: Record, after: Record) -> Iterator[str]:
 
 
 def _requests(field: str, record: Record) -> Any:  # noqa: ANN401
-    """What a caller sees of a field: the names of a path's params are not in the URL."""
+    """The part of a field that callers depend on: a path without the names of its params."""
     return paths.shape(record["path"]) if field == "path" else record[field]
 
 

@@ -16,7 +16,7 @@ Records: TypeAlias = Mapping[Key, Record]
 """The records of a namespace by (kind, name). A route's `params` is its schema as JSON text."""
 
 KINDS: tuple[Kind, ...] = ("application", "service", "route")
-"""In this order records are written and shown, since later ones name earlier ones."""
+"""The order in which records are written and shown, since later kinds refer to earlier ones."""
 
 _ABSENT = object()
 
@@ -107,7 +107,7 @@ def _renamed(added: Change, deleted: Change) -> Change:
 
 
 def _shape(route: Record) -> tuple[str, str]:
-    """What requests a route matches."""
+    """The requests that a route matches: method, and path without the names of its params."""
     return route["method"], paths.shape(route["path"])
 
 

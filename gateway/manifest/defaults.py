@@ -5,7 +5,7 @@ from typing import Any
 from gateway.manifest import schema_check
 
 NOT_FOR_PUBLIC_ROUTES = ("roles", "idempotency")
-"""What a public route cannot have; a default of these is for the other routes."""
+"""Keys that a public route cannot have; their defaults apply to the other routes only."""
 
 
 def with_defaults(data: Any) -> Any:  # noqa: ANN401 - a document is any
@@ -24,7 +24,7 @@ def with_defaults(data: Any) -> Any:  # noqa: ANN401 - a document is any
 
 
 def _joined(defaults: dict[str, Any], entry: Any) -> Any:  # noqa: ANN401
-    """A route with the defaults; what is not a mapping stays as it is, and is refused later."""
+    """A route with the defaults; an entry that is not a mapping is unchanged, and refused later."""
     if not isinstance(entry, dict):
         return entry
     joined = {**defaults, **entry}

@@ -1,4 +1,4 @@
-"""An error of a manifest, and where it is."""
+"""Errors of a manifest, each with its file, line and path."""
 
 from dataclasses import dataclass
 from typing import TypeAlias

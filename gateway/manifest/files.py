@@ -1,4 +1,4 @@
-"""Read the files of a manifest: regular files only, and none that is larger than its limit.
+"""Read the files of a manifest: only regular files, up to a size limit.
 
 A device or a pipe could be read without end, so only a regular file is opened for reading.
 """
@@ -34,12 +34,12 @@ class UnreadableError(Exception):
 def read_bytes(file: Path, limit: int) -> bytes:
     """The content of a regular file of at most `limit` bytes. Raises UnreadableError."""
     try:
-        # Without O_NONBLOCK a pipe would be waited for before it could be refused.
+        # Without O_NONBLOCK, opening a pipe would wait for its writer.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error
     except ValueError as error:
-        # The name holds a NUL, which no file name can have.
+        # The name contains a NUL character.
         raise UnreadableError(f"cannot be read: {error}") from error
     try:
         status = os.fstat(descriptor)
@@ -58,7 +58,7 @@ def read_standard_input(limit: int) -> bytes:
 
 
 def refuse_outside(file: Path, folder: str) -> None:
-    """Refuse a file that is not in the folder, also one that leaves it through a link.
+    """Refuse a file that is outside the folder, also after symbolic links are followed.
 
     `folder` is a path without links. Raises UnreadableError.
     """

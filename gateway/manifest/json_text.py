@@ -1,4 +1,4 @@
-"""Parse the JSON of a file, with errors in words; a key that is there twice is an error."""
+"""Parse the JSON of a file, with readable errors; a duplicate key is an error."""
 
 import json
 from typing import Any
@@ -20,8 +20,8 @@ def parse(content: bytes) -> Any:  # noqa: ANN401 - JSON is any
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        # Python's own parser takes more: NaN, and halves of characters.
-        message = f"expected a value of JSON (line {error.lineno}, column {error.colno})"
+        # Python's own parser accepts more than orjson: NaN, and lone surrogates.
+        message = f"expected a JSON value (line {error.lineno}, column {error.colno})"
         raise JsonError(f"is not valid JSON: {message}") from error
 
 
@@ -75,4 +75,4 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("Extra data", "expected the end of the file"),
     ("Unexpected UTF-8 BOM", "the file begins with a byte order mark; save it without one"),
 )
-"""What Python's parser says, and how it is worded."""
+"""The beginning of each message of Python's parser, and our message."""

@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema 2020-12: what each may hold, and where the places inside one are."""
+"""The keywords of JSON Schema 2020-12: the value of each, and which of them hold other schemas."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -68,14 +68,14 @@ _ELSEWHERE = {
     "optional": "params are optional unless `required` of the object above names them",
     "<<": "merge keys (<<) are not read; write the keywords out",
 }
-"""Keywords of other languages, and what says the same here."""
+"""Keywords of other schema languages, and what to write instead."""
 
 
 def unknown(keyword: str) -> str:
     """The message for a keyword that JSON Schema does not have."""
     hint = _ELSEWHERE.get(keyword)
     hint = f"; {hint}" if hint else did_you_mean(keyword, KEYWORDS)
-    return f"unknown keyword {keyword}{hint or '; a param stands under `properties`'}"
+    return f"unknown keyword {keyword}{hint or '; params belong under `properties`'}"
 
 
 def invalid(path: Iterable[Any], value: Any) -> str:  # noqa: ANN401 - JSON is any

@@ -12,7 +12,7 @@ MAX_INT_DIGITS = 1000
 
 MAX_REPEATED = 100_000
 MAX_RATIO = 10
-"""Aliases may repeat 100,000 values, or ten times the values that are written if that is more."""
+"""Aliases may add 100,000 values, or ten times the values in the file if that is more."""
 
 _STANDARD = "tag:yaml.org,2002:"
 _STRUCTURES = {f"{_STANDARD}seq", f"{_STANDARD}map"}
@@ -43,7 +43,7 @@ RESOLVERS = _resolvers()
 class NodeChecker:
     """Walks the nodes of a document: records lines, and finds what JSON cannot express.
 
-    Aliases are followed, and so walked again, unless they would multiply without end.
+    The target of an alias is walked again for each alias, unless that exceeds the limit.
     """
 
     def __init__(self, file: str, node: yaml.Node) -> None:
@@ -65,7 +65,7 @@ class NodeChecker:
             self._add(_largest_alias(root, sizes), (), message)
 
     def _size(self, node: yaml.Node, sizes: dict[int, int]) -> int:
-        """The number of values below a node with all aliases followed, and the node itself."""
+        """The number of values in a node, itself included, with all aliases followed."""
         if id(node) in sizes:
             if not sizes[id(node)]:
                 message = "the alias refers to a value that contains the alias itself"
@@ -138,7 +138,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _largest_alias(root: yaml.Node, sizes: dict[int, int]) -> yaml.Node:
-    """The innermost node that is already too large by itself: there the aliases begin to count."""
+    """The innermost node that is already too large: there the aliases begin to multiply."""
     node = root
     while children := [child for child in _children(node) if sizes[id(child)] > MAX_REPEATED]:
         node = children[0]

@@ -126,7 +126,7 @@ async def possible_conflicts(connection: Connection, plans: list[Plan]) -> Store
 
 def _plan(registry: Stored, desired: Desired, *, prune: bool) -> Plan:
     changes = compare(registry.records_of(desired.namespace), records_of(desired))
-    # A route that the manifest has under another name is not left out of it.
+    # A renamed route is not left out of the manifest.
     renamed = set(renames(changes).values())
     kept = [] if prune else [c for c in changes if c.after is None and c.name not in renamed]
     left_alone = {(change.kind, change.name) for change in kept}

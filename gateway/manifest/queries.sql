@@ -49,7 +49,7 @@ select coalesce(max(id), 0) + 1, $1, $2, $3, $4, $5 from gateway.revisions
 returning id;
 
 -- name: put_application
--- Write an application; one that was left out before returns with its tokens and sessions.
+-- Write an application; a removed one returns with its tokens and sessions.
 insert into gateway.applications (slug, namespace, name, roles, revision)
 values ($1, $2, $3, $4, $5)
 on conflict (slug) do update
@@ -73,7 +73,7 @@ on conflict (name) do update
 set record = excluded.record, params = excluded.params, revision = excluded.revision;
 
 -- name: delete_applications
--- Leave applications out by slug. Their rows stay, since tokens and sessions refer to them.
+-- Mark applications as removed. Their rows stay, since tokens and sessions refer to them.
 update gateway.applications set removed_at = now() where slug = any ($1::text[]);
 
 -- name: delete_services

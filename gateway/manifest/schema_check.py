@@ -137,7 +137,7 @@ def unknown_key(key: str, known: list[str]) -> str:
 
 
 def unread_key(key: object) -> str | None:
-    """The message for a key that other programs give a meaning; None for any other key."""
+    """The message for a key that has a meaning elsewhere, such as `<<`; None for any other key."""
     text = str(key)
     return next((words for start, words in _UNREAD_KEYS.items() if text.startswith(start)), None)
 

@@ -1,4 +1,4 @@
-"""Mistakes in params that JSON Schema allows: a valid schema that does not do what it says."""
+"""Mistakes in the schema of params that JSON Schema itself allows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from gateway.manifest import keywords
 from gateway.runtime.suggest import did_you_mean
 
 Found = Iterator[tuple[str, str]]
-"""The place in the schema, as `/properties/stage`, and the message."""
+"""Pairs of a place in the schema, such as `/properties/stage`, and a message."""
 
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else", "not")
@@ -20,7 +20,7 @@ def errors(document: dict[str, Any]) -> Iterator[str]:
 
 
 def warnings(document: dict[str, Any]) -> Iterator[str]:
-    """What params say and the gateway does not do."""
+    """The keywords that have no effect."""
     for place, message in _walk(document, "", frozenset(), document, _schema_warnings):
         yield f"at {place or '/'}: {message}"
 

@@ -9,10 +9,10 @@ from gateway.manifest.check import Desired
 
 
 def schema_warnings(desired: Iterable[Desired]) -> Iterator[str]:
-    """What params say and the gateway does not do, once for all routes with equal params.
+    """The keywords without an effect, once for all routes with equal params.
 
-    A mistake for which params are refused is a warning where a dump has it: the schema was stored
-    by a version that took it.
+    In a dump, mistakes for which params would be refused are warnings too, since an earlier version
+    of the gateway stored the schema.
     """
     routes: dict[str, list[str]] = {}
     for state in desired:

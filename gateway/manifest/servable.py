@@ -1,6 +1,6 @@
-"""Whether the whole registry could be served after some changes, with the line of what prevents it.
+"""Check that the whole registry can be served after some changes.
 
-One manifest's check cannot find these errors: they are between manifests.
+The check of one manifest cannot find these errors, which are conflicts between manifests.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +66,7 @@ def refuse_unservable(conflicts: Stored, changes: Sequence[Change], sources: Sou
 
 
 def _invalid(records: dict[Key, Record], changed: set[Key]) -> _Errors:
-    """Records that no table could hold. Unchanged schemas have been compiled before."""
+    """Records that cannot be served. Unchanged schemas were compiled before."""
     services = {name for kind, name in records if kind == "service"}
     for (kind, name), record in records.items():
         if kind == "service":

@@ -1,6 +1,6 @@
-"""YAML syntax errors in words: where they are, where the block or quote began, what is expected.
+"""Readable YAML syntax errors: position, where the block or quote began, what is expected.
 
-libyaml reports where it could not go on, which for a missing quote may be a hundred lines below.
+libyaml reports where it stopped; if a quote is missing, that may be a hundred lines below it.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Problem(NamedTuple):
 
 
 def describe(text: str, error: yaml.YAMLError, tokens: Callable[[], Any]) -> Problem:
-    """A syntax error of a text. `tokens` makes a loader of the text."""
+    """The problem that a syntax error in a text stands for. `tokens` makes a loader of the text."""
     if isinstance(error, yaml.reader.ReaderError):
         return _unreadable(text, error)
     context, problem = (getattr(error, name, None) or "" for name in ("context", "problem"))
@@ -94,7 +94,7 @@ class _Fault(NamedTuple):
 
     @property
     def word(self) -> str:
-        """The text up to the next blank, from where the text broke."""
+        """The text from where it broke up to the next space."""
         return self.line[self.end.column - 1 :].split(" ")[0].rstrip(",]}")
 
 
@@ -274,4 +274,4 @@ _WORDS: tuple[tuple[str, Callable[[_Fault], Problem]], ...] = (
     ("tag", _at_end("tags such as !x are not read; put a value that begins with ! in quotes")),
     ("while parsing a node", _at_end("tags such as !x are not read; put the value in quotes")),
 )
-"""What libyaml says, as its problem or its context, and how it is worded; the first that fits."""
+"""Texts of libyaml, each with the function that words the problem; the first that fits is used."""

@@ -1,4 +1,4 @@
-"""Warnings: what is allowed in a manifest, and is probably a mistake."""
+"""Warnings about a manifest: what is allowed, but probably a mistake."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -48,7 +48,7 @@ COUNT_INTERVAL = 5.0
 T = TypeVar("T")
 Payload: TypeAlias = Mapping[str, Any]
 Completion: TypeAlias = Callable[[Payload, int], Awaitable[Payload | None]]
-"""Adds to a payload what the outbox must not hold, for the row that the message is about.
+"""Adds the secret to a payload, given the id of the row that the message is about.
 
 It returns None if the message must not be sent any more.
 """
@@ -60,8 +60,8 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 class Outbox:
     """Sends the messages of the outbox; `transports` has one for each kind of message.
 
-    `completions` are for messages with a secret, by what these are about. Such a message gets its
-    secret at each attempt, so that no table ever holds it.
+    `completions` has one for each `about` of messages with a secret. Such a message gets its secret
+    at each attempt, so no table ever holds it.
     """
 
     def __init__(
@@ -194,9 +194,11 @@ class Outbox:
             try:
                 payload = await complete(row["payload"], row["about_id"])
             except DatabaseError as error:
-                raise SendError("database", "The database is away.", transient=True) from error
+                raise SendError(
+                    "database", "The database is unavailable.", transient=True
+                ) from error
         if payload is None:
-            raise SendError("user disabled", "Its user may not sign in any more.", transient=False)
+            raise SendError("user disabled", "The user may no longer log in.", transient=False)
         return payload
 
     async def _record_late(self, message_id: int) -> None:

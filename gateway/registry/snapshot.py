@@ -56,7 +56,7 @@ class Origin:
 
 
 UNBOUND = Origin()
-"""Of no particular database."""
+"""The default: no address, no key."""
 
 
 def load(path: Path, origin: Origin = UNBOUND) -> Table | None:
@@ -91,7 +91,7 @@ def _check_origin(path: Path, header: dict[str, Any], origin: Origin) -> None:
         raise SnapshotError(f"{path} is not signed with the key of GATEWAY_SNAPSHOT_KEY")
     if header["database"] != origin.address:
         raise SnapshotError(
-            f"{path} is of another database, {header['database'] or 'without an address'}; "
+            f"{path} belongs to another database, {header['database'] or 'without an address'}; "
             f"this gateway uses {origin.address or 'none'}"
         )
 

@@ -20,7 +20,7 @@ RETRY_AFTER = 1
 
 MAX_IGNORED = 20
 MAX_INSPECTED = 1000
-"""Names that are looked at to find those to show: a body may have a hundred thousand."""
+"""Names that are inspected to find those to show: a body may have a hundred thousand."""
 
 OWN_HEADERS = {
     *("content-length", "content-type", "transfer-encoding", "connection"),
@@ -160,7 +160,7 @@ def _shoplo_refusal(parts: Refusal) -> dict[str, Any]:
 
 
 def _shoplo_code(parts: Refusal) -> str:
-    """The code of a refusal; a missing token is one more reason to get a new one."""
+    """The code of a refusal; a missing token has the code that tells clients to get a new one."""
     slug = parts.status.slug
     if slug == statuses.MISSING_PARAM and any(
         error["attr"] == "token" for error in parts.rejection.errors

@@ -30,11 +30,11 @@ def claim(request: Request, route: Route, caller: Caller, params: dict[str, Any]
     """The claim of a request; None if the caller sent no key.
 
     Raises Rejection: missing-param, invalid-param. A route that takes no keys refuses one, since
-    the caller would rely on it; reading twice does no harm.
+    the caller would rely on it; GET ignores it, since reading twice does no harm.
     """
     if route.idempotency == "off":
         if HEADER in request.headers and route.method != "GET":
-            refused = Rejection.error(ATTR, "this route takes no such key")
+            refused = Rejection.error(ATTR, "is not supported by this route")
             raise Rejection(statuses.INVALID_PARAM, errors=[refused])
         return None
     key = request.headers.get(HEADER)

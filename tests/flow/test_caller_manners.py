@@ -83,7 +83,7 @@ NOT_AN_INTEGER = "must be an integer"
 OUT_OF_RANGE = "must be an integer between -(2^63-1) and 2^63-1"
 TIME = "must be a date and time as YYYY-MM-DD HH:MM:SS"
 KEY = {"idempotency-key": "k"}
-REFUSED_KEY = "Idempotency-Key: this route takes no such key"
+REFUSED_KEY = "Idempotency-Key: is not supported by this route"
 
 ROWS = {
     # null

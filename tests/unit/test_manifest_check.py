@@ -406,7 +406,7 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
         ["is not valid JSON: a comma before a closing bracket is not allowed; remove it (line 2"],
     ),
     ("a text without end", '{"a": "b}', ["the quote that opens here is never closed"]),
-    ("NaN", '{"a": NaN}', ["expected a value of JSON"]),
+    ("NaN", '{"a": NaN}', ["expected a JSON value"]),
     ("a key twice", '{"type": "object", "type": "object"}', ["has the key type twice"]),
     ("too many brackets", "[" * 100_000, ["is nested too deeply"]),
     (
@@ -432,7 +432,7 @@ SCHEMA_ERRORS: list[tuple[str, str | bytes | None, list[str]]] = [
     (
         "a param beside properties",
         '{"stage_zzz": {"type": "string"}}',
-        ["at /: unknown keyword stage_zzz; a param stands under `properties`"],
+        ["at /: unknown keyword stage_zzz; params belong under `properties`"],
     ),
     *(
         (

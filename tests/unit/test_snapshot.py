@@ -226,7 +226,7 @@ def test_snapshot_of_another_database_is_refused_with_both_addresses(tmp_path: P
     with pytest.raises(SnapshotError) as caught:
         snapshot.load(path, snapshot.Origin("nohost:5432/x"))
     assert str(caught.value) == (
-        f"{path} is of another database, db:5432/gateway; this gateway uses nohost:5432/x"
+        f"{path} belongs to another database, db:5432/gateway; this gateway uses nohost:5432/x"
     )
 
 

@@ -63,7 +63,7 @@ from support.builders import examples, faults, judged, params, refusal
         (
             {"oneOf": [{"type": "integer"}, {"minimum": 0}]},
             1,
-            "matches several of the allowed forms, must match one",
+            "must match exactly one of the allowed forms, not several",
         ),
     ],
     ids=lambda value: str(value)[:40],
@@ -83,7 +83,7 @@ def test_wording_of_several_matching_forms_names_nothing_missing(names: tuple[st
     slug, entries = faults(schema, {"a": 1, "b": 1})
     assert (slug, len(entries)) == ("invalid-param", 1)
     assert "missing" not in entries[0]
-    assert "several of the allowed forms" in entries[0]
+    assert "exactly one of the allowed forms" in entries[0]
 
 
 @pytest.mark.parametrize(

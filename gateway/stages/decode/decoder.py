@@ -63,7 +63,7 @@ def _decode_sensitive(request: Request, match: Match, body: bytes) -> Params:
 
 
 def _decode_base64(body: bytes) -> bytes:
-    """Either alphabet of RFC 4648; padding, line breaks and blanks at the ends are optional."""
+    """Decode either alphabet of RFC 4648, perhaps with padding, line breaks, spaces at the ends."""
     text = body.strip(_BLANKS).translate(bytes.maketrans(b"-_", b"+/"), b"\r\n")
     unpadded = text.rstrip(b"=")
     padding = b"=" * (-len(unpadded) % 4)
@@ -85,7 +85,7 @@ def _decode_body(request: Request, body: bytes) -> tuple[dict[str, Any], frozens
     if parse is _parse_json:
         return parse(body), _NONE
     if _JSON_BEGINS.match(body):
-        # What curl sends without a content type. As names of params it would be repeated.
+        # What `curl -d` sends without a content type. Read as a form, it would become param names.
         message = "The body looks like JSON: send it with `Content-Type: application/json`."
         raise Rejection(statuses.INVALID_CONTENT_TYPE, message)
     values = parse(body)

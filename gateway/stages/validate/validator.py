@@ -29,7 +29,7 @@ def validate(params: Params, match: Match) -> Valid:
     values = _typed_values(params, schema)
     is_valid = schema.validator.is_valid(values)
     if not is_valid:
-        # Only now: most params are valid, and in those every null is one that the schema takes.
+        # Only now: most params are valid, and the schema accepts every null in those.
         values = without_absent(values, schema.shape)
         is_valid = schema.validator.is_valid(values)
     # Views are checked last, since few requests name one.

@@ -170,7 +170,7 @@ def _choice_entries(error: jsonschema_rs.ValidationError, schema: ParamSchema) -
         return
     form = "must match one of the allowed forms"
     if not all(branches):
-        form = "matches several of the allowed forms, must match one"
+        form = "must match exactly one of the allowed forms, not several"
     message = schema.message(error.schema_path) or form
     yield Rejection.error(dotted(error.instance_path, schema), message)
 
