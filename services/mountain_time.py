@@ -8,10 +8,10 @@ FORMATS = (
     "ISO 8601 (2026-11-28T20:00:00), MM/DD/YYYY, MM/DD/YYYY HH:MM or MM/DD/YYYY HH:MM:SS (both also"
     " with AM or PM), or YYYY-MM-DD HH:MM:SS followed by UTC or an offset (-0700)"
 )
-"""What a caller may write."""
+"""The formats that a caller may use, in words."""
 
 HALF_DAY = 12
-"""Hours on a dial."""
+"""Hours of a 12-hour clock."""
 
 _ZONE = ZoneInfo("America/Denver")
 _ISO = re.compile(
@@ -34,8 +34,8 @@ class MountainTimeError(ValueError):
 def parse(text: str) -> datetime:
     """A time in UTC, from one of the `FORMATS`.
 
-    A text without a zone is Mountain Time, one without a time is midnight. Where the clock shows a
-    time twice, the first is meant. Raises MountainTimeError, also for a time that the clock skips.
+    A text without a zone is Mountain Time, one without a time is midnight. A time that occurs twice
+    is the first of the two. Raises MountainTimeError, also for a time that the clock skips.
     """
     time = _read(text)
     try:
@@ -83,14 +83,14 @@ def _filemaker(text: str) -> datetime:
 
 
 def _hour_of_24(hour: int, *, is_afternoon: bool) -> int:
-    """The hour of a clock of 24 hours: 12 AM is midnight, 12 PM is noon."""
+    """The hour on a 24-hour clock: 12 AM is midnight, 12 PM is noon."""
     if not 1 <= hour <= HALF_DAY:
         raise ValueError
     return hour % HALF_DAY + (HALF_DAY if is_afternoon else 0)
 
 
 def _ruby(text: str) -> datetime:
-    """Ruby's `Time#to_s`, whose zone stands after a blank."""
+    """Ruby's `Time#to_s`, whose zone follows a space."""
     match = _RUBY.fullmatch(text)
     if not match:
         raise ValueError

@@ -93,7 +93,7 @@ async def history(call: Call) -> Reply:
 
 
 def _unused(params: dict[str, Any]) -> tuple[str, ...]:
-    """The params that are for the status row only, if it is not updated."""
+    """The params that only an update of the status row uses, if there is no such update."""
     names = () if params["update_status"] else ("appointment", "client", "order")
     return tuple(name for name in names if name in params)
 
@@ -108,14 +108,14 @@ def _outcome(row: Record, call: Call, errors: list[Any]) -> Outcome:
     if row["mail"]:
         mail = QueuedMail(row["mail"], "order_stage.notified_at")
         return Reply(orjson.loads(row["data"]), mail=mail, ignored=ignored)
-    # JSON as PostgreSQL wrote it, since parsing and writing it again would cost a quarter of the
-    # rate; but PostgreSQL writes blanks into arrays.
+    # JSON as PostgreSQL wrote it: parsing and writing it again would cost a quarter of the rate.
+    # Arrays are parsed all the same, since PostgreSQL writes spaces into them.
     data = orjson.loads(row["data"]) if row["has_addons"] else orjson.Fragment(row["data"])
     return Reply(data, ignored=ignored)
 
 
 def _parse(call: Call) -> tuple[dict[str, Any], list[Any]]:
-    """What Python reads for the statement, by column: times and a template; and the errors."""
+    """The columns that Python parses, times and the mail template; and the errors."""
     columns: dict[str, Any] = {}
     errors = []
     for name, column in _TIMES.items():

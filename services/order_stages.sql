@@ -190,8 +190,8 @@ left join mail using (i)
 order by i;
 
 -- name: history
--- A page of an order's stages as answers contain them, newest first; their number if it is asked
--- for ($6); and the checks of the order's ids.
+-- A page of an order's stages as answers contain them, newest first; the number of all, if $6 is
+-- true; and the checks of the order's ids.
 select
     f.*, page.results,
     case when $6::boolean then (

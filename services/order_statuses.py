@@ -13,5 +13,5 @@ async def read(call: Call) -> Reply:
     """Show the status of an order; null if no stage has set it so far."""
     row = await call.db.fetchrow(_SQL["read"], *orders.find_arguments(call))
     status = orders.found(row)["status"]
-    # Parsed, since PostgreSQL writes blanks into arrays.
+    # Parsed, since PostgreSQL writes spaces into arrays.
     return Reply({"order_status": orjson.loads(status) if status else None})

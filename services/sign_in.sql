@@ -1,8 +1,8 @@
 -- name: begin
 -- Insert a session, and end the user's session with the token hash $5. No row if the user was
 -- disabled or the password changed since it was checked: both end all sessions that began before.
--- Of more than $7 sessions those end that were not used for the longest time. Of several log-ins at
--- the same moment each may leave one more, until the next log-in.
+-- If the user has more than $7 sessions, the least recently used ones end. Log-ins at the same moment
+-- may each leave one session more, until the next log-in.
 with person as (
     select id from gateway.users
     where id = $1 and password_hash = $6 and disabled_at is null

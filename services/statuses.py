@@ -183,7 +183,7 @@ def _unknown() -> Rejection:
 
 
 def _requested(names: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The fields among these names, and the others as ignored params; empty names are nothing."""
+    """The fields among these names, and the others, which are ignored; empty ones are dropped."""
     fields = _COLUMNS.intersection(names)
     return fields, tuple(f"fields.{name}" for name in names if name and name not in fields)
 
@@ -235,7 +235,7 @@ def _hex_color(text: str) -> str:
 
 
 async def _free_url(db: Connection, slug: str, own_id: int | None = None) -> str:
-    """The slug, or with the first free number if another status than `own_id` has it.
+    """The slug, with the first free number appended if a status other than `own_id` has it.
 
     It stays free until the transaction ends: transactions that choose a url wait for each other.
     """

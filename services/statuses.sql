@@ -54,7 +54,7 @@ where ($1::bigint is null or s.id > $1)
 select pg_advisory_xact_lock(hashtextextended('statuses.url', 0));
 
 -- name: urls_like
--- The urls that a chosen one could collide with, except that of the status $2.
+-- The urls with which the chosen one could collide, without that of the status $2.
 select url from statuses where (url = $1 or starts_with(url, $1 || '-')) and id is distinct from $2;
 
 -- name: create

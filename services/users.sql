@@ -35,7 +35,7 @@ with changed as (
 select exists (select from changed) as changed, (select count(*) from ended) as ended;
 
 -- name: remember
--- Set the preference. Sessions that are over by now are ended: remembering does not revive them.
+-- Set `remember_me`. Sessions that have expired are ended, so that this does not revive them.
 with changed as (
     update gateway.users set remember_me = $2 where id = $1 and remember_me <> $2
     returning remember_me
@@ -45,11 +45,11 @@ where user_id = $1 and id <> $3 and revoked_at is null and (select remember_me f
   and (created_at < now() - $4::interval or last_used_at < now() - $5::interval);
 
 -- name: queue_reset
--- Queue the mail with a link for a new password.
+-- Queue the mail with a password reset link.
 select gateway.queue_password_reset($1, $2, $3, $4, $5) as message_id;
 
 -- name: reset
--- The user whose link has a token, while the link is valid.
+-- The user of the valid link with this token.
 select user_id from gateway.password_resets where token_hash = $1 and expires_at > now();
 
 -- name: confirm_reset

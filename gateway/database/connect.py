@@ -54,7 +54,7 @@ else:
 def address_of(dsn: str) -> str:
     """The hosts, ports and name of a database, without user and password; empty for no address.
 
-    Equal texts are the same address; a name and the number that it resolves to are different ones.
+    Addresses are compared as text: a host name and its IP address are different.
     """
     if not dsn:
         return ""

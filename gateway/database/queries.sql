@@ -20,7 +20,7 @@ select pg_advisory_unlock(hashtext('gateway.migrations'));
 select name, checksum from gateway.migrations order by applied_at, name;
 
 -- name: search_path
--- Where a migration finds and creates what it names without a schema; ends with its transaction.
+-- Set the schema of unqualified names in a migration, until its transaction ends.
 set local search_path to public, gateway;
 
 -- name: record

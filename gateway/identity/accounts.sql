@@ -1,5 +1,5 @@
 -- name: create_reset
--- Create a link for a user who may sign in; no row for any other user.
+-- Store the hash of a password reset link's token; no row for a user who may not log in.
 insert into gateway.password_resets (user_id, token_hash, expires_at)
 select id, $2, now() + make_interval(secs => $3)
 from gateway.users
@@ -7,7 +7,7 @@ where id = $1 and disabled_at is null
 returning user_id;
 
 -- name: sweep_resets
--- Delete the links that have expired.
+-- Delete the password reset links that have expired.
 delete from gateway.password_resets where expires_at < now();
 
 -- name: sweep_sessions
@@ -110,7 +110,7 @@ set permissions = array(
 where id = $1;
 
 -- name: disable
--- Disable a user and end all its sessions; a user who is disabled keeps the time.
+-- Disable a user and end all the user's sessions; a user who was disabled before keeps that time.
 with disabled as (
     update gateway.users set disabled_at = coalesce(disabled_at, now()) where id = $1
     returning id
@@ -120,7 +120,7 @@ where user_id = (select id from disabled) and revoked_at is null
 returning id;
 
 -- name: enable
--- Let a user sign in again.
+-- Let a disabled user log in again.
 update gateway.users set disabled_at = null where id = $1 and disabled_at is not null returning id;
 
 -- name: lock_user
@@ -137,7 +137,7 @@ where user_id = (select id from changed) and revoked_at is null
 returning id;
 
 -- name: queue_reset
--- Queue the mail with a link for a new password for an active user; returns the message's id.
+-- Queue the mail with a password reset link for an active user; return the message's id.
 select gateway.queue_password_reset($1, $2, $3, null, null);
 
 -- name: users_settings

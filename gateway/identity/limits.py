@@ -14,7 +14,7 @@ QUARTER_HOUR = 15 * 60
 MINUTE = 60
 RESETS_OF_ACCOUNT = Rate(calls=5, seconds=HOUR)
 RESETS_FROM_ADDRESS = Rate(calls=50, seconds=HOUR)
-"""How many mails with a link for a new password may be requested."""
+"""How many password reset links may be requested."""
 
 WRONG_GUESS = frozenset(("email-not-found", "invalid-password"))
 """The statuses of a password that was guessed wrong."""
@@ -65,7 +65,7 @@ class Limits:
                 self.counts.give_back(key, rate)
 
     def count_reset(self, address: str, account: str) -> None:
-        """Count a request for a new password, whether the account exists or not.
+        """Count a request for a password reset link, whether the account exists or not.
 
         Raises Rejection: rate-limit-exceeded.
         """

@@ -1,4 +1,4 @@
-"""Links by which users set a new password: each is valid once, for an hour.
+"""Password reset links: each is valid once, for an hour.
 
 The message that mails a link is queued without its token, which is created when the message is
 about to be sent. So the token is in the mail alone, and no dump of the database has it.
@@ -14,7 +14,7 @@ from gateway.database.sql import load_queries
 from gateway.identity import tokens
 
 ABOUT = "password_resets"
-"""What messages with a link are about; their `about_id` is the user's id."""
+"""`about` of the messages with a password reset link; their `about_id` is the user's id."""
 
 PLACEHOLDER = "{token}"
 """Where the setting `reset_url` has the token."""
@@ -35,7 +35,7 @@ class ResetLinks:
         self._pool = pool
 
     async def complete(self, payload: Mapping[str, Any], user_id: int) -> Mapping[str, Any] | None:
-        """The payload with a new token in its link; None if the user may not sign in any more.
+        """The payload with a new token in its link; None if the user may no longer log in.
 
         Every attempt to send has a token of its own: an earlier mail may have arrived although its
         outcome is unknown, and its link stays valid. Raises DatabaseError.
@@ -51,5 +51,5 @@ class ResetLinks:
 
 
 async def sweep(database: Database) -> None:
-    """Delete the links that have expired."""
+    """Delete the password reset links that have expired."""
     await database.fetch(_SQL["sweep_resets"])

@@ -16,8 +16,8 @@ SESSION_VIEWS: Mapping[str, tuple[str, ...]] = {
 APPLICATION_VIEWS: Mapping[str, tuple[str, ...]] = {
     "default": ("id", "slug", "name", "roles", "routes", "created_at"),
 }
-"""With a session's token there is no `id`, `routes` and `created_at`: they are of the other kind of
-token. `roles` are those of the users that the application lets in."""
+"""For a session there is no `id`, `routes` or `created_at`, which belong to an application's token.
+`roles` are those of the users that the application lets in."""
 
 PARAMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "session_view": SESSION_VIEWS,
@@ -43,7 +43,7 @@ def session(session: Session, token: str, view: str = "default") -> dict[str, An
 def application(
     record: ApplicationRecord, machine: Application | None, view: str = "default"
 ) -> dict[str, Any]:
-    """The fields of an application; `machine` is that of an application's token."""
+    """The fields of an application; `machine` is the caller if it has an application's token."""
     fields: dict[str, Any] = {
         "slug": record.slug,
         "name": record.title,
@@ -60,9 +60,10 @@ def requested(
     session_view: str | None,
     application_view: str | None,
 ) -> dict[str, Any]:
-    """The views that a caller requested of its session and its effective application.
+    """The views of its session and of its effective application that a caller requested.
 
-    A view of what the caller does not have is left out. `applications` are those of the registry.
+    A view is left out if the caller has no session or no application. `applications` are those of
+    the registry.
     """
     views: dict[str, Any] = {}
     if session_view and caller.session and caller.token:

@@ -18,7 +18,7 @@ def _first_segment(route: Route) -> str:
 class EnvelopeIndex:
     """How many routes of each envelope are below each first segment.
 
-    Kept by envelope, since there are few envelopes, and may be as many first segments as routes.
+    Grouped by envelope: there are few envelopes, but perhaps as many first segments as routes.
     """
 
     __slots__ = ("_building", "_counts")

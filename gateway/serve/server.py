@@ -21,7 +21,7 @@ FINISH_TIMEOUT = 30
 
 ADMIN_FINISH_TIMEOUT = 2
 FORCED_STOP_TIMEOUT = 5
-"""Seconds that the worker's tasks get after a signal that asks for haste."""
+"""Seconds that the worker's tasks get after a signal that drops the open requests."""
 
 
 class ServeError(OperatorError):
@@ -37,9 +37,9 @@ class _Server(uvicorn.Server):
         self._drain_delay = drain_delay
 
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
-        """Handle SIGTERM and SIGINT: a second signal skips the delay, a third ends at once.
+        """Handle SIGTERM and SIGINT: a repeated one skips the drain delay, or drops open requests.
 
-        Each stops the worker in order: a forced exit only drops the requests in flight.
+        The worker shuts down cleanly in each case.
         uvicorn's own handler would raise the signal again at the end; here a clean stop exits 0.
         """
         is_first = not self._worker.health.draining
@@ -53,7 +53,7 @@ class _Server(uvicorn.Server):
             self._stop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the connections, and stop the worker, which uvicorn omits if it is in a hurry."""
+        """Close the connections, and stop the worker, which uvicorn omits on a forced exit."""
         await super().shutdown(sockets)
         if self.force_exit:
             with contextlib.suppress(TimeoutError):

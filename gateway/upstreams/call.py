@@ -23,7 +23,7 @@ class Call(NamedTuple):
     `settings` are the service's own, from the manifest. `deadline` is when the answer must be
     ready, in seconds of the event loop's clock. `address` is the client's IP address. `db` is the
     database and `mail` the outbox, both bounded by the deadline; `identity` is for services that
-    sign users in. `claim` is the claim of an idempotency key, if the request has one.
+    log users in. `claim` is the claim of an idempotency key, if the request has one.
     """
 
     request_id: str
@@ -55,7 +55,7 @@ class CallFactory:
         caller: Caller,
         params: dict[str, Any],
     ) -> Call:
-        """Create the call of the action of a route that resolve has found deployed.
+        """Create the call for the action of a deployed route.
 
         Raises Rejection: missing-param and invalid-param, both about the header Idempotency-Key.
         """

@@ -1,7 +1,7 @@
 """Which values mean that a param is absent: null, or empty text, where the schema takes neither.
 
-Serialisers of typed models write null for a value that is not set, and a form has no other way to
-leave a field out than empty text.
+Serialisers of typed models write null for an unset value, and a form sends an empty field as empty
+text.
 """
 
 import re

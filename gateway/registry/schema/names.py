@@ -1,7 +1,7 @@
-"""Which names of a caller's params an answer may repeat.
+"""Which param names of a caller an answer may repeat.
 
-A body that is read as something that it is not has pieces of itself in the place of names: JSON or
-base64 that was sent as a form, a token in a key. Only text that looks like a name is repeated.
+If a body has the wrong content type, pieces of it are read as names: JSON or base64 that was sent
+as a form, a token in a key. Only text that looks like a name is repeated.
 """
 
 import re
@@ -13,7 +13,7 @@ _SECRET = re.compile(
     r"|(?:^|[.\[\]])(?:plano_|ey[A-DI-L]|ew[k-r0-3]|ZX[cl])",
     re.ASCII,
 )
-"""Tokens, and how `{"` or `{` and a blank begin in base64, and in base64 of base64."""
+"""Tokens, and the beginnings of `{"` and `{ ` in base64, and in base64 of base64."""
 
 
 def may_be_shown(name: str) -> bool:

@@ -169,7 +169,7 @@ def subschemas(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON 
 def _bounded(document: dict[str, Any]) -> dict[str, Any]:
     """A copy in which integers have 64-bit bounds, which PostgreSQL and JSON parsers share.
 
-    It refuses empty text that means absent: only refused params are searched for such values.
+    It refuses empty text that means absent: only refused params are searched for absent values.
     """
     copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
     for schema in subschemas(copy):

@@ -218,7 +218,7 @@ def from_text(value: Any, shape: Shape) -> Any:  # noqa: ANN401
 
 
 def is_absent_text(name: str, value: object, shape: Shape) -> bool:
-    """Whether a key of a query or form means nothing: it is empty, and its param cannot be.
+    """Whether a key of a query or form counts as absent: empty, although the param cannot be.
 
     An unknown key without a value may be a piece of misread text, such as base64 with its
     padding, and must not be named in the answer.
@@ -231,7 +231,7 @@ def is_absent_text(name: str, value: object, shape: Shape) -> bool:
 def without_absent(value: Any, shape: Shape) -> Any:  # noqa: ANN401
     """A copy without the properties whose values mean that they are absent, at every level.
 
-    The items of a list stay, since the others would move.
+    Items of a list are kept, since removing one would renumber the others.
     """
     if not shape.has_inner_shapes:
         return value
