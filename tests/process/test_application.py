@@ -28,7 +28,7 @@ def recipe(language: str) -> str:
 
 
 def write_recipe(folder: Path) -> None:
-    """README's recipe as an application of its own."""
+    """README's recipe in an application folder of its own."""
     write_files(
         folder, {"services/greetings.py": recipe("python"), "routes.yaml": HEAD + recipe("yaml")}
     )

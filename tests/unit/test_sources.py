@@ -1,4 +1,4 @@
-"""Where services come from: the application's folder, installed packages, Plano's own."""
+"""Where services come from: the application folder, installed packages, Plano's own."""
 
 import asyncio
 import inspect
