@@ -89,7 +89,7 @@ class Reloader:
 
     async def _reload(self, worker: Worker, files: list[Path]) -> None:
         try:
-            sources.forget()
+            sources.clear_imports()
             self.actions = Actions.load(self._app)
             worker.use(self.actions)
             for name in _modules(files):

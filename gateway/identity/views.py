@@ -41,16 +41,17 @@ def session(session: Session, token: str, view: str = "default") -> dict[str, An
 
 
 def application(
-    record: ApplicationRecord, machine: Application | None, view: str = "default"
+    record: ApplicationRecord, token_application: Application | None, view: str = "default"
 ) -> dict[str, Any]:
-    """The fields of an application; `machine` is the caller if it has an application's token."""
+    """The fields of an application; `token_application` is the one whose token the caller sent."""
     fields: dict[str, Any] = {
         "slug": record.slug,
         "name": record.title,
         "roles": sorted(record.roles),
     }
-    if machine:
-        fields |= {"id": machine.id, "routes": machine.routes, "created_at": machine.created_at}
+    if token_application:
+        own = ("id", "routes", "created_at")
+        fields |= {name: getattr(token_application, name) for name in own}
     return {name: fields[name] for name in APPLICATION_VIEWS[view] if name in fields}
 
 

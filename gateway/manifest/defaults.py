@@ -20,10 +20,13 @@ def with_defaults(data: Any) -> Any:  # noqa: ANN401 - a document is any
         return {**data, "routes": {}}
     if not isinstance(routes, dict):
         return data
-    return {**data, "routes": {name: _joined(defaults, entry) for name, entry in routes.items()}}
+    return {
+        **data,
+        "routes": {name: _with_defaults(defaults, entry) for name, entry in routes.items()},
+    }
 
 
-def _joined(defaults: dict[str, Any], entry: Any) -> Any:  # noqa: ANN401
+def _with_defaults(defaults: dict[str, Any], entry: Any) -> Any:  # noqa: ANN401
     """A route with the defaults; an entry that is not a mapping is unchanged, and refused later."""
     if not isinstance(entry, dict):
         return entry

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.manifest import keywords
 from gateway.runtime.suggest import did_you_mean
 
-Found = Iterator[tuple[str, str]]
+Mistakes = Iterator[tuple[str, str]]
 """Pairs of a place in the schema, such as `/properties/stage`, and a message."""
 
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
@@ -54,7 +54,7 @@ def _walk(
     inherited: frozenset[str] | None,
     document: dict[str, Any],
     check: _Check,
-) -> Found:
+) -> Mistakes:
     """The messages about a schema and all schemas inside it.
 
     `inherited` are the names of properties of the schemas around it that apply to the same value;

@@ -34,7 +34,7 @@ def describe(text: str, error: yaml.YAMLError, tokens: Callable[[], Any]) -> Pro
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return Problem(Position(1, 1), "the text is not YAML")
-    fault = _Fault(
+    fault = _YamlError(
         text=text,
         context=context,
         problem=problem,
@@ -71,7 +71,7 @@ class _Scan:
             self.quoted = (_position(token.start_mark), _position(token.end_mark))
 
 
-class _Fault(NamedTuple):
+class _YamlError(NamedTuple):
     """A syntax error as libyaml reports it: from where a part began to where it broke."""
 
     text: str
@@ -111,7 +111,7 @@ def _unreadable(text: str, error: yaml.reader.ReaderError) -> Problem:
     return Problem(Position(line, column), message)
 
 
-def _quote_that_runs_on(fault: _Fault) -> Problem | None:
+def _quote_that_runs_on(fault: _YamlError) -> Problem | None:
     """A quoted text of several lines that ends where the text broke lacks its closing quote."""
     if fault.scan.quoted is None:
         return None
@@ -122,34 +122,34 @@ def _quote_that_runs_on(fault: _Fault) -> Problem | None:
     return None
 
 
-def _worded(fault: _Fault) -> Problem:
+def _worded(fault: _YamlError) -> Problem:
     for expected, word in _WORDS:
         if expected in fault.problem or expected in fault.context:
             return word(fault)
     return Problem(fault.end, f"unexpected text after {fault.start}; check indentation and quotes")
 
 
-def _at_end(message: str) -> Callable[[_Fault], Problem]:
+def _at_end(message: str) -> Callable[[_YamlError], Problem]:
     return lambda fault: Problem(fault.end, message)
 
 
-def _tab_or_character(fault: _Fault) -> Problem:
+def _tab_or_character(fault: _YamlError) -> Problem:
     if fault.character == "\t":
         return Problem(fault.end, _TAB)
     message = f"a value cannot begin with {fault.character}; put the value in quotes"
     return Problem(fault.end, message)
 
 
-def _unclosed_quote(fault: _Fault) -> Problem:
+def _unclosed_quote(fault: _YamlError) -> Problem:
     return Problem(fault.start, "the quote that opens here is never closed")
 
 
-def _unclosed_before_document(fault: _Fault) -> Problem:
+def _unclosed_before_document(fault: _YamlError) -> Problem:
     message = f"the quote that opens here is not closed before the document ends in {fault.end}"
     return Problem(fault.start, message)
 
 
-def _unclosed_bracket(fault: _Fault) -> Problem:
+def _unclosed_bracket(fault: _YamlError) -> Problem:
     bracket = "]" if "sequence" in fault.context else "}"
     message = (
         f"the {'[' if bracket == ']' else '{'} that opens here is not closed: "
@@ -158,7 +158,7 @@ def _unclosed_bracket(fault: _Fault) -> Problem:
     return Problem(fault.start, message)
 
 
-def _no_content(fault: _Fault) -> Problem:
+def _no_content(fault: _YamlError) -> Problem:
     at_end = not fault.text.splitlines()[fault.end.line :] and not fault.line.strip()
     if at_end and fault.scan.brackets:
         return Problem(fault.scan.brackets[-1], "the bracket that opens here is never closed")
@@ -166,7 +166,7 @@ def _no_content(fault: _Fault) -> Problem:
     return Problem(fault.end, f"expected a value{here}; remove it, or put it in quotes")
 
 
-def _no_key(fault: _Fault) -> Problem:
+def _no_key(fault: _YamlError) -> Problem:
     if fault.scan.quoted and fault.scan.quoted[1].line == fault.end.line:
         message = (
             f"the quoted text that opens at {fault.scan.quoted[0]} ends before this; write a "
@@ -182,7 +182,7 @@ def _no_key(fault: _Fault) -> Problem:
     return Problem(fault.end, message)
 
 
-def _no_item(fault: _Fault) -> Problem:
+def _no_item(fault: _YamlError) -> Problem:
     message = (
         f"wrong indentation: expected - in column {fault.start.column}, as in the list "
         f"that begins at {fault.start}"
@@ -190,7 +190,7 @@ def _no_item(fault: _Fault) -> Problem:
     return Problem(fault.end, message)
 
 
-def _second_colon(fault: _Fault) -> Problem:
+def _second_colon(fault: _YamlError) -> Problem:
     before = fault.line[: fault.end.column - 1]
     if ": " in before:
         message = "a value cannot contain another `: `; put the value in quotes"
@@ -202,23 +202,23 @@ def _second_colon(fault: _Fault) -> Problem:
     return Problem(fault.end, message)
 
 
-def _no_colon(fault: _Fault) -> Problem:
+def _no_colon(fault: _YamlError) -> Problem:
     return Problem(fault.start, "expected `:` after this key")
 
 
-def _escape(fault: _Fault) -> Problem:
+def _escape(fault: _YamlError) -> Problem:
     column = fault.end.column
     escape = fault.line[column - 1 : column + 1]
     message = f"{escape} is not an escape; write \\{escape}, or use single quotes"
     return Problem(fault.end, message)
 
 
-def _second_anchor(fault: _Fault) -> Problem:
+def _second_anchor(fault: _YamlError) -> Problem:
     message = f"the anchor {fault.word} is already defined at {fault.start}; use another name"
     return Problem(fault.end, message)
 
 
-def _unknown_alias(fault: _Fault) -> Problem:
+def _unknown_alias(fault: _YamlError) -> Problem:
     message = (
         f"the alias {fault.word} has no anchor &{fault.word[1:]} above; "
         "define the anchor, or put the value in quotes"
@@ -233,7 +233,7 @@ _DIRECTIVE = (
 )
 _CODE = "\\x, \\u and \\U need the 2, 4 or 8 hexadecimal digits of a character"
 
-_WORDS: tuple[tuple[str, Callable[[_Fault], Problem]], ...] = (
+_WORDS: tuple[tuple[str, Callable[[_YamlError], Problem]], ...] = (
     ("found character that cannot start any token", _tab_or_character),
     ("found a tab character", _at_end(_TAB)),
     ("directive", _at_end(_DIRECTIVE)),

@@ -66,7 +66,7 @@ def folders(app: AppFolder) -> list[Path]:
     return sorted({*(root for root in roots if root.is_dir()), *(path.parent for path in inner)})
 
 
-def forget() -> None:
+def clear_imports() -> None:
     """Let the next `modules` import all services again."""
     importlib.invalidate_caches()
     for package in {PACKAGE, PLANO_PACKAGE, *map(_package_of, installed_services())}:

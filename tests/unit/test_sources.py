@@ -189,7 +189,7 @@ def test_forgotten_services_and_installed_packages_are_imported_again(
             "site/acme_services/labels.py": action(said="new"),
         },
     )
-    sources.forget()
+    sources.clear_imports()
     actions = Actions.load(app)
     names = ("greetings.create", "parcels.create", "labels.create")
     assert [said(actions, name) for name in names] == ["new"] * 3

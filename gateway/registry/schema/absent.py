@@ -42,20 +42,20 @@ def empty_is_absent(schema: dict[str, Any]) -> bool:
 
 
 def _take(schemas: Iterable[Any], value: str | None, resolve: Resolve) -> bool:
-    return all(_takes(schema, value, resolve, frozenset()) for schema in schemas)
+    return all(_accepts(schema, value, resolve, frozenset()) for schema in schemas)
 
 
-def _takes(schema: Any, value: str | None, resolve: Resolve, seen: frozenset[int]) -> bool:  # noqa: ANN401
+def _accepts(schema: Any, value: str | None, resolve: Resolve, seen: frozenset[int]) -> bool:  # noqa: ANN401
     """Whether a schema accepts null or empty text; `seen` ends a schema that refers to itself."""
     if not isinstance(schema, dict) or id(schema) in seen:
         return schema is not False
     seen |= {id(schema)}
 
     def takes(inner: Any) -> bool:  # noqa: ANN401
-        return _takes(inner, value, resolve, seen)
+        return _accepts(inner, value, resolve, seen)
 
     return (
-        _takes_alone(schema, value)
+        _accepts_by_own_keywords(schema, value)
         and all(map(takes, schema.get("allOf", ())))
         and ("anyOf" not in schema or any(map(takes, schema["anyOf"])))
         and ("oneOf" not in schema or sum(map(takes, schema["oneOf"])) == 1)
@@ -65,7 +65,7 @@ def _takes(schema: Any, value: str | None, resolve: Resolve, seen: frozenset[int
     )
 
 
-def _takes_alone(schema: dict[str, Any], value: str | None) -> bool:
+def _accepts_by_own_keywords(schema: dict[str, Any], value: str | None) -> bool:
     """Whether the keywords that do not hold other schemas accept null or empty text."""
     types = schema.get("type", ("null", "string"))
     if ("null" if value is None else "string") not in (
