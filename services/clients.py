@@ -23,7 +23,9 @@ async def register(call: Call) -> Reply:
     if errors:
         raise Rejection("client-validation-failed", errors=errors)
     application_id = await _application(call, client["email"])
-    hashed = await call.identity.passwords.hash(client["password"])
+    hashed = await call.identity.passwords.hash(
+        client["password"], address=call.address, deadline=call.deadline
+    )
     row = await call.db.fetchrow(_SQL["register"], client["email"], hashed, *client_values(call))
     if row is None:
         raise Rejection("email-already-registered")
@@ -34,7 +36,9 @@ async def register(call: Call) -> Reply:
 
 async def _application(call: Call, email: str) -> int:
     """The application's id. Checked before the password is hashed, since hashing is expensive."""
-    row = await call.db.fetchrow(_SQL["application"], email, call.params["application"])
+    row = await call.db.fetchrow(
+        _SQL["application"], emails.fold(email), call.params["application"]
+    )
     if row is None:
         raise Rejection(statuses.INVALID_PARAM, errors=[UNKNOWN_APPLICATION])
     if row["taken"]:

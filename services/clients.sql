@@ -1,6 +1,6 @@
 -- name: application
--- The id of an application, and whether a user already has an address.
-select id, exists (select from gateway.users where lower(email) = lower($1)) as taken
+-- The id of an application, and whether a user already has a folded address.
+select id, exists (select from gateway.users where lower(email) = $1) as taken
 from gateway.applications
 where slug = $2 and removed_at is null;
 

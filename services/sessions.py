@@ -1,11 +1,11 @@
 """Sessions: log in, show and list sessions, log out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asyncpg import Record
 
-from gateway import Call, Rejection, Reply, Session, lifetime, load_queries, statuses, views
+from gateway import Call, Rejection, Reply, Session, emails, lifetime, load_queries, statuses, views
 
 from .sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 
@@ -22,8 +22,14 @@ async def create(call: Call) -> Reply:
     without any role gets a session as well, in the answer `client-required`.
     """
     sign_in = SignIn(call)
-    with call.identity.limits.guessing(call.address, call.params["email"]):
-        user = await _verified_user(call)
+    email = emails.fold(call.params["email"])
+
+    async def known_addresses() -> Iterable[str]:
+        rows = await call.db.fetch(_SQL["known_addresses"], email)
+        return [row["address"] for row in rows]
+
+    async with call.identity.limits.guessing(call.address, email, known_addresses):
+        user = await _verified_user(call, email)
     if user["roles"] and not user["may_enter"]:
         raise Rejection("user-requires-role")
     session = await sign_in.begin(user["id"], user["application_id"], user["password_hash"])
@@ -34,9 +40,9 @@ async def create(call: Call) -> Reply:
     return Reply({"session": session, **returned})
 
 
-async def _verified_user(call: Call) -> Record:
-    """The user with this e-mail address and password."""
-    email, password = call.params["email"], call.params["password"]
+async def _verified_user(call: Call, email: str) -> Record:
+    """The user with this folded e-mail address and the password of the params."""
+    password = call.params["password"]
     user = await call.db.fetchrow(_SQL["user"], email, call.params["application"])
     if user is None:
         raise Rejection(statuses.INVALID_PARAM, errors=[UNKNOWN_APPLICATION])
@@ -44,7 +50,9 @@ async def _verified_user(call: Call) -> Record:
         raise Rejection("email-not-found")
     if user["password_hash"] is None:
         raise Rejection("user-has-no-password")
-    if not await call.identity.passwords.verify(user["password_hash"], password):
+    if not await call.identity.passwords.verify(
+        user["password_hash"], password, address=call.address, deadline=call.deadline
+    ):
         raise Rejection("invalid-password")
     if user["disabled"]:
         raise Rejection(statuses.PERMISSION_DENIED, "The account is disabled.")
@@ -55,7 +63,9 @@ async def _rehash(call: Call, user: Record) -> None:
     """Hash the password again if its hash has outdated parameters."""
     stored = user["password_hash"]
     if call.identity.passwords.is_outdated(stored):
-        hashed = await call.identity.passwords.hash(call.params["password"])
+        hashed = await call.identity.passwords.hash(
+            call.params["password"], address=call.address, deadline=call.deadline
+        )
         await call.db.fetchrow(_SQL["rehash"], user["id"], hashed, stored)
 
 

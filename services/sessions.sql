@@ -1,12 +1,24 @@
 -- name: user
--- The user with an address, and whether the application admits it. No row if the application is
+-- The user with a folded address, and whether the application admits it. No row if the application is
 -- unknown; no user id if the address is.
 select u.id, u.password_hash, a.id as application_id, gateway.roles_of(u.id) as roles,
        a.roles is null or a.roles && gateway.roles_of(u.id) as may_enter,
        u.disabled_at is not null as disabled
 from gateway.applications a
-left join gateway.users u on lower(u.email) = lower($1)
+left join gateway.users u on lower(u.email) = $1
 where a.slug = $2 and a.removed_at is null;
+
+-- name: known_addresses
+-- The addresses of the latest sessions, live or ended, of the user with a folded address.
+select distinct latest.address
+from (
+    select s.address
+    from gateway.sessions s
+    where s.user_id = (select id from gateway.users where lower(email) = $1)
+    order by s.id desc
+    limit 200
+) latest
+where latest.address is not null;
 
 -- name: rehash
 -- Store a password's new hash, unless the password was changed in the meantime.

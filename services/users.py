@@ -7,6 +7,7 @@ from gateway import (
     Connection,
     Rejection,
     Reply,
+    emails,
     lifetime,
     load_queries,
     statuses,
@@ -40,9 +41,11 @@ async def update_password(call: Call) -> Reply:
     session = call.caller.session
     if session is None:
         raise Rejection(statuses.SESSION_REQUIRED)
-    with call.identity.limits.guessing(call.address, session.email):
+    with call.identity.limits.guessing_own(call.address, session.user_id):
         stored = await _verified(call, session.user_id)
-    hashed = await call.identity.passwords.hash(call.params["new_password"])
+    hashed = await call.identity.passwords.hash(
+        call.params["new_password"], address=call.address, deadline=call.deadline
+    )
     args = session.user_id, hashed, stored, session.id
 
     async def work(db: Connection) -> Record | None:
@@ -80,7 +83,7 @@ async def reset_password(call: Call) -> Reply:
         raise Rejection(
             statuses.SERVICE_NOT_FOUND, "The service has no page for password reset links."
         )
-    email = call.params["email"]
+    email = emails.fold(call.params["email"])
     call.identity.limits.count_reset(call.address, email)
     template = call.settings.get("mail_template", "password-reset")
     args = email, template, link, call.route.name, call.request_id
@@ -90,14 +93,16 @@ async def reset_password(call: Call) -> Reply:
 
 async def confirm_reset(call: Call) -> Reply:
     """Set a new password by a password reset link's token, and end all sessions of the user."""
-    call.identity.limits.refuse_guesser(call.address)
     token = tokens.digest(call.params["reset_token"])
     # Checked before the password is hashed, since hashing is expensive.
-    found = await call.db.fetchrow(_SQL["reset"], token)
+    async with call.identity.limits.guessing_token(call.address) as guess:
+        found = await call.db.fetchrow(_SQL["reset"], token)
+        guess.is_wrong = found is None
     if found is None:
-        call.identity.limits.count_unknown_token(call.address)
         raise Rejection("invalid-reset-token")
-    hashed = await call.identity.passwords.hash(call.params["password"])
+    hashed = await call.identity.passwords.hash(
+        call.params["password"], address=call.address, deadline=call.deadline
+    )
 
     async def work(db: Connection) -> Record | None:
         # Waits for log-ins in progress, so that their sessions are among those that end.
@@ -116,6 +121,8 @@ async def _verified(call: Call, user_id: int) -> str:
     if user is None or user["password_hash"] is None:
         raise Rejection("user-has-no-password")
     stored: str = user["password_hash"]
-    if not await call.identity.passwords.verify(stored, call.params["password"]):
+    if not await call.identity.passwords.verify(
+        stored, call.params["password"], address=call.address, deadline=call.deadline
+    ):
         raise Rejection("invalid-password")
     return stored

@@ -1,4 +1,8 @@
-"""The client's address: the peer's or, behind trusted proxies, the one in `X-Forwarded-For`."""
+"""The client's address: the peer's or, behind trusted proxies, the one in `X-Forwarded-For`.
+
+An IPv4 client of a socket that listens on `::` arrives as `::ffff:a.b.c.d`. Here it is the IPv4
+address that it is: limits, trusted proxies, logs and sessions know it under one name.
+"""
 
 import ipaddress
 from collections.abc import Sequence
@@ -9,12 +13,17 @@ from gateway.runtime.setting_values import Network
 FORWARDED = b"x-forwarded-for"
 UNKNOWN = "unknown"
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_MAPPED_PREFIX = "::ffff:"
+_MAPPED_BITS = 96
+
 
 class Proxies:
     """The proxies whose `X-Forwarded-For` is trusted."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
-        self._trusted = tuple(trusted)
+        self._trusted = tuple(map(_unmapped_network, trusted))
 
     def client_address(self, peer: str, forwarded: bytes) -> str:
         """The last address, read from right to left, that is not a trusted proxy's.
@@ -22,13 +31,13 @@ class Proxies:
         Each proxy appends the address of its peer, so addresses forged by the client stand left
         of the one that the first trusted proxy saw. The search ends at an invalid address.
         """
-        client = peer
+        client = plain(peer)
         if not (self._trusted and forwarded):
             return client
         for text in reversed(forwarded.decode("latin-1").split(",")):
             if not self._trusts(client):
                 break
-            address = _parse(text.strip())
+            address = _without_port(text.strip())
             if address is None:
                 break
             client = address
@@ -36,20 +45,45 @@ class Proxies:
 
     def _trusts(self, address: str) -> bool:
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = _parsed(address)
         except ValueError:
             return False
         return any(parsed in network for network in self._trusted)
 
 
-def _parse(text: str) -> str | None:
+@lru_cache(maxsize=10_000)
+def plain(address: str) -> str:
+    """An address as it is shown and stored: IPv4 that is mapped into IPv6 becomes IPv4."""
+    if not address.startswith(_MAPPED_PREFIX):
+        return address
+    try:
+        return str(_parsed(address))
+    except ValueError:
+        return address
+
+
+def _parsed(text: str) -> Address:
+    """The address of a text, mapped IPv4 as IPv4. Raises ValueError."""
+    address = ipaddress.ip_address(text)
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
+
+
+def _unmapped_network(network: Network) -> Network:
+    """A network of mapped IPv4 addresses as the IPv4 network, any other as it is."""
+    mapped = isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped
+    if not mapped or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+def _without_port(text: str) -> str | None:
     """An address without its port and brackets; None if the text is not an address."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        return str(_parsed(text))
     except ValueError:
         return None
 
@@ -58,9 +92,9 @@ def _parse(text: str) -> str | None:
 def client_network(address: str) -> str:
     """What limits count as one client: an IPv4 address, or the /64 network of an IPv6 host."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = _parsed(address)
     except ValueError:
         return address
     if parsed.version == 4:  # noqa: PLR2004 - the version
-        return address
+        return str(parsed)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -39,7 +39,7 @@ class Channel:
         self.drained: asyncio.Event | None = None
         self.read_paused = False
         client = get_remote_addr(transport)
-        self.peer = client[0] if client else addresses.UNKNOWN
+        self.peer = addresses.plain(client[0]) if client else addresses.UNKNOWN
         self._server = server
         self._app_state = app_state
         self._default_headers: list[tuple[bytes, bytes]] = []

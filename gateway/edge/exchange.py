@@ -71,7 +71,8 @@ class AsgiExchange:
         self.path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.peer: str = client[0] if (client := scope.get("client")) else addresses.UNKNOWN
+        client = scope.get("client")
+        self.peer = addresses.plain(client[0]) if client else addresses.UNKNOWN
 
     def take_body(self) -> bytes | None:
         """None: ASGI has the body only behind `receive`."""

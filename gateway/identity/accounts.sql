@@ -52,11 +52,11 @@ on conflict (lower(email)) do nothing
 returning id;
 
 -- name: user_id
--- The id of the user with an address.
-select id from gateway.users where lower(email) = lower($1);
+-- The id of the user with a folded address.
+select id from gateway.users where lower(email) = $1;
 
 -- name: users
--- A page of users by id, after $1, or the user with the address $3.
+-- A page of users by id, after $1, or the user with the folded address $3.
 select u.id, u.email, u.first_name, u.last_name, gateway.roles_of(u.id) as roles, u.permissions,
        case
            when u.disabled_at is not null then 'disabled'
@@ -71,7 +71,7 @@ select u.id, u.email, u.first_name, u.last_name, gateway.roles_of(u.id) as roles
        ) as sessions,
        u.remember_me, u.created_at, u.disabled_at
 from gateway.users u
-where u.id > $1 and ($3::text is null or lower(u.email) = lower($3))
+where u.id > $1 and ($3::text is null or lower(u.email) = $3)
 order by u.id limit $2;
 
 -- name: grant_client

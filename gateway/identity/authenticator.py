@@ -40,15 +40,21 @@ class Authenticator:
         return self.store.remembered(token) or await self._look_up(token, address)
 
     async def _look_up(self, token: str, address: str) -> Principal:
-        is_guess = self.store.is_guess(token)
-        if is_guess:
-            self.limits.refuse_guesser(address)
-        principal = await self.store.find(token)
+        if self.store.is_guess(token):
+            principal = await self._look_up_guess(token, address)
+        else:
+            principal = await self.store.find(token)
         if principal is None:
-            if is_guess:
-                self.limits.count_unknown_token(address)
             raise Rejection(statuses.INVALID_TOKEN)
         return principal
+
+    async def _look_up_guess(self, token: str, address: str) -> Principal | None:
+        async with self.limits.guessing_token(address) as guess:
+            # While this waited, another request may have had the same token looked up.
+            is_guess = self.store.is_guess(token)
+            principal = self.store.remembered(token) or await self.store.find(token)
+            guess.is_wrong = is_guess and principal is None
+            return principal
 
     def is_expired(self, session: Session) -> bool:
         """Whether the session has expired, even with its last use in this worker."""

@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
-from gateway.identity import applications, tokens, users
+from gateway.identity import applications, emails, tokens, users
 from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -45,7 +45,7 @@ async def application_token(
 async def session(connection: Connection, email: str, application: str) -> str:
     """Create a session of a user in an application; return its token. Raises IssueError."""
     token = tokens.make(tokens.SESSION_PREFIX)
-    args = email, application, tokens.digest(token), datetime.now(UTC)
+    args = emails.fold(email), application, tokens.digest(token), datetime.now(UTC)
     if await connection.fetchval(_SQL["create_session"], *args) is None:
         raise await _refused_session(connection, email, application)
     return token
@@ -94,7 +94,7 @@ async def revoke(connection: Connection, token_id: int) -> str:
 
 async def end_sessions(connection: Connection, email: str) -> int:
     """End all sessions of a user; return how many. Raises IssueError."""
-    ended: int | None = await connection.fetchval(_SQL["end_sessions"], email)
+    ended: int | None = await connection.fetchval(_SQL["end_sessions"], emails.fold(email))
     if ended is None:
         raise users.unknown(email)
     return ended

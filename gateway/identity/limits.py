@@ -1,11 +1,14 @@
 """Rate limits: calls of a route, guesses of passwords, guesses of tokens."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 from gateway import statuses
 from gateway.edge import addresses
+from gateway.identity import emails
 from gateway.identity.counts import Counts
+from gateway.identity.turns import Turns
 from gateway.registry.records import Route
 from gateway.values import Caller, Rate, Rejection
 
@@ -18,6 +21,12 @@ RESETS_FROM_ADDRESS = Rate(calls=50, seconds=HOUR)
 
 WRONG_GUESS = frozenset(("email-not-found", "invalid-password"))
 """The statuses of a password that was guessed wrong."""
+
+MAX_LOOKUPS = 10
+"""Tokens of one address that may be guesses and are looked up at once."""
+
+KnownAddresses: TypeAlias = Callable[[], Awaitable[Iterable[str]]]
+"""Reads the addresses from which an account was used lately; none for an unknown account."""
 
 
 class Limits:
@@ -33,6 +42,7 @@ class Limits:
         self._account = Rate(calls=account_guesses, seconds=QUARTER_HOUR)
         self._address = Rate(calls=address_guesses, seconds=QUARTER_HOUR)
         self._tokens = Rate(calls=unknown_tokens, seconds=MINUTE)
+        self._token_turns = Turns(min(MAX_LOOKUPS, unknown_tokens))
 
     def count_call(self, route: Route, caller: Caller, address: str) -> None:
         """Count a call of a route that has a limit. Raises Rejection: rate-limit-exceeded."""
@@ -40,29 +50,55 @@ class Limits:
             key = f"route:{route.name}:{_caller_key(caller, address)}"
             _refuse(self.counts.take(key, route.rate_limit))
 
-    @contextmanager
-    def guessing(self, address: str, account: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def guessing(
+        self, address: str, account: str, known_addresses: KnownAddresses
+    ) -> AsyncIterator[None]:
         """Wrap the check of a password; a Rejection with a status of `WRONG_GUESS` is a guess.
 
-        A guess is counted before it is checked, so that parallel guesses do not pass the limit.
+        `account` is an e-mail address. A guess is counted before it is checked, so that parallel
+        guesses do not pass the limit. Guesses of others do not lock the owner out: above the
+        account's limit, each network of `known_addresses` has a count of its own.
         Raises Rejection: rate-limit-exceeded.
         """
-        taken = []
+        with self._guess((_address_key("password", address), self._address)) as guess:
+            key = f"account:{emails.fold(account)}"
+            wait = guess.take(key, self._account)
+            if wait:
+                if not await self._is_known(address, known_addresses):
+                    _refuse(wait)
+                network = addresses.client_network(address)
+                _refuse(guess.take(f"{key}:{network}", self._account))
+            yield
+
+    @contextmanager
+    def guessing_own(self, address: str, user_id: int) -> Iterator[None]:
+        """As `guessing`, for the password of the user whose session calls: with its own count."""
+        own = f"own:{user_id}", self._account
+        with self._guess((_address_key("password", address), self._address), own):
+            yield
+
+    @contextmanager
+    def _guess(self, *limits: tuple[str, Rate]) -> Iterator["_Guess"]:
+        guess = _Guess(self.counts)
         is_wrong = False
         try:
-            for key, rate in (
-                (f"account:{account.lower()}", self._account),
-                (_address_key("password", address), self._address),
-            ):
-                _refuse(self.counts.take(key, rate))
-                taken.append((key, rate))
-            yield
+            for key, rate in limits:
+                _refuse(guess.take(key, rate))
+            yield guess
         except Rejection as rejection:
             is_wrong = rejection.slug in WRONG_GUESS
             raise
         finally:
-            for key, rate in () if is_wrong else taken:
-                self.counts.give_back(key, rate)
+            if not is_wrong:
+                guess.give_back()
+
+    async def _is_known(self, address: str, known_addresses: KnownAddresses) -> bool:
+        """Whether an account was used from this network; asked for a limited number of times."""
+        if self.counts.take(_address_key("known", address), self._address):
+            return False
+        network = addresses.client_network(address)
+        return network in map(addresses.client_network, await known_addresses())
 
     def count_reset(self, address: str, account: str) -> None:
         """Count a request for a password reset link, whether the account exists or not.
@@ -70,15 +106,53 @@ class Limits:
         Raises Rejection: rate-limit-exceeded.
         """
         _refuse(self.counts.take(_address_key("reset", address), RESETS_FROM_ADDRESS))
-        _refuse(self.counts.take(f"reset:{account.lower()}", RESETS_OF_ACCOUNT))
+        _refuse(self.counts.take(f"reset:{emails.fold(account)}", RESETS_OF_ACCOUNT))
 
-    def refuse_guesser(self, address: str) -> None:
-        """Refuse an address that sent too many unknown tokens. Raises Rejection."""
-        _refuse(self.counts.is_reached(_address_key("token", address), self._tokens))
+    @asynccontextmanager
+    async def guessing_token(self, address: str) -> AsyncIterator["TokenGuess"]:
+        """Wrap the look-up of a token that may be a guess; set `is_wrong` if it does not exist.
 
-    def count_unknown_token(self, address: str) -> None:
-        """Count a token that does not exist."""
-        self.counts.take(_address_key("token", address), self._tokens)
+        A few of an address are looked up at once and others wait, since most tokens that a worker
+        does not know are valid: so wrong ones are counted before the next ones are looked up, and
+        valid ones are never refused for being many. Raises Rejection: rate-limit-exceeded, or
+        service-unavailable after a long wait.
+        """
+        key = _address_key("token", address)
+        guess = TokenGuess()
+        _refuse(self.counts.is_reached(key, self._tokens))
+        async with self._token_turns.turn(key):
+            _refuse(self.counts.is_reached(key, self._tokens))
+            try:
+                yield guess
+            finally:
+                if guess.is_wrong:
+                    self.counts.take(key, self._tokens)
+
+
+class TokenGuess:
+    """A token that is looked up; `is_wrong` once it is known not to exist."""
+
+    is_wrong = False
+
+
+class _Guess:
+    """What one guess of a password has counted so far."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._taken: list[tuple[str, Rate]] = []
+
+    def take(self, key: str, rate: Rate) -> int:
+        """As `Counts.take`."""
+        seconds = self._counts.take(key, rate)
+        if not seconds:
+            self._taken.append((key, rate))
+        return seconds
+
+    def give_back(self) -> None:
+        """Count nothing: the guess was right, or was not checked."""
+        for key, rate in self._taken:
+            self._counts.give_back(key, rate)
 
 
 def _refuse(seconds: int) -> None:

@@ -26,11 +26,11 @@ select id, $2, $3::text[], $4 from gateway.applications where slug = $1 and remo
 returning id;
 
 -- name: create_session
--- Create a session of a user, by e-mail address; no row if the user or application is unknown.
+-- Create a session of a user, by folded e-mail address; no row if the user or application is unknown.
 insert into gateway.sessions (user_id, application_id, token_hash, created_at, last_used_at)
 select u.id, a.id, $3, $4, $4
 from gateway.users u, gateway.applications a
-where lower(u.email) = lower($1) and u.disabled_at is null
+where lower(u.email) = $1 and u.disabled_at is null
   and a.slug = $2 and a.removed_at is null
 returning id;
 
@@ -56,9 +56,9 @@ join gateway.applications a on a.id = t.application_id
 where t.id = $1;
 
 -- name: end_sessions
--- End a user's sessions, by e-mail address; returns how many, no row if the user is unknown.
+-- End a user's sessions, by folded e-mail address; returns how many, no row if the user is unknown.
 with owner as (
-    select id from gateway.users where lower(email) = lower($1)
+    select id from gateway.users where lower(email) = $1
 ), ended as (
     update gateway.sessions set revoked_at = now()
     where user_id = (select id from owner) and revoked_at is null

@@ -1,5 +1,6 @@
 """A worker's cache of tokens; entries last a few seconds, or until a notice invalidates them."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,6 +12,9 @@ FRESH = 4.0
 
 GRACE = 60.0
 """Seconds for which it is used while the database is unavailable."""
+
+NEVER = -math.inf
+"""When an entry was confirmed that a notice has invalidated."""
 
 MAX_KNOWN = 100_000
 MAX_UNKNOWN = 10_000
@@ -96,13 +100,14 @@ class TokenCache:
                 del self._digests[key]
 
     def invalidate(self, notice: str) -> None:
-        """Drop the entries that a notice names; tokens being loaded are not stored either."""
+        """Use no entry that a notice names; tokens being loaded are not stored either."""
         for notices in self._loading.values():
             notices.add(notice)
         if notice.startswith(ALL):
             self.invalidate_all()
-        for digest in [*self._digests.get(notice, ())]:
-            self.forget(digest)
+        for digest in self._digests.get(notice, ()):
+            # Not dropped: the caller is still known, and does not guess.
+            self._entries[digest] = self._entries[digest]._replace(confirmed=NEVER)
 
     def invalidate_all(self) -> None:
         """Query the database again for every token: notices may have been missed."""

@@ -79,7 +79,7 @@ async def list_page(connection: Connection, limit: int, after: int) -> list[Reco
 
 async def show(connection: Connection, email: str) -> Record:
     """One user, with roles, permissions and the number of live sessions. Raises UserError."""
-    row = await connection.fetchrow(_SQL["users"], 0, 1, email, *_AGES)
+    row = await connection.fetchrow(_SQL["users"], 0, 1, emails.fold(email), *_AGES)
     if row is None:
         raise unknown(email)
     return row
@@ -144,7 +144,7 @@ async def mail_link(connection: Connection, email: str) -> int:
         )
     template = settings.get("mail_template", resets.DEFAULT_TEMPLATE)
     message_id: int = await connection.fetchval(
-        _SQL["queue_reset"], email, template, settings["reset_url"]
+        _SQL["queue_reset"], emails.fold(email), template, settings["reset_url"]
     )
     return message_id
 
@@ -167,7 +167,7 @@ async def _change(connection: Connection, user_id: int, verb: str, rights: Right
 
 
 async def _user_id(connection: Connection, email: str) -> int:
-    user_id: int | None = await connection.fetchval(_SQL["user_id"], email)
+    user_id: int | None = await connection.fetchval(_SQL["user_id"], emails.fold(email))
     if user_id is None:
         raise unknown(email)
     return user_id

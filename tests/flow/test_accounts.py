@@ -42,8 +42,8 @@ async def test_log_in_overtaken_by_a_disabling_creates_no_session(
     passwords = client.worker.passwords
     verify = passwords.verify
 
-    async def verify_and_disable(stored: str, password: str) -> bool:
-        is_correct = await verify(stored, password)
+    async def verify_and_disable(stored: str, password: str, **options: Any) -> bool:
+        is_correct = await verify(stored, password, **options)
         await on(client.database_url, lambda db: users.disable(db, "client@example.com"))
         return is_correct
 

@@ -1,16 +1,13 @@
 """Limits: a sliding window that workers share; without the database each counts for itself."""
 
 import asyncio
-import base64
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.harness import Client, execute, serving
+from support.harness import execute, serving
 from support.manifests import applied, desired
 
 from gateway import Call, Reply
@@ -140,85 +137,6 @@ async def test_rate_limit_is_counted_by_each_worker_during_a_database_outage(dat
     await counts.flush()
     assert [row["count"] for row in await execute(database, "select * from gateway.counts")] == [5]
     await pool.close()
-
-
-WRONG = {"email": "employee@example.com", "password": "no", "application": "planoorder"}
-
-
-async def log_in(client: Client, **changes: Any) -> Any:
-    """Try to log in, by default with a wrong password."""
-    body = sensitive({**WRONG, **changes})
-    return await client.request("POST", "/api/v1/sessions/create", content=body)
-
-
-def sensitive(params: dict[str, Any]) -> bytes:
-    return base64.b64encode(orjson.dumps(params))
-
-
-async def statuses(client: Client, times: int, **changes: Any) -> list[str]:
-    return [(await log_in(client, **changes)).json()["status"] for _ in range(times)]
-
-
-async def test_password_guesses_for_an_account_are_limited(
-    database: str, tokens: dict[str, str]
-) -> None:
-    async with serving(
-        database, tokens, account_guesses="3", trusted_proxies="127.0.0.1"
-    ) as client:
-        assert await statuses(client, 3) == ["invalid-password"] * 3
-        answer = await log_in(client, email="Employee@Example.com", password="demo-password")
-        assert (answer.status_code, answer.json()["status"]) == (429, "rate-limit-exceeded")
-        assert 1 <= int(answer.headers["retry-after"]) <= 1800
-        assert await statuses(client, 1, email="client@example.com") == ["invalid-password"]
-
-
-async def test_correct_passwords_do_not_count_as_guesses(
-    database: str, tokens: dict[str, str]
-) -> None:
-    async with serving(database, tokens, account_guesses="3", address_guesses="3") as client:
-        right = await statuses(client, 6, password="demo-password")
-        assert right == ["action-successful"] * 6
-
-
-async def test_password_guesses_from_an_address_are_limited_across_accounts(
-    database: str, tokens: dict[str, str]
-) -> None:
-    async with serving(
-        database, tokens, address_guesses="4", trusted_proxies="127.0.0.1"
-    ) as client:
-        slugs = [await statuses(client, 1, email=f"{n}@example.com") for n in range(6)]
-        assert slugs == [["email-not-found"]] * 4 + [["rate-limit-exceeded"]] * 2
-        other_address = {"x-forwarded-for": "203.0.113.9"}
-        body = sensitive(WRONG)
-        answer = await client.request(
-            "POST", "/api/v1/sessions/create", content=body, headers=other_address
-        )
-        assert answer.json()["status"] == "invalid-password"
-
-
-async def test_password_guesses_in_parallel_are_limited_as_in_sequence(
-    database: str, tokens: dict[str, str]
-) -> None:
-    async with serving(database, tokens, account_guesses="5") as client:
-        answers = await asyncio.gather(*(log_in(client) for _ in range(30)))
-        slugs = Counter(answer.json()["status"] for answer in answers)
-        assert slugs == {"invalid-password": 5, "rate-limit-exceeded": 25}
-
-
-async def test_unknown_tokens_are_limited_and_known_tokens_are_not(
-    database: str, tokens: dict[str, str]
-) -> None:
-    async with serving(database, tokens, unknown_callers="3") as client:
-        assert (await client.create_stage(order_id=7)).status_code == 200
-        guesses = ["plano_ses_" + letter * 43 for letter in "aaabbcde"]
-        codes = [(await client.create_stage(token=guess)).status_code for guess in guesses]
-        assert codes == [401] * 6 + [429] * 2
-        # A malformed token does not count as a guess, nor does one that was refused before.
-        for token in ("undefined", guesses[0]):
-            assert (await client.create_stage(token=token)).status_code == 401
-        assert (await client.create_stage(order_id=7)).status_code == 200
-        # A valid token that this worker does not know yet is indistinguishable from a guess.
-        assert (await client.create_stage(caller="liaison", order_id=7)).status_code == 429
 
 
 async def do_nothing(_: Call) -> Reply:

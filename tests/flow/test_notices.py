@@ -12,6 +12,7 @@ from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.identity import token_cache
 from gateway.identity.token_store import CHANNEL, TokenStore
+from gateway.identity.tokens import digest
 
 LOG_IN = """
 insert into gateway.sessions (user_id, application_id, token_hash) values (1, 2, 'x') returning id
@@ -230,13 +231,23 @@ async def test_identity_cache_does_not_refuse_a_user_with_a_new_role(
     assert await slug(client, "nobody") == "action-successful"
 
 
-async def test_identity_cache_keeps_nothing_of_an_invalidated_principal(
-    pool: Pool, tokens: dict[str, str]
+async def test_identity_cache_of_an_invalidated_principal_keeps_only_that_the_token_is_known(
+    database: str, pool: Pool, tokens: dict[str, str]
 ) -> None:
     token_store = TokenStore(pool)
-    for name in ("employee", "liaison", "application", "expired"):
+    cache = token_store.cache
+    names = ("employee", "liaison", "application", "expired")
+    for name in names:
         await token_store.find(tokens[name])
     for notice in ("user:1", "session:3", "token:1"):
-        token_store.cache.invalidate(notice)
-    assert not token_store.cache._entries
-    assert not token_store.cache._digests
+        cache.invalidate(notice)
+    digests = [digest(tokens[name]) for name in names]
+    assert not any(cache.fresh(each) or cache.within_grace(each) for each in digests)
+    assert not any(token_store.is_guess(tokens[name]) for name in names)
+    # Once the database says that a token does not exist, nothing of its principal is left.
+    await execute(database, "update gateway.sessions set revoked_at = now()")
+    await execute(database, "update gateway.application_tokens set revoked_at = now()")
+    for name in names:
+        assert await token_store.find(tokens[name]) is None
+    assert not cache._entries
+    assert not cache._digests

@@ -263,3 +263,14 @@ async def test_reset_link_of_an_operator_gives_a_new_user_a_password(
     answer = await secret(mailing, CONFIRM, reset_token=token, password=NEW_PASSWORD)
     assert outcome(answer) == DONE
     assert outcome(await log_in(mailing, email, NEW_PASSWORD)) == DONE
+
+
+async def test_reset_of_an_address_that_cannot_be_folded_mails_no_one(mailing: Client) -> None:
+    for email in (
+        "cl\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}ent@example.com",
+        "Client@EXAMPLE.com",
+    ):
+        assert outcome(await secret(mailing, RESET, email=email)) == DONE
+    query = "select payload ->> 'email' as email from gateway.outbox order by id"
+    rows = await execute(mailing.database_url, query)
+    assert [row["email"] for row in rows] == [None, "client@example.com"]

@@ -290,9 +290,9 @@ async def test_log_in_overtaken_by_a_password_change_creates_no_session(
     passwords = client.worker.passwords
     verify = passwords.verify
 
-    async def verify_and_change(stored: str, password: str) -> bool:
+    async def verify_and_change(stored: str, password: str, **options: Any) -> bool:
         monkeypatch.setattr(passwords, "verify", verify)
-        is_correct = await verify(stored, password)
+        is_correct = await verify(stored, password, **options)
         assert outcome(await signed_in.change_password(PASSWORD, "another password")) == DONE
         return is_correct
 

@@ -1,0 +1,48 @@
+"""Turns: of the work for one key, only a few run at the same time, and the others wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway import statuses
+from gateway.values import Rejection
+
+TIMEOUT = 2.0
+"""Seconds that work waits for its turn."""
+
+
+class _Places:
+    """The places of one key, and how much work has one or waits for one."""
+
+    def __init__(self, number: int) -> None:
+        self.semaphore = asyncio.Semaphore(number)
+        self.users = 0
+
+
+class Turns:
+    """At most `at_once` pieces of work for each key; keys without work take no memory."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._places: dict[str, _Places] = {}
+
+    @asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Run the block as one of the key's. Raises Rejection: service-unavailable."""
+        places = self._places.setdefault(key, _Places(self._at_once))
+        places.users += 1
+        try:
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await places.semaphore.acquire()
+            except TimeoutError as error:
+                message = "Too many tokens of this address are being looked up."
+                raise Rejection(statuses.SERVICE_UNAVAILABLE, message) from error
+            try:
+                yield
+            finally:
+                places.semaphore.release()
+        finally:
+            places.users -= 1
+            if not places.users:
+                del self._places[key]
