@@ -12,6 +12,9 @@ from .sign_in import UNKNOWN_APPLICATION, SignIn, chosen_view
 _SQL = load_queries(__file__)
 
 PAGE_SIZE = 50
+MAX_LISTED = 2000
+"""Sessions that are listed, the latest of a user; more than one user has in earnest."""
+
 _LIST_FIELDS = ("id", "application", "address", "created_at", "last_used_at")
 
 
@@ -78,17 +81,20 @@ async def read(call: Call) -> Reply:
 
 
 async def index(call: Call) -> Reply:
-    """List the user's live sessions without their tokens, most recently used first, in pages."""
+    """List the user's live sessions without their tokens, most recently used first, in pages.
+
+    At most the `MAX_LISTED` that began last, and the calling one.
+    """
     own = call.caller.session
     if own is None:
         raise Rejection(statuses.SESSION_REQUIRED)
     live = own.user_id, own.id, lifetime.MAX_AGE, lifetime.MAX_IDLE
-    rows = await call.db.fetch(_SQL["index"], *live, *_limit_and_offset(call.params))
+    rows = await call.db.fetch(_SQL["index"], *live, *_limit_and_offset(call.params), MAX_LISTED)
     # The row of the calling session is older: its use by this call is written later.
     sessions = [own if row["id"] == own.id else Session.of(row) for row in rows]
     data: dict[str, Any] = {"sessions": [_list_view(session, own) for session in sessions]}
     if call.params.get("count"):
-        counted = await call.db.fetchrow(_SQL["count"], *live)
+        counted = await call.db.fetchrow(_SQL["count"], *live, MAX_LISTED)
         data["count"] = counted["count"] if counted else 0
     return Reply(data)
 

@@ -26,23 +26,49 @@ update gateway.users set password_hash = $2 where id = $1 and password_hash = $3
 
 -- name: index
 -- A page of the sessions that a user can still use, most recently used first. The calling session
--- ($2) was used just now, which its row does not say yet.
+-- ($2) was used just now, which its row does not say yet. Of the user's sessions only the latest $7
+-- are read, besides the calling one: so the query is bounded, whatever the table holds.
+with read as (
+    (
+        select id, created_at, last_used_at from gateway.sessions
+        where user_id = $1 and revoked_at is null
+        order by id desc
+        limit $7
+    )
+    union
+    select id, created_at, last_used_at from gateway.sessions
+    where id = $2 and user_id = $1 and revoked_at is null
+), page as (
+    select s.id
+    from read s, gateway.users u
+    where u.id = $1 and (u.remember_me or s.id = $2 or (s.created_at >= now() - $3::interval
+                                                        and s.last_used_at >= now() - $4::interval))
+    order by s.id = $2 desc, s.last_used_at desc, s.id desc
+    limit $5 offset $6
+)
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
        created_at, last_used_at, address
 from gateway.live_sessions
-where user_id = $1
-  and (remember_me or id = $2 or (created_at >= now() - $3::interval
-                                  and last_used_at >= now() - $4::interval))
-order by id = $2 desc, last_used_at desc, id desc
-limit $5 offset $6;
+where id in (select id from page)
+order by id = $2 desc, last_used_at desc, id desc;
 
 -- name: count
 -- How many sessions `index` lists on all its pages.
+with read as (
+    (
+        select id, created_at, last_used_at from gateway.sessions
+        where user_id = $1 and revoked_at is null
+        order by id desc
+        limit $5
+    )
+    union
+    select id, created_at, last_used_at from gateway.sessions
+    where id = $2 and user_id = $1 and revoked_at is null
+)
 select count(*) as count
-from gateway.live_sessions
-where user_id = $1
-  and (remember_me or id = $2 or (created_at >= now() - $3::interval
-                                  and last_used_at >= now() - $4::interval));
+from read s, gateway.users u
+where u.id = $1 and (u.remember_me or s.id = $2 or (s.created_at >= now() - $3::interval
+                                                    and s.last_used_at >= now() - $4::interval));
 
 -- name: end
 -- End one of a user's sessions or, with $3, all of them.

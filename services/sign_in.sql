@@ -1,8 +1,9 @@
 -- name: begin
 -- Insert a session, and end the user's session with the token hash $5. No row if the user was
 -- disabled or the password changed since it was checked: both end all sessions that began before.
--- If the user has more than $7 sessions, the least recently used ones end. Log-ins at the same moment
--- may each leave one session more, until the next log-in.
+-- If the user has more than $7 sessions, the least recently used ones end, 1000 at most, since workers
+-- are notified of each. Log-ins at the same moment may each leave one session more, until the next
+-- log-in.
 with person as (
     select id from gateway.users
     where id = $1 and password_hash = $6 and disabled_at is null
@@ -15,6 +16,7 @@ with person as (
             where user_id = $1 and revoked_at is null and token_hash is distinct from $5
             order by last_used_at desc, id desc
             offset $7 - 1
+            limit 1000
         )
     )
 )

@@ -10,6 +10,7 @@ from support.harness import Client, execute, serving, until
 
 from gateway.identity import tokens as identity_tokens
 from gateway.identity.limits import MAX_LOOKUPS
+from gateway.identity.passwords import MAX_WAITING
 
 WRONG = {"email": "employee@example.com", "password": "no", "application": "planoorder"}
 
@@ -251,3 +252,27 @@ async def test_valid_tokens_at_once_are_not_refused_for_being_many(
         read = "/api/v1/sessions/read"
         answers = await asyncio.gather(*(client.post(read, {"token": token}) for token in known))
         assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_log_ins_of_one_address_do_not_starve_those_of_another(
+    database: str, tokens: dict[str, str]
+) -> None:
+    async with serving(
+        database,
+        tokens,
+        account_guesses="1000",
+        address_guesses="1000",
+        trusted_proxies="127.0.0.1",
+    ) as client:
+        flood = [
+            asyncio.create_task(log_in_from(client, STRANGER, "demo-password")) for _ in range(100)
+        ]
+        queue = client.worker.passwords._queue
+        await until(lambda: queue._waiting == MAX_WAITING)
+        owner = {"x-forwarded-for": "203.0.113.7"}
+        assert await log_in_from(client, owner, "demo-password") == "action-successful"
+        done = sum(task.done() for task in flood)
+        slugs = Counter(await asyncio.gather(*flood))
+        # The owner waited for a turn or two of the others, and for no more.
+        assert done < len(flood)
+        assert slugs["action-successful"] + slugs["service-unavailable"] == len(flood)
