@@ -258,6 +258,6 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def masked(setting: Setting, value: object) -> str:
-    """A setting's value as text; a secret's is masked."""
+    """A setting's value as text; secrets, and passwords in URLs, are masked."""
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return "********" if setting.secret and text else text
+    return setting_values.MASK if setting.secret and text else setting_values.mask_url(text)

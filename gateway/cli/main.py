@@ -5,6 +5,7 @@ import sys
 import click
 
 from gateway.cli import completion
+from gateway.cli.output import echo_error
 from gateway.cli.verbs import VERBS, build_group
 from gateway.runtime.errors import OperatorError
 
@@ -41,7 +42,7 @@ def main() -> None:
         message = _describe(error)
         if message is None:
             raise
-        click.echo(message, err=True)
+        echo_error(message)
         sys.exit(ERROR)
 
 

@@ -7,6 +7,7 @@ import click
 from gateway.cli.database import with_database
 from gateway.cli.options import ID, ids_argument, json_option, limit_option
 from gateway.cli.output import echo, print_fields, print_rows
+from gateway.identity import emails
 from gateway.outbox import admin
 from gateway.runtime.errors import OperatorError
 
@@ -64,6 +65,8 @@ def retry(ids: Sequence[int], *, every: bool, to: str) -> None:
     if bool(ids) == every:
         raise OperatorError("name what to retry: ids of messages, or --all")
     if to:
+        if not emails.is_valid(to):
+            raise OperatorError(f"{to!r} is not a valid e-mail address")
         message_id = _single(ids)
         with_database(lambda connection: admin.redirect(connection, message_id, to))
         echo(f"message {message_id} will be retried, to {to}")

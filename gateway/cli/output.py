@@ -1,6 +1,9 @@
 """What verbs print: tables and lines for people, JSON for programs, errors on standard error.
 
 rich is imported where something is printed with it, since most verbs do without.
+
+Whatever is printed here has its control characters as escapes: texts such as people's names come
+from outside.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import click
-import orjson
+
+from gateway.cli.safe_text import json_text, printable
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -33,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_jso
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     target = console()
     # Three spaces between two columns, and one at each end.
     widths = fit_widths([columns, *cells], target.width - (3 * len(columns) - 1))
@@ -113,21 +117,21 @@ def format_value(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - any col
     if not as_json and isinstance(value, list):
         return ", ".join(map(str, value))
     if not as_json and isinstance(value, dict):
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        return json_text(value)
     return value
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - JSON is any
     """Print a value as indented JSON."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+    click.echo(json_text(value))
 
 
 def console() -> "Console":
     """Standard output; wide unless it is a terminal, so that no line is broken in a file."""
-    from rich.console import Console  # noqa: PLC0415
+    from gateway.cli.safe_console import SafeConsole  # noqa: PLC0415
 
-    width = None if Console().is_terminal else FILE_WIDTH
-    return Console(emoji=False, highlight=False, markup=False, width=width)
+    width = None if SafeConsole().is_terminal else FILE_WIDTH
+    return SafeConsole(emoji=False, highlight=False, markup=False, width=width)
 
 
 @contextmanager
@@ -142,9 +146,9 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def echo(text: str) -> None:
     """Print a line."""
-    click.echo(text)
+    click.echo(printable(text))
 
 
 def echo_error(text: str) -> None:
     """Print a line on standard error."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)

@@ -4,6 +4,7 @@ Each raises ValueError with what is allowed; that message never quotes a secret.
 """
 
 import base64
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -12,6 +13,14 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - not a secret itself
 """The prefix of a webhook secret that is base64, as Standard Webhooks has it."""
+
+MASK = "********"
+"""What is shown in place of a secret."""
+
+_USER_INFO = re.compile(r"(\w://)[^/?#@]*@")
+_SECRET_OPTION = re.compile(
+    r"([?&][^=&#]*(?:pass|key|secret|token|sig)[^=&#]*=)[^&#]*", re.IGNORECASE
+)
 
 MAX_PORT = 65535
 MAX_SECONDS = 3600
@@ -91,6 +100,12 @@ def url(text: str) -> str:
     if not is_valid:
         raise ValueError("must be a URL such as https://example.com/api/")
     return text
+
+
+def mask_url(text: str) -> str:
+    """A text with what is secret in a URL masked: the part before `@`, and keys in the query."""
+    text = _USER_INFO.sub(rf"\1{MASK}@", text)
+    return _SECRET_OPTION.sub(rf"\1{MASK}", text)
 
 
 def optional_url(text: str) -> str:

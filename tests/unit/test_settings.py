@@ -161,6 +161,25 @@ def test_settings_mask_secrets_and_nothing_else() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:hunter2@mail.example/api/", "https://********@mail.example/api/"),
+        ("https://hunter2@mail.example/api/", "https://********@mail.example/api/"),
+        ("https://u:a:b%40@mail.example?x=1", "https://********@mail.example?x=1"),
+        (
+            "https://mail.example/?api_key=hunter2&x=1&PASSWORD=hunter2#y",
+            "https://mail.example/?api_key=********&x=1&PASSWORD=********#y",
+        ),
+        ("https://mail.example/@ada/?q=a@b", "https://mail.example/@ada/?q=a@b"),
+    ],
+)
+def test_setting_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    [mandrill_url] = [setting for setting in SETTINGS if setting.name == "mandrill_url"]
+    value = Settings.load({"GATEWAY_MANDRILL_URL": url}).mandrill_url
+    assert masked(mandrill_url, value) == shown
+
+
 def test_setting_that_may_hold_a_password_is_secret() -> None:
     words = ("url", "key", "password", "token", "secret")
     candidates = {
