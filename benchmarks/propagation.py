@@ -30,6 +30,7 @@ from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.registry import store
+from gateway.registry.revision import Revision
 
 ROUTES = 10_000
 WORKERS = 4
@@ -119,14 +120,14 @@ def _free_port() -> int:
     return port
 
 
-async def apply_change(connection: Connection, folder: Path) -> int:
+async def apply_change(connection: Connection, folder: Path) -> Revision:
     """Apply a change of one route; return its revision."""
     (folder / "one.yaml").write_text(ONE.format(number=time.time_ns()))
     [desired] = check(folder / "one.yaml")
-    return (await apply(connection, desired, Author("benchmark"))).revision
+    return (await apply(connection, desired, Author("benchmark"))).identity
 
 
-async def wait_until_served(connection: Connection, revision: int) -> float:
+async def wait_until_served(connection: Connection, revision: Revision) -> float:
     """Poll until the last worker serves a revision; return the milliseconds that this took."""
     started = time.perf_counter()
     while await store.late_workers(connection, revision):

@@ -2,8 +2,8 @@
 
 `python tools/console.py docs/how-to/operate-the-registry.md` starts an embedded PostgreSQL, runs
 every line that begins with `$ ` inside a ```console block, in order, in a copy of the
-application, and rewrites the page. Times are replaced by a fixed one, so that a page changes
-only where an output does.
+application, and rewrites the page. Times and random ids are replaced by fixed ones, so that a page
+changes only where an output does.
 """
 
 import os
@@ -18,6 +18,7 @@ from gateway.dev.postgres import Cluster
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00")
 
 
@@ -67,6 +68,7 @@ class _Session:
             check=False,
         )
         output = _TIME.sub("2026-11-21 08:00:00+00:00", done.stdout)
+        output = _UID.sub("6b1f0c52-8f0e-4c1b-9d3a-5f2e7a904c18", output)
         lines = [line.rstrip() for line in output.splitlines()]
         code = [f"(exit code {done.returncode})"] if done.returncode else []
         return "".join(f"{line}\n" for line in [*lines, *code] if line)

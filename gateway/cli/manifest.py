@@ -188,7 +188,7 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
                 progress=progress,
             )
         if wait and results:
-            await wait_for_workers(connection, results[-1].revision, timeout)
+            await wait_for_workers(connection, results[-1].identity, timeout)
         return results
 
     print_results(with_database(work), as_json=as_json)

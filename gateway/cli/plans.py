@@ -29,7 +29,7 @@ _KEPT = "kept, although the manifest leaves it out; --prune deletes it"
 
 def print_plan(console: "Console", plan: Plan) -> None:
     """Print a plan's changes field by field, what breaks callers, and what prune would delete."""
-    console.print(f"namespace {plan.namespace}, at revision {plan.base}")
+    console.print(f"namespace {plan.namespace}, at revision {plan.base.number}")
     for change in plan.steps:
         _print_change(console, change, indent="  ")
         for line in _fields(change):
@@ -73,7 +73,7 @@ def _shorten(field: str, value: Any) -> str:  # noqa: ANN401 - JSON is any
 
 def markdown(plan: Plan) -> str:
     """A plan as Markdown, for a comment on a merge request."""
-    lines = [f"**Namespace `{plan.namespace}`**, at revision {plan.base}", ""]
+    lines = [f"**Namespace `{plan.namespace}`**, at revision {plan.base.number}", ""]
     for change in plan.steps:
         lines.append(f"- {change.verb} {change.kind} {_code(_name(change))}")
         lines += [f"  - {_code(line)}" for line in _fields(change)]

@@ -24,7 +24,7 @@ from gateway.manifest.wait import wait_for_workers
 
 COLUMNS = (
     *("revision", "namespace", "applied_at", "applied_by", "message", "source", "reverts_to"),
-    *("added", "changed", "deleted"),
+    *("added", "changed", "deleted", "uid"),
 )
 
 
@@ -60,6 +60,11 @@ def _show_revision(revision: int, *, as_json: bool) -> None:
 
 @click.command
 @click.argument("revision", type=click.IntRange(0), help="The revision to go back to.")
+@click.option(
+    "--uid",
+    default="",
+    help="Refuse a revision whose random id, as in `gateway history`, begins otherwise.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, and exit as `plan` does.")
 @max_deletes_option
 @breaking_option
@@ -71,6 +76,7 @@ def _show_revision(revision: int, *, as_json: bool) -> None:
 def roll_back(  # noqa: PLR0913 - each is an option
     revision: int,
     *,
+    uid: str,
     dry_run: bool,
     max_deletes: int | None,
     no_breaking: bool,
@@ -90,7 +96,7 @@ def roll_back(  # noqa: PLR0913 - each is an option
     Example: `gateway rollback 11 --wait --message 'appointments were too early'`
     """
     if dry_run:
-        _print_rollback(revision, allow_breaking=not no_breaking, as_json=as_json)
+        _print_rollback(revision, uid, allow_breaking=not no_breaking, as_json=as_json)
         return
     author = Author(actor or current_user(), message)
 
@@ -99,11 +105,12 @@ def roll_back(  # noqa: PLR0913 - each is an option
             connection,
             revision,
             author,
+            uid=uid,
             max_deletes=max_deletes,
             allow_breaking=not no_breaking,
         )
         if wait and results:
-            await wait_for_workers(connection, results[-1].revision, timeout)
+            await wait_for_workers(connection, results[-1].identity, timeout)
         return results
 
     results = with_database(work)
@@ -112,8 +119,8 @@ def roll_back(  # noqa: PLR0913 - each is an option
         echo(_nothing_to_change(revision))
 
 
-def _print_rollback(revision: int, *, allow_breaking: bool, as_json: bool) -> None:
-    plans = with_database(lambda connection: plan_rollback(connection, revision))
+def _print_rollback(revision: int, uid: str, *, allow_breaking: bool, as_json: bool) -> None:
+    plans = with_database(lambda connection: plan_rollback(connection, revision, uid))
     print_plans(plans, output_format="json" if as_json else "text")
     if not (plans or as_json):
         echo(_nothing_to_change(revision))

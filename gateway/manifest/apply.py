@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
@@ -21,6 +22,7 @@ from gateway.manifest.plan import (
 )
 from gateway.manifest.stored import SQL, Stored, digest, with_hash
 from gateway.registry import store
+from gateway.registry.revision import Revision
 from gateway.runtime.errors import OperatorError
 
 Progress = Callable[[int], None]
@@ -66,14 +68,21 @@ class Author:
 class Applied:
     """The outcome for one namespace.
 
-    `revision` is the new revision or, without changes, the newest of the registry. `left_alone`
-    names the records that are missing from the manifest and that only prune would delete.
+    `revision` is the new revision or, without changes, the newest of the registry, and
+    `revision_uid` its random id. `left_alone` names the records that are missing from the manifest
+    and that only prune would delete.
     """
 
     namespace: str
     revision: int
+    revision_uid: UUID | None
     changes: list[Change]
     left_alone: list[str]
+
+    @property
+    def identity(self) -> Revision:
+        """The revision with its random id, for which the workers are waited for."""
+        return Revision(number=self.revision, uid=self.revision_uid)
 
     @property
     def steps(self) -> list[Change]:
@@ -89,6 +98,7 @@ class Applied:
         return {
             "namespace": self.namespace,
             "revision": self.revision,
+            "revision_uid": self.revision_uid,
             "changes": [_as_object(change) for change in self.steps],
             "breaking": breaking_as_object(self.breaking()),
             "left_alone": self.left_alone,
@@ -109,7 +119,7 @@ async def apply(  # noqa: PLR0913 - each is a choice of the operator
     author: Author,
     *,
     prune: bool = False,
-    base: int | None = None,
+    base: Revision | None = None,
     max_deletes: int | None = None,
     progress: Progress = _no_progress,
 ) -> Applied:
@@ -161,7 +171,8 @@ async def apply_all(  # noqa: PLR0913 - each is a choice of the operator
     return [
         Applied(
             namespace=plan.namespace,
-            revision=revisions.get(plan.namespace, newest),
+            revision=(revision := revisions.get(plan.namespace, newest)).number,
+            revision_uid=revision.uid,
             changes=plan.changes,
             left_alone=plan.left_alone,
         )
@@ -183,10 +194,16 @@ def _refuse_moved(registry: Stored, bases: Mapping[str, Base]) -> None:
         revision = registry.revision_of(namespace)
         if revision != base.revision:
             raise MovedError(
-                f"the plan is out of date: it was made for revision {base.revision} of the "
-                f"namespace {namespace}, which is now at revision {revision}; "
+                f"the plan is out of date: it was made for revision {base.revision.number} of the "
+                f"namespace {namespace}, which is now at {_other(revision, base.revision)}; "
                 "run `gateway plan` again"
             )
+
+
+def _other(revision: Revision, base: Revision) -> str:
+    if revision.number == base.number:
+        return f"another revision {revision.number} (another database, or one that went back)"
+    return f"revision {revision.number}"
 
 
 def _refuse_other_changes(plans: list[Plan], bases: Mapping[str, Base]) -> None:
@@ -229,12 +246,14 @@ async def write(
     *,
     reverts_to: int | None = None,
     progress: Progress = _no_progress,
-) -> int:
-    """Write the changes as a new revision. Returns its number."""
-    revision: int = await connection.fetchval(
+) -> Revision:
+    """Write the changes as a new revision. Returns it."""
+    [row] = await connection.fetch(
         SQL["add_revision"],
         *(plan.namespace, author.actor, author.message, author.source, reverts_to),
     )
+    written = Revision(**row)
+    revision = written.number
     await _delete(connection, plan.changes)
     for kind in KINDS:
         after = [(c.name, c.after) for c in plan.changes if c.kind == kind and c.after is not None]
@@ -252,7 +271,7 @@ async def write(
         )
         progress(len(changes))
     await connection.execute(SQL["notify"], store.CHANNEL, str(revision))
-    return revision
+    return written
 
 
 def _history(change: Change, namespace: str, revision: int) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from gateway.manifest import stored
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 from gateway.manifest.rollback import UnknownRevisionError
+from gateway.registry.revision import Revision
 
 
 async def revisions(connection: Connection, limit: int) -> list[Record]:
@@ -25,7 +26,7 @@ async def changes_of(connection: Connection, revision: int) -> Plan:
     texts = await stored.schemas(connection)
     return Plan(
         namespace=rows[0]["namespace"],
-        base=revision,
+        base=Revision(number=revision, uid=rows[0]["uid"]),
         changes=[_change(row, texts) for row in rows],
     )
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -14,9 +15,10 @@ from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import Change, Key, Record, Records, compare, renames, with_renames
 from gateway.manifest.check import Desired, RouteRecord
 from gateway.manifest.stored import Stored, with_hash
+from gateway.registry.revision import Revision
 from gateway.runtime.errors import OperatorError
 
-FORMAT = 3
+FORMAT = 4
 
 
 class MovedError(OperatorError):
@@ -34,7 +36,7 @@ class Base:
     A pinned plan also has the digest of its changes.
     """
 
-    revision: int
+    revision: Revision
     changes_digest: str | None = None
 
 
@@ -47,7 +49,7 @@ class Plan:
     """
 
     namespace: str
-    base: int
+    base: Revision
     changes: list[Change]
     left_alone: list[str] = field(default_factory=list)
 
@@ -75,7 +77,8 @@ class Plan:
         """The plan as JSON."""
         return {
             "namespace": self.namespace,
-            "base": self.base,
+            "base": self.base.number,
+            "base_uid": self.base.uid,
             "changes": [change.as_object() for change in self.steps],
             "breaking": breaking_as_object(self.breaking()),
             "left_alone": self.left_alone,
@@ -154,7 +157,7 @@ def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[s
     """A pinned plan as JSON: the desired state, the base of each namespace, and a checksum."""
     content = {
         "prune": prune,
-        "bases": {plan.namespace: [plan.base, plan.digest] for plan in plans},
+        "bases": {plan.namespace: [*_base(plan), plan.digest] for plan in plans},
         "desired": [
             {
                 "namespace": state.namespace,
@@ -166,6 +169,11 @@ def to_file(plans: list[Plan], desired: list[Desired], *, prune: bool) -> dict[s
         ],
     }
     return {"format": FORMAT, "sha256": _digest(content), **content}
+
+
+def _base(plan: Plan) -> tuple[int, str | None]:
+    number, uid = plan.base
+    return number, str(uid) if uid else None
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -181,8 +189,11 @@ def from_file(document: Any) -> tuple[list[Desired], dict[str, Base], bool]:  # 
         _refuse_changed_file(document)
         desired = [_desired(state) for state in document["desired"]]
         bases = {
-            namespace: Base(revision=revision, changes_digest=changes_digest)
-            for namespace, (revision, changes_digest) in document["bases"].items()
+            namespace: Base(
+                revision=Revision(number=number, uid=uid and UUID(uid)),
+                changes_digest=changes_digest,
+            )
+            for namespace, (number, uid, changes_digest) in document["bases"].items()
         }
         return desired, bases, document["prune"]
     except PlanFileError:

@@ -40,13 +40,14 @@ select hash, text from gateway.schemas where hash = any ($1::bytea[]);
 
 -- name: namespace_revisions
 -- The newest revision of each namespace; a pinned plan is valid until its namespace gets another.
-select namespace, max(id) as revision from gateway.revisions group by namespace;
+select distinct on (namespace) namespace, id as number, uid from gateway.revisions
+order by namespace, id desc;
 
 -- name: add_revision
 -- Add the next revision. Numbers have no gaps, since the lock is held.
 insert into gateway.revisions (id, namespace, applied_by, message, source, reverts_to)
 select coalesce(max(id), 0) + 1, $1, $2, $3, $4, $5 from gateway.revisions
-returning id;
+returning id as number, uid;
 
 -- name: put_application
 -- Write an application; a removed one returns with its tokens and sessions.
@@ -90,7 +91,7 @@ select pg_notify($1, $2);
 
 -- name: revisions
 -- The history, newest first, with the number of changes of each revision.
-select r.id as revision, r.namespace, r.applied_at, r.applied_by, r.message, r.source, r.reverts_to,
+select r.id as revision, r.uid, r.namespace, r.applied_at, r.applied_by, r.message, r.source, r.reverts_to,
        count(*) filter (where c.before is null) as added,
        count(*) filter (where c.before is not null and c.after is not null) as changed,
        count(*) filter (where c.after is null) as deleted
@@ -102,9 +103,11 @@ limit $1;
 
 -- name: changes_of
 -- The changes of one revision: applications, services, routes.
-select kind, name, namespace, before, after from gateway.changes
-where revision = $1
-order by array_position('{application,service,route}', kind), name;
+select c.kind, c.name, c.namespace, c.before, c.after, r.uid
+from gateway.changes c
+join gateway.revisions r on r.id = c.revision
+where c.revision = $1
+order by array_position('{application,service,route}', c.kind), c.name;
 
 -- name: undo_until
 -- The state at an earlier revision of every record that has changed since: the `before` of its first
@@ -114,6 +117,6 @@ from gateway.changes
 where revision > $1
 order by kind, name, revision;
 
--- name: revision_exists
--- Whether a revision exists.
-select exists (select from gateway.revisions where id = $1);
+-- name: revision_uid
+-- The random id of a revision; no row for an unknown revision.
+select uid from gateway.revisions where id = $1;

@@ -25,6 +25,16 @@ class UnknownRevisionError(OperatorError):
         super().__init__(f"unknown revision {revision}; `gateway history` lists the revisions")
 
 
+class OtherRevisionError(OperatorError):
+    """The revision of this number is another one than the operator meant."""
+
+    def __init__(self, revision: int, uid: str) -> None:
+        super().__init__(
+            f"revision {revision} is another one here, {uid}: the database went back since; "
+            "`gateway history` lists the revisions"
+        )
+
+
 class EmptyRevisionError(OperatorError):
     """Revision 0 is the registry before its first apply."""
 
@@ -40,19 +50,21 @@ async def rollback(
     revision: int,
     author: Author,
     *,
+    uid: str = "",
     max_deletes: int | None = None,
     allow_breaking: bool = True,
 ) -> list[Applied]:
     """Restore the whole registry to a revision; each changed namespace gets a new revision.
 
-    Records that must return to another namespace are deleted in a revision before. Going back
-    further than the newest revision may delete no more routes than an apply. Raises
-    UnknownRevisionError, EmptyRevisionError, TooManyDeletesError, BreakingError unless
-    `allow_breaking`, and ManifestError if that state can no longer be served.
+    With `uid`, the beginning of the revision's random id, another revision of that number is
+    refused. Records that must return to another namespace are deleted in a revision before. Going
+    back further than the newest revision may delete no more routes than an apply. Raises
+    UnknownRevisionError, OtherRevisionError, EmptyRevisionError, TooManyDeletesError,
+    BreakingError unless `allow_breaking`, and ManifestError if that state can no longer be served.
     """
     async with registry_transaction(connection):
         registry = await stored.read(connection)
-        plans = await _plans(connection, registry, revision)
+        plans = await _plans(connection, registry, revision, uid)
         if not await _undoes_the_newest(connection, revision):
             hint = f"see `gateway rollback {revision} --dry-run`"
             for plan in plans:
@@ -62,32 +74,37 @@ async def rollback(
         return [await _restore(connection, plan, author, revision) for plan in plans]
 
 
-async def plan_rollback(connection: Connection, revision: int) -> list[Plan]:
+async def plan_rollback(connection: Connection, revision: int, uid: str = "") -> list[Plan]:
     """What a rollback would change. Raises as `rollback` does, but for limits."""
     with paused_gc():
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await _plans(connection, await stored.read(connection), revision)
+            return await _plans(connection, await stored.read(connection), revision, uid)
 
 
 async def _undoes_the_newest(connection: Connection, revision: int) -> bool:
-    return revision >= await store.newest(connection) - 1
+    return revision >= (await store.newest(connection)).number - 1
 
 
 async def _restore(connection: Connection, plan: Plan, author: Author, revision: int) -> Applied:
+    written = await write(connection, plan, author, reverts_to=revision)
     return Applied(
         namespace=plan.namespace,
-        revision=await write(connection, plan, author, reverts_to=revision),
+        revision=written.number,
+        revision_uid=written.uid,
         changes=plan.changes,
         left_alone=[],
     )
 
 
-async def _plans(connection: Connection, registry: Stored, revision: int) -> list[Plan]:
+async def _plans(connection: Connection, registry: Stored, revision: int, uid: str) -> list[Plan]:
     """The plans that restore a revision, checked against the whole registry."""
     if not revision:
         raise EmptyRevisionError
-    if not await connection.fetchval(SQL["revision_exists"], revision):
+    found = await connection.fetchval(SQL["revision_uid"], revision)
+    if found is None:
         raise UnknownRevisionError(revision)
+    if not str(found).startswith(uid.lower()):
+        raise OtherRevisionError(revision, str(found))
     plans = await _differences(connection, registry, revision)
     conflicts = await possible_conflicts(connection, plans)
     changes = [change for plan in plans for change in plan.changes]

@@ -10,6 +10,7 @@ from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.manifest.change import Change, Key, Record, Records
 from gateway.registry import paths
+from gateway.registry.revision import EMPTY, Revision
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -25,7 +26,7 @@ class Stored:
         self,
         records: dict[Key, Record],
         owners: dict[Key, str],
-        revisions: dict[str, int],
+        revisions: dict[str, Revision],
         slugs: frozenset[str],
     ) -> None:
         self.records = records
@@ -39,9 +40,9 @@ class Stored:
             key: record for key, record in self.records.items() if self.owners[key] == namespace
         }
 
-    def revision_of(self, namespace: str) -> int:
-        """The newest revision of a namespace, 0 before its first."""
-        return self.revisions.get(namespace, 0)
+    def revision_of(self, namespace: str) -> Revision:
+        """The newest revision of a namespace, `EMPTY` before its first."""
+        return self.revisions.get(namespace, EMPTY)
 
     def records_after(self, changes: list[Change]) -> dict[Key, Record]:
         """All records as some changes would leave them."""
@@ -106,7 +107,7 @@ async def _stored(connection: Connection, routes: list[Any]) -> Stored:
         records[key]["params"] = texts[row["params"]]
         owners[key] = row["namespace"]
     rows = await connection.fetch(SQL["namespace_revisions"])
-    revisions = {row["namespace"]: row["revision"] for row in rows}
+    revisions = {row["namespace"]: Revision(row["number"], row["uid"]) for row in rows}
     return Stored(records, owners, revisions, frozenset(slugs))
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.database.connect import Connection
 from gateway.registry import store
+from gateway.registry.revision import Revision
 from gateway.runtime.errors import OperatorError
 
 POLL_INTERVAL = 0.02
@@ -15,7 +16,7 @@ class LateError(OperatorError):
     """Some workers do not serve the revision in time; the text names them."""
 
 
-async def wait_for_workers(connection: Connection, revision: int, seconds: float) -> None:
+async def wait_for_workers(connection: Connection, revision: Revision, seconds: float) -> None:
     """Return when every live worker serves a revision. Raises LateError after the time."""
     seconds = max(seconds, MIN_TIMEOUT)
     late: list[str] = []
@@ -25,7 +26,7 @@ async def wait_for_workers(connection: Connection, revision: int, seconds: float
             while late := await store.late_workers(connection, revision):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL)
     except TimeoutError as error:
-        raise LateError(_late_message(revision, seconds, late)) from error
+        raise LateError(_late_message(revision.number, seconds, late)) from error
 
 
 def _late_message(revision: int, seconds: float, late: list[str]) -> str:

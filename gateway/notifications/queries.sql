@@ -8,7 +8,7 @@ select gateway.raise_notification(
 -- The live workers that cannot build a revision or do not serve the newest one in time; null if
 -- there are none.
 with newest as (
-    select id, applied_at from gateway.revisions order by id desc limit 1
+    select id, uid, applied_at from gateway.revisions order by id desc limit 1
 )
 select string_agg(
     w.name || ' serves revision ' || w.revision || coalesce(': ' || w.trouble, ''),
@@ -17,7 +17,10 @@ select string_agg(
 from gateway.workers w left join newest on true
 where w.seen_at > now() - make_interval(secs => $1) and (
     w.trouble is not null
-    or (w.revision < newest.id and newest.applied_at < now() - make_interval(secs => $2))
+    or (
+        (w.revision <> newest.id or w.revision_uid <> newest.uid)
+        and newest.applied_at < now() - make_interval(secs => $2)
+    )
 );
 
 -- name: raise_late_workers

@@ -96,7 +96,7 @@ class Recorder:
         self._logged_at, self._unlogged = now, 0
 
     def read(self, event: Event, fields: Fields) -> None:
-        """Read an event: a crash becomes a notification."""
+        """Read an event: a crash or a database that went back becomes a notification."""
         if event is events.REQUEST_CRASHED:
             # The message is the type and the line: the error's text may quote what a caller sent.
             self._notice(
@@ -110,6 +110,27 @@ class Recorder:
                     first_seen=time.monotonic(),
                 ),
             )
+        elif event is events.REGISTRY_WENT_BACK:
+            self._notice_went_back(fields)
+
+    def _notice_went_back(self, fields: Fields) -> None:
+        """All workers tell it; what they had and what they follow make it one notification."""
+        lost, followed = (
+            f"{fields[number]} ({fields[uid]})"
+            for number, uid in (("lost_revision", "lost_uid"), ("revision", "uid"))
+        )
+        self._notice(
+            f"registry-went-back:{fields['lost_uid']}:{fields['uid']}",
+            _Notice(
+                kind="registry-went-back",
+                severity="error",
+                message=f"The database went back: it has lost revision {lost} of the registry. "
+                f"The workers follow revision {followed}.",
+                route=None,
+                request_id=None,
+                first_seen=time.monotonic(),
+            ),
+        )
 
     async def run(self) -> None:
         """Write the pending notifications once a second until cancelled, then once more."""

@@ -17,6 +17,7 @@ from gateway.database.errors import (
     translate_errors,
 )
 from gateway.registry import snapshot, store
+from gateway.registry.revision import EMPTY, Revision
 from gateway.registry.table import Table
 from gateway.runtime import events, memory
 
@@ -62,7 +63,7 @@ class Registry:
         self._changed = asyncio.Condition()
         self._saved: Table | None = None
         self._cleanup: asyncio.Task[None] | None = None
-        self._newest = 0
+        self._newest = EMPTY
         self._polls_begun = 0
         self._polls_done = 0
         self._waiting = 0
@@ -147,7 +148,7 @@ class Registry:
             await asyncio.sleep(SNAPSHOT_DELAY)
             table = self.current
             # The first time always: the file may be of another database.
-            differs = table and snapshot.saved_revision(self._snapshot) != table.revision
+            differs = table and snapshot.saved_revision(self._snapshot) != table.identity
             if table and (differs or not self._saved):
                 await snapshot.save(self._snapshot, table, self._origin)
             self._saved = table
@@ -160,7 +161,7 @@ class Registry:
         return self.current is not None and self.current.revision >= revision
 
     def _lacks(self, revision: int, poll: int) -> bool:
-        return self._polls_done >= poll and self._newest < revision
+        return self._polls_done >= poll and self._newest.number < revision
 
     async def _wait(self, holds: Callable[[], bool], seconds: float | None) -> bool:
         async with self._changed:
@@ -205,7 +206,7 @@ class Registry:
         self._problems.pop("database", None)
 
     async def _heartbeat(self, connection: Connection) -> None:
-        revision = self.current.revision if self.current else 0
+        revision = self.current.identity if self.current else EMPTY
         behind = self._problems.get("revision")
         with hard_timeout(connection, ANSWER_TIMEOUT):
             await store.heartbeat(connection, self._id, self.name, revision, behind)
@@ -224,14 +225,16 @@ class Registry:
             async with asyncio.timeout(POLL_INTERVAL):
                 await self._hint.wait()
 
-    async def _load_if_new(self, connection: Connection, newest: int) -> None:
-        table = self.current if self._from_database else None
-        if table and newest == table.revision:
+    async def _load_if_new(self, connection: Connection, newest: Revision) -> None:
+        table = self.current
+        if table and self._from_database and newest == table.identity:
             self._problems.pop("revision", None)
             return
         try:
             with translate_errors(connection):
-                if table:
+                # A table from the snapshot too may be of a history that the database lost.
+                went_back = table and not await store.has_revision(connection, table.identity)
+                if table and self._from_database and not went_back:
                     loaded = await store.catch_up(connection, table)
                 else:
                     loaded = await store.load(connection)
@@ -240,8 +243,10 @@ class Registry:
         except Exception as error:
             if connection.is_closed():
                 raise
-            self._set_problem("revision", f"revision {newest} cannot be built: {error!r}")
+            self._set_problem("revision", f"revision {newest.number} cannot be built: {error!r}")
             return
+        if table and went_back:
+            _report_lost(table.identity, loaded.identity)
         await self._swap(loaded)
 
     async def _swap(self, loaded: Table) -> None:
@@ -261,6 +266,17 @@ class Registry:
         if problem != self._problems.get(part):
             events.emit(events.REGISTRY_PROBLEM, part=part, problem=problem)
         self._problems[part] = problem
+
+
+def _report_lost(lost: Revision, followed: Revision) -> None:
+    """Emit the event of a database that no longer has the revision that was served."""
+    events.emit(
+        events.REGISTRY_WENT_BACK,
+        lost_revision=lost.number,
+        lost_uid=str(lost.uid),
+        revision=followed.number,
+        uid=str(followed.uid),
+    )
 
 
 async def _clean_up(old: Table | None, loaded: Table) -> None:

@@ -1,6 +1,10 @@
 -- name: newest
--- The number of the newest revision, 0 before the first.
-select coalesce(max(id), 0) as revision from gateway.revisions;
+-- The newest revision; no row before the first.
+select id as number, uid from gateway.revisions order by id desc limit 1;
+
+-- name: has_revision
+-- Whether a revision belongs to this database's history.
+select exists (select from gateway.revisions where id = $1 and uid = $2);
 
 -- name: services
 -- All services.
@@ -30,18 +34,31 @@ limit $2;
 
 -- name: heartbeat
 -- Record which revision a worker serves; called about once a second.
-insert into gateway.workers (id, name, revision, trouble) values ($1, $2, $3, $4)
+insert into gateway.workers (id, name, revision, revision_uid, trouble)
+values ($1, $2, $3, $4, $5)
 on conflict (id) do update
-set seen_at = now(), revision = excluded.revision, trouble = excluded.trouble;
+set seen_at = now(), revision = excluded.revision, revision_uid = excluded.revision_uid,
+    trouble = excluded.trouble;
 
 -- name: deregister
 -- Delete the row of a worker that stops, and the rows of workers that died.
 delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour';
 
 -- name: late_workers
--- Live workers that do not serve a revision yet.
-select name, revision, trouble from gateway.workers
-where revision < $1 and seen_at > now() - make_interval(secs => $2)
+-- Live workers that serve neither a revision nor a later one of its history. All of them, if the
+-- database went back and lost the revision itself.
+select name, revision, trouble from gateway.workers w
+where seen_at > now() - make_interval(secs => $3)
+    and not (
+        revision >= $1
+        and exists (select from gateway.revisions where id = $1 and uid = $2)
+        and (
+            revision_uid is null
+            or exists (
+                select from gateway.revisions r where r.id = w.revision and r.uid = w.revision_uid
+            )
+        )
+    )
 order by name;
 
 -- name: schemas

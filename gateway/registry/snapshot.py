@@ -1,7 +1,8 @@
 """The last good registry on disk; a worker starts from it while the database is unavailable.
 
-A file of JSON lines: a header with format, revision, the database's address, the SHA-256 of the
-other lines, and a signature if there is a key; then applications, services, schemas, routes.
+A file of JSON lines: a header with format, revision and its random id, the database's address, the
+SHA-256 of the other lines, and a signature if there is a key; then applications, services, schemas,
+routes.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -26,11 +28,12 @@ from gateway.registry.records import (
     service_from,
     service_record,
 )
+from gateway.registry.revision import Revision
 from gateway.registry.schema import ParamSchema, interned
 from gateway.registry.table import Table
 from gateway.runtime import events
 
-FORMAT = 3
+FORMAT = 4
 SLICE = 25
 SLICE_PAUSE = 0.002
 """Seconds between two slices, in which the worker answers requests."""
@@ -74,13 +77,14 @@ def load(path: Path, origin: Origin = UNBOUND) -> Table | None:
     first_line, _, body = raw.partition(b"\n")
     try:
         header = orjson.loads(first_line)
-        checksum = _checksum(header["revision"], header["database"], [body])
+        revision = _revision(header)
+        checksum = _checksum(revision, header["database"], [body])
         if header["format"] != FORMAT or header["sha256"] != checksum:
             raise SnapshotError(
                 f"{path} is damaged or was written by another version: format or checksum differs"
             )
         _check_origin(path, header, origin)
-        return _table(header["revision"], body)
+        return _table(revision, body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{path} is damaged: {type(error).__name__}") from error
 
@@ -96,14 +100,20 @@ def _check_origin(path: Path, header: dict[str, Any], origin: Origin) -> None:
         )
 
 
-def _table(revision: int, body: bytes) -> Table:
+def _revision(header: dict[str, Any]) -> Revision:
+    uid = header["uid"]
+    return Revision(number=header["revision"], uid=None if uid is None else UUID(uid))
+
+
+def _table(revision: Revision, body: bytes) -> Table:
     lines = iter(body.splitlines())
     applications, services = orjson.loads(next(lines)), orjson.loads(next(lines))
     schemas = [interned(text) for text in orjson.loads(next(lines))]
     table = Table(
-        revision,
+        revision.number,
         services=[service_from(name, record) for name, record in services.items()],
         applications=[application_from(slug, record) for slug, record in applications.items()],
+        revision_uid=revision.uid,
     )
     for line in lines:
         for name, record, schema in orjson.loads(line):
@@ -118,19 +128,18 @@ async def save(path: Path, table: Table, origin: Origin = UNBOUND) -> None:
         lines.append(line)
         await asyncio.sleep(SLICE_PAUSE)
     try:
-        await asyncio.to_thread(_write, path, table.revision, origin, lines)
+        await asyncio.to_thread(_write, path, table.identity, origin, lines)
     except OSError as error:
         events.emit(events.REGISTRY_SNAPSHOT_FAILED, path=str(path), reason=str(error))
 
 
-def saved_revision(path: Path) -> int:
-    """The revision of the snapshot, -1 if it does not exist or cannot be read."""
+def saved_revision(path: Path) -> Revision | None:
+    """The revision of the snapshot, None if it does not exist or cannot be read."""
     try:
         with path.open("rb") as file:
-            revision: int = orjson.loads(file.readline())["revision"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return -1
-    return revision
+            return _revision(orjson.loads(file.readline()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 async def _schema_indexes(table: Table) -> dict[ParamSchema, int]:
@@ -158,12 +167,17 @@ def _row(route: Route, schema_indexes: dict[ParamSchema, int]) -> list[Any]:
     return [route.name, record_of(route), schema_indexes[route.params]]
 
 
-def _write(path: Path, revision: int, origin: Origin, lines: list[bytes]) -> None:
+def _write(path: Path, revision: Revision, origin: Origin, lines: list[bytes]) -> None:
     # Line by line: one copy of thirty megabytes would block the requests meanwhile.
     lines = [line + b"\n" for line in lines]
     checksum = _checksum(revision, origin.address, lines)
-    header = {"format": FORMAT, "revision": revision, "database": origin.address}
-    header |= {"sha256": checksum}
+    header = {
+        "format": FORMAT,
+        "revision": revision.number,
+        "uid": revision.uid and str(revision.uid),
+        "database": origin.address,
+        "sha256": checksum,
+    }
     if origin.key:
         header |= {"signature": origin.sign(checksum)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,9 +198,9 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _checksum(revision: int, address: str, parts: Iterable[bytes]) -> str:
+def _checksum(revision: Revision, address: str, parts: Iterable[bytes]) -> str:
     """The SHA-256 of header and content, so that none can change without the others."""
-    checksum = hashlib.sha256(f"{revision}\n{address}\n".encode())
+    checksum = hashlib.sha256(f"{revision.number} {revision.uid}\n{address}\n".encode())
     for part in parts:
         checksum.update(part)
     return checksum.hexdigest()

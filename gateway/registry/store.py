@@ -19,6 +19,7 @@ from gateway.registry.records import (
     route_from,
     service_from,
 )
+from gateway.registry.revision import EMPTY, Revision
 from gateway.registry.schema import interned
 from gateway.registry.table import Table
 
@@ -40,10 +41,18 @@ MAX_CHANGES = 500
 """Changes that one catch-up copies into a table; with more it loads the whole registry."""
 
 
-async def newest(connection: Connection) -> int:
-    """The number of the newest revision, 0 before the first."""
-    revision: int = await connection.fetchval(_SQL["newest"])
-    return revision
+async def newest(connection: Connection) -> Revision:
+    """The newest revision, `EMPTY` before the first."""
+    row = await connection.fetchrow(_SQL["newest"])
+    return Revision(**row) if row else EMPTY
+
+
+async def has_revision(connection: Connection, revision: Revision) -> bool:
+    """Whether a revision belongs to the database's history: not after the database went back."""
+    if revision == EMPTY:
+        return True
+    belongs: bool = await connection.fetchval(_SQL["has_revision"], *revision)
+    return belongs
 
 
 async def load(connection: Connection) -> Table:
@@ -51,7 +60,10 @@ async def load(connection: Connection) -> Table:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         revision = await newest(connection)
         table = Table(
-            revision, await services(connection), applications=await applications(connection)
+            revision.number,
+            await services(connection),
+            applications=await applications(connection),
+            revision_uid=revision.uid,
         )
         schemas = {}
         async for row in connection.cursor(_SQL["schemas"], prefetch=SLICE):
@@ -112,19 +124,21 @@ async def catch_up(connection: Connection, table: Table) -> Table:
     """The newest revision, built from an older table and the changes since."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         revision = await newest(connection)
+        # A restored database may have another history, to which the old table does not belong.
+        belongs = await has_revision(connection, table.identity)
         rows = await connection.fetch(_SQL["changes_since"], table.revision, MAX_CHANGES + 1)
-    # A restored database has another history, to which the old table does not belong.
-    if revision < table.revision or len(rows) > MAX_CHANGES:
+    if not belongs or len(rows) > MAX_CHANGES:
         return await load(connection)
     changes = {
         kind: {row["name"]: build(row) for row in rows if row["kind"] == kind}
         for kind, build in _BUILDERS.items()
     }
     return table.with_changes(
-        revision,
+        revision.number,
         services=changes["service"],
         routes=changes["route"],
         applications=changes["application"],
+        revision_uid=revision.uid,
     )
 
 
@@ -150,10 +164,10 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
 
 
 async def heartbeat(
-    connection: Connection, worker: UUID, name: str, revision: int, problem: str | None
+    connection: Connection, worker: UUID, name: str, revision: Revision, problem: str | None
 ) -> None:
     """Record that a worker is alive, and which revision it serves."""
-    await connection.execute(_SQL["heartbeat"], worker, name, revision, problem)
+    await connection.execute(_SQL["heartbeat"], worker, name, *revision, problem)
 
 
 async def deregister(connection: Connection, worker: UUID) -> None:
@@ -161,9 +175,9 @@ async def deregister(connection: Connection, worker: UUID) -> None:
     await connection.execute(_SQL["deregister"], worker)
 
 
-async def late_workers(connection: Connection, revision: int) -> list[str]:
+async def late_workers(connection: Connection, revision: Revision) -> list[str]:
     """The live workers that do not serve a revision yet, each with its problem."""
-    rows = await connection.fetch(_SQL["late_workers"], revision, WORKER_TIMEOUT)
+    rows = await connection.fetch(_SQL["late_workers"], *revision, WORKER_TIMEOUT)
     return [
         f"{row['name']} at revision {row['revision']}"
         + (f" ({row['trouble']})" if row["trouble"] else "")

@@ -6,11 +6,13 @@ A change creates a new table that shares everything unchanged with the old one.
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from gateway.registry import paths, trie
 from gateway.registry.envelopes import EnvelopeIndex
 from gateway.registry.overlay_map import OverlayMap
 from gateway.registry.records import ApplicationRecord, Route, Service
+from gateway.registry.revision import Revision
 from gateway.registry.trie import ClashError, Node
 
 __all__ = ["ClashError", "Match", "Table"]
@@ -68,8 +70,11 @@ class Table:
         services: Iterable[Service] = (),
         routes: Iterable[Route] = (),
         applications: Iterable[ApplicationRecord] = (),
+        *,
+        revision_uid: UUID | None = None,
     ) -> None:
         self.revision = revision
+        self.revision_uid = revision_uid
         self.applications: Mapping[str, ApplicationRecord] = {a.slug: a for a in applications}
         self.services: Mapping[str, Service] = {service.name: service for service in services}
         self._routes: dict[str, Route] = {}
@@ -79,6 +84,11 @@ class Table:
         self.envelopes = EnvelopeIndex()
         for route in routes:
             self.add(route)
+
+    @property
+    def identity(self) -> Revision:
+        """The revision with its random id, to compare it with those of the database."""
+        return Revision(number=self.revision, uid=self.revision_uid)
 
     def add(self, route: Route) -> None:
         """Add a route while the table is being built. Raises ClashError."""
@@ -99,9 +109,11 @@ class Table:
         services: Mapping[str, Service | None],
         routes: Mapping[str, Route | None],
         applications: Mapping[str, ApplicationRecord | None] = _NO_CHANGES,
+        *,
+        revision_uid: UUID | None = None,
     ) -> "Table":
         """The table of a later revision; None deletes a record. Raises ClashError."""
-        table = Table(revision)
+        table = Table(revision, revision_uid=revision_uid)
         table.services = _merged(self.services, services)
         table.applications = _merged(self.applications, applications)
         table.routes = self.routes.with_changes(routes)

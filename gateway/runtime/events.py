@@ -94,6 +94,14 @@ REGISTRY_PROBLEM = Event(
     ("part", "problem"),
     "The worker cannot follow the registry, and serves what it has.",
 )
+REGISTRY_WENT_BACK = Event(
+    "registry.went-back",
+    "error",
+    ("lost_revision", "lost_uid", "revision", "uid"),
+    "The revision that the worker served is not in the database's history: the database was "
+    "restored, or failed over to a replica that lost commits. The worker follows the database. "
+    "Raises a notification.",
+)
 REGISTRY_DEREGISTER_FAILED = Event(
     "registry.deregister-failed",
     "info",

@@ -63,9 +63,11 @@ class Admin:
 
     def _report(self) -> dict[str, Any]:
         registry = self._health.registry
+        uid = registry.current.revision_uid if registry.current else None
         return {
             **self._health.report(),
             "trouble": self._health.problems,
+            "revision_uid": uid and str(uid),
             "worker": registry.name,
             "routes": len(registry.current.routes) if registry.current else 0,
             "in_flight": self._gate.in_flight,

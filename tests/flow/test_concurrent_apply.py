@@ -15,6 +15,7 @@ from gateway.manifest.plan import MovedError
 from gateway.manifest.rollback import rollback
 from gateway.registry import store
 from gateway.registry.records import record_of
+from gateway.registry.revision import EMPTY
 from gateway.registry.table import Table
 
 MANY = 20
@@ -62,10 +63,10 @@ async def test_concurrent_applies_each_start_from_the_result_of_the_previous_one
 async def test_concurrent_pinned_applies_have_one_winner_and_refuse_the_others(
     registry: str, tmp_path: Path
 ) -> None:
-    await applied(registry, titled(tmp_path, MANY))
+    base = (await applied(registry, titled(tmp_path, MANY))).identity
     states = [titled(tmp_path, number) for number in range(MANY)]
     done = await asyncio.gather(
-        *(applied(registry, state, base=1) for state in states), return_exceptions=True
+        *(applied(registry, state, base=base) for state in states), return_exceptions=True
     )
     winners = [number for number, result in enumerate(done) if isinstance(result, Applied)]
     losers = [result for result in done if isinstance(result, MovedError)]
@@ -79,7 +80,7 @@ async def test_concurrent_pinned_applies_of_different_namespaces_all_succeed(
     registry: str, tmp_path: Path
 ) -> None:
     states = [titled(tmp_path, 0, f"n{number}") for number in range(MANY)]
-    done = await asyncio.gather(*(applied(registry, state, base=0) for state in states))
+    done = await asyncio.gather(*(applied(registry, state, base=EMPTY) for state in states))
     assert sorted(outcome.revision for outcome in done) == list(range(1, MANY + 1))
 
 

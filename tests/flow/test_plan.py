@@ -123,7 +123,7 @@ async def test_plan_lists_what_apply_then_does(registry: str, tmp_path: Path) ->
     routes: Routes = {"things.create": {"title": "New"}, "things.delete": {}}
     for prune in (False, True):
         [result] = await planned(registry, desired(tmp_path, routes), prune=prune)
-        assert (result.namespace, result.base) == ("test", 1)
+        assert (result.namespace, result.base.number) == ("test", 1)
         expected = {("change", "route", "things.create"), ("add", "route", "things.delete")}
         gone = {"parts", "parts.create", "things.read"}
         if prune:
@@ -135,7 +135,7 @@ async def test_plan_lists_what_apply_then_does(registry: str, tmp_path: Path) ->
     done = await applied(registry, desired(tmp_path, routes), prune=True)
     assert done.changes == result.changes
     [result] = await planned(registry, desired(tmp_path, routes), prune=True)
-    assert (result.base, result.changes) == (2, [])
+    assert (result.base.number, result.changes) == (2, [])
 
 
 async def test_plan_excludes_records_of_other_namespaces(registry: str, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_plan_excludes_records_of_other_namespaces(registry: str, tmp_path
     [result] = await planned(registry, desired(tmp_path, {}, "other"), prune=True)
     assert {change.name for change in result.changes} == {"parts", "parts.create"}
     [result] = await planned(registry, desired(tmp_path, {}, "new"), prune=True)
-    assert (result.base, result.changes, result.left_alone) == (0, [], [])
+    assert (result.base.number, result.changes, result.left_alone) == (0, [], [])
 
 
 async def refused_by_both(url: str, *states: Desired, prune: bool = False) -> list[str]:
@@ -272,7 +272,7 @@ async def test_pinned_plan_applies_what_was_planned(registry: str, tmp_path: Pat
     await applied(registry, desired(tmp_path, {**ONE, "parts.create": {}}))
     state = desired(tmp_path, {"things.create": {"title": "New", "timeout": "7ms"}})
     desired_states, bases, prune = await pinned(registry, state, prune=True)
-    assert (desired_states, bases["test"].revision, prune) == ([state], 1, True)
+    assert (desired_states, bases["test"].revision.number, prune) == ([state], 1, True)
     [expected] = await planned(registry, state, prune=True)
     # Changes of another namespace do not invalidate the plan.
     await applied(registry, desired(tmp_path, {"others.create": {}}, "other"))

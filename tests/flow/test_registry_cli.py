@@ -17,6 +17,7 @@ from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
+from gateway.registry.revision import Revision
 
 HEAD = """\
 version: 1
@@ -208,6 +209,21 @@ def test_pinned_plan_of_another_database_exits_1(gateway: Gateway, registry: str
     gateway("apply")
     code, out, err = gateway("apply", "plan.json")
     assert (code, out) == (1, "")
+    assert err == (
+        "the plan is out of date: it was made for revision 1 of the namespace test, which is now "
+        "at another revision 1 (another database, or one that went back); "
+        "run `gateway plan` again\n"
+    )
+
+
+def test_pinned_plan_of_records_changed_by_hand_exits_1(gateway: Gateway, registry: str) -> None:
+    write(manifest("things.create"))
+    gateway("apply")
+    write(manifest("things.create", title="New"))
+    assert gateway("plan", "-o", "plan.json")[0] == 2
+    rows(registry, 'update gateway.routes set record = record || \'{"title": "By hand"}\'')
+    code, out, err = gateway("apply", "plan.json")
+    assert (code, out) == (1, "")
     assert err.startswith("the plan was made for another registry: here the namespace test holds")
 
 
@@ -236,7 +252,7 @@ def test_apply_exits_1_on_an_invalid_plan_file(gateway: Gateway, text: str) -> N
 # JSON, colour
 
 
-def test_registry_commands_print_the_same_content_as_json(gateway: Gateway) -> None:
+def test_registry_commands_print_the_same_content_as_json(gateway: Gateway, registry: str) -> None:
     write(manifest("things.create", deployed="true"))
     code, out, _ = gateway("plan", "--json")
     assert code == 2
@@ -244,14 +260,23 @@ def test_registry_commands_print_the_same_content_as_json(gateway: Gateway) -> N
         {"verb": "add", "kind": "service", "name": "things"},
         {"verb": "add", "kind": "route", "name": "things.create"},
     ]
-    plan = {"namespace": "test", "base": 0, "breaking": [], "left_alone": []}
+    plan = {
+        "namespace": "test",
+        "base": 0,
+        "base_uid": None,
+        "breaking": [],
+        "left_alone": [],
+    }
     with_fields = [{**change, "fields": []} for change in added]
     assert orjson.loads(out) == [{**plan, "changes": with_fields}]
-    applied = {**plan, "revision": 1, "changes": added}
-    del applied["base"]
-    assert orjson.loads(gateway("apply", "--json")[1]) == [applied]
+    [applied] = orjson.loads(gateway("apply", "--json")[1])
+    [(uid,)] = rows(registry, "select uid::text from gateway.revisions")
+    expected = {**plan, "revision": 1, "revision_uid": uid, "changes": added}
+    del expected["base"], expected["base_uid"]
+    assert applied == expected
     code, out, _ = gateway("plan", "--json")
-    assert (code, orjson.loads(out)) == (0, [{**plan, "base": 1, "changes": []}])
+    expected = {**plan, "base": 1, "base_uid": uid, "changes": []}
+    assert (code, orjson.loads(out)) == (0, [expected])
     write(manifest("things.create", title="New", deployed="false"))
     [planned] = orjson.loads(gateway("plan", "--json")[1])
     assert planned["changes"][0]["fields"] == [
@@ -262,7 +287,9 @@ def test_registry_commands_print_the_same_content_as_json(gateway: Gateway) -> N
         {"kind": "route", "name": "things.create", "breaks": ["is no longer deployed"]}
     ]
     gateway("apply")
-    [newest, _] = orjson.loads(gateway("history", "--json")[1])
+    [newest, oldest] = orjson.loads(gateway("history", "--json")[1])
+    assert oldest["uid"] == uid != newest["uid"]
+    assert uid in gateway("history")[1]
     assert {name: newest[name] for name in ("revision", "added", "changed", "deleted")} == {
         "revision": 2,
         "added": 0,
@@ -300,8 +327,8 @@ def test_plan_and_apply_are_coloured_on_a_terminal() -> None:
     change = Change("route", "a.b", {"deployed": True}, None)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, color_system="standard")
-    print_plan(console, Plan("test", 1, [change]))
-    print_applied(console, Applied("test", 1, [change], []))
+    print_plan(console, Plan("test", Revision(1, None), [change]))
+    print_applied(console, Applied("test", 1, None, [change], []))
     coloured = [line for line in screen.getvalue().splitlines() if "- route a.b" in line]
     assert len(coloured) == 2
     assert all("\x1b[31m" in line for line in coloured)

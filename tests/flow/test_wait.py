@@ -16,6 +16,7 @@ from gateway.database.connect import Connection
 from gateway.manifest.wait import LateError, wait_for_workers
 from gateway.registry import follow, store
 from gateway.registry.follow import Registry
+from gateway.registry.revision import Revision
 from gateway.registry.table import Table
 
 WORKERS = "select * from gateway.workers"
@@ -62,7 +63,10 @@ async def _stop_all(fleet: Fleet) -> None:
 
 
 async def wait(url: str, revision: int, seconds: float = 10) -> None:
-    await on(url, lambda db: wait_for_workers(db, revision, seconds))
+    [row] = await execute(
+        url, "select (select uid from gateway.revisions where id = $1) as uid", revision
+    )
+    await on(url, lambda db: wait_for_workers(db, Revision(revision, row["uid"]), seconds))
 
 
 async def late_workers(url: str, revision: int) -> str:

@@ -93,3 +93,22 @@ async def locked(url: str, table: str, mode: str = "access exclusive") -> AsyncI
             yield
     finally:
         await connection.close()
+
+
+KEPT = tuple(table for table in reversed(TABLES) if table != "workers")
+"""The tables of `keep` and `restore`, a table before those that refer to it."""
+
+
+async def keep(connection: Connection) -> None:
+    """Copy the registry's rows, for `restore`."""
+    await connection.execute("create schema kept")
+    for table in KEPT:
+        await connection.execute(f"create table kept.{table} as table gateway.{table}")
+
+
+async def restore(connection: Connection) -> None:
+    """Put back the rows of `keep`, as a restore or a replica that lost commits has them."""
+    for table in reversed(KEPT):
+        await connection.execute(f"delete from gateway.{table}")
+    for table in KEPT:
+        await connection.execute(f"insert into gateway.{table} select * from kept.{table}")

@@ -8,6 +8,7 @@ import pytest
 from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change, Record
 from gateway.manifest.plan import Plan
+from gateway.registry.revision import Revision
 
 ROUTE: Record = {
     "handler": "things.create",
@@ -393,7 +394,7 @@ def test_breaking_reports_every_breakage_of_a_route() -> None:
 def test_plan_breaking_lists_only_the_changes_that_break_callers() -> None:
     harmless = Change("route", "a.b", ROUTE, {**ROUTE, "title": "New"})
     breaking = Change("route", "a.c", ROUTE, {**ROUTE, "path": "/new"})
-    plan = Plan("test", 3, [harmless, breaking])
+    plan = Plan("test", Revision(3, None), [harmless, breaking])
     assert plan.breaking() == [(breaking, ["path changes from /things to /new"])]
     assert plan.as_object()["breaking"] == [
         {"kind": "route", "name": "a.c", "breaks": ["path changes from /things to /new"]}

@@ -112,7 +112,7 @@ def test_snapshot_load_returns_what_was_saved(tmp_path: Path) -> None:
     for n in (0, 7, 2 * snapshot.SLICE + 4):
         match = loaded.find("POST", b"/x/%d/42" % n) or pytest.fail("is not found")
         assert (match.route.name, match.path_params) == (f"s{n % 3}.r{n}", {"id": 42})
-    assert snapshot.saved_revision(path) == 12
+    assert snapshot.saved_revision(path) == (12, None)
     assert [file.name for file in path.parent.iterdir()] == ["registry.snapshot"]
 
 
@@ -136,14 +136,14 @@ def test_snapshot_of_a_changed_table_includes_the_changes(tmp_path: Path) -> Non
 def test_snapshot_save_replaces_the_old_one(tmp_path: Path) -> None:
     saved(tmp_path, big_table())
     path = saved(tmp_path, Table(13))
-    assert snapshot.saved_revision(path) == 13
+    assert snapshot.saved_revision(path) == (13, None)
     assert same(Table(13), snapshot.load(path))
 
 
 def test_snapshot_missing_file_loads_no_table(tmp_path: Path) -> None:
     assert snapshot.load(tmp_path / "none") is None
     assert snapshot.load(tmp_path / "none" / "below") is None
-    assert snapshot.saved_revision(tmp_path / "none") == -1
+    assert snapshot.saved_revision(tmp_path / "none") is None
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_snapshot_with_an_invalid_header_is_refused(
 ) -> None:
     body = intact.partition(b"\n")[2]
     assert "is damaged" in refused(tmp_path, head + b"\n" + body)
-    assert snapshot.saved_revision(tmp_path / "registry.snapshot") in {-1, 1}
+    assert snapshot.saved_revision(tmp_path / "registry.snapshot") in {None, (1, None)}
 
 
 def test_snapshot_of_another_format_is_refused(tmp_path: Path, intact: bytes) -> None:
