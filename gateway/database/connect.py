@@ -78,7 +78,8 @@ async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # 
         # The error's text may quote the address, and with it the password.
         raise DatabaseUnavailable("the address of the database is malformed") from error
     except _CANNOT_CONNECT as error:
-        raise DatabaseUnavailable(str(error) or f"no answer within {timeout:g} s") from error
+        message = str(error) or f"no answer within {timeout:g} s"
+        raise DatabaseUnavailable(message, getattr(error, "sqlstate", None)) from error
     except asyncio.CancelledError:
         opening.add_done_callback(_discard)
         raise

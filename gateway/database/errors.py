@@ -25,7 +25,10 @@ class DatabaseError(Exception):
 
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818 - a state of the database, as its status
-    """The database is unavailable; it is unknown whether a write in progress was committed."""
+    """The database is unavailable; it is unknown whether a write in progress was committed.
+
+    With `sqlstate` the server itself refused the statement, for want of disk, memory or time.
+    """
 
 
 class UniqueViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
@@ -37,11 +40,22 @@ class ForeignKeyViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
 
 
 UNDEFINED_TABLE = "42P01"
+_FATAL = frozenset(("FATAL", "PANIC"))
+"""Severities after which the server closes the connection."""
+
 _RETRYABLE = frozenset(("40001", "40P01"))
 _VIOLATIONS: dict[str, type[DatabaseError]] = {
     "23503": ForeignKeyViolation,
     "23505": UniqueViolation,
 }
+_UNAVAILABLE_CLASSES = frozenset(("08", "53", "57", "58"))
+"""Classes of codes: connection, insufficient resources, operator intervention, system error."""
+
+_UNAVAILABLE_CODES = frozenset(("25P03", "25P04", "55P03", "XX001", "XX002"))
+"""Time-outs of a session, a transaction and a lock; damaged data and indexes."""
+
+_TIMED_OUT = frozenset(("55P03", "57014"))
+_STOPPING = "57P"
 _SERVER_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -57,6 +71,22 @@ _SERVER_GONE = (
 def is_retryable(error: DatabaseError) -> bool:
     """Whether the server rolled the transaction back by itself, so that it can be repeated."""
     return error.sqlstate in _RETRYABLE
+
+
+def is_unavailable(sqlstate: str) -> bool:
+    """Whether the server cannot do its work at present, whatever the statement."""
+    return sqlstate[:2] in _UNAVAILABLE_CLASSES or sqlstate in _UNAVAILABLE_CODES
+
+
+def is_refusal(sqlstate: str) -> bool:
+    """Whether a running server refuses its work: it is neither out of reach nor stopping."""
+    is_away = sqlstate.startswith((_STOPPING, "08"))
+    return is_unavailable(sqlstate) and not is_away
+
+
+def has_timed_out(error: DatabaseError) -> bool:
+    """Whether a time-out of the server rolled the statement back, perhaps for one locked row."""
+    return error.sqlstate in _TIMED_OUT
 
 
 class translate_errors:  # noqa: N801 - used as a function
@@ -83,7 +113,12 @@ class translate_errors:  # noqa: N801 - used as a function
             self._connection.terminate()
             raise DatabaseUnavailable(str(error) or "the database does not answer") from error
         if isinstance(error, asyncpg.PostgresError):
-            kind = _VIOLATIONS.get(error.sqlstate or "", DatabaseError)
+            sqlstate = error.sqlstate or ""
+            if is_unavailable(sqlstate):
+                if error.severity_en in _FATAL:
+                    self._connection.terminate()
+                raise DatabaseUnavailable(str(error), sqlstate) from error
+            kind = _VIOLATIONS.get(sqlstate, DatabaseError)
             raise kind(str(error), error.sqlstate) from error
         if isinstance(error, OSError | asyncpg.InterfaceError):
             if self._connection.is_closed():

@@ -99,6 +99,9 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._run_once(work)
+            except DatabaseUnavailable as error:
+                self._pool.refusals.record(error)
+                raise
             except DatabaseError as error:
                 if not is_retryable(error):
                     raise

@@ -70,9 +70,7 @@ async def _answers(connection: Connection) -> bool:
             await patient_timeout(connection.execute(PING), PING_TIMEOUT)
     except TimeoutError as error:
         raise DatabaseUnavailable(f"no answer to a ping for {PING_TIMEOUT:g} s") from error
-    except DatabaseUnavailable:
-        return False
     except DatabaseError as error:
         # An error of the server is an answer too; an error of the driver is not.
-        return error.sqlstate is not None
+        return error.sqlstate is not None and not connection.is_closed()
     return True

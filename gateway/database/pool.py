@@ -11,6 +11,7 @@ from gateway.database.bulkhead import Bulkhead
 from gateway.database.coalesce import Coalescer
 from gateway.database.connect import CLOSE_TIMEOUT, CONNECT_TIMEOUT, Connection, connect
 from gateway.database.errors import DatabaseUnavailable
+from gateway.database.refusals import Refusals
 from gateway.database.wait_queue import WaitQueue
 
 STOPPING = "the gateway is stopping"
@@ -21,11 +22,12 @@ class Pool:
 
     A single owner, such as a route, may use at most three quarters of them, so a slow one cannot
     starve the others. While `problem` is set, every request for a connection is refused at once:
-    see `Heartbeat`.
+    see `Heartbeat`. `refusals` records what the server refuses; the pools of a worker share it.
     """
 
-    def __init__(self, dsn: str, size: int) -> None:
+    def __init__(self, dsn: str, size: int, refusals: Refusals | None = None) -> None:
         self.problem: str | None = None
+        self.refusals = refusals or Refusals()
         self.coalescer = Coalescer()
         self.size = size
         self._bulkhead = Bulkhead(max(1, size * 3 // 4))

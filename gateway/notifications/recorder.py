@@ -9,7 +9,7 @@ import math
 import time
 import traceback
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -51,9 +51,9 @@ class _Notice:
     kind: str
     severity: Severity
     message: str
-    route: str | None
-    request_id: str | None
-    first_seen: float
+    route: str | None = None
+    request_id: str | None = None
+    first_seen: float = field(default_factory=time.monotonic)
     count: int = 0
 
 
@@ -96,7 +96,7 @@ class Recorder:
         self._logged_at, self._unlogged = now, 0
 
     def read(self, event: Event, fields: Fields) -> None:
-        """Read an event: a crash or a database that went back becomes a notification."""
+        """Read an event: those that an operator must act on become notifications."""
         if event is events.REQUEST_CRASHED:
             # The message is the type and the line: the error's text may quote what a caller sent.
             self._notice(
@@ -107,30 +107,20 @@ class Recorder:
                     message=fields["place"],
                     route=fields["route"],
                     request_id=fields["request_id"],
-                    first_seen=time.monotonic(),
                 ),
             )
         elif event is events.REGISTRY_WENT_BACK:
-            self._notice_went_back(fields)
-
-    def _notice_went_back(self, fields: Fields) -> None:
-        """All workers tell it; what they had and what they follow make it one notification."""
-        lost, followed = (
-            f"{fields[number]} ({fields[uid]})"
-            for number, uid in (("lost_revision", "lost_uid"), ("revision", "uid"))
-        )
-        self._notice(
-            f"registry-went-back:{fields['lost_uid']}:{fields['uid']}",
-            _Notice(
-                kind="registry-went-back",
-                severity="error",
-                message=f"The database went back: it has lost revision {lost} of the registry. "
-                f"The workers follow revision {followed}.",
-                route=None,
-                request_id=None,
-                first_seen=time.monotonic(),
-            ),
-        )
+            # All workers tell it; what they had and what they follow make it one notification.
+            self._notice(
+                f"registry-went-back:{fields['lost_uid']}:{fields['uid']}",
+                _Notice(kind="registry-went-back", severity="error", message=_went_back(fields)),
+            )
+        elif event is events.DATABASE_REFUSES:
+            message = f"{fields['reason']} ({fields['sqlstate']})"
+            self._notice(
+                f"database-refuses:{fields['sqlstate']}",
+                _Notice(kind="database-refuses", severity="critical", message=message),
+            )
 
     async def run(self) -> None:
         """Write the pending notifications once a second until cancelled, then once more."""
@@ -173,8 +163,6 @@ class Recorder:
                     kind="database-lost",
                     severity="critical",
                     message=f"A worker had no database for {now - self._lost_at:.0f} s.",
-                    route=None,
-                    request_id=None,
                     first_seen=self._lost_at,
                 ),
             )
@@ -212,6 +200,17 @@ class Recorder:
     async def _fetch(self, query: str, *args: object) -> list[Record]:
         database = Database.within(self._pool, DATABASE_TIMEOUT)
         return await database.fetch(_SQL[query], *args)
+
+
+def _went_back(fields: Fields) -> str:
+    lost, followed = (
+        f"{fields[number]} ({fields[uid]})"
+        for number, uid in (("lost_revision", "lost_uid"), ("revision", "uid"))
+    )
+    return (
+        f"The database went back: it has lost revision {lost} of the registry. The workers follow "
+        f"revision {followed}."
+    )
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -29,7 +29,8 @@ class Health:
     @property
     def problems(self) -> list[str]:
         """All problems of this worker, as sentences for operators."""
-        return [*self.registry.problems, *([self.pool.problem] if self.pool.problem else [])]
+        pool = self.pool
+        return [*self.registry.problems, *filter(None, (pool.problem, pool.refusals.problem))]
 
     def report(self) -> dict[str, Any]:
         """The body of the public `/-/ready`: each problem without its details, which may be secret.

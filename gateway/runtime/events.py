@@ -70,6 +70,14 @@ DATABASE_DOWN = Event(
     "The database does not answer; calls that need it are refused until it does.",
 )
 DATABASE_UP = Event("database.up", "info", (), "The database answers again.")
+DATABASE_REFUSES = Event(
+    "database.refuses",
+    "error",
+    ("sqlstate", "reason"),
+    "The database refuses statements: its disk or memory is full, or its time-outs expire. Calls "
+    "that meet this are refused. Once for each code, until ten seconds pass without a refusal. "
+    "Raises a notification.",
+)
 DATABASE_RETRIED = Event(
     "database.retried",
     "info",

@@ -9,6 +9,7 @@ from gateway.database.connect import address_of
 from gateway.database.heartbeat import Heartbeat
 from gateway.database.listen import Listener
 from gateway.database.pool import Pool
+from gateway.database.refusals import Refusals
 from gateway.gate import Gate
 from gateway.identity import counts, old_sessions, resets
 from gateway.identity.authenticator import Authenticator
@@ -68,11 +69,12 @@ class Worker:
     def __init__(
         self, settings: Settings, actions: Actions | None = None, *, worker_index: int | None = None
     ) -> None:
-        self.pool = Pool(settings.database_url, settings.database_connections)
+        refusals = Refusals()
+        self.pool = Pool(settings.database_url, settings.database_connections, refusals)
         # Separate pools: services that use all their connections must not block looking up tokens,
         # nor the sending of committed messages.
-        self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS)
-        self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS)
+        self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS, refusals)
+        self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS, refusals)
         self._pools = self.pool, self.lookup_pool, self.outbox_pool
         self.heartbeat = Heartbeat(settings.database_url, *self._pools)
         self.listener = Listener(settings.listen_database_url)

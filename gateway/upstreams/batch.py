@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gateway import statuses
 from gateway.database.connect import Connection
-from gateway.database.errors import DatabaseError, DatabaseUnavailable
+from gateway.database.errors import DatabaseError, DatabaseUnavailable, has_timed_out
 from gateway.database.handle import Database, Transaction
 from gateway.database.pool import Pool
 from gateway.runtime.lazy_timeout import LazyTimeout
@@ -236,7 +236,9 @@ class BatchAttempt:
 
     def may_retry(self, entry: _Entry, error: Exception) -> bool:
         """Whether the error undid the whole batch, and the call has time left to run alone."""
-        if len(self._calls) == 1 or isinstance(error, DatabaseUnavailable | OutcomesError):
+        if len(self._calls) == 1 or isinstance(error, OutcomesError):
+            return False
+        if isinstance(error, DatabaseUnavailable) and not has_timed_out(error):
             return False
         if self._timeout.expired:
             return entry.call.deadline > asyncio.get_running_loop().time()
