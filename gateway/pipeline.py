@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from gateway import statuses
 from gateway.database.errors import DatabaseUnavailable
-from gateway.edge.exchange import Exchange, read_body
+from gateway.edge.exchange import Exchange, read_body, yield_if_large
 from gateway.identity.authenticator import Authenticator
 from gateway.notifications.recorder import Recorder
 from gateway.registry.follow import Registry
@@ -45,7 +45,9 @@ class Pipeline:
             await wait_for_min_revision(request, self.registry)
         trace.table = table = served_table(self.registry)
         trace.match = found = match(request, table)
-        params = decode(request, found, await read_body(exchange, found.route.max_body))
+        body = await read_body(exchange, found.route.max_body)
+        params = decode(request, found, body)
+        await yield_if_large(body)
         action = resolve(found, self.actions)
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)

@@ -1,11 +1,14 @@
 """A request and the way to answer it, under our own edge or any ASGI server."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from gateway import statuses
 from gateway.edge import addresses
 from gateway.values import ClientDisconnectedError, Rejection
+
+LARGE_BODY = 64 * 1024
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -104,6 +107,12 @@ async def read_body(exchange: Exchange, limit: int) -> bytes:
     if len(body) > limit:
         raise Rejection(statuses.PAYLOAD_TOO_LARGE)
     return body
+
+
+async def yield_if_large(body: bytes) -> None:
+    """Let other requests have their turn between two stages that each take long for this body."""
+    if len(body) > LARGE_BODY:
+        await asyncio.sleep(0)
 
 
 async def _read_chunks(exchange: Exchange, limit: int) -> bytes:

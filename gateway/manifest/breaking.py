@@ -56,6 +56,8 @@ def _route(before: Record, after: Record) -> Iterator[str]:
     if after["max_body"] < before["max_body"]:
         old, new = (as_written("max_body", record["max_body"]) for record in (before, after))
         yield f"max_body drops from {old} to {new}"
+    if after["max_values"] < before["max_values"]:
+        yield f"max_values drops from {before['max_values']} to {after['max_values']}"
     if after.get("idempotency") == "required" != before.get("idempotency"):
         yield "requires an Idempotency-Key"
     if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_TIMEOUT
+from gateway.registry.records import DEFAULT_MAX_BODY, DEFAULT_MAX_VALUES, DEFAULT_TIMEOUT
 
 MAX_NUMBER = 2.0**53
 """Seconds or bytes; JSON parsers disagree about larger whole numbers."""
@@ -38,6 +38,7 @@ def route_record(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         },
         "timeout": _measure(entry["timeout"]) if "timeout" in entry else DEFAULT_TIMEOUT,
         "max_body": int(_measure(entry["max_body"])) if "max_body" in entry else DEFAULT_MAX_BODY,
+        "max_values": int(entry.get("max_values", DEFAULT_MAX_VALUES)),
     }
 
 

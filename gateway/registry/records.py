@@ -17,6 +17,7 @@ N = TypeVar("N", int, float)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_MAX_BODY = 1024 * 1024
+DEFAULT_MAX_VALUES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class Route:
 
     `handler` is the action that does the work, as `service.action`, and `service` the name of its
     service. `path_params` names the params of the path in their order. `timeout` is in seconds,
-    `max_body` in bytes. `auth` is empty on a public route. `rate_limit` applies to each token, on a
-    public route to each address. `roles` maps an application's slug to the roles it accepts; None
-    accepts any role. `statuses` holds every status that the route may answer, common and own.
+    `max_body` in bytes; `max_values` limits the values of a JSON body. `auth` is empty on a public
+    route. `rate_limit` applies to each token, on a public route to each address. `roles` maps an
+    application's slug to the roles it accepts; None accepts any role. `statuses` holds every status
+    that the route may answer, common and own.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Route:
     rate_limit: Rate | None
     timeout: float
     max_body: int
+    max_values: int
     statuses: Mapping[str, Status]
     params: ParamSchema
 
@@ -129,6 +132,7 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         rate_limit=_rate(*limit) if (limit := record.get("rate_limit")) else None,
         timeout=_interned(record["timeout"]),
         max_body=_interned(record["max_body"]),
+        max_values=_interned(record.get("max_values", DEFAULT_MAX_VALUES)),
         statuses={**statuses.COMMON, **statuses.route_statuses(own)} if own else statuses.COMMON,
         params=params,
     )
@@ -155,6 +159,7 @@ def record_of(route: Route) -> dict[str, Any]:
         "rate_limit": route.rate_limit and list(route.rate_limit),
         "timeout": route.timeout,
         "max_body": route.max_body,
+        "max_values": route.max_values,
     }
 
 

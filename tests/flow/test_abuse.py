@@ -18,9 +18,9 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 FLOODS: dict[str, dict[str, Any]] = {
     "a NUL after each long key": {"json": {"x" * 100_000: ["\0"] * 1000}},
-    "many items of a wrong type": {"json": {"ids": ["x"] * 150_000}},
+    "many items of a wrong type": {"json": {"ids": ["x"] * 15_000}},
     "many items as one text": {"content": b"ids=" + b"," * 500_000, "headers": FORM},
-    "many NULs": {"json": {"free": {"a": ["\0"] * 100_000}}},
+    "many NULs": {"json": {"free": {"a": ["\0"] * 15_000}}},
     "a long key of a wrong type": {"json": {"inner": {"text": 1}, "n" * 500_000: 1}},
 }
 

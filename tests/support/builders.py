@@ -18,6 +18,7 @@ from gateway.identity.token_store import TokenStore
 from gateway.registry import paths
 from gateway.registry.records import (
     DEFAULT_MAX_BODY,
+    DEFAULT_MAX_VALUES,
     DEFAULT_TIMEOUT,
     ApplicationRecord,
     Route,
@@ -64,6 +65,7 @@ def route(
         "rate_limit": None,
         "timeout": DEFAULT_TIMEOUT,
         "max_body": DEFAULT_MAX_BODY,
+        "max_values": DEFAULT_MAX_VALUES,
         "statuses": statuses.COMMON,
         **changes,
     }

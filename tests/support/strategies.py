@@ -137,6 +137,7 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
         "max_body": st.builds(
             "{}{}".format, st.integers(1, 999), st.sampled_from(["B", "KiB", "MiB"])
         ),
+        "max_values": st.integers(1, 10**6),
     }
     if not public:
         optional["roles"] = st.dictionaries(_slugs, _roles, max_size=3)

@@ -827,6 +827,7 @@ def test_check_route_record_has_every_default(tmp_path: Path) -> None:
         "idempotency": "off",
         "rate_limit": None,
         "max_body": 1048576,
+        "max_values": 20000,
     }
 
 
@@ -850,6 +851,7 @@ def test_check_route_values_override_the_defaults(tmp_path: Path) -> None:
     rate_limit: 50/minute
     timeout: 250ms
     max_body: 2KiB
+    max_values: 30
     params: {properties: {id: {type: integer}}}
 """,
     )
@@ -870,6 +872,7 @@ def test_check_route_values_override_the_defaults(tmp_path: Path) -> None:
         "idempotency": "off",
         "rate_limit": [50, 60],
         "max_body": 2048,
+        "max_values": 30,
     }
 
 

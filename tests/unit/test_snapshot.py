@@ -54,6 +54,7 @@ _records = st.fixed_dictionaries(
         "idempotency": st.sampled_from(["off", "optional", "required"]),
         "rate_limit": st.none() | st.lists(st.integers(1, 10**9), min_size=2, max_size=2),
         "max_body": st.integers(1, 2**40),
+        "max_values": st.integers(1, 10**6),
     }
 )
 

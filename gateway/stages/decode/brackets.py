@@ -5,62 +5,87 @@ The rules are those of Rack and PHP, whose clients send them.
 
 import re
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
-from gateway.stages.decode.limits import MAX_DEPTH, MAX_PAIRS, undecodable
+from gateway.stages.decode.limits import MAX_DEPTH, MAX_LEVELS, MAX_PAIRS, MAX_STRAYS, undecodable
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _APPEND = ""
 _PERCENT, _PLUS = b"%+"
+_BLANKS = bytes.maketrans(b"+", b" ")
 
 
-def parse(text: bytes) -> dict[str, Any]:
+def parse(text: bytes, max_values: int = MAX_PAIRS) -> dict[str, Any]:
     """Nested params whose values are all str; the last value of a repeated key wins.
 
     Raises Rejection: invalid-encoded-params.
     """
-    pairs = [pair for pair in text.split(b"&") if pair]
-    if len(pairs) > MAX_PAIRS:
-        raise undecodable(f"more than {MAX_PAIRS} key=value pairs")
+    # Counted before the split, which creates an object for each; an empty pair is one too.
+    max_pairs = min(MAX_PAIRS, max_values)
+    if text.count(b"&") >= max_pairs:
+        raise undecodable(f"more than {max_pairs} key=value pairs")
+    text = _escape_stray(text) if _PERCENT in text else text
     values: dict[str, Any] = {}
-    for pair in pairs:
+    levels = 0
+    for pair in filter(None, text.split(b"&")):
         key, _, value = pair.partition(b"=")
-        _assign(values, _split_key(_unquote(key)), _unquote(value))
+        path = _split_key(_unquote(key))
+        levels += len(path)
+        if levels > MAX_LEVELS:
+            raise undecodable(f"more than {MAX_LEVELS} levels in all keys together")
+        _assign(values, path, _unquote(value))
     return values
+
+
+def _escape_stray(text: bytes) -> bytes:
+    """Write each `%` that no two hexadecimal digits follow, and that stands for itself, as `%25`.
+
+    A body full of them is not a form, and to escape each of a million takes long.
+    """
+    text, strays = _STRAY.subn(b"%25", text, MAX_STRAYS + 1)
+    if strays > MAX_STRAYS:
+        raise undecodable(f"more than {MAX_STRAYS} percent signs without two hexadecimal digits")
+    return text
 
 
 def _unquote(text: bytes) -> str:
     if not (_PERCENT in text or _PLUS in text) and text.isascii():
         return text.decode("ascii")
+    if _PLUS in text:
+        text = text.translate(_BLANKS)
+    if _PERCENT in text:
+        # Python's own escapes are decoded in C, `unquote_to_bytes` in a loop over each.
+        text = text.replace(b"\\", rb"\\").replace(b"%", rb"\x")
+        text = text.decode("unicode_escape").encode("latin-1")
     try:
-        return unquote_to_bytes(text.replace(b"+", b" ")).decode()
+        return text.decode()
     except UnicodeDecodeError as error:
         raise undecodable("a key or value is not valid UTF-8") from error
 
 
 def _split_key(key: str) -> list[str]:
     """`items[][sku]` as `["items", "", "sku"]`."""
+    if key.count("[") >= MAX_DEPTH:
+        raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
+    if key and "[" not in key and "]" not in key:
+        return [key]
     matched = _KEY.fullmatch(key)
     if not matched:
         raise undecodable("the brackets of a key are unbalanced")
     name, brackets = matched.groups()
-    path = [name, *brackets[1:-1].split("][")] if brackets else [name]
-    if len(path) > MAX_DEPTH:
-        raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
-    return path
+    return [name, *brackets[1:-1].split("][")]
 
 
 def _assign(values: dict[str, Any], path: list[str], value: str) -> None:
-    name, *below = path
-    if not below:
-        _require_type(values.get(name, ""), str)
-        values[name] = value
-    elif below[0] == _APPEND:
-        items = values.setdefault(name, [])
-        _append(_require_type(items, list), below[1:], value)
-    else:
-        inner = values.setdefault(name, {})
-        _assign(_require_type(inner, dict), below, value)
+    *above, name = path
+    for index, outer in enumerate(above):
+        if path[index + 1] == _APPEND:
+            items = values.setdefault(outer, [])
+            _append(_require_type(items, list), path[index + 2 :], value)
+            return
+        values = _require_type(values.setdefault(outer, {}), dict)
+    _require_type(values.get(name, ""), str)
+    values[name] = value
 
 
 def _append(items: list[Any], path: list[str], value: str) -> None:

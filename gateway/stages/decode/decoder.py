@@ -6,30 +6,25 @@ body is base64, and neither the query nor the content type is read.
 
 import base64
 import binascii
-import codecs
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-import orjson
-
 from gateway import statuses
 from gateway.registry.table import Match
-from gateway.stages.decode import brackets
-from gateway.stages.decode.limits import MAX_DEPTH, undecodable
+from gateway.stages.decode import brackets, json_body
+from gateway.stages.decode.limits import undecodable
 from gateway.values import Params, Rejection, Request
 
-BodyParser: TypeAlias = Callable[[bytes], dict[str, Any]]
+BodyParser: TypeAlias = Callable[[bytes, int], dict[str, Any]]
 
 _EMPTY: Mapping[str, Any] = {}
 _NONE: frozenset[str] = frozenset()
 _BACKSLASH = ord("\\")
 _PERCENT = ord("%")
-_BRACKET = ord("[")
 _BLANKS = b" \t\r\n"
-_JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n+]*(?:[{\[]|%7B|%5B)", re.IGNORECASE)
-_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n+]*+(?:[{\[]|%7B|%5B)", re.IGNORECASE)
 _UTF8 = {"utf-8", "utf8", "us-ascii"}
 
 
@@ -40,8 +35,8 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
     """
     if match.route.sensitive_params:
         return _decode_sensitive(request, match, body)
-    query = brackets.parse(request.query) if request.query else _EMPTY
-    values, from_text = _decode_body(request, body)
+    query = brackets.parse(request.query, match.route.max_values) if request.query else _EMPTY
+    values, from_text = _decode_body(request, body, match.route.max_values)
     if body and not (values or query or match.path_params or request.bearer):
         raise Rejection(statuses.NO_PARAMS_DECODED)
     holds_nul = _may_hold_nul(body)
@@ -56,7 +51,7 @@ def _decode_sensitive(request: Request, match: Match, body: bytes) -> Params:
     if not body:
         raise Rejection(statuses.NO_PARAMS_DECODED)
     text = _decode_base64(body)
-    values = {**_parse_json(text), **match.path_params}
+    values = {**json_body.parse(text, match.route.max_values), **match.path_params}
     if not (values or request.bearer):
         raise Rejection(statuses.NO_PARAMS_DECODED)
     return Params(values, frozenset(match.path_params), _may_hold_nul(text))
@@ -75,20 +70,22 @@ def _decode_base64(body: bytes) -> bytes:
         raise undecodable("the body is not valid base64") from error
 
 
-def _decode_body(request: Request, body: bytes) -> tuple[dict[str, Any], frozenset[str]]:
+def _decode_body(
+    request: Request, body: bytes, max_values: int
+) -> tuple[dict[str, Any], frozenset[str]]:
     """The params of the body, and the names of those that came as text."""
     if not body:
         return {}, _NONE
     if request.headers.get(b"content-encoding", b"identity") != b"identity":
         raise Rejection(statuses.INVALID_CONTENT_TYPE, "Send the body without Content-Encoding.")
     parse = _parser_of(request.headers.get(b"content-type", b""))
-    if parse is _parse_json:
-        return parse(body), _NONE
+    if parse is json_body.parse:
+        return parse(body, max_values), _NONE
     if _JSON_BEGINS.match(body):
         # What `curl -d` sends without a content type. Read as a form, it would become param names.
         message = "The body looks like JSON: send it with `Content-Type: application/json`."
         raise Rejection(statuses.INVALID_CONTENT_TYPE, message)
-    values = parse(body)
+    values = parse(body, max_values)
     return values, frozenset(values)
 
 
@@ -100,7 +97,7 @@ def _parser_of(content_type: bytes) -> BodyParser:
     if not _is_utf8(parameters):
         raise Rejection(statuses.INVALID_CONTENT_TYPE, "The charset of the body must be UTF-8.")
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        return _parse_json
+        return json_body.parse
     if kind == "application/x-www-form-urlencoded":
         return brackets.parse
     raise Rejection(statuses.INVALID_CONTENT_TYPE)
@@ -112,49 +109,6 @@ def _is_utf8(parameters: str) -> bool:
         if name.strip() == "charset":
             return value.strip().strip('"') in _UTF8
     return True
-
-
-def _parse_json(text: bytes) -> dict[str, Any]:
-    """A JSON object. orjson refuses NaN, Infinity, lone surrogates and invalid UTF-8."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise undecodable(_json_error(text, error)) from error
-    # Counting is cheaper than walking: only a body with many brackets can be too deep.
-    lists = text.count(b"[") if _BRACKET in text else 0
-    if text.count(b"{") + lists > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise undecodable(f"nested deeper than {MAX_DEPTH} levels")
-    if not isinstance(value, dict):
-        raise Rejection(statuses.NO_PARAMS_DECODED)
-    return value
-
-
-def _json_error(text: bytes, error: orjson.JSONDecodeError) -> str:
-    """What is wrong with a body, as far as its first bytes and the parser's message tell."""
-    if text.startswith(codecs.BOM_UTF8):
-        return "the body begins with a byte order mark; send UTF-8 without it"
-    if text.startswith(_UTF16_BOMS) or b"\0" in text[:4]:
-        return "the body is UTF-16 or UTF-32; send UTF-8"
-    if error.msg.startswith("str is not valid UTF-8"):
-        return "the body is not UTF-8"
-    position = f"line {error.lineno}, column {error.colno}"
-    if error.msg.startswith("trailing comma"):
-        bracket = error.doc[error.pos + 1 :].lstrip()[:1]
-        return f"a comma before the closing {bracket} at {position}"
-    return f"the JSON is invalid at {position}"
-
-
-def _depth(value: Any) -> int:  # noqa: ANN401 - JSON is any
-    """How many levels of objects and lists; a loop, since a caller could exhaust the stack."""
-    depth, level = 0, [value]
-    while level := [item for item in level if isinstance(item, dict | list)]:
-        depth += 1
-        level = [child for item in level for child in _children(item)]
-    return depth
-
-
-def _children(value: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else value
 
 
 def _may_hold_nul(raw: bytes) -> bool:

@@ -5,6 +5,8 @@ from gateway.values import Rejection
 
 MAX_DEPTH = 32
 MAX_PAIRS = 1000
+MAX_LEVELS = 10 * MAX_PAIRS
+MAX_STRAYS = 1000
 
 
 def undecodable(reason: str) -> Rejection:

@@ -13,7 +13,7 @@ from gateway.registry.table import Match
 from gateway.stages.validate import wording
 from gateway.values import Error, Params, Rejection, Valid
 
-LARGE = 10_000
+LARGE = 1000
 """Values in one request, above which only the first error is listed."""
 
 _VIEWS = frozenset(views.PARAMS)
@@ -85,7 +85,7 @@ def _entries(values: dict[str, Any], params: Params, schema: ParamSchema) -> Ite
 
 
 def _errors(values: dict[str, Any], schema: ParamSchema) -> Iterable[jsonschema_rs.ValidationError]:
-    """All errors; for more than `LARGE` values only the first, since finding all takes seconds."""
+    """All errors; for more than `LARGE` values only the first, since finding all holds the loop."""
     if not _is_large(values):
         return schema.validator.iter_errors(values)
     try:
