@@ -20,6 +20,7 @@ import harness
 import uvloop
 
 from gateway import gate, pipeline
+from gateway.edge.admission import Admission
 from gateway.serve.request_log import RequestLog
 from gateway.stages import respond
 from gateway.upstreams.call import CallFactory
@@ -32,7 +33,7 @@ WHOLE = "whole request"
 PARTS: dict[str, tuple[Any, str]] = {
     "request: headers, id, address": (gate.Gate, "_request"),
     "match": (pipeline, "match"),
-    "read body": (pipeline, "read_body"),
+    "read body": (Admission, "read"),
     "decode": (pipeline, "decode"),
     "resolve": (pipeline, "resolve"),
     "authenticate": (pipeline, "authenticate"),

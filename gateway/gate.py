@@ -13,9 +13,9 @@ from typing import Protocol
 from starlette.applications import Starlette
 from starlette.routing import Match
 
-from gateway import statuses
 from gateway.edge import addresses, request_ids
 from gateway.edge.addresses import Proxies
+from gateway.edge.admission import overloaded
 from gateway.edge.cors import Cors, preflight_headers
 from gateway.edge.exchange import AsgiExchange, Exchange, Receive, Scope, Send
 from gateway.pipeline import Pipeline
@@ -23,7 +23,7 @@ from gateway.registry import paths
 from gateway.settings import Settings
 from gateway.stages import respond
 from gateway.stages.respond import Trace
-from gateway.values import Rejection, Request, Response
+from gateway.values import Request, Response
 
 NO_CONTENT = 204
 
@@ -53,8 +53,7 @@ class Gate:
         self._observer = observer
         self._proxies = Proxies(settings.trusted_proxies)
         self._cors = Cors(settings.cors_origins)
-        self._max_in_flight = settings.max_in_flight
-        self.in_flight = 0
+        self._admission = pipeline.admission
         self._revision = (0, (b"x-registry-revision", b"0"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +70,7 @@ class Gate:
             return
         started = time.perf_counter()
         request = self._request(exchange)
-        self.in_flight += 1
+        self._admission.in_flight += 1
         trace, response = Trace(), self._answer_here(request)
         try:
             if response is None:
@@ -79,7 +78,7 @@ class Gate:
             if response is not None:
                 await self._send(request, trace, response, exchange)
         finally:
-            self.in_flight -= 1
+            self._admission.in_flight -= 1
             self._observer.record(request, trace, response, time.perf_counter() - started)
         _raise_if_cancelled()
 
@@ -103,9 +102,8 @@ class Gate:
 
     def _answer_here(self, request: Request) -> Response | None:
         """The gate's own answer, to an overload or a preflight; None for any other request."""
-        if self.in_flight > self._max_in_flight:
-            overloaded = "Too many requests are in flight; try again shortly."
-            return respond.refusal(Rejection(statuses.SERVICE_UNAVAILABLE, overloaded), request)
+        if self._admission.in_flight > self._admission.max_in_flight:
+            return respond.refusal(overloaded("requests are in flight"), request)
         if request.method == "OPTIONS":
             table = self._pipeline.registry.current
             methods = table.methods(request.path) if table else []

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from gateway import statuses
 from gateway.database.errors import DatabaseUnavailable
-from gateway.edge.exchange import Exchange, read_body, yield_if_large
+from gateway.edge.admission import Admission
+from gateway.edge.exchange import Exchange
 from gateway.identity.authenticator import Authenticator
 from gateway.notifications.recorder import Recorder
 from gateway.registry.follow import Registry
@@ -36,18 +37,17 @@ class Pipeline:
         identity: Authenticator,
         calls: CallFactory,
         recorder: Recorder,
+        admission: Admission,
     ) -> None:
         self.registry, self.actions, self.identity = registry, actions, identity
-        self.calls, self.recorder = calls, recorder
+        self.calls, self.recorder, self.admission = calls, recorder, admission
 
     async def _run(self, request: Request, exchange: Exchange, trace: Trace) -> Response:
         if MIN_REVISION in request.headers:
             await wait_for_min_revision(request, self.registry)
         trace.table = table = served_table(self.registry)
         trace.match = found = match(request, table)
-        body = await read_body(exchange, found.route.max_body)
-        params = decode(request, found, body)
-        await yield_if_large(body)
+        params = decode(request, found, await self.admission.read(request, exchange, found.route))
         action = resolve(found, self.actions)
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)

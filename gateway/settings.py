@@ -106,7 +106,22 @@ SETTINGS = (
     Setting(
         "max_in_flight",
         "1000",
-        "Requests that one worker handles at once; any more get `service-unavailable`.",
+        "Requests with a complete body that one worker handles at once; any more get "
+        "`service-unavailable`.",
+        setting_values.positive_integer,
+    ),
+    Setting(
+        "max_bodies",
+        "1000",
+        "Bodies that one worker reads at once. For any more, the client that sends the most loses "
+        "its oldest: `service-unavailable`.",
+        setting_values.positive_integer,
+    ),
+    Setting(
+        "max_body_bytes",
+        "134217728",
+        "Bytes of all these bodies together. For any more, the client with the most bytes loses "
+        "its largest body: `service-unavailable`.",
         setting_values.positive_integer,
     ),
     Setting(
@@ -197,6 +212,8 @@ class Settings:
     workers: int
     cors_origins: tuple[str, ...]
     max_in_flight: int
+    max_bodies: int
+    max_body_bytes: int
     drain_delay: float
     trusted_proxies: tuple[Network, ...]
     account_guesses: int

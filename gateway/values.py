@@ -82,12 +82,14 @@ class Params(NamedTuple):
     """The merged params, as the client sent them.
 
     `from_text` names the top-level params that arrived as text (path, query, form), to be converted
-    to the types of the schema. `holds_nul` is true if some text may contain a NUL.
+    to the types of the schema. `holds_nul` is true if some text may contain a NUL. `is_large` is
+    true if the stages after decode take so long that other requests should have their turn first.
     """
 
     values: dict[str, Any]
     from_text: frozenset[str]
     holds_nul: bool
+    is_large: bool = False
 
 
 class Session(NamedTuple):

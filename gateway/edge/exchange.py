@@ -1,14 +1,11 @@
 """A request and the way to answer it, under our own edge or any ASGI server."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from gateway import statuses
 from gateway.edge import addresses
 from gateway.values import ClientDisconnectedError, Rejection
-
-LARGE_BODY = 64 * 1024
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -46,6 +43,9 @@ class Exchange(Protocol):
     def take_body(self) -> bytes | None:
         """The complete body, once; None if it has to be read with `receive`."""
 
+    def close_after_answer(self) -> None:
+        """Close the connection after the answer, if the server lets an application do that."""
+
     def is_disconnected(self) -> bool:
         """Whether the server knows that the client has disconnected."""
 
@@ -81,6 +81,9 @@ class AsgiExchange:
         """None: ASGI has the body only behind `receive`."""
         return None
 
+    def close_after_answer(self) -> None:
+        """Nothing: ASGI leaves the connection to the server."""
+
     def is_disconnected(self) -> bool:
         """False: ASGI reports a disconnect only through `receive`."""
         return False
@@ -92,40 +95,19 @@ class AsgiExchange:
         await self.send({"type": "http.response.body", "body": body})
 
 
-async def read_body(exchange: Exchange, limit: int) -> bytes:
-    """Read the whole body, at most `limit` bytes.
+def refuse_announced(exchange: Exchange, limit: int) -> None:
+    """Raises Rejection (payload-too-large) if the body is announced as larger than `limit`.
 
-    Raises Rejection (payload-too-large) and ClientDisconnectedError.
+    Before it is read: a client that expects 100 Continue need not send it.
     """
-    body = exchange.take_body()
-    if body is None:
-        announced = exchange.headers.get(b"content-length", b"0")
-        # Refused before it is read: a client that expects 100 Continue need not send it.
-        if announced.isdigit() and int(announced[:20]) > limit:
-            raise Rejection(statuses.PAYLOAD_TOO_LARGE)
-        return await _read_chunks(exchange, limit)
-    if len(body) > limit:
+    announced = exchange.headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced[:20]) > limit:
         raise Rejection(statuses.PAYLOAD_TOO_LARGE)
-    return body
 
 
-async def yield_if_large(body: bytes) -> None:
-    """Let other requests have their turn between two stages that each take long for this body."""
-    if len(body) > LARGE_BODY:
-        await asyncio.sleep(0)
-
-
-async def _read_chunks(exchange: Exchange, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await exchange.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnectedError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise Rejection(statuses.PAYLOAD_TOO_LARGE)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+async def receive_chunk(exchange: Exchange) -> tuple[bytes, bool]:
+    """The next part of a body, and whether more follows. Raises ClientDisconnectedError."""
+    message = await exchange.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnectedError
+    return message.get("body", b""), message.get("more_body", False)

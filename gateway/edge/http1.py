@@ -187,6 +187,10 @@ class Http1Exchange:
         body, self._body = self._body, b""
         return bytes(body)
 
+    def close_after_answer(self) -> None:
+        """Close the connection after the answer: what follows is not read."""
+        self.keep_alive = False
+
     def is_disconnected(self) -> bool:
         """Whether the client disconnected before its answer was complete."""
         return self.disconnected

@@ -16,7 +16,15 @@ from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
 from gateway.runtime import events
 
-__all__ = ["BODY_WINDOW", "HEAD_TIMEOUT", "MAX_HEAD", "MAX_HEADERS", "MIN_BODY_BYTES", "Edge"]
+__all__ = [
+    "BODY_WINDOW",
+    "HEAD_TIMEOUT",
+    "MAX_BODY_WINDOWS",
+    "MAX_HEAD",
+    "MAX_HEADERS",
+    "MIN_BODY_BYTES",
+    "Edge",
+]
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
@@ -25,6 +33,9 @@ BODY_WINDOW = 10.0
 """Seconds; in each such window an incomplete body must grow by `MIN_BODY_BYTES` bytes."""
 
 MIN_BODY_BYTES = 10 * 1024
+MAX_BODY_WINDOWS = 6
+"""Windows after which a body must be complete, however steadily it grows."""
+
 
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
 
@@ -42,6 +53,7 @@ class Edge(Connection):
     _previous: Http1Exchange | None = None
     _read_size = 0
     _body_size = 0
+    _body_windows = 0
     _progressed = False
     _pending_size = 0
     _refused = False
@@ -151,7 +163,7 @@ class Edge(Connection):
         if self._timer:
             self._stop_timer()
         self._in_body = self._progressed = True
-        self._body_size = self._pending_size = 0
+        self._body_size = self._body_windows = self._pending_size = 0
         # A new list, so that trailers of the body stay out of the request's scope.
         self._headers = []
 
@@ -199,10 +211,16 @@ class Edge(Connection):
     def _check_rate(self, size_before: int) -> None:
         self._timer = None
         # While reading is paused, for an earlier answer, the client cannot send more.
-        if self.channel.read_paused or self._body_size - size_before >= MIN_BODY_BYTES:
+        if self.channel.read_paused:
             self._start_timer()
-        else:
+            return
+        self._body_windows += 1
+        if self._body_size - size_before < MIN_BODY_BYTES:
             self._close_slow("the body came too slowly")
+        elif self._body_windows >= MAX_BODY_WINDOWS:
+            self._close_slow("the body took too long")
+        else:
+            self._start_timer()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

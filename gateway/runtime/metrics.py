@@ -40,6 +40,7 @@ ANSWERS = Metric(
     ("status", "fault"),
 )
 ACTIVE = Metric("http_server_active_requests", "Requests that are being handled.")
+BODIES = Metric("gateway_bodies", "Bodies that are being read; those requests are not active yet.")
 REVISION = Metric(
     "gateway_registry_revision",
     "Revision of the registry that a worker serves; of several workers `pid` says which.",
@@ -61,7 +62,7 @@ EVENTS = Metric(
     "Events of the catalogue, by name and level; requests are counted apart.",
     ("event", "level"),
 )
-METRICS = (DURATIONS, ANSWERS, ACTIVE, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS)
+METRICS = (DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS)
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 METHODS = frozenset(
@@ -119,6 +120,7 @@ class Metrics:
         self._durations = Histogram(*DURATIONS, buckets=BUCKETS, registry=registry)
         self._answers = Counter(*ANSWERS, registry=registry)
         self._active = Gauge(*ACTIVE, registry=registry, multiprocess_mode="livesum")
+        self._bodies = Gauge(*BODIES, registry=registry, multiprocess_mode="livesum")
         self._revision = Gauge(*REVISION, registry=registry, multiprocess_mode="liveall")
         self._degraded = Gauge(*DEGRADED, registry=registry, multiprocess_mode="livesum")
         self._unavailable = Gauge(*UNAVAILABLE, registry=registry, multiprocess_mode="livesum")
@@ -166,6 +168,7 @@ class Metrics:
         self,
         *,
         in_flight: int,
+        bodies: int,
         revision: int,
         degraded: bool,
         database_unavailable: bool,
@@ -179,6 +182,7 @@ class Metrics:
             self._events.labels(event.name, event.level).inc(count)
         self._new_events.clear()
         self._active.set(in_flight)
+        self._bodies.set(bodies)
         self._revision.set(revision)
         self._degraded.set(degraded)
         self._unavailable.set(database_unavailable)

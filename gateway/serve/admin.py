@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.gate import Gate
+from gateway.edge.admission import Admission
 from gateway.outbox.dispatcher import Outbox
 from gateway.pages.health import Health
 from gateway.runtime import events
@@ -21,8 +21,10 @@ FLUSH_INTERVAL = 1.0
 class Admin:
     """The pages of the admin port; `app` is the ASGI application."""
 
-    def __init__(self, gate: Gate, health: Health, metrics: Metrics, outbox: Outbox) -> None:
-        self._gate = gate
+    def __init__(
+        self, admission: Admission, health: Health, metrics: Metrics, outbox: Outbox
+    ) -> None:
+        self._admission = admission
         self._health = health
         self._metrics = metrics
         self._outbox = outbox
@@ -48,7 +50,8 @@ class Admin:
     def _flush(self) -> None:
         registry = self._health.registry
         self._metrics.flush(
-            in_flight=self._gate.in_flight,
+            in_flight=self._admission.in_flight,
+            bodies=self._admission.bodies,
             revision=registry.current.revision if registry.current else 0,
             degraded=bool(registry.problems),
             database_unavailable=self._health.pool.problem is not None,
@@ -70,7 +73,8 @@ class Admin:
             "revision_uid": uid and str(uid),
             "worker": registry.name,
             "routes": len(registry.current.routes) if registry.current else 0,
-            "in_flight": self._gate.in_flight,
+            "in_flight": self._admission.in_flight,
+            "bodies": self._admission.bodies,
         }
 
     async def _show_metrics(self, request: Request) -> Response:

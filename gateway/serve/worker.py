@@ -10,6 +10,7 @@ from gateway.database.heartbeat import Heartbeat
 from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.database.refusals import Refusals
+from gateway.edge.admission import Admission
 from gateway.gate import Gate
 from gateway.identity import counts, old_sessions, resets
 from gateway.identity.authenticator import Authenticator
@@ -109,12 +110,17 @@ class Worker:
             identity=self.identity,
             calls=CallFactory(self.pool, self.outbox, credentials),
             recorder=self.recorder,
+            admission=Admission(
+                max_in_flight=settings.max_in_flight,
+                max_bodies=settings.max_bodies,
+                max_body_bytes=settings.max_body_bytes,
+            ),
         )
         self.use(actions or Actions.load(AppFolder.find(settings.app)))
         pages = health.create_pages(self.health, lambda _: self.running())
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)
-        self.admin = Admin(self.app, self.health, self.metrics, self.outbox)
+        self.admin = Admin(self.pipeline.admission, self.health, self.metrics, self.outbox)
         self.maintenance = Maintenance(self.lookup_pool, _jobs())
         self._subscribe()
 

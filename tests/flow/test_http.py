@@ -178,7 +178,7 @@ async def test_requests_beyond_max_in_flight_are_refused(database: str, tokens: 
             asyncio.create_task(client.post("/api/v1/probe/late", {"a": 1}, headers=bearer(client)))
             for _ in range(2)
         ]
-        await until(lambda: client.worker.app.in_flight == 2)
+        await until(lambda: client.worker.pipeline.admission.in_flight == 2)
         response = await client.create_stage(order_id=7)
         assert (response.status_code, response.json()["status"]) == (503, "service-unavailable")
         assert response.headers["retry-after"] == "1"

@@ -49,7 +49,14 @@ def total(page: str, name: str, **labels: str) -> float:
 
 
 def rendered(counts: Metrics) -> str:
-    counts.flush(in_flight=0, revision=1, degraded=False, database_unavailable=False, outbox={})
+    counts.flush(
+        in_flight=0,
+        bodies=0,
+        revision=1,
+        degraded=False,
+        database_unavailable=False,
+        outbox={},
+    )
     return counts.text("")[0].decode()
 
 
@@ -193,7 +200,7 @@ async def test_metrics_gauges_follow_the_worker(probe: Client) -> None:
     request = asyncio.create_task(
         probe.post("/api/v1/probe/slow", {"token": probe.tokens["employee"]})
     )
-    await until(lambda: probe.worker.app.in_flight == 1)
+    await until(lambda: probe.worker.pipeline.admission.in_flight == 1)
     assert total(await text(probe), "http_server_active_requests") == 1
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
@@ -224,6 +231,7 @@ async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
         "worker": client.worker.registry.name,
         "routes": 21,
         "in_flight": 0,
+        "bodies": 0,
     }
     client.worker.health.draining = True
     answer = await ask(client.worker, "/-/ready")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import examples, match, refusal, request, route
 
-from gateway.edge.exchange import AsgiExchange, read_body
+from gateway.edge.admission import Admission
+from gateway.edge.exchange import AsgiExchange
 from gateway.registry.records import Route
 from gateway.stages.decode.decoder import decode
 from gateway.values import Params, Rejection
@@ -195,7 +196,9 @@ async def received(body: bytes, route_: Route, *, announced: bool) -> Params:
 
     head = [(b"content-length", str(len(body)).encode())] if announced else []
     scope = {"method": "POST", "raw_path": b"/", "query_string": b"", "headers": head}
-    return decoded(await read_body(AsgiExchange(scope, receive, send), route_.max_body), route_)
+    admission = Admission(max_in_flight=1, max_bodies=1, max_body_bytes=100 * MIB)
+    exchange = AsgiExchange(scope, receive, send)
+    return decoded(await admission.read(request(), exchange, route_), route_)
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "not-announced"])

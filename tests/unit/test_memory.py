@@ -1,4 +1,4 @@
-"""Huge pages: memory keeps its content, and moves onto them where the kernel supports it."""
+"""Memory keeps its content on huge pages, and what is free goes back to the system."""
 
 import os
 import platform
@@ -18,6 +18,18 @@ assert all(part == bytes([n % 251]) * 65536 for n, part in enumerate(kept))
 print(done, Path("/proc/self/smaps_rollup").read_text())
 """
 
+# Bytes that stay in use lie between the freed ones, so that the heap cannot shrink by itself.
+FREED = """
+from pathlib import Path
+from gateway.runtime import memory
+def resident(): return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+parts = [(bytes(100_000), bytes(600)) for _ in range(1000)]
+used = resident()
+parts = [small for _, small in parts]
+assert used - resident() < 20_000_000
+print(memory.trim(), used - resident())
+"""
+
 
 def can_collapse() -> bool:
     version = re.match(r"(\d+)\.(\d+)", platform.release())
@@ -33,3 +45,11 @@ def test_memory_in_use_moves_onto_huge_pages_unchanged() -> None:
     assert (pages > 10) == can_collapse()
     [kilobytes] = re.findall(r"^AnonHugePages: +(\d+) kB", done, re.MULTILINE)
     assert int(kilobytes) >= pages * 2048
+
+
+def test_memory_that_is_free_goes_back_to_the_system() -> None:
+    command = [sys.executable, "-c", FREED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    trimmed, freed = done.split()
+    assert (trimmed == "True") == (platform.libc_ver()[0] == "glibc")
+    assert trimmed == "False" or int(freed) > 50_000_000

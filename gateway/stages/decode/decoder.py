@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from gateway import statuses
 from gateway.registry.table import Match
 from gateway.stages.decode import brackets, json_body
-from gateway.stages.decode.limits import undecodable
+from gateway.stages.decode.limits import LARGE_BODY, undecodable
 from gateway.values import Params, Rejection, Request
 
 BodyParser: TypeAlias = Callable[[bytes, int], dict[str, Any]]
@@ -39,12 +39,12 @@ def decode(request: Request, match: Match, body: bytes) -> Params:
     values, from_text = _decode_body(request, body, match.route.max_values)
     if body and not (values or query or match.path_params or request.bearer):
         raise Rejection(statuses.NO_PARAMS_DECODED)
-    holds_nul = _may_hold_nul(body)
+    holds_nul, is_large = _may_hold_nul(body), len(body) > LARGE_BODY
     if not (query or match.path_params):
-        return Params(values, from_text, holds_nul)
+        return Params(values, from_text, holds_nul, is_large)
     holds_nul = holds_nul or _may_hold_nul(request.query)
     texts = query.keys() - values.keys() | from_text | match.path_params.keys()
-    return Params({**query, **values, **match.path_params}, frozenset(texts), holds_nul)
+    return Params({**query, **values, **match.path_params}, frozenset(texts), holds_nul, is_large)
 
 
 def _decode_sensitive(request: Request, match: Match, body: bytes) -> Params:
@@ -54,7 +54,8 @@ def _decode_sensitive(request: Request, match: Match, body: bytes) -> Params:
     values = {**json_body.parse(text, match.route.max_values), **match.path_params}
     if not (values or request.bearer):
         raise Rejection(statuses.NO_PARAMS_DECODED)
-    return Params(values, frozenset(match.path_params), _may_hold_nul(text))
+    is_large = len(text) > LARGE_BODY
+    return Params(values, frozenset(match.path_params), _may_hold_nul(text), is_large)
 
 
 def _decode_base64(body: bytes) -> bytes:
