@@ -53,6 +53,7 @@ def serve_gateway(listener: socket.socket, database_url: str) -> None:
     settings = Settings.load(environment)
     log.configure(settings.log_level)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    log.write_in_thread()
 
     async def run() -> None:
         worker = Worker(settings, Actions({"order_stages.create": echo}))

@@ -12,6 +12,7 @@ from gateway.cli.database import database_url
 from gateway.cli.options import app_option
 from gateway.cli.output import echo, echo_error
 from gateway.database import capacity
+from gateway.runtime import log
 from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.errors import OperatorError
 from gateway.serve import server
@@ -54,6 +55,7 @@ def dev(manifest: Path, *, port: int | None, database_url: str | None, reset: bo
             f"{error.name} is not installed: install the gateway with its extra `dev`, in a "
             "checkout with `pip install '.[dev]'`"
         ) from error
+    log.write_in_thread()
     environment = dict(os.environ)
     for name in ("GATEWAY_DATABASE_URL", "GATEWAY_LISTEN_DATABASE_URL"):
         _ignore(name, environment)
@@ -88,6 +90,7 @@ def serve(
 
     Example: `gateway serve --host 0.0.0.0 --port 8000 --workers 2`
     """
+    log.write_in_thread()
     settings = load_settings(host=host, port=port, workers=workers, app=app_name())
     url = database_url(settings)
     if inherited:

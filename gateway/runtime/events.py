@@ -63,6 +63,13 @@ EDGE_ANSWER_FAILED = Event(
     ("reason",),
     "The application ended without a complete answer; the client got a 500 or a closed connection.",
 )
+LOG_DROPPED = Event(
+    "log.dropped",
+    "warning",
+    ("lines",),
+    "Lines of the log are missing here, because they were not read in time or could not be "
+    "written.",
+)
 DATABASE_DOWN = Event(
     "database.down",
     "error",

@@ -1,6 +1,7 @@
 """Logging to standard error: one JSON line for each event, one access line for each request."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 import traceback
@@ -8,6 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
+
+from gateway.runtime import log_thread
+from gateway.runtime.events import LOG_DROPPED
 
 FLUSH_INTERVAL = 0.25
 MAX_WAITING = 1000
@@ -56,13 +60,27 @@ def configure(level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-class AccessLog:
-    """Collects access lines and writes them a few times a second."""
+def write_in_thread() -> None:
+    """Have standard error written by a thread, for the rest of the process: it never blocks."""
+    log_thread.install(_dropped_line)
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
+
+def _dropped_line(count: int) -> bytes:
+    line = {
+        "time": datetime.now(UTC),
+        "level": LOG_DROPPED.level,
+        "event": LOG_DROPPED.name,
+        "lines": count,
+    }
+    return orjson.dumps(line) + b"\n"
+
+
+class AccessLog:
+    """Collects access lines and writes them a few times a second, by default to standard error."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
         self._out = out
         self._waiting: list[bytes] = []
-        self._lost = 0
 
     def write(self, line: dict[str, Any]) -> None:
         """Add one line; it is written at the next flush."""
@@ -75,12 +93,12 @@ class AccessLog:
         """Write the collected lines now."""
         if self._waiting:
             lines, self._waiting = self._waiting, []
-            try:
-                self._out.write(b"\n".join([*lines, b""]).decode())
-                self._out.flush()
-            except OSError:
-                # The reader of the log is gone, and this cannot be logged: requests continue.
-                self._lost += len(lines)
+            # Under another ASGI server no thread writes, and the reader of the log may be gone:
+            # this cannot be logged, and requests continue.
+            with contextlib.suppress(OSError):
+                out = self._out or sys.stderr
+                out.write(b"\n".join([*lines, b""]).decode())
+                out.flush()
 
     async def run(self) -> None:
         """Flush until cancelled, then once more."""

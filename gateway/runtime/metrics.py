@@ -62,7 +62,14 @@ EVENTS = Metric(
     "Events of the catalogue, by name and level; requests are counted apart.",
     ("event", "level"),
 )
-METRICS = (DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS)
+LOG_DROPPED = Metric(
+    "gateway_log_lines_dropped_total",
+    "Lines of the log that were dropped, because they were not read or the disk was full.",
+)
+METRICS = (
+    *(DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS),
+    LOG_DROPPED,
+)
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 METHODS = frozenset(
@@ -127,6 +134,8 @@ class Metrics:
         # All workers count the same rows: the most recent count is right.
         self._outbox = Gauge(*OUTBOX, registry=registry, multiprocess_mode="livemostrecent")
         self._events = Counter(*EVENTS, registry=registry)
+        self._log_dropped = Counter(*LOG_DROPPED, registry=registry)
+        self._known_dropped = 0
         self._new_events: collections.Counter[Event] = collections.Counter()
         self._series: dict[_Labels, _Series] = {}
         self._exported = self._own_metrics() if worker_index is None else self._metrics_of_all()
@@ -173,6 +182,7 @@ class Metrics:
         degraded: bool,
         database_unavailable: bool,
         outbox: Mapping[str, int],
+        log_dropped: int = 0,
     ) -> None:
         """Bring all metrics up to date; the arguments are the worker's current state."""
         for series in self._series.values():
@@ -181,6 +191,8 @@ class Metrics:
         for event, count in self._new_events.items():
             self._events.labels(event.name, event.level).inc(count)
         self._new_events.clear()
+        self._log_dropped.inc(log_dropped - self._known_dropped)
+        self._known_dropped = log_dropped
         self._active.set(in_flight)
         self._bodies.set(bodies)
         self._revision.set(revision)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from gateway.edge.admission import Admission
 from gateway.outbox.dispatcher import Outbox
 from gateway.pages.health import Health
-from gateway.runtime import events
+from gateway.runtime import events, log_thread
 from gateway.runtime.metrics import Metrics
 
 FLUSH_INTERVAL = 1.0
@@ -56,6 +56,7 @@ class Admin:
             degraded=bool(registry.problems),
             database_unavailable=self._health.pool.problem is not None,
             outbox=self._outbox.outstanding,
+            log_dropped=log_thread.dropped_lines(),
         )
 
     async def _live(self, _: Request) -> Response:

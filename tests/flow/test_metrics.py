@@ -122,6 +122,7 @@ async def test_metrics_names_and_labels_match_the_table(client: Client) -> None:
         "http_server_request_duration_seconds": "histogram",
         "gateway_answers_total": "counter",
         "gateway_events_total": "counter",
+        "gateway_log_lines_dropped_total": "counter",
     }
 
 

@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,12 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import orjson
 
 from support.harness import ROOT
 
 PATIENCE = 120.0
 """Seconds after which a test stops waiting: far more than any step takes."""
+
+OK = 200
 
 _numbers = itertools.count(1)
 
@@ -141,6 +145,56 @@ def started(command: list[str], cwd: Path, changes: dict[str, str]) -> Iterator[
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port that nothing uses."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Gateway:
+    """`gateway serve` on ports that are known beforehand, so that its log need not be read."""
+
+    def __init__(self, folder: Path, database: str, err: Any, *args: str, **changes: str) -> None:
+        self.port, admin_port = free_port(), free_port()
+        self.url, self.admin = (f"http://127.0.0.1:{port}" for port in (self.port, admin_port))
+        ports = {"GATEWAY_PORT": str(self.port), "GATEWAY_ADMIN_PORT": str(admin_port)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", *args],
+            cwd=folder,
+            env=environment(GATEWAY_DATABASE_URL=database, **ports, **changes),
+            stderr=err,
+        )
+
+    @classmethod
+    @contextlib.contextmanager
+    def started(
+        cls, folder: Path, database: str, err: Any, *args: str, **changes: str
+    ) -> Iterator["Gateway"]:
+        """Run it for the length of the block, then kill it and its workers."""
+        gateway = cls(folder, database, err, *args, **changes)
+        try:
+            yield gateway
+        finally:
+            children = children_of(gateway.process.pid)
+            for pid in (gateway.process.pid, *children):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            gateway.process.wait()
+
+    def is_ready(self) -> bool:
+        """Whether it listens and is ready. It fails if a connection is not answered."""
+        try:
+            return httpx2.get(f"{self.url}/-/ready", timeout=10).status_code == OK
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+            return False
+
+    def end(self, sig: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait; return the exit code."""
+        self.process.send_signal(sig)
+        return self.process.wait(PATIENCE)
 
 
 def processes() -> Iterator[tuple[int, int, str]]:
