@@ -68,8 +68,9 @@ class Gate:
         if exchange.path.startswith(_RESERVED) and self._is_page(exchange.scope):
             await self._pages(exchange.scope, exchange.receive, exchange.send)
             return
-        started = time.perf_counter()
-        request = self._request(exchange)
+        # The clock of the event loop, without asking for the loop.
+        started = time.monotonic()
+        request = self._request(exchange, started)
         self._admission.in_flight += 1
         trace, response = Trace(), self._answer_here(request)
         try:
@@ -79,10 +80,10 @@ class Gate:
                 await self._send(request, trace, response, exchange)
         finally:
             self._admission.in_flight -= 1
-            self._observer.record(request, trace, response, time.perf_counter() - started)
+            self._observer.record(request, trace, response, time.monotonic() - started)
         _raise_if_cancelled()
 
-    def _request(self, exchange: Exchange) -> Request:
+    def _request(self, exchange: Exchange, received_at: float) -> Request:
         headers = exchange.headers
         header = headers.get(b"x-request-id")
         is_valid = header is not None and _REQUEST_ID.fullmatch(header)
@@ -90,7 +91,8 @@ class Gate:
         address = exchange.peer
         if addresses.FORWARDED in headers:
             address = self._proxies.client_address(address, headers[addresses.FORWARDED])
-        return Request(request_id, exchange.method, exchange.path, exchange.query, headers, address)
+        method, path, query = exchange.method, exchange.path, exchange.query
+        return Request(request_id, method, path, query, headers, address, received_at)
 
     def _is_page(self, scope: Scope) -> bool:
         """Whether the gateway has this page; the pipeline refuses any other reserved path."""

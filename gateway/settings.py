@@ -69,7 +69,7 @@ SETTINGS = (
     Setting(
         "database_connections",
         "16",
-        "Maximum database connections for the calls of one worker, which opens 7 more for itself.",
+        "Maximum database connections for the calls of one worker, which opens 9 more for itself.",
         setting_values.positive_integer,
     ),
     Setting(

@@ -59,7 +59,11 @@ class Rate(NamedTuple):
 
 
 class Request(NamedTuple):
-    """The request as it arrived; `path` and `query` are raw bytes, header names lower case."""
+    """The request as it arrived; `path` and `query` are raw bytes, header names lower case.
+
+    `received_at` is when its head was complete, in seconds of the event loop's clock: from there
+    the timeout of its route counts.
+    """
 
     id: str
     method: str
@@ -67,6 +71,7 @@ class Request(NamedTuple):
     query: bytes
     headers: Mapping[bytes, bytes]
     address: str
+    received_at: float
 
     @property
     def bearer(self) -> str | None:

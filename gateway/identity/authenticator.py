@@ -1,5 +1,6 @@
 """What the authenticate stage needs of identity: a token's principal, and whether it expired."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -31,28 +32,28 @@ class Authenticator:
         self.limits = limits
         self.now = now
 
-    async def principal(self, token: str, address: str) -> Principal:
-        """The session or application of a token.
+    async def principal(self, token: str, address: str, deadline: float = math.inf) -> Principal:
+        """The session or application of a token; `deadline` is a time of the loop's clock.
 
         Raises Rejection (invalid-token; rate-limit-exceeded for an address that sends too many
         unknown tokens) and DatabaseUnavailable.
         """
-        return self.store.remembered(token) or await self._look_up(token, address)
+        return self.store.remembered(token) or await self._look_up(token, address, deadline)
 
-    async def _look_up(self, token: str, address: str) -> Principal:
+    async def _look_up(self, token: str, address: str, deadline: float) -> Principal:
         if self.store.is_guess(token):
-            principal = await self._look_up_guess(token, address)
+            principal = await self._look_up_guess(token, address, deadline)
         else:
-            principal = await self.store.find(token)
+            principal = await self.store.find(token, deadline)
         if principal is None:
             raise Rejection(statuses.INVALID_TOKEN)
         return principal
 
-    async def _look_up_guess(self, token: str, address: str) -> Principal | None:
+    async def _look_up_guess(self, token: str, address: str, deadline: float) -> Principal | None:
         async with self.limits.guessing_token(address) as guess:
             # While this waited, another request may have had the same token looked up.
             is_guess = self.store.is_guess(token)
-            principal = self.store.remembered(token) or await self.store.find(token)
+            principal = self.store.remembered(token) or await self.store.find(token, deadline)
             guess.is_wrong = is_guess and principal is None
             return principal
 

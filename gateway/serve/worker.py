@@ -50,6 +50,7 @@ FIRST_TABLE_TIMEOUT = 3.0
 RESTART_DELAY = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
+BACKGROUND_CONNECTIONS = 2
 OWN_CONNECTIONS = 3
 """One each for the registry, the listener and the heartbeat."""
 
@@ -58,7 +59,8 @@ SNAPSHOT = "registry.snapshot"
 
 def max_connections(settings: Settings) -> int:
     """The most connections that a worker opens to the database."""
-    return settings.database_connections + LOOKUP_CONNECTIONS + OUTBOX_CONNECTIONS + OWN_CONNECTIONS
+    pools = LOOKUP_CONNECTIONS + OUTBOX_CONNECTIONS + BACKGROUND_CONNECTIONS
+    return settings.database_connections + pools + OWN_CONNECTIONS
 
 
 class Worker:
@@ -73,10 +75,11 @@ class Worker:
         refusals = Refusals()
         self.pool = Pool(settings.database_url, settings.database_connections, refusals)
         # Separate pools: services that use all their connections must not block looking up tokens,
-        # nor the sending of committed messages.
+        # nor the sending of committed messages; nor must sweeps that wait for a locked table.
         self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS, refusals)
         self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS, refusals)
-        self._pools = self.pool, self.lookup_pool, self.outbox_pool
+        self.background_pool = Pool(settings.database_url, BACKGROUND_CONNECTIONS, refusals)
+        self._pools = self.pool, self.lookup_pool, self.outbox_pool, self.background_pool
         self.heartbeat = Heartbeat(settings.database_url, *self._pools)
         self.listener = Listener(settings.listen_database_url)
         snapshot = Path(settings.data_dir) / SNAPSHOT
@@ -98,7 +101,7 @@ class Worker:
         calls_webhook = settings.webhook_url and not worker_index
         self.recorder = Recorder(self.outbox_pool, self.webhook if calls_webhook else None)
         self.passwords = Passwords()
-        self.identity = _authenticator(settings, self.lookup_pool)
+        self.identity = _authenticator(settings, self.lookup_pool, self.background_pool)
         credentials = Credentials(
             passwords=self.passwords,
             limits=self.identity.limits,
@@ -121,7 +124,7 @@ class Worker:
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)
         self.admin = Admin(self.pipeline.admission, self.health, self.metrics, self.outbox)
-        self.maintenance = Maintenance(self.lookup_pool, _jobs())
+        self.maintenance = Maintenance(self.background_pool, _jobs())
         self._subscribe()
 
     def use(self, actions: Actions) -> None:
@@ -170,14 +173,14 @@ class Worker:
                 threads.close()
 
 
-def _authenticator(settings: Settings, pool: Pool) -> Authenticator:
+def _authenticator(settings: Settings, pool: Pool, background_pool: Pool) -> Authenticator:
     limits = Limits(
-        Counts(pool),
+        Counts(background_pool),
         account_guesses=settings.account_guesses,
         address_guesses=settings.address_guesses,
         unknown_tokens=settings.unknown_callers,
     )
-    return Authenticator(TokenStore(pool), LastUse(pool), limits)
+    return Authenticator(TokenStore(pool), LastUse(background_pool), limits)
 
 
 def _jobs() -> list[Job]:

@@ -31,7 +31,8 @@ async def authenticate(
         caller = ANONYMOUS._replace(token=request.bearer)
     else:
         token = _token(request, params)
-        principal = await identity.principal(token, request.address)
+        deadline = request.received_at + route.timeout
+        principal = await identity.principal(token, request.address, deadline)
         if isinstance(principal, Application):
             caller = _application(token, principal, match, params)
         else:

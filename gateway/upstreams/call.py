@@ -1,6 +1,5 @@
 """The argument of an action: the request's values, the database, the mailer and identity."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -60,7 +59,7 @@ class CallFactory:
         Raises Rejection: missing-param and invalid-param, both about the header Idempotency-Key.
         """
         route = match.route
-        deadline = asyncio.get_running_loop().time() + route.timeout
+        deadline = request.received_at + route.timeout
         scope = route.name, caller.application_slug, caller.role
         return Call(
             request_id=request.id,

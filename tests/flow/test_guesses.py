@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import math
 from collections import Counter
 from typing import Any
 
@@ -224,10 +225,10 @@ async def test_unknown_tokens_at_once_are_looked_up_about_as_often_as_the_limit_
         looked_up = 0
         find = client.worker.identity.store.find
 
-        async def counting(token: str) -> Any:
+        async def counting(token: str, deadline: float = math.inf) -> Any:
             nonlocal looked_up
             looked_up += 1
-            return await find(token)
+            return await find(token, deadline)
 
         client.worker.identity.store.find = counting  # type: ignore[method-assign]
         guesses = [f"plano_ses_{number:043}" for number in range(200)]

@@ -1,6 +1,7 @@
 """Builders of the values that several unit tests need, with arbitrary defaults."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -91,7 +92,9 @@ def match(matched_route: Route | None = None, **path_params: Any) -> Match:
 def request(query: bytes = b"", /, **headers: str) -> Request:
     """A POST request; `content_type="…"` is the header `content-type`."""
     encoded = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    return Request("request-1", "POST", b"/api/v1/things/create", query, encoded, "127.0.0.1")
+    path = b"/api/v1/things/create"
+    now = time.monotonic()
+    return Request("request-1", "POST", path, query, encoded, "127.0.0.1", received_at=now)
 
 
 def session(**changes: Any) -> Session:

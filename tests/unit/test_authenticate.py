@@ -1,5 +1,6 @@
 """Authenticate: tokens and their kinds, expired sessions, applications, roles."""
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -35,7 +36,7 @@ class FixedTokens(TokenStore):
         self.principals = principals
         self.looked_up: list[str] = []
 
-    async def find(self, token: str) -> Principal | None:
+    async def find(self, token: str, _: float = math.inf) -> Principal | None:
         self.looked_up.append(token)
         return self.principals.get(token)
 
