@@ -11,6 +11,8 @@ Fault = Literal["none", "caller", "gateway", "dependency"]
 
 # Constants, so that the type checker finds a misspelt slug before a request does.
 INVALID_REQUEST: Final = "invalid-request"
+URI_TOO_LONG: Final = "uri-too-long"
+HEADERS_TOO_LARGE: Final = "headers-too-large"
 ROUTE_NON_EXISTENT: Final = "route-non-existent"
 IDENTIFY_REQUEST_ERROR: Final = "identify-request-error"
 PAYLOAD_TOO_LARGE: Final = "payload-too-large"
@@ -54,6 +56,27 @@ class Status:
 
 
 _ALL = (
+    Status(
+        INVALID_REQUEST,
+        400,
+        "edge",
+        "caller",
+        "What was sent is not one well-formed HTTP request; the connection is closed.",
+    ),
+    Status(
+        URI_TOO_LONG,
+        414,
+        "edge",
+        "caller",
+        "The request line is longer than 8 KiB; the connection is closed.",
+    ),
+    Status(
+        HEADERS_TOO_LARGE,
+        431,
+        "edge",
+        "caller",
+        "The head is larger than 32 KiB or has more than 100 headers; the connection is closed.",
+    ),
     Status(
         ROUTE_NON_EXISTENT,
         500,

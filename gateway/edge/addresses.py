@@ -19,6 +19,14 @@ _MAPPED_PREFIX = "::ffff:"
 _MAPPED_BITS = 96
 
 
+def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Header values by name, the last of each; lines of `X-Forwarded-For` are joined in order."""
+    values = dict(headers)
+    if FORWARDED in values:
+        values[FORWARDED] = b", ".join(value for name, value in headers if name == FORWARDED)
+    return values
+
+
 class Proxies:
     """The proxies whose `X-Forwarded-For` is trusted."""
 

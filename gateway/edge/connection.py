@@ -20,6 +20,7 @@ class Connection(asyncio.Protocol):
     _newest: Http1Exchange | None = None
     _active: Http1Exchange | None = None
     _in_request = False
+    _unparsed = b""
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since: float | None = None
 
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
             if exchange:
                 exchange.disconnect()
         self._waiting.clear()
+        self._unparsed = b""
         self.channel.resume_writing()
 
     def enqueue(self, exchange: Http1Exchange) -> None:
@@ -82,6 +84,9 @@ class Connection(asyncio.Protocol):
         # Read no more while requests wait: each read brings in as many as fit into it.
         if self._waiting:
             self._start(self._waiting.popleft())
+        elif self._unparsed:
+            self.mark_idle()
+            self.loop.call_soon(self._parse_more)
         else:
             self.channel.resume_reading()
             self.mark_idle()
@@ -90,6 +95,10 @@ class Connection(asyncio.Protocol):
         """The application has returned from an exchange."""
         if exchange.task:
             self._server.tasks.discard(exchange.task)
+
+    def _parse_more(self) -> None:
+        """Parse what was read and has waited for its turn."""
+        raise NotImplementedError
 
     def mark_idle(self) -> None:
         """Give the client `timeout_keep_alive` seconds for its next request."""

@@ -73,7 +73,7 @@ class AsgiExchange:
         self.method: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers: dict[bytes, bytes] = addresses.by_name([*scope["headers"]])
         client = scope.get("client")
         self.peer = addresses.plain(client[0]) if client else addresses.UNKNOWN
 

@@ -1,17 +1,34 @@
 """The checks of a request's head that the parser leaves out, and the answer to a malformed one."""
 
+import re
+from functools import lru_cache
 from typing import Any, Protocol
 
 import httptools
 import orjson
 
 from gateway import statuses
+from gateway.edge import heads
 
 SLASH = b"/"
 
+DECIDING = (b"host", b"authorization", b"content-type", b"idempotency-key")
+"""Headers that decide something: of two, one server takes the first and another the last."""
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"(https?)://([^/?]*)([^?]*)(?:\?(.*))?", re.IGNORECASE)
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+
 
 class BadRequestError(Exception):
-    """A request that the parser accepts and the edge refuses; the text is the reason."""
+    """A request that the parser accepts and the edge refuses, with one of the common statuses.
+
+    The text is the reason.
+    """
+
+    def __init__(self, reason: str, slug: str = statuses.INVALID_REQUEST) -> None:
+        super().__init__(reason)
+        self.slug = slug
 
 
 def make_parser(callbacks: object) -> Any:  # noqa: ANN401 - httptools has no types
@@ -20,6 +37,12 @@ def make_parser(callbacks: object) -> Any:  # noqa: ANN401 - httptools has no ty
     # Without it data after a request with `Connection: close` is an error; we ignore that data.
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
+
+
+@lru_cache(maxsize=1024)
+def is_host(value: bytes) -> bool:
+    """Whether a Host header is a name or an address, with or without a port."""
+    return _HOST.fullmatch(value) is not None
 
 
 def check_head(version: str, headers: list[tuple[bytes, bytes]]) -> None:
@@ -31,27 +54,44 @@ def check_head(version: str, headers: list[tuple[bytes, bytes]]) -> None:
         raise BadRequestError("the HTTP version must be 1.0 or 1.1")
     modern = version == "1.1"
     names = [name for name, _ in headers]
-    hosts = names.count(b"host")
-    if hosts > 1 or (modern and hosts == 0):
-        raise BadRequestError("exactly one Host header is required")
+    if modern and b"host" not in names:
+        raise BadRequestError("a Host header is required")
+    for name in DECIDING:
+        if names.count(name) > 1:
+            raise BadRequestError(f"more than one {name.decode()} header")
+    if not all(is_host(value) for name, value in headers if name == b"host"):
+        raise BadRequestError("the Host header is not a host with an optional port")
     if b"transfer-encoding" in names:
         codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
         if not (modern and codings == [b"chunked"]):
             raise BadRequestError("Transfer-Encoding must be chunked, in HTTP/1.1 only")
 
 
-def split_target(url: bytes) -> tuple[bytes, bytes]:
+def split_target(url: bytes, host: bytes | None) -> tuple[bytes, bytes]:
     """The path and the query of a request target. Raises BadRequestError."""
-    if url.startswith(SLASH) and b"#" not in url:
+    if b"#" in url:
+        raise BadRequestError("the request target has a fragment")
+    if url.startswith(SLASH):
         path, _, query = url.partition(b"?")
         return path, query
-    try:
-        parsed = httptools.parse_url(url)
-    except httptools.HttpParserInvalidURLError as error:
-        raise BadRequestError("the request target is not a valid URL") from error
-    if not parsed.path:
+    if url == b"*":
+        return url, b""
+    parts = _ABSOLUTE.fullmatch(url)
+    if parts is None:
+        raise BadRequestError("the request target is neither a path nor an http or https URL")
+    scheme, authority, path, query = parts.groups(b"")
+    if not is_host(authority) or _differ(scheme.lower(), authority, host):
+        raise BadRequestError("the request target and the Host header name different hosts")
+    if not path:
         raise BadRequestError("the request target has no path")
-    return parsed.path, parsed.query or b""
+    return path, query
+
+
+def _differ(scheme: bytes, authority: bytes, host: bytes | None) -> bool:
+    """Whether two hosts differ, but for the case and the default port. HTTP/1.0 needs no Host."""
+    port = _DEFAULT_PORTS[scheme]
+    plain = [text.lower().removesuffix(port) for text in (authority, host or authority)]
+    return plain[0] != plain[1]
 
 
 def expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
@@ -59,25 +99,27 @@ def expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
-def refusal(reason: str, request_id: str) -> bytes:
-    """The whole answer to a malformed request: 400 and `invalid-request`, in the envelope."""
+def refusal(reason: str, request_id: str, slug: str) -> bytes:
+    """The whole answer to a request that the edge refuses, in the envelope."""
+    status = statuses.COMMON[slug]
+    overloaded = slug == statuses.SERVICE_UNAVAILABLE
     body = orjson.dumps(
         {
-            "code": 400,
-            "status": statuses.INVALID_REQUEST,
-            "message": f"Malformed HTTP request: {reason}.",
+            "code": status.http,
+            "status": slug,
+            "message": f"{reason}." if overloaded else f"Malformed HTTP request: {reason}.",
             "request_id": request_id,
         }
     )
     head = (
-        "HTTP/1.1 400 Bad Request\r\n"
         f"x-request-id: {request_id}\r\n"
         "content-type: application/json\r\n"
         f"content-length: {len(body)}\r\n"
-        "cache-control: no-store\r\n"
+        + ("retry-after: 1\r\n" if overloaded else "")
+        + "cache-control: no-store\r\n"
         "connection: close\r\n\r\n"
     )
-    return head.encode() + body
+    return heads.status_line(status.http) + head.encode() + body
 
 
 class Callbacks(Protocol):

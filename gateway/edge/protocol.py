@@ -10,7 +10,8 @@ from typing import Any
 
 import httptools
 
-from gateway.edge import parsing, request_ids
+from gateway import statuses
+from gateway.edge import addresses, parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
@@ -37,6 +38,11 @@ MAX_BODY_WINDOWS = 6
 """Windows after which a body must be complete, however steadily it grows."""
 
 
+MAX_LINE = 8 * 1024
+PIECE = 8 * 1024
+"""Bytes that are parsed at once: a read of many small requests becomes objects piece by piece."""
+
+_TOO_LONG = f"the request line is longer than {MAX_LINE} bytes"
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
 
 
@@ -58,6 +64,9 @@ class Edge(Connection):
     _pending_size = 0
     _refused = False
     _timer: asyncio.TimerHandle | None = None
+    _head_begin = b""
+    _piece = b""
+    _is_first = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's own class
         """asyncio: a client has connected; its first request must come within `HEAD_TIMEOUT`."""
@@ -77,6 +86,13 @@ class Edge(Connection):
         if self._refused:
             return
         self._read_size = len(data)
+        if self._read_size > PIECE or self._unparsed:
+            self._parse_in_pieces(data)
+            return
+        self._piece = data
+        if not self._in_request:
+            # Empty lines before a request are allowed.
+            self._is_first = data[:1] not in b"\r\n"
         self._progressed = False
         try:
             self._parser.feed_data(data)
@@ -84,8 +100,27 @@ class Edge(Connection):
                 self._limit_incomplete()
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
-        except (httptools.HttpParserError, BadRequestError) as error:
+        except (httptools.HttpParserError, BadRequestError, MemoryError) as error:
             self._refuse(error)
+
+    def _parse_in_pieces(self, data: bytes) -> None:
+        """Parse until a request has to wait for an earlier one's answer; keep what follows."""
+        data = self._unparsed + data
+        self._unparsed = b""
+        start = 0
+        while start < len(data) and not (self._waiting or self._refused):
+            self.data_received(data[start : start + PIECE])
+            start += PIECE
+        self._unparsed += data[start:]
+        if self._unparsed:
+            # The rest of a head may be here already.
+            self._stop_timer()
+            self.channel.pause_reading()
+
+    def _parse_more(self) -> None:
+        self._parse_in_pieces(b"")
+        if not (self._unparsed or self._waiting):
+            self.channel.resume_reading()
 
     def _limit_incomplete(self) -> None:
         """Limit the time and the size of a request that is incomplete after a read.
@@ -95,9 +130,13 @@ class Edge(Connection):
         """
         if not self._progressed:
             self._pending_size += self._read_size
+            if len(self._url) > MAX_LINE:
+                raise BadRequestError(_TOO_LONG, statuses.URI_TOO_LONG)
             if self._pending_size > MAX_HEAD:
-                raise BadRequestError(_TOO_LARGE)
+                raise BadRequestError(_TOO_LARGE, statuses.HEADERS_TOO_LARGE)
         self._check_header_count()
+        if not self._in_body:
+            self._head_begin += self._piece
         self._start_timer()
 
     def _ignore_upgrade(self, data: bytes) -> None:
@@ -134,18 +173,23 @@ class Edge(Connection):
         if len(headers) > MAX_HEADERS:
             self._check_header_count()
         # Only a head that came in several reads, or in a large one, can be too large.
-        if self._read_size + self._pending_size > MAX_HEAD:
+        if self._read_size + self._pending_size > MAX_LINE:
             self._check_head_size()
         parser = self._parser
-        version = parser.get_http_version()
+        version, method = parser.get_http_version(), parser.get_method()
+        if not self._piece.startswith(b"%b %b HTTP/1.1\r\n" % (method, self._url)):
+            self._check_request_line(b"%b %b HTTP/%b\r\n" % (method, self._url, version.encode()))
         by_name = dict(headers)
         is_usual = b"host" in by_name and b"transfer-encoding" not in by_name
         if version != "1.1" or len(by_name) != len(headers) or not is_usual:
             parsing.check_head(version, headers)
-        path, query = parsing.split_target(self._url)
+            by_name = addresses.by_name(headers)
+        elif not parsing.is_host(by_name[b"host"]):
+            raise BadRequestError("the Host header is not a host with an optional port")
+        path, query = parsing.split_target(self._url, by_name.get(b"host"))
         exchange = Http1Exchange(
             self.channel,
-            method=parser.get_method().decode("ascii"),
+            method=method.decode("ascii"),
             path=path,
             query=query,
             header_list=headers,
@@ -166,15 +210,28 @@ class Edge(Connection):
         self._body_size = self._body_windows = self._pending_size = 0
         # A new list, so that trailers of the body stay out of the request's scope.
         self._headers = []
+        self._head_begin = b""
+
+    def _check_request_line(self, line: bytes) -> None:
+        """Refuse a request line that is not `line`: the parser takes more blanks, and RTSP.
+
+        Only for the first request of a piece it is known where the line begins.
+        """
+        text = self._head_begin + self._piece if self._head_begin else self._piece
+        if not (text.startswith(line) or (line in text and not self._is_first)):
+            raise BadRequestError("the request line must be a method, a target and HTTP/1.1")
 
     def _check_header_count(self) -> None:
         if len(self._headers) > MAX_HEADERS:
-            raise BadRequestError(f"more than {MAX_HEADERS} headers")
+            raise BadRequestError(f"more than {MAX_HEADERS} headers", statuses.HEADERS_TOO_LARGE)
 
     def _check_head_size(self) -> None:
+        """Refuse a request line or headers, or the trailers of a body, that are too large."""
+        if len(self._url) > MAX_LINE:
+            raise BadRequestError(_TOO_LONG, statuses.URI_TOO_LONG)
         lengths = (len(name) + len(value) + len(b": \r\n") for name, value in self._headers)
         if len(self._url) + sum(lengths) > MAX_HEAD:
-            raise BadRequestError(_TOO_LARGE)
+            raise BadRequestError(_TOO_LARGE, statuses.HEADERS_TOO_LARGE)
 
     def on_body(self, body: bytes) -> None:
         """Part of a body."""
@@ -188,9 +245,12 @@ class Edge(Connection):
         """The request is complete."""
         if self._parser.should_upgrade():
             return  # the body is still to come: see `_ignore_upgrade`
+        if self._headers:
+            self._check_header_count()
+            self._check_head_size()
         if self._timer:
             self._stop_timer()
-        self._in_request = self._in_body = False
+        self._in_request = self._in_body = self._is_first = False
         self._progressed = True
         if self._newest:
             self._newest.feed_eof()
@@ -232,13 +292,13 @@ class Edge(Connection):
         self.transport.close()
 
     def _refuse(self, error: Exception) -> None:
-        """Answer 400 and close; if an earlier answer is still due, send that one and close."""
+        """Answer and close; if an earlier answer is still due, send that one and close."""
         self._refused = True
+        self._unparsed = b""
         self._stop_timer()
-        # The parser wraps what a callback raises: its own error has ours as context.
-        reason = error.__context__ if isinstance(error.__context__, BadRequestError) else error
+        slug, reason = _cause(error)
         request_id = request_ids.make()
-        events.emit(events.EDGE_REQUEST_REFUSED, request_id=request_id, reason=str(reason))
+        events.emit(events.EDGE_REQUEST_REFUSED, request_id=request_id, reason=reason)
         broken = self._abandon_request() if self._in_body else None
         earlier = self._previous if broken else self._newest
         if earlier is not None and not earlier.complete:
@@ -246,7 +306,7 @@ class Edge(Connection):
             self.channel.pause_reading()
             return
         if broken is None or not broken.written:
-            self.transport.write(parsing.refusal(str(reason), request_id))
+            self.transport.write(parsing.refusal(reason, request_id, slug))
         self.transport.close()
 
     def _abandon_request(self) -> Http1Exchange | None:
@@ -257,3 +317,13 @@ class Edge(Connection):
             if broken in self._waiting:
                 self._waiting.remove(broken)
         return broken
+
+
+def _cause(error: Exception) -> tuple[str, str]:
+    """The slug and the reason of an error; the parser's own has that of a callback as context."""
+    for cause in (error, error.__context__):
+        if isinstance(cause, MemoryError):
+            return statuses.SERVICE_UNAVAILABLE, "There is not enough memory for this request"
+        if isinstance(cause, BadRequestError):
+            return cause.slug, str(cause)
+    return statuses.INVALID_REQUEST, str(error)

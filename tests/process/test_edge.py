@@ -5,6 +5,8 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -13,8 +15,10 @@ from support.probe import actions, apply_probe
 from support.servers import listening
 
 from gateway.edge import protocol
+from gateway.edge.http1 import Http1Exchange
 from gateway.serve import server
 from gateway.serve.worker import Worker
+from gateway.values import Request
 
 GOOD = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 HOST = b"Host: x\r\n"
@@ -55,6 +59,7 @@ def close(request: bytes) -> bytes:
     return request.replace(HOST, HOST + b"Connection: close\r\n")
 
 
+HOSTS = (b"", b"a, b", b"u@x", b"x/y", b"x:abc", b"x:1:2", b"%00", b"<script>", b"[::1", b"x y")
 REFUSED = {
     "no HTTP": b"hello\r\n\r\n",
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
@@ -70,10 +75,21 @@ REFUSED = {
     "bare line feeds": b"GET / HTTP/1.1\nHost: x\n\n",
     "not ASCII": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
     "a space in the path": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
-    "101 headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 100 + b"\r\n",
-    "a large head": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * protocol.MAX_HEAD + b"\r\n\r\n",
-    "a large path": b"GET /" + b"b" * protocol.MAX_HEAD + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    "an endless header": b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 2 * protocol.MAX_HEAD,
+    "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "HTTP/0.9": b"GET / HTTP/0.9\r\nHost: x\r\n\r\n",
+    "RTSP": b"GET / RTSP/1.0\r\nHost: x\r\n\r\n",
+    "two spaces before the target": b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two spaces after the target": b"GET /  HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a fragment": b"GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another authority": b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another port": b"GET http://x:81/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an authority with a user": b"GET http://u@x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another scheme": b"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    **{f"Host {host.decode()}": b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" for host in HOSTS},
+    **{
+        f"two {name.decode()}": GOOD.replace(HOST, HOST + (name + b": a\r\n") * 2)
+        for name in (b"Authorization", b"Content-Type", b"Idempotency-Key")
+    },
     "a bad chunk": b"POST /api/v1/probe/echo HTTP/1.1\r\nHost: x\r\n"
     b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
 }
@@ -89,6 +105,104 @@ async def test_edge_malformed_or_ambiguous_request_is_refused_in_the_envelope(
     answer = orjson.loads(body)
     assert list(answer) == ["code", "status", "message", "request_id"]
     assert (answer["code"], answer["status"]) == (400, "invalid-request")
+
+
+TOO_LARGE = {
+    "101 headers": (431, b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 100 + b"\r\n"),
+    "a large head": (
+        431,
+        b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * protocol.MAX_HEAD + b"\r\n\r\n",
+    ),
+    "an endless header": (
+        431,
+        b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 2 * protocol.MAX_HEAD,
+    ),
+    "200 trailers in one read": (
+        431,
+        b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        + b"a: b\r\n" * 200
+        + b"\r\n",
+    ),
+    "a long path": (414, b"GET /" + b"b" * protocol.MAX_LINE + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "an endless path": (414, b"GET /" + b"b" * 2 * protocol.MAX_HEAD),
+}
+
+
+@pytest.mark.parametrize(("code", "request_bytes"), TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_edge_head_that_is_too_large_has_a_status_of_its_own(
+    address: tuple[str, int], code: int, request_bytes: bytes
+) -> None:
+    head, _, body = (await talk(address, request_bytes)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % code)
+    slug = {414: "uri-too-long", 431: "headers-too-large"}[code]
+    answer = orjson.loads(body)
+    assert (answer["code"], answer["status"]) == (code, slug)
+
+
+@pytest.mark.parametrize(
+    "host", [b"x", b"X.example.com:8000", b"a_b-c", b"127.0.0.1:80", b"[::1]:8000", b"[fe80::1]"]
+)
+async def test_edge_host_is_a_name_or_an_address(address: tuple[str, int], host: bytes) -> None:
+    for target in (b"/nowhere", b"http://" + host.upper() + b"/nowhere"):
+        request = close(GOOD).replace(b"/nowhere", target).replace(HOST, b"Host: %b\r\n" % host)
+        assert b"route-non-existent" in await talk(address, request)
+
+
+async def test_edge_request_after_empty_lines_or_in_parts_is_accepted(
+    address: tuple[str, int],
+) -> None:
+    request = b"\r\n" + GOOD + b"\r\n" + close(GOOD)
+    whole = await talk(address, request)
+    parts = await talk(address, *(request[i : i + 5] for i in range(0, len(request), 5)))
+    assert [whole.count(b"route-non-existent"), parts.count(b"route-non-existent")] == [2, 2]
+
+
+async def test_edge_out_of_memory_in_a_body_is_unavailable(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Http1Exchange, "feed_data", fail)
+    half = BODY + b"Content-Length: 9\r\n\r\n{"
+    head, _, body = (await talk(address, half)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert orjson.loads(body)["status"] == "service-unavailable"
+
+
+async def test_edge_pipelined_requests_wait_as_bytes_not_as_objects(database: str) -> None:
+    await apply_probe(database)
+    config = settings(database)
+    edge_server = server.server(Worker(config, actions()), config)
+    connections: set[Any] = edge_server.server_state.connections
+    most = 0
+    async with listening(edge_server) as listener:
+        flood = GOOD * 3000 + close(GOOD)
+        answered = asyncio.create_task(talk(listener.getsockname(), flood))
+        while not answered.done():
+            await asyncio.sleep(0)
+            waiting = [len(connection._waiting) for connection in connections]
+            most = max([most, *waiting])
+    assert answered.result().count(b"route-non-existent") == 3001
+    assert 0 < most <= protocol.PIECE // len(GOOD)
+
+
+async def test_edge_lines_of_forwarded_for_are_joined_in_their_order(database: str) -> None:
+    await apply_probe(database)
+    config = settings(database, trusted_proxies="127.0.0.1,10.0.0.1")
+    worker = Worker(config, actions())
+    async with listening(server.server(worker, config)) as listener:
+        lines = b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 10.0.0.1\r\n"
+        seen: list[str] = []
+        record = worker.app._observer.record
+
+        def observe(request: Request, *rest: Any) -> None:
+            seen.append(request.address)
+            record(request, *rest)
+
+        worker.app._observer = SimpleNamespace(record=observe)
+        await talk(listener.getsockname(), close(GOOD).replace(HOST, HOST + lines))
+    assert seen == ["192.0.2.7"]
 
 
 async def test_edge_head_of_100_headers_in_many_parts_is_accepted(
@@ -115,7 +229,7 @@ async def test_edge_pipelined_requests_are_answered_in_order(address: tuple[str,
     assert answers.index(b'"first"') < answers.index(b'"second"')
 
 
-@pytest.mark.parametrize("target", [b"*", b"//api", b"/a/../b", b"http://other/nowhere", b"/%00"])
+@pytest.mark.parametrize("target", [b"*", b"//api", b"/a/../b", b"http://x/nowhere", b"/%00"])
 async def test_edge_unusual_target_matches_no_route(
     address: tuple[str, int], target: bytes
 ) -> None:

@@ -164,8 +164,8 @@ EXCHANGES: dict[str, list[bytes]] = {
     "a body": [ask(b"/echo", b"abc")],
     "no body": [b"GET /echo" + HOST + CLOSE],
     "byte by byte": [bytes([byte]) for byte in ask(b"/echo?a=b", b"abc")],
-    "a query, escapes and a fragment": [ask(b"/%C4%85%20b?x=%20&y#z", b"abc")],
-    "an absolute target": [ask(b"http://other/echo?a", b"abc")],
+    "a query and escapes": [ask(b"/%C4%85%20b?x=%20&y", b"abc")],
+    "an absolute target": [ask(b"http://x/echo?a", b"abc")],
     "headers of any case, and twice": [
         ask(b"/echo", b"", b"X-A: 1\r\nx-a:  2 \r\nX-Empty:\r\n" + CLOSE)
     ],
@@ -249,7 +249,7 @@ async def test_edge_trailers_do_not_become_headers_of_the_request() -> None:
 
 async def test_edge_trailer_without_end_is_refused() -> None:
     answers, _ = await under(Edge, [CHUNKED + b"0\r\n", b"a: " + b"b" * 40_000, b"b" * 40_000])
-    assert answers.startswith(b"HTTP/1.1 400 ")
+    assert answers.startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("target", [b"/short", b"/long", b"/bad"])

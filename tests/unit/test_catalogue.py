@@ -6,6 +6,9 @@ from gateway import statuses
 from gateway.statuses import Status
 
 CONTRACT = {
+    "invalid-request": 400,
+    "uri-too-long": 414,
+    "headers-too-large": 431,
     "route-non-existent": 500,
     "identify-request-error": 500,
     "payload-too-large": 413,
