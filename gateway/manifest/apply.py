@@ -11,7 +11,7 @@ from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.breaking import breakages
 from gateway.manifest.bulk import batches, paused_gc
-from gateway.manifest.change import KINDS, Change, Kind, Record, with_renames
+from gateway.manifest.change import KINDS, Change, Kind, Record, renames, with_renames
 from gateway.manifest.check import Desired
 from gateway.manifest.plan import (
     Base,
@@ -262,6 +262,7 @@ async def write(
         for batch in batches(after):
             await _put(connection, kind, plan.namespace, batch, revision)
             progress(len(batch))
+    await _rename_in_tokens(connection, plan.changes)
     for changes in batches(plan.changes):
         await connection.copy_records_to_table(
             "changes",
@@ -284,6 +285,13 @@ async def _delete(connection: Connection, changes: list[Change]) -> None:
         names = [c.name for c in changes if c.kind == kind and c.after is None]
         if names:
             await connection.execute(SQL[f"delete_{kind}s"], names)
+
+
+async def _rename_in_tokens(connection: Connection, changes: list[Change]) -> None:
+    """A renamed route breaks no caller, so tokens that covered the old name cover the new one."""
+    pairs = [(old_name, name) for name, old_name in renames(changes).items()]
+    if pairs:
+        await connection.executemany(SQL["rename_in_tokens"], pairs)
 
 
 async def _put_schemas(connection: Connection, texts: list[str]) -> None:

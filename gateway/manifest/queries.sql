@@ -85,6 +85,24 @@ delete from gateway.services where name = any ($1::text[]);
 -- Delete routes by name.
 delete from gateway.routes where name = any ($1::text[]);
 
+-- name: rename_in_tokens
+-- Let the live tokens that cover a route's old name cover its new name: the exact name is replaced,
+-- and `service.*` of the old service gets the new name beside it.
+with renamed as (
+    select $1::text as old_name, $2::text as new_name,
+           split_part($1::text, '.', 1) || '.*' as old_service,
+           array['*', $2::text, split_part($2::text, '.', 1) || '.*'] as covers_new
+)
+update gateway.application_tokens
+set routes = case
+        when routes && covers_new then array_remove(routes, old_name)
+        when old_name = any (routes) then array_replace(routes, old_name, new_name)
+        else routes || new_name
+    end
+from renamed
+where revoked_at is null
+  and (old_name = any (routes) or (old_service = any (routes) and not routes && covers_new));
+
 -- name: notify
 -- Notify the workers of a new revision when the transaction commits.
 select pg_notify($1, $2);

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway import statuses
+from gateway.registry import paths
 from gateway.registry.records import Route
 from gateway.values import Caller, Rejection, Request
 
@@ -15,7 +16,7 @@ MAX_KEY_LENGTH = 255
 
 
 class Claim(NamedTuple):
-    """SHA-256 digests: `key` of caller, route and key, `params` of the params."""
+    """SHA-256 digests: `key` of caller, method, path and key, `params` of the params."""
 
     key: bytes
     params: bytes
@@ -47,7 +48,9 @@ def claim(request: Request, route: Route, caller: Caller, params: dict[str, Any]
         wrong = Rejection.error(ATTR, f"must have 1 to {MAX_KEY_LENGTH} characters")
         raise Rejection(statuses.INVALID_PARAM, errors=[wrong])
     # With its length before each part, so that two different claims never have the same bytes.
-    parts = [_owner(caller).encode(), route.name.encode(), key]
+    # Method and path name the route, since a repeat after a rename is still a repeat.
+    path = paths.shape(route.path)
+    parts = [_owner(caller).encode(), route.method.encode(), path.encode(), key]
     text = b"".join(len(part).to_bytes(4) + part for part in parts)
     return Claim(hashlib.sha256(text).digest(), _fingerprint(caller, params))
 

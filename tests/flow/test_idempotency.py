@@ -131,11 +131,16 @@ async def test_idempotency_stores_only_hashes_of_keys(client: Client) -> None:
     assert client.tokens["employee"] not in row["answer"]
 
 
+REQUIRED = {
+    "auth": ["session"],
+    "idempotency": "required",
+    "params": {"properties": {"what": {"type": "string"}}},
+}
+
+
 def required(folder: Path, **changes: Any) -> Desired:
     """A route for sessions that requires a key."""
-    params = {"properties": {"what": {"type": "string"}}}
-    route = {"auth": ["session"], "idempotency": "required", "params": params, **changes}
-    return desired(folder, {"kept.create": route})
+    return desired(folder, {"kept.create": {**REQUIRED, **changes}})
 
 
 class CompanyService:
@@ -219,3 +224,23 @@ def test_idempotency_of_a_public_or_sensitive_route_is_refused_by_check(
 ) -> None:
     with pytest.raises(ManifestError, match="idempotency: must be off"):
         required(tmp_path, **change)
+
+
+async def test_idempotency_key_of_a_route_replays_after_a_rename(
+    kept: str, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    service = CompanyService()
+    actions = Actions({"kept.create": service.create})
+    headers = {"idempotency-key": "k", "authorization": f"Bearer {tokens['employee']}"}
+
+    async def call() -> httpx2.Response:
+        async with serving(kept, tokens, actions=actions) as client:
+            return await client.post("/api/v1/kept/create", {"what": "fine"}, headers=headers)
+
+    first = await call()
+    same = {**REQUIRED, "handler": "kept.create", "path": "/api/v1/kept/create"}
+    outcome = await applied(kept, desired(tmp_path, {"kept.made": same}))
+    assert [change.verb for change in outcome.steps] == ["rename"]
+    again = await call()
+    assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+    assert service.runs == 1
