@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -298,39 +299,89 @@ def test_cluster_leaves_a_program_with_a_reused_pid_alone(
 
 
 def test_cluster_repeats_an_interrupted_initdb(new_cluster: MakeCluster, tmp_path: Path) -> None:
-    half = tmp_path / "postgres.new" / "base"
+    half = tmp_path / "postgres.new-1" / "base"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("half")
     started = new_cluster()
     started.start()
-    assert not (tmp_path / "postgres.new").exists()
+    assert not list(tmp_path.glob("postgres.new*"))
     assert sql(started.url(), "select 1") == 1
 
 
-def is_refused(successor: Cluster) -> bool:
-    """Try to start; an initdb whose owner was killed holds the lock until it has ended."""
-    try:
-        successor.start()
-    except EmbeddedError as error:
-        assert "is in use" in str(error)
-        return True
-    return False
+def initdb_of(folder: Path) -> list[int]:
+    """The pids of the programs that create the folder's data."""
+    command = ["ps", "-ww", "-eo", "pid=,args="]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line.split(None, 1) for line in done.stdout.splitlines()]
+    return [int(pid) for pid, args in lines if f"{folder}/postgres.new" in args]
+
+
+def wait_for_initdb(folder: Path) -> None:
+    """Wait until initdb has begun to fill its folder."""
+    deadline = time.monotonic() + 20
+    while not list(folder.glob("postgres.new*/base")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_cluster_ends_initdb_when_its_start_is_interrupted(
+    new_cluster: MakeCluster, tmp_path: Path
+) -> None:
+    with owner_in_another_process(tmp_path) as child:
+        wait_for_initdb(tmp_path)
+        child.send_signal(signal.SIGINT)
+        child.wait(20)
+        assert initdb_of(tmp_path) == []
+    successor = new_cluster()
+    successor.start()
+    assert sql(successor.url(), "select 1") == 1
+
+
+def test_cluster_reset_that_is_interrupted_leaves_no_half_of_a_database(
+    new_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = new_cluster()
+    started.start()
+    started.stop()
+
+    def interrupted(path: Path, **_: Any) -> None:
+        (path / "PG_VERSION").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.dev.postgres.cluster.shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            started.reset()
+    assert list(tmp_path.glob("postgres.deleted"))
+    started.start()
+    assert sql(started.url(), "select 1") == 1
+    assert not list(tmp_path.glob("postgres.deleted"))
+
+
+def test_cluster_whose_data_is_damaged_names_the_reset(
+    new_cluster: MakeCluster, tmp_path: Path
+) -> None:
+    started = new_cluster()
+    started.start()
+    started.stop()
+    shutil.rmtree(tmp_path / "postgres" / "global")
+    with pytest.raises(EmbeddedError, match="did not start; `gateway dev --reset` deletes"):
+        started.start()
+    (tmp_path / "postgres" / "PG_VERSION").unlink()
+    with pytest.raises(EmbeddedError, match=r"cannot run PostgreSQL in .*`gateway dev --reset`"):
+        started.start()
+    assert started.reset()
 
 
 def test_cluster_starts_after_its_owner_was_killed_during_initdb(
     new_cluster: MakeCluster, tmp_path: Path
 ) -> None:
-    deadline = time.monotonic() + 20
     with owner_in_another_process(tmp_path) as child:
-        while not (tmp_path / "postgres.new" / "base").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for_initdb(tmp_path)
         child.kill()
         child.wait()
     successor = new_cluster()
-    while is_refused(successor):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    successor.start()
     assert sql(successor.url(), "select 1") == 1
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -35,6 +35,12 @@ _STARTING_UP = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectN
 # The path of a Unix socket may have 107 bytes on Linux and 103 on macOS.
 _MAX_SOCKET_PATH = 103
 _SOCKET = ".s.PGSQL.5432"
+
+_NEW, _DELETED = "postgres.new", "postgres.deleted"
+_ITS_OWN = ("PG_VERSION", "pg_wal", "pg_xact")
+"""Names by which a folder is known as a PostgreSQL database, also a damaged one."""
+
+_RESET = "`gateway dev --reset` deletes this database and starts with an empty one"
 
 
 class Cluster:
@@ -85,7 +91,8 @@ class Cluster:
             self._run()
         except (OSError, asyncpg.PostgresError) as error:
             self.stop()
-            raise EmbeddedError(f"cannot run PostgreSQL in {self._folder}: {error}") from error
+            message = f"cannot run PostgreSQL in {self._folder}: {error}; {_RESET}"
+            raise EmbeddedError(message) from error
         except BaseException:
             self.stop()
             raise
@@ -110,14 +117,17 @@ class Cluster:
         """
         if not self._data.exists():
             return False
-        if not (self._data / "PG_VERSION").exists():
+        if not any((self._data / name).exists() for name in _ITS_OWN):
             raise EmbeddedError(f"{self._data} is not a PostgreSQL database: it is not deleted")
         try:
             self._lock = _take_lock(self._folder / "lock")
             pid = self._stop_orphan()
             if pid and str(self._data) in _command_line(pid):
                 raise EmbeddedError(f"another PostgreSQL (pid {pid}) runs on {self._data}")
-            shutil.rmtree(self._data)
+            self._delete_leftovers()
+            # Renamed first, so that an interrupted deletion leaves no half of a database.
+            deleted = self._data.rename(self._folder / _DELETED)
+            shutil.rmtree(deleted)
         except OSError as error:
             raise EmbeddedError(f"cannot delete {self._data}: {error}") from error
         finally:
@@ -138,6 +148,7 @@ class Cluster:
         version = programs.version(binaries)
         user, owner = programs.server_user()
         programs.check_access(user, binaries, self._folder)
+        self._delete_leftovers()
         stale_pid = self._stop_orphan()
         if not self._data.exists():
             self._create_data([*user, str(binaries / "initdb")], version, owner)
@@ -146,6 +157,15 @@ class Cluster:
         self._sockets = self._make_sockets(owner)
         self._process = self._launch([*user, str(binaries / "postgres")], stale_pid)
         _run(self._create_database(self._process))
+
+    def _delete_leftovers(self) -> None:
+        """Delete what an interrupted start or reset left behind, as far as possible.
+
+        An initdb whose owner was killed may still write into its folder; it ends with an error.
+        """
+        for pattern in (f"{_NEW}*", _DELETED):
+            for leftover in self._folder.glob(pattern):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _stop_orphan(self) -> int:
         """Stop a server whose owner was killed; return the pid in the pid file, 0 if none."""
@@ -163,20 +183,24 @@ class Cluster:
 
     def _create_data(self, initdb: list[str], version: int, owner: int) -> None:
         """Run initdb in a temporary folder, so that incomplete data is never used."""
-        new = self._folder / "postgres.new"
-        if new.exists():
-            shutil.rmtree(new)
-        new.mkdir(mode=0o700)
+        # Its name is unique, since an initdb whose owner was killed may still write into another.
+        new = Path(tempfile.mkdtemp(prefix=f"{_NEW}-", dir=self._folder))
         programs.chown(new, owner)
         command = [*initdb, "-D", str(new), "-U", "gateway", "-E", "UTF8", "--auth=trust"]
         command += ["--locale=C.UTF-8"]
         command += ["--locale-provider=builtin"] if version >= 17 else []  # noqa: PLR2004
         command += ["--no-sync"] if self._options.get("fsync") == "off" else []
-        # initdb inherits the lock: if we are killed, no other process starts until it has ended.
-        locks = [self._lock] if self._lock is not None else []
-        with self._spawn(command, 0, locks) as process:
-            if process.wait() != 0:
-                raise EmbeddedError(f"initdb failed: {self._log_tail()}")
+        process = self._spawn(command, stale_pid=0)
+        try:
+            returncode = process.wait()
+        except BaseException:
+            # It runs in a session of its own, so Ctrl-C does not reach it and its children.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            raise
+        if returncode != 0:
+            raise EmbeddedError(f"initdb failed: {self._log_tail()}")
         new.rename(self._data)
         _sync(self._folder)
 
@@ -213,11 +237,9 @@ class Cluster:
             "unix_socket_directories": f'"{sockets}"',
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return self._spawn([*postgres, "-D", str(self._data), *flags], stale_pid, [])
+        return self._spawn([*postgres, "-D", str(self._data), *flags], stale_pid)
 
-    def _spawn(
-        self, command: list[str], stale_pid: int, files: Sequence[int]
-    ) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: list[str], stale_pid: int) -> subprocess.Popen[bytes]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         environment["LC_ALL"] = "C"
         # PostgreSQL refuses to start while any process has the pid in a stale pid file. That
@@ -231,7 +253,6 @@ class Cluster:
                 stderr=log,
                 cwd="/",
                 env=environment,
-                pass_fds=files,
                 start_new_session=True,  # Ctrl-C is for us; we shut the server down cleanly
             )
 
@@ -251,7 +272,7 @@ class Cluster:
             with contextlib.suppress(*_STARTING_UP):
                 return await asyncpg.connect(self.url("postgres"), timeout=_START_TIMEOUT)
             await asyncio.sleep(_POLL_INTERVAL)
-        raise EmbeddedError(f"PostgreSQL did not start: {self._log_tail()}")
+        raise EmbeddedError(f"PostgreSQL did not start; {_RESET}; {self._log_tail()}")
 
     def _log_tail(self) -> str:
         with self._log.open("rb") as log:
