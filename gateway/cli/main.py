@@ -7,11 +7,9 @@ import click
 from gateway.cli import completion
 from gateway.cli.output import echo_error
 from gateway.cli.verbs import VERBS, build_group
-from gateway.runtime.errors import OperatorError
+from gateway.runtime.errors import INTERRUPTED, OperatorError
 
 ERROR = 1
-INTERRUPTED = 130
-"""The exit code that shells give to a command that SIGINT ended."""
 
 app = build_group(
     completion.PROGRAM,

@@ -3,3 +3,7 @@
 
 class OperatorError(Exception):
     """A command failed; the text, for the operator, says why and what to do."""
+
+
+INTERRUPTED = 130
+"""The exit code that shells give to a command that SIGINT ended."""

@@ -144,6 +144,40 @@ def test_dev_without_its_extra_says_how_to_install_it(tmp_path: Path) -> None:
     assert "pip install '.[dev]'" in done.stderr
 
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(
+    "start", ["import runpy; runpy.run_module('gateway', run_name='__main__')", "script"]
+)
+def test_command_that_is_interrupted_while_it_imports_prints_no_traceback(
+    tmp_path: Path, start: str
+) -> None:
+    if start == "script":
+        script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+        module, _, function = script["gateway"].partition(":")
+        start = f"from {module} import {function}; {function}()"
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT + start],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_check_reports_a_missing_file(tmp_path: Path) -> None:
     assert fails("check", "routes.yaml", cwd=tmp_path) == (
         "routes.yaml: cannot be read: No such file or directory\n"
