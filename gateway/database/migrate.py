@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
+
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
 from gateway.runtime.app_folder import AppFolder, installed_services
@@ -16,6 +18,17 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 class MigrationError(OperatorError):
     """The files and the database disagree; the text says which file and what to do."""
+
+
+class BrokenMigrationError(OperatorError):
+    """PostgreSQL refuses the SQL of a file; the text says which file and line."""
+
+
+_NOT_OF_THE_FILE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,8 @@ def find(folders: Iterable[tuple[str, Path]]) -> list[Migration]:
 async def migrate(connection: Connection, migrations: list[Migration]) -> list[str]:
     """Apply the pending migrations, each in its own transaction; return their names.
 
-    Raises MigrationError, and applies nothing, if an applied file was edited or is gone.
+    Raises MigrationError, and applies nothing, if an applied file was edited or is gone;
+    BrokenMigrationError if the SQL of a file is refused: those before it stay applied.
     """
     await connection.execute(_SQL["lock"])
     try:
@@ -100,8 +114,24 @@ async def migrate(connection: Connection, migrations: list[Migration]) -> list[s
 async def _apply(connection: Connection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(_SQL["search_path"])
-        await connection.execute(migration.text)
+        try:
+            await connection.execute(migration.text)
+        except _NOT_OF_THE_FILE:
+            raise
+        except asyncpg.PostgresError as error:
+            raise BrokenMigrationError(
+                f"{_location(migration, error)}: {error.args[0]}; "
+                "this migration is not applied, and those before it stay applied"
+            ) from error
         await connection.execute(_SQL["record"], migration.name, migration.checksum)
+
+
+def _location(migration: Migration, error: asyncpg.PostgresError) -> str:
+    """File and line of an error; PostgreSQL tells the position of some errors only."""
+    position = getattr(error, "position", None)
+    if position is None:
+        return migration.name
+    return f"{migration.name}:{migration.text.count(chr(10), 0, int(position) - 1) + 1}"
 
 
 def _refuse_changes(applied: dict[str, str], migrations: list[Migration]) -> None:

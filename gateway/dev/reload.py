@@ -12,6 +12,7 @@ from gateway.manifest.check import Desired, check, watched_folders
 from gateway.manifest.read import ManifestError
 from gateway.manifest.warnings import warnings
 from gateway.runtime.app_folder import AppFolder
+from gateway.runtime.errors import OperatorError
 from gateway.serve.worker import Worker
 from gateway.upstreams import sources
 from gateway.upstreams.python import Actions
@@ -101,6 +102,8 @@ class Reloader:
                 await connection.close()
         except ManifestError as error:
             self.echo(f"not applied:\n{error}")
+        except OperatorError as error:
+            self.echo(f"not reloaded: {error}")
         except Exception as error:  # noqa: BLE001 - the code under edit may raise anything
             self.echo(f"not reloaded: {type(error).__name__}: {error}")
 

@@ -61,7 +61,7 @@ class Actions:
     def load(cls, app: AppFolder | None = None) -> "Actions":
         """Import the services of an application folder, by default that of the working directory.
 
-        Raises what an import raises, and ServiceError if two services declare the same action.
+        Raises ServiceError if a module cannot be imported, or two services declare the same action.
         """
         app = app or AppFolder.find()
         declared: dict[str, Declared] = {}

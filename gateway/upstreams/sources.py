@@ -7,8 +7,10 @@ alone are used where the application folder does not have them.
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint
@@ -33,7 +35,8 @@ class ServiceError(OperatorError):
 def modules(app: AppFolder) -> Iterator[tuple[str, ModuleType]]:
     """The services of an application folder with their modules; imports them.
 
-    Raises what an import raises, and ServiceError for an entry point that cannot be used.
+    Raises ServiceError for a module that cannot be imported, with file and line, and for an entry
+    point that cannot be used.
     """
     installed = [pair for entry in installed_services() for pair in _of_entry(entry)]
     names = {name for name, _ in installed}
@@ -88,7 +91,33 @@ def _of_package(
 ) -> Iterator[tuple[str, ModuleType]]:
     for info in pkgutil.iter_modules(package.__path__):
         if names is None or info.name in names:
-            yield info.name, importlib.import_module(f"{package.__name__}.{info.name}")
+            yield info.name, _import_module(f"{package.__name__}.{info.name}", package.__path__[0])
+
+
+def _import_module(name: str, folder: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise ServiceError(_describe(error, Path(folder))) from error
+
+
+def _describe(error: Exception, folder: Path) -> str:
+    """An error of an import in one line, with the line of the folder's files that caused it."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = ": ".join(part for part in (type(error).__name__, message) if part)
+    frames = traceback.extract_tb(error.__traceback__)
+    # The last of the folder's own frames: the frames after it are those of Python and libraries.
+    lines = [(frame.filename, frame.lineno) for frame in frames]
+    if isinstance(error, SyntaxError) and error.filename:
+        lines.append((error.filename, error.lineno))
+    own = [(file, line) for file, line in lines if folder.resolve() in Path(file).resolve().parents]
+    return f"{_relative(own[-1][0])}:{own[-1][1]}: {text}" if own else text
+
+
+def _relative(file: str) -> str:
+    """A file as a reader in the working directory names it."""
+    relative = os.path.relpath(file)
+    return file if relative.startswith(os.pardir) else relative
 
 
 def _import_package(name: str, folder: Path) -> ModuleType:
@@ -106,9 +135,9 @@ def _import_package(name: str, folder: Path) -> ModuleType:
     if module.__spec__ and module.__spec__.loader and module.__file__:
         try:
             module.__spec__.loader.exec_module(module)
-        except BaseException:
+        except Exception as error:
             del sys.modules[name]
-            raise
+            raise ServiceError(_describe(error, folder)) from error
     return module
 
 

@@ -9,6 +9,7 @@ from support.harness import execute, on
 
 from gateway.database.connect import Connection
 from gateway.database.migrate import (
+    BrokenMigrationError,
     Migration,
     MigrationError,
     find,
@@ -88,7 +89,7 @@ async def test_migrate_refuses_rewritten_history_and_applies_nothing(
 
 async def test_migrate_rolls_back_only_the_failed_file(empty_database: str) -> None:
     broken = entry(2, "insert into log (entry) values (null);")
-    with pytest.raises(asyncpg.NotNullViolationError):
+    with pytest.raises(BrokenMigrationError, match=r"^test/0002_entry\.sql: null value"):
         await run(empty_database, [THREE[0], broken, THREE[2]])
     assert await log(empty_database) == ["1"]
     assert await recorded(empty_database) == NAMES[:1]
@@ -96,9 +97,19 @@ async def test_migrate_rolls_back_only_the_failed_file(empty_database: str) -> N
     assert await log(empty_database) == ["1", "2", "3"]
 
 
+async def test_migrate_names_the_line_of_a_syntax_error(empty_database: str) -> None:
+    broken = entry(2, "select 'ä';\n\n  creat table x ();\nselect 1;")
+    with pytest.raises(BrokenMigrationError) as refused:
+        await run(empty_database, [THREE[0], broken])
+    assert str(refused.value) == (
+        'test/0002_entry.sql:3: syntax error at or near "creat"; '
+        "this migration is not applied, and those before it stay applied"
+    )
+
+
 async def test_migrate_releases_its_lock_after_a_failure(empty_database: str) -> None:
     async def fail_and_stay(db: Connection) -> None:
-        with pytest.raises(asyncpg.PostgresSyntaxError):
+        with pytest.raises(BrokenMigrationError):
             await migrate(db, [Migration("test/0001_entry.sql", "nonsense")])
         async with asyncio.timeout(10):
             assert await run(empty_database, THREE) == NAMES

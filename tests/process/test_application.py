@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from support.apps import MANIFEST, action, installed, write_files
-from support.command import environment, servers_of, started, succeeds, wait_until
+from support.command import environment, run, servers_of, started, succeeds, wait_until
 from support.dev import dev_json, developing, post, status
 from support.harness import ROOT
 
@@ -100,7 +100,7 @@ def test_wheel_serves_the_recipe_of_the_readme_in_a_folder_of_its_own(
             name = post(tmp_path, "greetings/create", name="Ada").json()
             assert name["data"] == {"greeting": "Welcome Ada"}
             file.write_text("def\n")
-            dev.wait_for(r"not reloaded: SyntaxError: .*\(greetings\.py, line 1\)")
+            dev.wait_for(r"not reloaded: services/greetings\.py:1: SyntaxError: ")
             assert status(tmp_path, "greetings/create", name="Ada") == "action-successful"
     finally:
         for server in servers_of(tmp_path):
@@ -112,6 +112,25 @@ def test_option_and_setting_name_the_application(tmp_path: Path) -> None:
     found = "mine/routes.yaml is valid: 1 routes of 1 services\n"
     assert succeeds("check", "--app", "mine", cwd=tmp_path) == found
     assert succeeds("check", cwd=tmp_path, GATEWAY_APP="mine") == found
+
+
+@pytest.mark.parametrize("verb", ["check", "dev"])
+def test_service_that_cannot_be_imported_is_one_line(tmp_path: Path, verb: str) -> None:
+    write_recipe(tmp_path)
+    (tmp_path / "services" / "greetings.py").write_text("def\n")
+    stderr = run(verb, cwd=tmp_path).stderr
+    assert stderr == "services/greetings.py:1: SyntaxError: invalid syntax\n"
+
+
+def test_dev_names_file_and_line_of_a_broken_migration(tmp_path: Path) -> None:
+    write_recipe(tmp_path)
+    write_files(tmp_path, {"services/migrations/0001_x.sql": "creat table x ();"})
+    done = run("dev", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        'services/0001_x.sql:1: syntax error at or near "creat"; '
+        "this migration is not applied, and those before it stay applied\n"
+    )
 
 
 def test_warning_about_missing_code_says_where_it_was_looked_for(tmp_path: Path) -> None:

@@ -142,6 +142,41 @@ def test_action_that_two_sources_of_the_application_declare_names_both_files(
 
 
 @pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def\n", "greetings.py:1: SyntaxError: invalid syntax"),
+        ("\nimport nonesuch\n", "greetings.py:2: ModuleNotFoundError: No module named 'nonesuch'"),
+        ("\n\nx = y\n", "greetings.py:3: NameError: name 'y' is not defined"),
+        ("from services import words\n", "words.py:2: RuntimeError: not today"),
+        ("import json\njson.loads('')\n", "greetings.py:2: JSONDecodeError: Expecting value"),
+        ("raise ValueError\n", "greetings.py:1: ValueError"),
+    ],
+)
+def test_service_that_cannot_be_imported_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str
+) -> None:
+    words = '"""Words."""\nraise RuntimeError("not today")\n'
+    files = {"services/greetings.py": code}
+    if "words" in code:
+        files["services/words.py"] = words
+    app = application(tmp_path, files)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ServiceError) as caught:
+        Actions.load(app)
+    assert str(caught.value).startswith(f"services/{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_package_of_services_that_cannot_be_imported_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = application(tmp_path, {"services/__init__.py": "x = y\n"})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ServiceError, match=r"^services/__init__\.py:1: NameError"):
+        Actions.load(app)
+
+
+@pytest.mark.parametrize(
     ("value", "message"),
     [
         ("acme_parcels", "the entry point acme .* cannot be imported: No module named"),
