@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
-from gateway.identity import applications, emails, tokens, users
+from gateway.identity import applications, emails, one_line, tokens, users
 from gateway.runtime.errors import OperatorError
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -35,6 +35,8 @@ async def application_token(
     for name in names:
         if not _ROUTE.fullmatch(name):
             raise IssueError(f"invalid route {name!r}: use `service.action`, `service.*` or `*`")
+    if not one_line.is_one_line(note):
+        raise IssueError(f"a note {one_line.MESSAGE}")
     token = tokens.make(tokens.APPLICATION_PREFIX)
     args = application, tokens.digest(token), names, note
     if await connection.fetchval(_SQL["create_application_token"], *args) is None:

@@ -12,7 +12,7 @@ from asyncpg import Record
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
-from gateway.identity import emails, lifetime, resets
+from gateway.identity import emails, lifetime, one_line, resets
 from gateway.runtime.errors import OperatorError
 from gateway.runtime.suggest import did_you_mean
 
@@ -62,6 +62,8 @@ async def create(
     for name in (first_name, last_name):
         if not 0 < len(name.strip()) <= MAX_NAME_LENGTH:
             raise UserError(f"a name must have 1 to {MAX_NAME_LENGTH} characters")
+        if not one_line.is_one_line(name):
+            raise UserError(f"a name {one_line.MESSAGE}")
     async with connection.transaction():
         names = first_name.strip(), last_name.strip()
         user_id: int | None = await connection.fetchval(_SQL["create_user"], email, *names)

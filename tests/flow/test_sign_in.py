@@ -219,6 +219,31 @@ async def test_registration_that_is_refused_writes_nothing(
     assert await rows(client) == before
 
 
+@pytest.mark.parametrize("name", ["first_name", "last_name", "phone", "company_name"])
+@pytest.mark.parametrize("text", ["\x1b[31mRED", "a\nb", "a\u009bb", "a\u202eb"], ids=ascii)
+async def test_registration_refuses_control_characters_in_names(
+    client: Client, app: Caller, name: str, text: str
+) -> None:
+    before = await rows(client)
+    answer = await app.register(client={**PERSON, name: text})
+    assert outcome(answer) == refused("invalid-param")
+    message = "must not contain control characters"
+    assert answer.json()["errors"] == [{"attr": f"client.{name}", "message": message}]
+    assert await rows(client) == before
+    assert text not in answer.text
+
+
+@pytest.mark.parametrize("name", ["phone", "company_name"])
+async def test_client_register_refuses_control_characters_in_names(
+    client: Client, app: Caller, name: str
+) -> None:
+    app.token = client.tokens["nobody"]
+    answer = await app.call(BECOME_CLIENT, {"client": {name: "\x1b[31mRED"}})
+    assert outcome(answer) == refused("invalid-param")
+    message = "must not contain control characters"
+    assert answer.json()["errors"] == [{"attr": f"client.{name}", "message": message}]
+
+
 async def test_client_register_with_an_unknown_company_is_refused(
     client: Client, app: Caller
 ) -> None:

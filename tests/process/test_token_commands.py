@@ -89,6 +89,15 @@ def test_token_list_is_limited_to_one_application(gateway: Gateway, refused: Gat
     )
 
 
+@pytest.mark.parametrize("note", ["\x1b[31mRED", "a\nb", "a\u202eb"], ids=ascii)
+def test_token_note_has_no_control_characters(
+    gateway: Gateway, refused: Gateway, note: str
+) -> None:
+    words = ("--application", "planoorder", "--routes", "*", "--note", note)
+    assert refused("create", *words) == "a note must not contain control characters\n"
+    assert len(list_tokens(gateway)) == 1
+
+
 def test_token_revoked_is_listed_and_cannot_be_revoked_again(
     gateway: Gateway, refused: Gateway
 ) -> None:

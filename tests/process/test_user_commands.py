@@ -122,6 +122,14 @@ REFUSED_CREATIONS = {
         ("create", ADA, "--first-name", " ", "--last-name", "F"),
         "a name must have 1 to 255 characters\n",
     ),
+    "control character in a name": (
+        ("create", ADA, "--first-name", "A", "--last-name", "\x1b[31mF"),
+        "a name must not contain control characters\n",
+    ),
+    "line break in a name": (
+        ("create", ADA, "--first-name", "A\nB", "--last-name", "F"),
+        "a name must not contain control characters\n",
+    ),
     "misspelt role": (
         (*CREATE, "--role", "employe"),
         (
