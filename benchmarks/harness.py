@@ -89,6 +89,7 @@ def _session() -> Session:
         roles=("employee",),
         permissions=("ops",),
         remember_me=True,
+        remember_since=None,
         created_at=now,
         last_used_at=now,
         address=None,

@@ -109,6 +109,7 @@ class Session(NamedTuple):
     roles: tuple[str, ...]
     permissions: tuple[str, ...]
     remember_me: bool
+    remember_since: datetime | None
     created_at: datetime
     last_used_at: datetime
     address: str | None

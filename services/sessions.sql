@@ -41,13 +41,13 @@ with read as (
 ), page as (
     select s.id
     from read s, gateway.users u
-    where u.id = $1 and (u.remember_me or s.id = $2 or (s.created_at >= now() - $3::interval
-                                                        and s.last_used_at >= now() - $4::interval))
+    where u.id = $1 and (s.id = $2 or least(s.created_at + $3::interval, s.last_used_at + $4::interval)
+                       >= gateway.must_last_until(u.remember_me, u.remember_since))
     order by s.id = $2 desc, s.last_used_at desc, s.id desc
     limit $5 offset $6
 )
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
-       created_at, last_used_at, address
+       remember_since, created_at, last_used_at, address
 from gateway.live_sessions
 where id in (select id from page)
 order by id = $2 desc, last_used_at desc, id desc;
@@ -67,8 +67,8 @@ with read as (
 )
 select count(*) as count
 from read s, gateway.users u
-where u.id = $1 and (u.remember_me or s.id = $2 or (s.created_at >= now() - $3::interval
-                                                    and s.last_used_at >= now() - $4::interval));
+where u.id = $1 and (s.id = $2 or least(s.created_at + $3::interval, s.last_used_at + $4::interval)
+                   >= gateway.must_last_until(u.remember_me, u.remember_since));
 
 -- name: end
 -- End one of a user's sessions or, with $3, all of them.

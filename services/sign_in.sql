@@ -27,6 +27,6 @@ returning id;
 -- name: read
 -- A session by its id, with the columns that the gateway caches.
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
-       created_at, last_used_at, address
+       remember_since, created_at, last_used_at, address
 from gateway.live_sessions
 where id = $1;

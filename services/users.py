@@ -8,7 +8,6 @@ from gateway import (
     Rejection,
     Reply,
     emails,
-    lifetime,
     load_queries,
     statuses,
     tokens,
@@ -66,8 +65,9 @@ async def update_preferences(call: Call) -> Reply:
         raise Rejection(statuses.SESSION_REQUIRED)
     view = chosen_view(call)
     remember_me: bool = call.params["remember_me"]
-    ages = lifetime.MAX_AGE, lifetime.MAX_IDLE
-    await call.db.fetch(_SQL["remember"], session.user_id, remember_me, session.id, *ages)
+    # The clock by which the calling session is live, so that it stays live.
+    since = session.last_used_at
+    await call.db.fetch(_SQL["remember"], session.user_id, remember_me, since)
     changed = session._replace(remember_me=remember_me)
     return Reply({"session": views.session(changed, call.caller.token or "", view)})
 

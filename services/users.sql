@@ -35,14 +35,10 @@ with changed as (
 select exists (select from changed) as changed, (select count(*) from ended) as ended;
 
 -- name: remember
--- Set `remember_me`. Sessions that have expired are ended, so that this does not revive them.
-with changed as (
-    update gateway.users set remember_me = $2 where id = $1 and remember_me <> $2
-    returning remember_me
-)
-update gateway.sessions set revoked_at = now()
-where user_id = $1 and id <> $3 and revoked_at is null and (select remember_me from changed)
-  and (created_at < now() - $4::interval or last_used_at < now() - $5::interval);
+-- Set `remember_me`. Sessions that had expired at $3 stay expired when it is switched on.
+update gateway.users
+set remember_me = $2, remember_since = case when $2 then $3 else remember_since end
+where id = $1 and remember_me <> $2;
 
 -- name: queue_reset
 -- Queue the mail with a password reset link.

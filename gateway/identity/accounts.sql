@@ -19,8 +19,11 @@ delete from gateway.sessions where id in (
     where s.created_at < now() - make_interval(days => $3)
       and least(
           s.revoked_at,
-          case when not u.remember_me then s.created_at + $1::interval end,
-          case when not u.remember_me then s.last_used_at + $2::interval end
+          case
+              when least(s.created_at + $1::interval, s.last_used_at + $2::interval)
+                   < gateway.must_last_until(u.remember_me, u.remember_since)
+              then least(s.created_at + $1::interval, s.last_used_at + $2::interval)
+          end
       ) < now() - make_interval(days => $3)
     order by s.created_at
     limit $4
@@ -36,9 +39,9 @@ select a.slug, a.name as title, a.roles, a.namespace,
        ) as tokens,
        (
            select count(*) from gateway.live_sessions s
-           where s.application = a.slug and (s.remember_me or (
-               s.created_at >= now() - $2::interval and s.last_used_at >= now() - $3::interval
-           ))
+           where s.application = a.slug
+             and least(s.created_at + $2::interval, s.last_used_at + $3::interval)
+                 >= gateway.must_last_until(s.remember_me, s.remember_since)
        ) as sessions,
        a.created_at, a.removed_at
 from gateway.applications a
@@ -65,9 +68,9 @@ select u.id, u.email, u.first_name, u.last_name, gateway.roles_of(u.id) as roles
        end as state,
        (
            select count(*) from gateway.live_sessions s
-           where s.user_id = u.id and (s.remember_me or (
-               s.created_at >= now() - $4::interval and s.last_used_at >= now() - $5::interval
-           ))
+           where s.user_id = u.id
+             and least(s.created_at + $4::interval, s.last_used_at + $5::interval)
+                 >= gateway.must_last_until(s.remember_me, s.remember_since)
        ) as sessions,
        u.remember_me, u.created_at, u.disabled_at
 from gateway.users u

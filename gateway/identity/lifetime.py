@@ -12,13 +12,21 @@ MAX_IDLE = timedelta(hours=72)
 
 
 def ends_at(session: Session) -> datetime | None:
-    """When the session expires if it is not used again; None for a session with `remember_me`."""
-    if session.remember_me:
+    """When the session expires if it is not used again; None for a session with `remember_me`.
+
+    A session that had expired before `remember_me` was switched on stays expired.
+    """
+    since = session.remember_since
+    if session.remember_me and since is None:
         return None
-    return min(session.created_at + MAX_AGE, session.last_used_at + MAX_IDLE)
+    end = min(session.created_at + MAX_AGE, session.last_used_at + MAX_IDLE)
+    return None if session.remember_me and since and end >= since else end
 
 
 def is_over(session: Session, now: datetime) -> bool:
-    """Whether the session is older than 7 days or has been idle for more than 72 hours."""
+    """Whether the session is older than 7 days or has been idle for more than 72 hours.
+
+    With `remember_me`: whether it was so when `remember_me` was switched on.
+    """
     end = ends_at(session)
     return end is not None and now > end

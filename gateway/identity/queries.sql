@@ -8,7 +8,7 @@ where t.token_hash = $1 and t.revoked_at is null and a.removed_at is null;
 -- name: session_by_token
 -- The session of a live token, with its user and the roles that the user's records grant.
 select id, user_id, first_name, last_name, email, application, roles, permissions, remember_me,
-       created_at, last_used_at, address
+       remember_since, created_at, last_used_at, address
 from gateway.live_sessions
 where token_hash = $1;
 

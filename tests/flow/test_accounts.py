@@ -103,8 +103,41 @@ async def test_preference_does_not_revive_a_session_that_is_over(client: Client)
         "update gateway.sessions set created_at = now() - interval '8 days' where token_hash = $1",
         tokens.digest(old),
     )
-    assert outcome(await put(client, PREFERENCES, {"token": new, "remember_me": True})) == DONE
-    await wait_for(client, old, (401, "invalid-token"))
+    expired = (401, "session-expired")
+    for remember_me in (True, False, True):
+        params = {"token": new, "remember_me": remember_me}
+        assert outcome(await put(client, PREFERENCES, params)) == DONE
+        await wait_until_remembered(client, new, remember_me=remember_me)
+        assert outcome(await client.post(READ, {"token": old})) == expired
+        listed = (await client.post(LIST, {"token": new, "count": True})).json()["data"]
+        assert listed["count"] == len(listed["sessions"]) == 2
+    shoplo = await client.request(
+        "GET", "/services/statuses", headers={"authorization": f"Bearer {old}"}
+    )
+    assert (shoplo.status_code, shoplo.json()["error"]) == (401, "251")
+
+
+async def test_preference_set_by_hand_does_not_revive_a_session_that_is_over(
+    client: Client,
+) -> None:
+    token = await new_token(client)
+    for change in (
+        "update gateway.sessions set last_used_at = now() - interval '73 hours' where user_id = 2",
+        "update gateway.users set remember_me = true where id = 2",
+    ):
+        await execute(client.database_url, change)
+    await wait_for(client, token, (401, "session-expired"))
+    user = await on(client.database_url, lambda db: users.show(db, "client@example.com"))
+    assert (user["remember_me"], user["sessions"]) == (True, 0)
+
+
+async def wait_until_remembered(client: Client, token: str, *, remember_me: bool) -> None:
+    """Wait until the worker knows the user's new preference."""
+    async with asyncio.timeout(5):
+        while True:
+            answer = await client.post(READ, {"token": token})
+            if answer.json()["data"]["session"]["remember_me"] is remember_me:
+                return
 
 
 async def test_preference_at_log_in_is_ignored_and_named(client: Client) -> None:
@@ -218,7 +251,11 @@ async def test_session_that_ended_a_month_ago_is_swept(
 
 async def test_session_of_a_remembered_user_is_not_swept(client: Client) -> None:
     # First, since the worker sweeps at any time too.
-    await execute(client.database_url, "update gateway.users set remember_me = true where id = 2")
+    await execute(
+        client.database_url,
+        "update gateway.users set remember_me = true, remember_since = now() - interval '2 years' "
+        "where id = 2",
+    )
     await execute(
         client.database_url,
         "update gateway.sessions set created_at = now() - interval '1 year', "

@@ -109,6 +109,7 @@ def session(**changes: Any) -> Session:
         roles=("client",),
         permissions=(),
         remember_me=False,
+        remember_since=None,
         created_at=NOON,
         last_used_at=NOON,
         address=None,

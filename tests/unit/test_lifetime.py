@@ -52,5 +52,18 @@ def test_lifetime_ends_at_the_earlier_end(used_after: timedelta, end: datetime) 
     assert lifetime.ends_at(session(last_used_at=NOON + used_after)) == end
 
 
+@pytest.mark.parametrize(
+    ("since", "end"),
+    [(IDLE - MOMENT, None), (IDLE, None), (IDLE + MOMENT, NOON + IDLE)],
+    ids=["before-the-end", "at-the-end", "after-the-end"],
+)
+def test_lifetime_that_had_ended_is_not_revived_by_remember_me(
+    since: timedelta, end: datetime | None
+) -> None:
+    remembered = session(remember_me=True, remember_since=NOON + since)
+    assert lifetime.ends_at(remembered) == end
+    assert lifetime.is_over(remembered, NOON + AGE) is (end is not None)
+
+
 def test_lifetime_of_a_remembered_session_has_no_end() -> None:
     assert lifetime.ends_at(session(remember_me=True)) is None
