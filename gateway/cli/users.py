@@ -108,6 +108,8 @@ def show_user(email: str, *, as_json: bool) -> None:
 def grant(email: str, *, roles: tuple[str, ...], permissions: tuple[str, ...]) -> None:
     """Grant roles and permissions; running workers learn of it at once.
 
+    All or none: if the user has one of them already, nothing changes, and the exit code is 1.
+
     Example: `gateway user grant ada@example.com --role employee --permission ops`
     """
     rights = Rights(roles, permissions)
@@ -122,7 +124,8 @@ def revoke(email: str, *, roles: tuple[str, ...], permissions: tuple[str, ...]) 
     """Revoke roles and permissions; running workers learn of it at once.
 
     A client's record stays, without its user, since orders may refer to it. Granting the role
-    again creates another record.
+    again creates another record. All or none: if the user does not have one of them, nothing
+    changes, and the exit code is 1.
 
     Example: `gateway user revoke ada@example.com --permission ops`
     """
@@ -136,6 +139,8 @@ def revoke(email: str, *, roles: tuple[str, ...], permissions: tuple[str, ...]) 
 def disable(email: str) -> None:
     """Disable a user: refuse log-ins, and end all sessions in all workers at once.
 
+    The exit code is 1 if the user is disabled already.
+
     Example: `gateway user disable ada@example.com`
     """
     ended = with_database(lambda connection: users.disable(connection, email))
@@ -146,6 +151,8 @@ def disable(email: str) -> None:
 @email_argument
 def enable(email: str) -> None:
     """Let a disabled user log in again; sessions that were ended stay ended.
+
+    The exit code is 1 if the user is not disabled.
 
     Example: `gateway user enable ada@example.com`
     """

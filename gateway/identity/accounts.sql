@@ -103,6 +103,11 @@ delete from gateway.employees where user_id = $1;
 -- Delete a user's liaison record.
 delete from gateway.liaisons where user_id = $1;
 
+-- name: rights
+-- The roles and permissions of a user, who is locked until the transaction ends.
+select gateway.roles_of(id) as roles, permissions from gateway.users where id = $1
+for no key update;
+
 -- name: set_permissions
 -- Add the permissions $2 to a user's and take away $3.
 update gateway.users
@@ -113,14 +118,16 @@ set permissions = array(
 where id = $1;
 
 -- name: disable
--- Disable a user and end all the user's sessions; a user who was disabled before keeps that time.
+-- Disable a user and end all the user's sessions; no row if the user is disabled already.
 with disabled as (
-    update gateway.users set disabled_at = coalesce(disabled_at, now()) where id = $1
+    update gateway.users set disabled_at = now() where id = $1 and disabled_at is null
+    returning id
+), ended as (
+    update gateway.sessions set revoked_at = now()
+    where user_id = (select id from disabled) and revoked_at is null
     returning id
 )
-update gateway.sessions set revoked_at = now()
-where user_id = (select id from disabled) and revoked_at is null
-returning id;
+select (select count(*) from ended) as ended from disabled;
 
 -- name: enable
 -- Let a disabled user log in again.

@@ -88,29 +88,39 @@ async def show(connection: Connection, email: str) -> Record:
 
 
 async def grant(connection: Connection, email: str, rights: Rights) -> None:
-    """Give a user roles and permissions; those that the user has stay. Raises UserError."""
+    """Give a user roles and permissions, all or none.
+
+    Raises UserError, also if the user has one of them already.
+    """
     await _find_and_change(connection, email, "grant", rights)
 
 
 async def revoke(connection: Connection, email: str, rights: Rights) -> None:
-    """Take roles and permissions from a user.
+    """Take roles and permissions from a user, all or none.
 
-    A client record stays, without its user, since orders may refer to it. Raises UserError.
+    A client record stays, without its user, since orders may refer to it. Raises UserError, also if
+    the user does not have one of them.
     """
     await _find_and_change(connection, email, "revoke", rights)
 
 
 async def disable(connection: Connection, email: str) -> int:
-    """Refuse a user's log-ins and end all sessions; return how many. Raises UserError."""
+    """Refuse a user's log-ins and end all sessions; return how many.
+
+    Raises UserError, also if the user is disabled already.
+    """
     user_id = await _user_id(connection, email)
     async with connection.transaction():
         # Waits for log-ins in progress, so that their sessions are among those that end.
         await connection.execute(_SQL["lock_user"], user_id)
-        return len(await connection.fetch(_SQL["disable"], user_id))
+        ended: int | None = await connection.fetchval(_SQL["disable"], user_id)
+    if ended is None:
+        raise UserError(f"{email} is already disabled")
+    return ended
 
 
 async def enable(connection: Connection, email: str) -> None:
-    """Let a disabled user log in again. Raises UserError."""
+    """Let a disabled user log in again. Raises UserError, also if the user is not disabled."""
     user_id = await _user_id(connection, email)
     if await connection.fetchval(_SQL["enable"], user_id) is None:
         raise UserError(f"{email} is not disabled")
@@ -157,7 +167,20 @@ async def _find_and_change(connection: Connection, email: str, verb: str, rights
         raise UserError("name what to change: --role, --permission, or both")
     user_id = await _user_id(connection, email)
     async with connection.transaction():
+        held = await connection.fetchrow(_SQL["rights"], user_id)
+        _require_change(email, verb, rights, Rights(held["roles"], held["permissions"]))
         await _change(connection, user_id, verb, rights)
+
+
+def _require_change(email: str, verb: str, rights: Rights, held: Rights) -> None:
+    """Raise UserError for the first of the rights that the user has, or does not have, already."""
+    nouns = ("role", rights.roles, held.roles), ("permission", rights.permissions, held.permissions)
+    for noun, names, held_names in nouns:
+        for name in names:
+            if verb == "grant" and name in held_names:
+                raise UserError(f"{email} already has the {noun} {name}")
+            if verb == "revoke" and name not in held_names:
+                raise UserError(f"{email} has no {noun} {name}")
 
 
 async def _change(connection: Connection, user_id: int, verb: str, rights: Rights) -> None:

@@ -195,10 +195,9 @@ def test_user_that_is_unknown_is_reported(refused: Gateway, words: tuple[str, ..
 
 def test_user_rights_are_granted_and_revoked(gateway: Gateway, refused: Gateway) -> None:
     gateway(*CREATE)
-    for _ in range(2):
-        printed = gateway("grant", ADA, "--role", "liaison", "--permission", "ops")
-        assert printed == f"granted the role liaison and the permission ops to {ADA}\n"
-    gateway("grant", ADA, "--permission", "a", "--permission", "ops")
+    printed = gateway("grant", ADA, "--role", "liaison", "--permission", "ops")
+    assert printed == f"granted the role liaison and the permission ops to {ADA}\n"
+    gateway("grant", ADA, "--permission", "a")
     assert (shown(gateway)["roles"], shown(gateway)["permissions"]) == (["liaison"], ["a", "ops"])
     printed = gateway("revoke", ADA, "--role", "liaison", "--permission", "a")
     assert printed == f"revoked the role liaison and the permission a from {ADA}\n"
@@ -206,6 +205,33 @@ def test_user_rights_are_granted_and_revoked(gateway: Gateway, refused: Gateway)
     for verb in ("grant", "revoke"):
         assert refused(verb, ADA) == "name what to change: --role, --permission, or both\n"
     assert "did you mean liaison?" in refused("grant", ADA, "--role", "liaisn")
+
+
+NO_CHANGES = {
+    "role granted": (("grant", "--role", "employee"), "already has the role employee"),
+    "permission granted": (("grant", "--permission", "ops"), "already has the permission ops"),
+    "one of two granted": (
+        ("grant", "--role", "liaison", "--permission", "ops"),
+        "already has the permission ops",
+    ),
+    "role revoked": (("revoke", "--role", "liaison"), "has no role liaison"),
+    "permission revoked": (("revoke", "--permission", "nix"), "has no permission nix"),
+    "one of two revoked": (
+        ("revoke", "--role", "employee", "--permission", "nix"),
+        "has no permission nix",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "error"), NO_CHANGES.values(), ids=NO_CHANGES)
+def test_user_rights_that_are_so_already_are_refused_and_nothing_changes(
+    gateway: Gateway, refused: Gateway, words: tuple[str, ...], error: str
+) -> None:
+    gateway(*CREATE, "--role", "employee", "--permission", "ops")
+    before = shown(gateway)
+    verb, *options = words
+    assert refused(verb, ADA, *options) == f"{ADA} {error}\n"
+    assert shown(gateway) == before
 
 
 def test_user_client_role_revoked_keeps_the_record_for_its_orders(
@@ -264,7 +290,7 @@ def test_user_is_disabled_and_enabled(gateway: Gateway, refused: Gateway) -> Non
     user = shown(gateway, email)
     assert (user["state"], user["sessions"]) == ("disabled", 0)
     assert user["disabled_at"].endswith("+00:00")
-    assert gateway("disable", email) == f"disabled {email}; ended 0 sessions\n"
+    assert refused("disable", email) == f"{email} is already disabled\n"
     assert shown(gateway, email)["disabled_at"] == user["disabled_at"]
     enable_first = f"{email} is disabled: `gateway user enable {email}` first\n"
     assert refused("password", email, "--mail-link") == enable_first
