@@ -17,6 +17,7 @@ from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.errors import OperatorError
 from gateway.serve import server
 from gateway.serve.supervisor import Supervisor
+from gateway.serve.supervisor_link import SupervisorLink
 from gateway.serve.worker import max_connections
 from gateway.settings import Settings
 
@@ -78,13 +79,13 @@ def _ignore(name: str, environment: dict[str, str]) -> None:
 @click.option("--host", help="Overrides GATEWAY_HOST.")
 @click.option("--port", type=int, help="Overrides GATEWAY_PORT.")
 @click.option("--workers", type=int, help="Overrides GATEWAY_WORKERS.")
-@click.option("--worker", "inherited", type=(int, int, int), hidden=True)
+@click.option("--worker", "inherited", type=(int, int, int, int), hidden=True)
 def serve(
     *,
     host: str | None,
     port: int | None,
     workers: int | None,
-    inherited: tuple[int, int, int] | None,
+    inherited: tuple[int, int, int, int] | None,
 ) -> None:
     """Serve the registry in GATEWAY_DATABASE_URL until SIGTERM.
 
@@ -94,9 +95,9 @@ def serve(
     settings = load_settings(host=host, port=port, workers=workers, app=app_name())
     url = database_url(settings)
     if inherited:
-        worker_index, public, private = inherited
+        worker_index, public, private, link = inherited
         listener, admin = socket.socket(fileno=public), socket.socket(fileno=private)
-        server.run(settings, listener, admin, worker_index)
+        server.run(settings, listener, admin, worker_index, SupervisorLink(link))
         return
     _warn_of_connections(url, settings)
     listener, admin = server.listen(settings.host, settings.port), server.listen_admin(settings)

@@ -1,12 +1,11 @@
-"""What Ctrl-C and SIGTERM do to `gateway dev`: the first stops it, and later ones are ignored."""
+"""What Ctrl-C, SIGTERM and SIGHUP do to `gateway dev`: one stops it, and later ones are ignored."""
 
 import signal
 from types import FrameType
 from typing import Self
 
+from gateway.serve.server import stop_signals
 from gateway.serve.worker import Worker
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
@@ -18,16 +17,17 @@ class Interrupts:
     def __init__(self) -> None:
         self.worker: Worker | None = None
         self._stopping = False
+        self._signals = stop_signals()
 
     def __enter__(self) -> Self:
-        """Handle both signals, also where a shell started the process with SIGINT ignored."""
-        for sig in SIGNALS:
+        """Handle the signals, also where a shell started the process with SIGINT ignored."""
+        for sig in self._signals:
             signal.signal(sig, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ignore both: the process is about to end, and Python removes its handlers first."""
-        for sig in SIGNALS:
+        """Ignore them: the process is about to end, and Python removes its handlers first."""
+        for sig in self._signals:
             signal.signal(sig, signal.SIG_IGN)
 
     def _handle(self, _: int, __: FrameType | None) -> None:

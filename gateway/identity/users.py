@@ -167,7 +167,7 @@ async def _find_and_change(connection: Connection, email: str, verb: str, rights
         raise UserError("name what to change: --role, --permission, or both")
     user_id = await _user_id(connection, email)
     async with connection.transaction():
-        held = await connection.fetchrow(_SQL["rights"], user_id)
+        [held] = await connection.fetch(_SQL["rights"], user_id)
         _require_change(email, verb, rights, Rights(held["roles"], held["permissions"]))
         await _change(connection, user_id, verb, rights)
 

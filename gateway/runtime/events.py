@@ -209,6 +209,14 @@ WORKER_TASK_CRASHED = Event(
     ("task",),
     "A background task of a worker met an unexpected error and was started again.",
 )
+WORKER_START_FAILED = Event(
+    "worker.start-failed",
+    "error",
+    ("pid", "error"),
+    "No worker can start, because a service cannot be imported for example; it is tried again at "
+    "longer and longer intervals, up to 30 s, and connections are refused until it succeeds. "
+    "Logged once for each `error`.",
+)
 WORKER_ENDED = Event(
     "worker.ended",
     "error",

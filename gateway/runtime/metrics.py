@@ -173,7 +173,7 @@ class Metrics:
             self._series[labels] = _Series(durations=durations, answers=answers, unflushed=[])
         return self._series[labels]
 
-    def flush(
+    def flush(  # noqa: PLR0913 - the state of a worker
         self,
         *,
         in_flight: int,

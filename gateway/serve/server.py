@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 import types
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
 
 from gateway.edge.protocol import Edge
 from gateway.runtime.errors import OperatorError
+from gateway.serve.supervisor_link import SupervisorLink
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
 
@@ -28,16 +30,35 @@ class ServeError(OperatorError):
     """The gateway cannot start to serve; the text says what to do."""
 
 
+def stop_signals() -> list[signal.Signals]:
+    """The signals that stop a gateway in order.
+
+    SIGHUP, of a terminal that is closed, is one of them unless it is ignored, as by `nohup`.
+    """
+    signals = [signal.SIGTERM, signal.SIGINT]
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return signals if is_ignored else [*signals, signal.SIGHUP]
+
+
 class _Server(uvicorn.Server):
     """uvicorn, but on SIGTERM it reports not ready, waits `drain_delay`, and stops accepting."""
 
-    def __init__(self, config: uvicorn.Config, worker: Worker, drain_delay: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        worker: Worker,
+        drain_delay: float,
+        link: SupervisorLink | None,
+    ) -> None:
         super().__init__(config)
         self._worker = worker
         self._drain_delay = drain_delay
+        self._link = link
+        if link:
+            link.on_gone(self.stop_orphan)
 
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
-        """Handle SIGTERM and SIGINT: a repeated one skips the drain delay, or drops open requests.
+        """Handle a signal to stop: the second skips the drain delay, the third drops requests.
 
         The worker shuts down cleanly in each case.
         uvicorn's own handler would raise the signal again at the end; here a clean stop exits 0.
@@ -46,11 +67,33 @@ class _Server(uvicorn.Server):
         self._worker.health.draining = True
         if self.should_exit:
             self.force_exit = True
-        elif is_first and sig == signal.SIGTERM and self._drain_delay:
+        elif is_first and sig != signal.SIGINT and self._drain_delay:
             loop = asyncio.get_running_loop()
             loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop)
         else:
             self._stop()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn: handle the signals for the length of the block; SIGHUP too."""
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in stop_signals()}
+        try:
+            with super().capture_signals():
+                yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+    def stop_orphan(self) -> None:
+        """Stop without the delay, since the supervisor is gone; may be called from any thread."""
+        self._worker.health.draining = True
+        self._stop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn: start the worker and listen; then tell the supervisor."""
+        await super().startup(sockets)
+        if self._link:
+            self._link.report_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the connections, and stop the worker, which uvicorn omits on a forced exit."""
@@ -95,10 +138,14 @@ def url(listener: socket.socket) -> str:
 
 
 async def serve(
-    worker: Worker, settings: Settings, listener: socket.socket, admin: socket.socket | None = None
+    worker: Worker,
+    settings: Settings,
+    listener: socket.socket,
+    admin: socket.socket | None = None,
+    link: SupervisorLink | None = None,
 ) -> None:
     """Serve one worker on a socket, and its admin pages on another, until a signal stops it."""
-    public = server(worker, settings)
+    public = server(worker, settings, link)
     # Around both: a signal must not end the process while the admin port starts or stops.
     with public.capture_signals():
         async with contextlib.AsyncExitStack() as stack:
@@ -107,9 +154,11 @@ async def serve(
             await public.serve(sockets=[listener])
 
 
-def server(worker: Worker, settings: Settings) -> uvicorn.Server:
+def server(
+    worker: Worker, settings: Settings, link: SupervisorLink | None = None
+) -> uvicorn.Server:
     """The uvicorn server of the public port."""
-    return _Server(_config(worker.app, FINISH_TIMEOUT), worker, settings.drain_delay)
+    return _Server(_config(worker.app, FINISH_TIMEOUT), worker, settings.drain_delay, link)
 
 
 @contextlib.asynccontextmanager
@@ -152,16 +201,32 @@ def run(
     listener: socket.socket,
     admin: socket.socket,
     worker_index: int | None = None,
+    link: SupervisorLink | None = None,
 ) -> None:
-    """Serve one worker in this process; `worker_index` is its number among several."""
+    """Serve one worker in this process; `worker_index` is its number among several.
+
+    Raises OperatorError if it cannot start; with a link the supervisor gets to know the reason.
+    """
     with asyncio.Runner(loop_factory=_uvloop) as runner:
-        runner.run(_run(settings, listener, admin, worker_index))
+        runner.run(_run(settings, listener, admin, worker_index, link))
 
 
 async def _run(
-    settings: Settings, listener: socket.socket, admin: socket.socket, worker_index: int | None
+    settings: Settings,
+    listener: socket.socket,
+    admin: socket.socket,
+    worker_index: int | None,
+    link: SupervisorLink | None,
 ) -> None:
-    await serve(Worker(settings, worker_index=worker_index), settings, listener, admin)
+    try:
+        worker = Worker(settings, worker_index=worker_index)
+    except OperatorError as error:
+        if link is None:
+            raise
+        # The supervisor logs it once for all workers and all attempts.
+        link.report_failure(str(error))
+        sys.exit(1)
+    await serve(worker, settings, listener, admin, link)
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:

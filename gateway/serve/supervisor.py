@@ -14,9 +14,47 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from gateway.runtime import events, metrics
-from gateway.serve.server import ServeError
+from gateway.serve.server import ServeError, stop_signals
+from gateway.serve.supervisor_link import WorkerLink
 
 RESTART_INTERVAL = 0.2
+
+FIRST_DELAY = 1.0
+MAX_DELAY = 30.0
+"""Seconds until a worker that could not start is started again; the delay doubles each time."""
+
+
+class _WorkerProcess:
+    """The process of one worker index, and those that replace it."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.link: WorkerLink | None = None
+        self.failures = 0
+        self.start_at = 0.0
+
+    def read(self) -> None:
+        """Read what the process has reported; one that serves has overcome earlier failures."""
+        if self.link:
+            self.link.read()
+            if self.link.is_ready:
+                self.failures = 0
+
+    def is_running(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def plan_restart(self) -> float:
+        """Decide when to start again; return the delay in seconds."""
+        delay = 0.0
+        if self.link and not self.link.is_ready:
+            delay = min(MAX_DELAY, FIRST_DELAY * 2**self.failures)
+            self.failures = min(self.failures + 1, 10)
+        self.start_at = time.monotonic() + delay
+        if self.link:
+            self.link.close()
+        self.process = self.link = None
+        return delay
 
 
 class Supervisor:
@@ -35,44 +73,81 @@ class Supervisor:
         self._settings = settings
         self._listeners = (listener, admin)
         self._sockets = (listener.fileno(), admin.fileno())
-        self._count = count
         self._folder = ""
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers = [_WorkerProcess() for _ in range(count)]
+        self._known_failure = ""
         self._stopping = False
 
     def run(self) -> None:
-        """Run the workers until SIGTERM or SIGINT; then stop them and wait for their end."""
-        for sig in (signal.SIGTERM, signal.SIGINT):
+        """Run the workers until SIGTERM, SIGHUP or SIGINT; then stop them and wait for their end.
+
+        Raises ServeError.
+        """
+        for sig in stop_signals():
             signal.signal(sig, self._stop)
         with _shared_folder() as self._folder:
-            for worker_index in range(self._count):
-                self._workers.append(self._start(worker_index))
             while not self._stopping:
+                self._replace_ended()
+                self._start_due()
                 time.sleep(RESTART_INTERVAL)
-                self._restart_dead()
             self._signal_all(signal.SIGTERM)
             # Each worker has its own copies; an open copy here would keep new connections waiting.
             for listener in self._listeners:
                 listener.close()
             for worker in self._workers:
-                worker.wait()
+                if worker.process:
+                    worker.process.wait()
 
-    def _start(self, worker_index: int) -> subprocess.Popen[bytes]:
-        inherited = map(str, (worker_index, *self._sockets))
-        return subprocess.Popen(
+    def _start_due(self) -> None:
+        for worker_index, worker in enumerate(self._workers):
+            is_due = worker.process is None and worker.start_at <= time.monotonic()
+            if is_due and not self._stopping:
+                worker.link = WorkerLink()
+                worker.process = self._start(worker_index, worker.link)
+
+    def _start(self, worker_index: int, link: WorkerLink) -> subprocess.Popen[bytes]:
+        descriptors = (*self._sockets, link.inherited)
+        inherited = map(str, (worker_index, *descriptors))
+        process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "serve", "--worker", *inherited],
-            pass_fds=self._sockets,
+            pass_fds=descriptors,
             env={**os.environ, **self._settings, metrics.FOLDER: self._folder},
             # In a new session: Ctrl-C reaches only the supervisor, which passes it on once.
             start_new_session=True,
         )
+        link.close_inherited()
+        return process
 
-    def _restart_dead(self) -> None:
+    def _replace_ended(self) -> None:
         for worker_index, worker in enumerate(self._workers):
-            if worker.poll() is not None and not self._stopping:
-                events.emit(events.WORKER_ENDED, pid=worker.pid, exit_code=worker.poll())
+            worker.read()
+            if worker.process and not worker.is_running() and not self._stopping:
+                worker.read()
+                self._log_end(worker.process, worker.link)
+                worker.plan_restart()
                 metrics.drop_worker(worker_index, self._folder)
-                self._workers[worker_index] = self._start(worker_index)
+                self._refuse_if_none_serves()
+        if any(worker.link and worker.link.is_ready for worker in self._workers):
+            self._known_failure = ""
+
+    def _log_end(self, process: subprocess.Popen[bytes], link: WorkerLink | None) -> None:
+        """Log that a worker ended; a reason that several workers and attempts have, once."""
+        failure = link.failure if link else ""
+        if not failure:
+            events.emit(events.WORKER_ENDED, pid=process.pid, exit_code=process.poll())
+        elif failure != self._known_failure:
+            events.emit(events.WORKER_START_FAILED, pid=process.pid, error=failure)
+            self._known_failure = failure
+
+    def _refuse_if_none_serves(self) -> None:
+        """Refuse connections until a worker listens again, if all workers failed to start.
+
+        Otherwise they would wait for an answer that never comes. Workers that served before are
+        replaced at once, and connections wait for their successors.
+        """
+        if all(worker.process is None and worker.failures for worker in self._workers):
+            for listener in self._listeners:
+                _stop_listening(listener)
 
     def _stop(self, sig: int, _: types.FrameType | None) -> None:
         """The first signal ends the loop, which stops every worker; a later one is passed on."""
@@ -82,8 +157,23 @@ class Supervisor:
 
     def _signal_all(self, sig: int) -> None:
         for worker in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                worker.send_signal(sig)
+            if worker.process:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.send_signal(sig)
+
+
+def _stop_listening(listener: socket.socket) -> None:
+    """Refuse connections to a socket until a process listens on it again.
+
+    Only Linux can do that; elsewhere connections wait.
+    """
+    address = listener.getsockname()
+    with contextlib.suppress(OSError):
+        # The shutdown of a socket that does not listen would be inherited by its later connections.
+        if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.shutdown(socket.SHUT_RDWR)
+            # A port that the kernel chose is lost with that, unless it is asked for by its number.
+            listener.bind(address)
 
 
 @contextlib.contextmanager

@@ -97,11 +97,11 @@ def _of_package(
 def _import_module(name: str, folder: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ServiceError(_describe(error, Path(folder))) from error
 
 
-def _describe(error: Exception, folder: Path) -> str:
+def _describe(error: BaseException, folder: Path) -> str:
     """An error of an import in one line, with the line of the folder's files that caused it."""
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     text = ": ".join(part for part in (type(error).__name__, message) if part)
@@ -135,7 +135,7 @@ def _import_package(name: str, folder: Path) -> ModuleType:
     if module.__spec__ and module.__spec__.loader and module.__file__:
         try:
             module.__spec__.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise ServiceError(_describe(error, folder)) from error
     return module

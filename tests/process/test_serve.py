@@ -230,8 +230,8 @@ from gateway.serve import server
 from gateway.serve.supervisor import Supervisor
 
 class Signalled(Supervisor):
-    def _start(self, worker_index):
-        worker = super()._start(worker_index)
+    def _start(self, worker_index, link):
+        worker = super()._start(worker_index, link)
         signal.raise_signal(signal.SIGTERM)
         return worker
 
