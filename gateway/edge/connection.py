@@ -11,6 +11,24 @@ from gateway.edge.channel import WRITE_TIMEOUT, Channel
 from gateway.edge.http1 import Http1Exchange, Serve
 
 
+class EdgeState(ServerState):
+    """uvicorn's state of a server, and how it stops.
+
+    While `draining`, each answer closes its connection. A `patient` server leaves idle connections
+    open for their usual time: the client may be sending its next request just now.
+    """
+
+    draining = False
+    patient = False
+
+    def drain(self) -> None:
+        """Have each answer close its connection from now on."""
+        self.draining = True
+        for connection in list(self.connections):
+            if isinstance(connection, Connection):
+                connection.drain()
+
+
 class Connection(asyncio.Protocol):
     """Runs the exchanges of a connection, one at a time and in the order of requests."""
 
@@ -37,6 +55,8 @@ class Connection(asyncio.Protocol):
         self._serve: Serve = getattr(app, "serve", None) or _asgi(app)
         self._keep_alive: float = config.timeout_keep_alive
         self._server = server_state
+        # Other servers, such as that of the admin port, have uvicorn's own state.
+        self._draining = isinstance(server_state, EdgeState) and server_state.draining
         # uvicorn's type allows its own protocols only.
         self._connections: set[Any] = server_state.connections
         self._app_state = app_state
@@ -124,9 +144,18 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """uvicorn: the server stops; finish the requests that have arrived, then close."""
-        if self._newest is None or self._newest.complete:
+        self.drain()
+        if self._newest is not None and not self._newest.complete:
+            return
+        if not (isinstance(self._server, EdgeState) and self._server.patient):
             self.transport.close()
-        else:
+        elif self._idle_timer is None and not self._in_request:
+            self.mark_idle()
+
+    def drain(self) -> None:
+        """Close the connection after the answer to its newest request, or to its next one."""
+        self._draining = True
+        if self._newest is not None and not self._newest.complete:
             self._newest.keep_alive = False
 
     def pause_writing(self) -> None:

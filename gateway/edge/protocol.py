@@ -194,7 +194,7 @@ class Edge(Connection):
             query=query,
             header_list=headers,
             headers=by_name,
-            keep_alive=version == "1.1" and parser.should_keep_alive(),
+            keep_alive=version == "1.1" and parser.should_keep_alive() and not self._draining,
             on_answered=self.on_answered,
             on_finished=self.on_finished,
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
 from gateway.runtime.errors import OperatorError
 from gateway.serve.supervisor_link import SupervisorLink
@@ -51,9 +52,11 @@ class _Server(uvicorn.Server):
         link: SupervisorLink | None,
     ) -> None:
         super().__init__(config)
+        self._state = self.server_state = EdgeState()
         self._worker = worker
         self._drain_delay = drain_delay
         self._link = link
+        self._loop: asyncio.AbstractEventLoop | None = None
         if link:
             link.on_gone(self.stop_orphan)
 
@@ -64,11 +67,11 @@ class _Server(uvicorn.Server):
         uvicorn's own handler would raise the signal again at the end; here a clean stop exits 0.
         """
         is_first = not self._worker.health.draining
-        self._worker.health.draining = True
+        self._drain()
+        self._state.patient = is_first and sig != signal.SIGINT
         if self.should_exit:
             self.force_exit = True
-        elif is_first and sig != signal.SIGINT and self._drain_delay:
-            loop = asyncio.get_running_loop()
+        elif self._state.patient and self._drain_delay and (loop := self._loop):
             loop.call_soon_threadsafe(loop.call_later, self._drain_delay, self._stop)
         else:
             self._stop()
@@ -86,11 +89,20 @@ class _Server(uvicorn.Server):
 
     def stop_orphan(self) -> None:
         """Stop without the delay, since the supervisor is gone; may be called from any thread."""
-        self._worker.health.draining = True
+        self._state.patient = True
+        self._drain()
         self._stop()
+
+    def _drain(self) -> None:
+        """Report not ready, and have each answer close its connection."""
+        self._worker.health.draining = True
+        # Connections belong to the loop; a signal may come in the middle of anything.
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._state.drain)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn: start the worker and listen; then tell the supervisor."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self._link:
             self._link.report_ready()
