@@ -32,6 +32,10 @@ class Bulkhead:
         if not self._held[owner]:
             del self._held[owner]
 
+    def waiting(self) -> int:
+        """How many requests of all owners wait."""
+        return sum(map(len, self._waiters.values()))
+
     def fail_waiters(self, error: Exception) -> None:
         """Raise an error in every waiter; they get no places."""
         for waiters in self._waiters.values():

@@ -13,6 +13,7 @@ from gateway.database.connect import CLOSE_TIMEOUT, CONNECT_TIMEOUT, Connection,
 from gateway.database.errors import DatabaseUnavailable
 from gateway.database.refusals import Refusals
 from gateway.database.wait_queue import WaitQueue
+from gateway.runtime.metrics import PoolUsage
 
 STOPPING = "the gateway is stopping"
 
@@ -70,6 +71,15 @@ class Pool:
         self._idle.clear()
         closing = (connection.close(timeout=CLOSE_TIMEOUT) for connection in idle)
         await asyncio.gather(*closing, return_exceptions=True)
+
+    def usage(self) -> PoolUsage:
+        """How the pool is used now."""
+        return PoolUsage(
+            in_use=len(self._in_use),
+            idle=len(self._idle),
+            waiting=len(self._waiters),
+            waiting_bulkhead=self._bulkhead.waiting(),
+        )
 
     def mark_down(self, why: str) -> None:
         """Refuse every request for a connection; fail the waiters and the running statements."""

@@ -209,6 +209,20 @@ WORKER_TASK_CRASHED = Event(
     ("task",),
     "A background task of a worker met an unexpected error and was started again.",
 )
+WORKER_LOOP_BLOCKED = Event(
+    "worker.loop-blocked",
+    "warning",
+    ("route", "action", "place", "ms"),
+    "Code ran for more than 200 ms without `await`, and every request of the worker waited. "
+    "`place` is the file and line that ran; `route` and `action` are empty if it was no action.",
+)
+WORKER_OUT_OF_DESCRIPTORS = Event(
+    "worker.out-of-descriptors",
+    "error",
+    ("reason",),
+    "No file descriptor is left, and new connections are dropped: raise the limit of open files. "
+    "At most one line a minute.",
+)
 WORKER_START_FAILED = Event(
     "worker.start-failed",
     "error",

@@ -10,6 +10,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import prometheus_client.multiprocess
@@ -66,9 +67,29 @@ LOG_DROPPED = Metric(
     "gateway_log_lines_dropped_total",
     "Lines of the log that were dropped, because they were not read or the disk was full.",
 )
+LOOP_LAG = Metric(
+    "gateway_event_loop_lag_seconds",
+    "The longest delay of the event loop in the last second, of the slowest worker.",
+)
+NO_DESCRIPTORS = Metric(
+    "gateway_out_of_descriptors_seconds_total",
+    "Seconds in which a worker had no file descriptor left, and dropped new connections.",
+)
+CONNECTIONS = Metric(
+    "gateway_database_connections",
+    "Connections to the database, by pool (`calls`, `lookup`, `outbox`, `background`) and by state "
+    "(`in-use`, `idle`).",
+    ("pool", "state"),
+)
+WAITING = Metric(
+    "gateway_database_waiting",
+    "Calls that wait for a connection, or for one of the connections that a single route may use "
+    "(`bulkhead`).",
+    ("pool", "reason"),
+)
 METRICS = (
     *(DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS),
-    LOG_DROPPED,
+    *(LOG_DROPPED, LOOP_LAG, NO_DESCRIPTORS, CONNECTIONS, WAITING),
 )
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -85,6 +106,35 @@ OTHER = "other"
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable from which the library takes the folder that several workers share."""
+
+
+class PoolUsage(NamedTuple):
+    """How a pool of database connections is used now: connections and waiting calls."""
+
+    in_use: int
+    idle: int
+    waiting: int
+    waiting_bulkhead: int
+
+
+class WorkerState(NamedTuple):
+    """The current state of a worker, as its metrics show it.
+
+    `outbox` counts messages by state, `pools` has the pools by name. `loop_lag` is in seconds;
+    `log_dropped` lines and `out_of_descriptors` seconds are totals of the process.
+    """
+
+    in_flight: int = 0
+    bodies: int = 0
+    revision: int = 0
+    degraded: bool = False
+    database_unavailable: bool = False
+    outbox: Mapping[str, int] = MappingProxyType({})
+    log_dropped: int = 0
+    loop_lag: float = 0.0
+    out_of_descriptors: int = 0
+    pools: Mapping[str, PoolUsage] = MappingProxyType({})
+
 
 _Labels: TypeAlias = tuple[str, str, int | None, str]
 
@@ -136,6 +186,11 @@ class Metrics:
         self._events = Counter(*EVENTS, registry=registry)
         self._log_dropped = Counter(*LOG_DROPPED, registry=registry)
         self._known_dropped = 0
+        self._no_descriptors = Counter(*NO_DESCRIPTORS, registry=registry)
+        self._known_no_descriptors = 0
+        self._loop_lag = Gauge(*LOOP_LAG, registry=registry, multiprocess_mode="livemax")
+        self._connections = Gauge(*CONNECTIONS, registry=registry, multiprocess_mode="livesum")
+        self._waiting = Gauge(*WAITING, registry=registry, multiprocess_mode="livesum")
         self._new_events: collections.Counter[Event] = collections.Counter()
         self._series: dict[_Labels, _Series] = {}
         self._exported = self._own_metrics() if worker_index is None else self._metrics_of_all()
@@ -173,33 +228,38 @@ class Metrics:
             self._series[labels] = _Series(durations=durations, answers=answers, unflushed=[])
         return self._series[labels]
 
-    def flush(  # noqa: PLR0913 - the state of a worker
-        self,
-        *,
-        in_flight: int,
-        bodies: int,
-        revision: int,
-        degraded: bool,
-        database_unavailable: bool,
-        outbox: Mapping[str, int],
-        log_dropped: int = 0,
-    ) -> None:
-        """Bring all metrics up to date; the arguments are the worker's current state."""
+    def flush(self, state: WorkerState) -> None:
+        """Bring all metrics up to date."""
         for series in self._series.values():
             if series.unflushed:
                 series.flush()
-        for event, count in self._new_events.items():
+        # Exchanged first: another thread may emit an event meanwhile.
+        new_events, self._new_events = self._new_events, collections.Counter()
+        for event, count in list(new_events.items()):
             self._events.labels(event.name, event.level).inc(count)
-        self._new_events.clear()
-        self._log_dropped.inc(log_dropped - self._known_dropped)
-        self._known_dropped = log_dropped
-        self._active.set(in_flight)
-        self._bodies.set(bodies)
-        self._revision.set(revision)
-        self._degraded.set(degraded)
-        self._unavailable.set(database_unavailable)
-        for state, count in outbox.items():
-            self._outbox.labels(state).set(count)
+        self._flush_state(state)
+        self._flush_pools(state.pools)
+
+    def _flush_state(self, state: WorkerState) -> None:
+        self._active.set(state.in_flight)
+        self._bodies.set(state.bodies)
+        self._revision.set(state.revision)
+        self._degraded.set(state.degraded)
+        self._unavailable.set(state.database_unavailable)
+        self._loop_lag.set(state.loop_lag)
+        for name, count in state.outbox.items():
+            self._outbox.labels(name).set(count)
+        self._log_dropped.inc(state.log_dropped - self._known_dropped)
+        self._known_dropped = state.log_dropped
+        self._no_descriptors.inc(state.out_of_descriptors - self._known_no_descriptors)
+        self._known_no_descriptors = state.out_of_descriptors
+
+    def _flush_pools(self, pools: Mapping[str, PoolUsage]) -> None:
+        for pool, usage in pools.items():
+            self._connections.labels(pool, "in-use").set(usage.in_use)
+            self._connections.labels(pool, "idle").set(usage.idle)
+            self._waiting.labels(pool, "connection").set(usage.waiting)
+            self._waiting.labels(pool, "bulkhead").set(usage.waiting_bulkhead)
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers in a format of the `Accept` header, and its content type."""

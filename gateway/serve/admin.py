@@ -1,6 +1,8 @@
 """The admin port: the metrics of all workers, and the state of the worker that answers."""
 
 import asyncio
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -8,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.database.pool import Pool
 from gateway.edge.admission import Admission
 from gateway.outbox.dispatcher import Outbox
 from gateway.pages.health import Health
 from gateway.runtime import events, log_thread
-from gateway.runtime.metrics import Metrics
+from gateway.runtime.metrics import Metrics, WorkerState
+from gateway.serve.loop_watch import LoopWatch
 
 FLUSH_INTERVAL = 1.0
 """Seconds; the metrics of the other workers may be this old."""
@@ -22,8 +26,18 @@ class Admin:
     """The pages of the admin port; `app` is the ASGI application."""
 
     def __init__(
-        self, admission: Admission, health: Health, metrics: Metrics, outbox: Outbox
+        self,
+        *,
+        admission: Admission,
+        health: Health,
+        metrics: Metrics,
+        outbox: Outbox,
+        loop_watch: LoopWatch,
+        pools: Mapping[str, Pool],
     ) -> None:
+        self._loop_watch = loop_watch
+        self._pools = pools
+        self._lag = self._lag_since = 0.0
         self._admission = admission
         self._health = health
         self._metrics = metrics
@@ -49,7 +63,7 @@ class Admin:
 
     def _flush(self) -> None:
         registry = self._health.registry
-        self._metrics.flush(
+        state = WorkerState(
             in_flight=self._admission.in_flight,
             bodies=self._admission.bodies,
             revision=registry.current.revision if registry.current else 0,
@@ -57,7 +71,20 @@ class Admin:
             database_unavailable=self._health.pool.problem is not None,
             outbox=self._outbox.outstanding,
             log_dropped=log_thread.dropped_lines(),
+            loop_lag=self._recent_lag(),
+            out_of_descriptors=self._loop_watch.out_of_descriptors,
+            pools={name: pool.usage() for name, pool in self._pools.items()},
         )
+        self._metrics.flush(state)
+
+    def _recent_lag(self) -> float:
+        """The longest delay of about a second: a request for the metrics must not shorten that."""
+        now = time.monotonic()
+        lag = self._loop_watch.take_lag()
+        if now >= self._lag_since + FLUSH_INTERVAL:
+            self._lag, self._lag_since = lag, now
+        self._lag = max(self._lag, lag)
+        return self._lag
 
     async def _live(self, _: Request) -> Response:
         return JSONResponse({"live": True})

@@ -39,6 +39,7 @@ from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
 from gateway.serve.admin import Admin
+from gateway.serve.loop_watch import LoopWatch
 from gateway.serve.maintenance import Job, Maintenance
 from gateway.serve.request_log import RequestLog
 from gateway.settings import Settings
@@ -54,6 +55,7 @@ BACKGROUND_CONNECTIONS = 2
 OWN_CONNECTIONS = 3
 """One each for the registry, the listener and the heartbeat."""
 
+POOL_NAMES = ("calls", "lookup", "outbox", "background")
 SNAPSHOT = "registry.snapshot"
 
 
@@ -123,7 +125,15 @@ class Worker:
         pages = health.create_pages(self.health, lambda _: self.running())
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)
-        self.admin = Admin(self.pipeline.admission, self.health, self.metrics, self.outbox)
+        self.loop_watch = LoopWatch()
+        self.admin = Admin(
+            admission=self.pipeline.admission,
+            health=self.health,
+            metrics=self.metrics,
+            outbox=self.outbox,
+            loop_watch=self.loop_watch,
+            pools=dict(zip(POOL_NAMES, self._pools, strict=True)),
+        )
         self.maintenance = Maintenance(self.background_pool, _jobs())
         self._subscribe()
 
@@ -154,6 +164,7 @@ class Worker:
             self.recorder.run,
             self.access.run,
             self.admin.run,
+            self.loop_watch.run,
         )
         tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
         heartbeat = asyncio.create_task(_keep_running(self.heartbeat.run))

@@ -13,7 +13,7 @@ from support.harness import Client, settings, until
 from support.probe import SECRET
 
 from gateway.runtime import events, metrics
-from gateway.runtime.metrics import MAX_LABEL_SETS, METRICS, Metrics
+from gateway.runtime.metrics import MAX_LABEL_SETS, METRICS, Metrics, WorkerState
 from gateway.serve.worker import Worker
 
 CREATE = "order_stages.create"
@@ -49,14 +49,7 @@ def total(page: str, name: str, **labels: str) -> float:
 
 
 def rendered(counts: Metrics) -> str:
-    counts.flush(
-        in_flight=0,
-        bodies=0,
-        revision=1,
-        degraded=False,
-        database_unavailable=False,
-        outbox={},
-    )
+    counts.flush(WorkerState(revision=1))
     return counts.text("")[0].decode()
 
 
@@ -123,6 +116,7 @@ async def test_metrics_names_and_labels_match_the_table(client: Client) -> None:
         "gateway_answers_total": "counter",
         "gateway_events_total": "counter",
         "gateway_log_lines_dropped_total": "counter",
+        "gateway_out_of_descriptors_seconds_total": "counter",
     }
 
 
