@@ -101,7 +101,15 @@ def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:
 def _warn(path: Path, desired: list[Desired]) -> list[str]:
     """Print the manifest's warnings, and return them."""
     actions = Actions.load(app_folder())
-    messages = list(warnings(path, desired, actions.names(), searched=actions.searched))
+    messages = list(
+        warnings(
+            path,
+            desired,
+            actions.names(),
+            searched=actions.searched,
+            why_missing=actions.why_missing,
+        )
+    )
     for message in messages:
         echo_error(f"warning: {message}")
     return messages

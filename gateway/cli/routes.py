@@ -54,7 +54,8 @@ def explain(method: str, path: str, *, as_json: bool) -> None:
     names = frozenset(actions.names())
     answer = explanations.explain(table, method.upper(), explanations.path_of(path), names)
     if explanations.NO_CODE in answer["answer"]:
-        answer["searched"] = actions.searched
+        why = actions.why_missing(answer["handler"])
+        answer |= {"why": why} if why else {"searched": actions.searched}
     if as_json:
         print_json(answer)
         return

@@ -63,7 +63,11 @@ class Reloader:
         ):
             self._print_changes(applied)
         for warning in warnings(
-            self._manifest, self.desired, self.actions.names(), searched=self.actions.searched
+            self._manifest,
+            self.desired,
+            self.actions.names(),
+            searched=self.actions.searched,
+            why_missing=self.actions.why_missing,
         ):
             self.echo(f"warning: {warning}")
 

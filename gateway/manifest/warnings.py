@@ -1,6 +1,6 @@
 """Warnings about a manifest: what is allowed, but probably a mistake."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
@@ -12,32 +12,40 @@ RESET_ACTION = "users.reset_password"
 
 
 def warnings(
-    manifest: Path, desired: Iterable[Desired], actions: Iterable[str], *, searched: str = ""
+    manifest: Path,
+    desired: Iterable[Desired],
+    actions: Iterable[str],
+    *,
+    searched: str = "",
+    why_missing: Callable[[str], str] = lambda _: "",
 ) -> Iterator[str]:
     """The warnings about a valid manifest.
 
-    `actions` are those that have code here; `searched` says where code was looked for.
+    `actions` are those that have code here; `searched` says where code was looked for, and
+    `why_missing` why an action of a service with code has none.
     """
     desired = list(desired)
-    where = f"; {searched}" if searched else ""
-    yield from (warning + where for warning in _without_code(desired, set(actions)))
+    for warning, handler in _without_code(desired, set(actions)):
+        yield "; ".join(part for part in (warning, why_missing(handler) or searched) if part)
     yield from _open_to_new_users(desired)
     yield from _unchecked_settings(schema_folder(manifest), desired)
     yield from _resets_without_page(desired)
     yield from schema_warnings(desired)
 
 
-def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[str]:
+def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[tuple[str, str]]:
+    """The warnings about routes without code, with the actions that are missing."""
     for state, name, route in _deployed_routes(desired):
         handler = route.record["handler"]
         service, _, action = handler.partition(".")
         if state.services[service]["deployed"] and handler not in actions:
             start = f"{service}."
             others = [name.removeprefix(start) for name in actions if name.startswith(start)]
-            yield (
+            warning = (
                 f"{name}: no code is installed for the action {handler}"
                 f"{did_you_mean(action, others)}; calls will answer service-not-found"
             )
+            yield warning, handler
 
 
 def _open_to_new_users(desired: list[Desired]) -> Iterator[str]:

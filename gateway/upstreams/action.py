@@ -62,3 +62,11 @@ def batched(
     their arrival.
     """
     return lambda function: Batch(function, partition_key)
+
+
+def wrong_reply(handler: str, reply: object) -> TypeError:
+    """The error of an action that returned something other than a Reply; it quotes no value."""
+    kind = type(reply).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    what = "None" if reply is None else f"{article} {kind}"
+    return TypeError(f"{handler} returned {what}, not a Reply")

@@ -14,6 +14,7 @@ from gateway.database.connect import Connection
 from gateway.database.handle import Database, Transaction
 from gateway.database.sql import load_queries
 from gateway.outbox.mailer import with_time
+from gateway.upstreams.action import wrong_reply
 from gateway.upstreams.call import Call
 from gateway.upstreams.claims import Claim
 from gateway.values import Rejection, Reply
@@ -38,6 +39,9 @@ async def run_once(call: Call, claim: Claim, action: Callable[[Call], Awaitable[
         if outcome:
             return outcome
         reply = await action(call._replace(db=Transaction(db)))
+        if not isinstance(reply, Reply):
+            # Here and not in dispatch, so that the work is rolled back.
+            raise wrong_reply(call.route.handler, reply)
         await store(db, [claim], [reply])
         return reply
 

@@ -6,7 +6,7 @@ imported.
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TypeAlias
 
 from gateway import statuses
@@ -53,8 +53,14 @@ class Actions:
     `searched` says where they were looked for, as the end of a sentence.
     """
 
-    def __init__(self, declared: Mapping[str, Declared], searched: str = "") -> None:
+    def __init__(
+        self,
+        declared: Mapping[str, Declared],
+        searched: str = "",
+        services: Mapping[str, ModuleType] = MappingProxyType({}),
+    ) -> None:
         self._declared = declared
+        self._services = services
         self.searched = searched
 
     @classmethod
@@ -65,17 +71,33 @@ class Actions:
         """
         app = app or AppFolder.find()
         declared: dict[str, Declared] = {}
+        services: dict[str, ModuleType] = {}
         for service, module in sources.modules(app):
+            services[service] = module
             for action, function in _actions(module):
                 name = f"{service}.{action}"
                 if name in declared:
                     raise ServiceError(_clash(name, declared[name], function))
                 declared[name] = function
-        return cls(declared, sources.searched(app))
+        return cls(declared, sources.searched(app), services)
 
     def find(self, name: str) -> Declared | None:
         """The declaration of an action; None if no installed service has it."""
         return self._declared.get(name)
+
+    def why_missing(self, name: str) -> str:
+        """Why an action has no code although its service has; empty if the service has none."""
+        service, _, action = name.partition(".")
+        module = self._services.get(service)
+        if module is None or name in self._declared or not module.__file__:
+            return ""
+        file = sources.relative(module.__file__)
+        function = getattr(module, action, None)
+        if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
+            return f"{file} has {action}, but it is not an async function"
+        start = f"{service}."
+        actions = [other.removeprefix(start) for other in self.names() if other.startswith(start)]
+        return f"{file} has {'the actions: ' + ', '.join(actions) if actions else 'no actions'}"
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -111,13 +111,13 @@ def _describe(error: BaseException, folder: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         lines.append((error.filename, error.lineno))
     own = [(file, line) for file, line in lines if folder.resolve() in Path(file).resolve().parents]
-    return f"{_relative(own[-1][0])}:{own[-1][1]}: {text}" if own else text
+    return f"{relative(own[-1][0])}:{own[-1][1]}: {text}" if own else text
 
 
-def _relative(file: str) -> str:
+def relative(file: str) -> str:
     """A file as a reader in the working directory names it."""
-    relative = os.path.relpath(file)
-    return file if relative.startswith(os.pardir) else relative
+    short = os.path.relpath(file)
+    return file if short.startswith(os.pardir) else short
 
 
 def _import_package(name: str, folder: Path) -> ModuleType:

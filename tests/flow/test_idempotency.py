@@ -159,6 +159,8 @@ class CompanyService:
         what = call.params.get("what")
         if what == "crash":
             raise RuntimeError
+        if what == "wrong":
+            return {}  # type: ignore[return-value]
         if what == "refuse":
             raise Rejection("invalid-param")
         if what == "cut":
@@ -182,6 +184,7 @@ async def kept(database: str, tmp_path: Path) -> str:
         ("fine", "action-successful", 1),
         ("again", "action-successful", 1),
         ("crash", "application-crash", 0),
+        ("wrong", "application-crash", 0),
         ("refuse", "invalid-param", 0),
         ("cut", "service-unavailable", 0),
     ],

@@ -122,6 +122,16 @@ def test_service_that_cannot_be_imported_is_one_line(tmp_path: Path, verb: str) 
     assert stderr == "services/greetings.py:1: SyntaxError: invalid syntax\n"
 
 
+def test_check_says_why_a_module_lacks_an_action(tmp_path: Path) -> None:
+    write_recipe(tmp_path)
+    (tmp_path / "services" / "greetings.py").write_text("def create(call):\n    return 1\n")
+    assert run("check", cwd=tmp_path).stderr == (
+        "warning: greetings.create: no code is installed for the action greetings.create; calls "
+        "will answer service-not-found; services/greetings.py has create, but it is not an async "
+        "function\n"
+    )
+
+
 def test_dev_names_file_and_line_of_a_broken_migration(tmp_path: Path) -> None:
     write_recipe(tmp_path)
     write_files(tmp_path, {"services/migrations/0001_x.sql": "creat table x ();"})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from support.builders import limits, route
@@ -221,3 +222,16 @@ async def test_dispatch_ignores_an_error_that_the_action_handles() -> None:
         raise AssertionError
 
     assert await run(call(), action) == Reply("continued")
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [({"said": 1}, "a dict"), (None, "None"), (7, "an int"), ([], "a list")]
+)
+async def test_dispatch_names_the_action_that_returns_no_reply(reply: Any, kind: str) -> None:
+    async def action(_: Call) -> Reply:
+        return reply  # type: ignore[no-any-return]
+
+    made = call()
+    with pytest.raises(TypeError) as caught:
+        await run(made, action)
+    assert str(caught.value) == f"{made.route.handler} returned {kind}, not a Reply"

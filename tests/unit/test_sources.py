@@ -177,6 +177,24 @@ def test_package_of_services_that_cannot_be_imported_is_named_with_its_line(
 
 
 @pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("def say(call):\n    return 1\n", "has say, but it is not an async function"),
+        (action("speak"), "has the actions: speak"),
+        ("say = 1\n", "has no actions"),
+        (action("say"), ""),
+    ],
+)
+def test_action_that_a_module_lacks_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    actions = Actions.load(application(tmp_path, {"services/words.py": code}))
+    assert actions.why_missing("words.say") == (f"services/words.py {why}" if why else "")
+    assert actions.why_missing("nothing.say") == ""
+
+
+@pytest.mark.parametrize(
     ("value", "message"),
     [
         ("acme_parcels", "the entry point acme .* cannot be imported: No module named"),
