@@ -164,3 +164,17 @@ async def test_the_demo_is_as_the_readme_says(database: str) -> None:
         "and r.id = o.id + 1000",
     )
     assert dict(found[0]) == {"orders": 100, "without": 10}
+
+
+def test_tutorial_takes_a_free_number_and_quotes_the_greeting() -> None:
+    page = (ROOT / "docs" / "tutorial" / "first-service.md").read_text()
+    taken = {file.name[:4] for file in (ROOT / "services" / "migrations").glob("*.sql")}
+    new = set(re.findall(r"services/migrations/(\d{4})_", page))
+    assert new
+    assert not new & taken
+    assert "The Plano gateway is ready" in page
+
+
+@pytest.mark.parametrize("file", ["identity", "order-stages-history", "shoplo"])
+def test_reference_names_the_largest_page(file: str) -> None:
+    assert "at most 250" in (ROOT / "docs" / "reference" / f"{file}.md").read_text()
