@@ -4,7 +4,7 @@ import click
 
 from gateway.cli.database import with_database
 from gateway.cli.options import json_option
-from gateway.cli.output import echo, print_rows
+from gateway.cli.output import echo, echo_error, print_rows
 from gateway.database.connect import Connection
 from gateway.identity import issue
 from gateway.runtime.errors import OperatorError
@@ -25,19 +25,24 @@ def create_token(application: str, *, routes: str, user: str, note: str) -> None
     """Create a token and print it once: only its hash is stored.
 
     An application may have several tokens at once. To rotate a token, create another one, let
-    the application use it, then revoke the first: no call fails in between.
+    the application use it, then revoke the first: no call fails in between. A name of `--routes`
+    that gives the token no route is only warned of: a later manifest may have one.
 
     Example: `gateway token create --application planoorder --routes 'order_stages.*'`
     """
     if user and (routes or note):
         raise OperatorError("a session has neither --routes nor --note: omit them, or omit --user")
 
-    async def work(connection: Connection) -> str:
+    async def work(connection: Connection) -> tuple[str, list[str]]:
         if user:
-            return await issue.session(connection, user, application)
-        return await issue.application_token(connection, application, routes, note)
+            return await issue.session(connection, user, application), []
+        token = await issue.application_token(connection, application, routes, note)
+        return token, await issue.useless_routes(connection, routes)
 
-    echo(with_database(work))
+    token, warnings = with_database(work)
+    for warning in warnings:
+        echo_error(f"warning: {warning}")
+    echo(token)
 
 
 @click.command

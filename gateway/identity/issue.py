@@ -27,7 +27,7 @@ async def application_token(
 
     Raises IssueError.
     """
-    names = [name.strip() for name in routes.split(",") if name.strip()]
+    names = _names(routes)
     if not names:
         raise IssueError(
             "name the routes that the token may call: --routes 'order_stages.*', or '*' for all"
@@ -42,6 +42,22 @@ async def application_token(
     if await connection.fetchval(_SQL["create_application_token"], *args) is None:
         raise await _refused_application(connection, application)
     return token
+
+
+async def useless_routes(connection: Connection, routes: str) -> list[str]:
+    """Warnings of the names of routes with which a token of an application can call nothing."""
+    rows = await connection.fetch(_SQL["reached_routes"], _names(routes))
+    return [
+        f"{row['name']} gives no route that takes application tokens"
+        if row["is_known"]
+        else f"no route of the registry matches {row['name']}"
+        for row in rows
+        if not row["is_usable"]
+    ]
+
+
+def _names(routes: str) -> list[str]:
+    return [name.strip() for name in routes.split(",") if name.strip()]
 
 
 async def session(connection: Connection, email: str, application: str) -> str:

@@ -25,6 +25,17 @@ insert into gateway.application_tokens (application_id, token_hash, routes, note
 select id, $2, $3::text[], $4 from gateway.applications where slug = $1 and removed_at is null
 returning id;
 
+-- name: reached_routes
+-- For each of the names of routes that a token has: whether any route of the registry matches it, and
+-- whether one of those takes application tokens.
+select given.name, count(r.name) > 0 as is_known,
+       coalesce(bool_or(r.record -> 'auth' ? 'application'), false) as is_usable
+from unnest($1::text[]) as given (name)
+left join gateway.routes r on given.name in ('*', r.name)
+    or (given.name like '%.*' and starts_with(r.name, left(given.name, -1)))
+group by given.name
+order by min(array_position($1::text[], given.name));
+
 -- name: create_session
 -- Create a session of a user, by folded e-mail address; no row if the user or application is unknown.
 insert into gateway.sessions (user_id, application_id, token_hash, created_at, last_used_at)

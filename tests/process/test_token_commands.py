@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import orjson
 import pytest
-from support.command import fails, succeeds
+from support.command import fails, run, succeeds
 from support.harness import Client, execute
 
 from gateway.identity import tokens
@@ -96,6 +96,31 @@ def test_token_note_has_no_control_characters(
     words = ("--application", "planoorder", "--routes", "*", "--note", note)
     assert refused("create", *words) == "a note must not contain control characters\n"
     assert len(list_tokens(gateway)) == 1
+
+
+USELESS = {
+    "unknown service": ("foo.bar", "no route of the registry matches foo.bar"),
+    "unknown services": ("foo.*", "no route of the registry matches foo.*"),
+    "unknown action": ("order_stages.nope", "no route of the registry matches order_stages.nope"),
+    "sessions alone": ("sessions.*", "sessions.* gives no route that takes application tokens"),
+    "public": (
+        "clients.register",
+        "clients.register gives no route that takes application tokens",
+    ),
+    "one of two": ("foo.bar, order_stages.*", "no route of the registry matches foo.bar"),
+    "useful": ("order_stages.create,statuses.*", ""),
+    "all": ("*", ""),
+}
+
+
+@pytest.mark.parametrize(("routes", "warning"), USELESS.values(), ids=USELESS)
+def test_token_for_no_route_is_created_with_a_warning(
+    database: str, tmp_path: Path, routes: str, warning: str
+) -> None:
+    words = ("token", "create", "--application", "planoorder", "--routes", routes)
+    result = run(*words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
+    assert (result.returncode, tokens.is_token(result.stdout.strip())) == (0, True)
+    assert result.stderr == (warning and f"warning: {warning}\n")
 
 
 def test_token_revoked_is_listed_and_cannot_be_revoked_again(
