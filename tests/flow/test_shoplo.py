@@ -208,6 +208,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("PUT", "/99", {"json": {"status": {"name": "A"}}}, "id"),
     ("DELETE", "/99", {}, "id"),
     ("POST", "", {"json": {"status": {"name": ""}}}, "status.name"),
+    ("POST", "", {"json": {"status": {"name": "   "}}}, "status.name"),
+    ("PUT", "/1", {"json": {"status": {"name": " \t"}}}, "status.name"),
     ("POST", "", {"json": {"status": {"name": "A", "color": "3"}}}, "status.color"),
     ("POST", "", {"json": {"status": {"name": "A", "color": "ff"}}}, "status.color"),
     ("POST", "", {"json": {"status": {"name": "A", "send_mail": "2"}}}, "status.send_mail"),
@@ -224,6 +226,13 @@ async def test_shoplo_invalid_value_is_refused_with_its_attr(
     body = response.json()
     assert (response.status_code, body["status"], body["error"]) == (400, "err", "invalid-param")
     assert [error["attr"] for error in body["errors"]] == [attr]
+
+
+async def test_shoplo_blank_name_is_refused_in_words(client: Client) -> None:
+    for method, path in (("POST", ""), ("PUT", "/1")):
+        response = await call(client, method, f"{PATH}{path}", json={"status": {"name": "   "}})
+        expected = [{"attr": "status.name", "message": "must not be blank"}]
+        assert response.json()["errors"] == expected
 
 
 async def test_shoplo_create_without_a_name_is_refused(client: Client) -> None:
