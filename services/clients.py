@@ -50,11 +50,15 @@ async def _application(call: Call, email: str) -> int:
 def _validate(client: Mapping[str, Any]) -> Iterator[Any]:
     """An entry for each error."""
     for name in _REQUIRED:
-        if not str(client.get(name, "")).strip():
+        given = str(client.get(name, ""))
+        if not (given if name == "password" else given.strip()):
             yield Rejection.error(f"client.{name}", "missing")
     if client.get("email", "").strip() and not emails.is_valid(client["email"]):
         yield Rejection.error("client.email", "is not a valid e-mail address")
-    if 0 < len(client.get("password", "")) < MIN_PASSWORD_LENGTH:
+    password = client.get("password", "")
+    if password and not password.strip():
+        yield Rejection.error("client.password", "must not be blank")
+    elif 0 < len(password) < MIN_PASSWORD_LENGTH:
         message = f"must have at least {MIN_PASSWORD_LENGTH} characters"
         yield Rejection.error("client.password", message)
 

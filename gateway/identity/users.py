@@ -136,11 +136,12 @@ async def set_password(connection: Connection, email: str, hashed: str) -> int:
 
 def check_password(password: str) -> None:
     """Raise UserError if a password is too short, too long, or blank."""
-    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH or not password.strip():
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         raise UserError(
-            f"a password must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, "
-            "not only spaces"
+            f"a password must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
         )
+    if not password.strip():
+        raise UserError("a password must not be blank")
 
 
 async def mail_link(connection: Connection, email: str) -> int:

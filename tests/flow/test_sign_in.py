@@ -182,6 +182,9 @@ WRONG_CLIENTS = [
     ({**PERSON, "email": "eve"}, ["email: is not a valid e-mail address"]),
     ({**PERSON, "email": "eve@example"}, ["email: is not a valid e-mail address"]),
     ({**PERSON, "password": "1234567"}, ["password: must have at least 8 characters"]),
+    ({**PERSON, "password": " " * 8}, ["password: must not be blank"]),
+    ({**PERSON, "password": " "}, ["password: must not be blank"]),
+    ({**PERSON, "password": ""}, ["password: missing"]),
 ]
 
 
@@ -306,6 +309,18 @@ async def test_password_change_ends_only_the_other_sessions_of_the_user(app: Cal
     assert outcome(await first.read()) == outcome(await other_user.read()) == DONE
     assert outcome(await app.log_in("client@example.com")) == refused("invalid-password")
     assert outcome(await app.log_in("client@example.com", "another password")) == DONE
+
+
+async def test_new_password_of_spaces_is_refused_in_words(app: Caller) -> None:
+    caller = await app.signed_in()
+    confirm = {"reset_token": "x", "password": " " * 8}
+    answers = {
+        "new_password": await caller.change_password(PASSWORD, " " * 8),
+        "password": await app.call("/api/v1/users/confirm_reset", confirm, secret=True),
+    }
+    for attr, answer in answers.items():
+        assert outcome(answer) == refused("invalid-param")
+        assert answer.json()["errors"] == [{"attr": attr, "message": "must not be blank"}]
 
 
 async def test_log_in_overtaken_by_a_password_change_creates_no_session(

@@ -317,7 +317,7 @@ async def test_user_password_is_read_from_standard_input(
         assert answer.status_code == expected
 
 
-UNSUITABLE = "a password must have 8 to 255 characters, not only spaces\n"
+UNSUITABLE = "a password must have 8 to 255 characters\n"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ UNSUITABLE = "a password must have 8 to 255 characters, not only spaces\n"
     [
         (b"", UNSUITABLE),
         (b"short\n", UNSUITABLE),
-        (b" " * 10 + b"\n", UNSUITABLE),
+        (b" " * 8 + b"\n", "a password must not be blank\n"),
         (b"x" * 256, UNSUITABLE),
         (b"p\xe4ssword as latin-1\n", "the password is not UTF-8 text\n"),
     ],
