@@ -40,6 +40,12 @@ _SHOPLO_CODES = {
 }
 """The codes that Shoplo clients test for: 202, get a new token; 251, the session has expired."""
 
+_SHOPLO_MEANINGS = {
+    # The usual meaning speaks of `session` in the answer, which this envelope does not have.
+    statuses.CLIENT_REQUIRED: "The user has no client, employee or liaison record, and therefore "
+    "no role. Register the user as a client with the token of the user's session.",
+}
+
 
 @dataclass(slots=True)
 class Trace:
@@ -152,7 +158,7 @@ def _shoplo_refusal(parts: Refusal) -> dict[str, Any]:
     return {
         "status": "err",
         "error": _shoplo_code(parts),
-        "error_msg": rejection.message or status.meaning,
+        "error_msg": rejection.message or _SHOPLO_MEANINGS.get(status.slug, status.meaning),
         "code": status.http,
         "errors": list(rejection.errors),
         "request_id": parts.request_id,

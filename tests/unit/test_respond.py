@@ -136,6 +136,13 @@ def test_respond_shoplo_refusal_has_the_code_that_clients_test_for(slug: str) ->
 
 
 @pytest.mark.parametrize("slug", statuses.COMMON)
+def test_respond_shoplo_refusal_names_no_field_that_it_does_not_have(slug: str) -> None:
+    body = orjson.loads(refused(Rejection(slug), envelope="shoplo").body)
+    assert "`session`" not in body["error_msg"]
+    assert "in this answer" not in body["error_msg"]
+
+
+@pytest.mark.parametrize("slug", statuses.COMMON)
 @pytest.mark.parametrize("envelope", respond.ENVELOPES)
 def test_respond_retry_after_is_set_on_429_and_503_only(slug: str, envelope: str) -> None:
     response = refused(Rejection(slug, retry_after=7), envelope=envelope)
