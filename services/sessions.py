@@ -102,7 +102,8 @@ async def index(call: Call) -> Reply:
 def _limit_and_offset(params: Mapping[str, Any]) -> tuple[int, int]:
     page = params.get("page", {})
     size = page.get("size", PAGE_SIZE)
-    return size, size * (page.get("number", 1) - 1)
+    # A page beyond the range of PostgreSQL's bigint is empty, like any page after the last.
+    return size, min(size * (page.get("number", 1) - 1), 2**62)
 
 
 def _list_view(session: Session, own: Session) -> dict[str, Any]:

@@ -9,6 +9,27 @@ from gateway.cli.context import APP
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+class WholeNumber(click.IntRange):
+    """A whole number of at least `min` and below 2^63."""
+
+    def __init__(self, minimum: int) -> None:
+        super().__init__(minimum, 2**63 - 1)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click declares it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """The number. Raises BadParameter with what is allowed."""
+        try:
+            number: int = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"must be a whole number, {self.min} or more, below 2^63", param, ctx)
+        return number
+
+
 ID = click.IntRange(1, 2**63 - 1)
 """An id as PostgreSQL's bigint holds it."""
 

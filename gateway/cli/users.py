@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.cli.database import with_database
-from gateway.cli.options import json_option
+from gateway.cli.options import WholeNumber, json_option
 from gateway.cli.output import echo, print_fields, print_rows
 from gateway.database.connect import Connection
 from gateway.identity import users
@@ -78,9 +78,7 @@ def create_user(
     show_default=True,
     help="Maximum number to list.",
 )
-@click.option(
-    "--after", type=click.IntRange(0, 2**63 - 1), default=0, help="List the users after this id."
-)
+@click.option("--after", type=WholeNumber(0), default=0, help="List the users after this id.")
 @json_option
 def list_users(*, limit: int, after: int, as_json: bool) -> None:
     """List users by id, with roles, permissions, state and the number of live sessions.

@@ -38,10 +38,9 @@ def integer(text: str) -> int:
 
 def positive_integer(text: str) -> int:
     """A whole number that is at least 1."""
-    number = integer(text)
-    if number < 1:
-        raise ValueError("must be at least 1")
-    return number
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return int(text)
 
 
 def port(text: str) -> int:

@@ -171,6 +171,11 @@ def test_user_list_is_in_pages(gateway: Gateway) -> None:
     assert "Fields" in gateway("list")
 
 
+@pytest.mark.parametrize("after", ["x", "-1", str(2**63)])
+def test_user_list_says_what_after_may_be(refused: Gateway, after: str) -> None:
+    assert "must be a whole number, 0 or more" in refused("list", "--after", after)
+
+
 UNKNOWN = "unknown user 'x@example.com'; `gateway user list` lists the users\n"
 
 

@@ -201,6 +201,7 @@ def test_decode_invalid_json_is_refused(body: bytes) -> None:
         ('{"ó":\n [1, \n]}'.encode(), "a comma before the closing ] at line 2, column 4"),
         (b'{"a":1,,"b":2}', "the JSON is invalid at line 1, column 8"),
         (b'{"a":', "the JSON is invalid at line 1, column 6"),
+        (b" \r\n\t", "the body is empty: it has only white space"),
     ],
 )
 def test_decode_invalid_json_is_refused_with_the_reason(body: bytes, reason: str) -> None:

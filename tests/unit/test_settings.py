@@ -94,6 +94,12 @@ def test_setting_value_that_is_invalid_is_refused(name: str, text: str) -> None:
         Settings.load({f"GATEWAY_{name.upper()}": text})
 
 
+@pytest.mark.parametrize("text", ["-1", "0", "two", "1.5"])
+def test_setting_that_counts_says_what_is_allowed(text: str) -> None:
+    with pytest.raises(SettingError, match="GATEWAY_WORKERS must be a whole number, 1 or more"):
+        Settings.load({"GATEWAY_WORKERS": text})
+
+
 def test_settings_error_names_every_bad_variable_and_quotes_no_value() -> None:
     bad = {"GATEWAY_PORT": "hunter2", "GATEWAY_WORKERS": "hunter2", "GATEWAY_LOG_LEVEL": "hunter2"}
     with pytest.raises(SettingError) as caught:

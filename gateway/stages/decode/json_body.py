@@ -71,6 +71,8 @@ def _error(text: bytes, error: orjson.JSONDecodeError) -> str:
         return "the body is UTF-16 or UTF-32; send UTF-8"
     if error.msg.startswith("str is not valid UTF-8"):
         return "the body is not UTF-8"
+    if not text.strip():
+        return "the body is empty: it has only white space"
     position = f"line {error.lineno}, column {error.colno}"
     if error.msg.startswith("trailing comma"):
         bracket = error.doc[error.pos + 1 :].lstrip()[:1]
