@@ -30,8 +30,9 @@ def fold(address: str) -> str:
     Letter by letter in lower case, as PostgreSQL's `lower` does. A letter whose lower case is
     several characters (`İ`), which PostgreSQL and Python fold differently, becomes a character that
     no valid address has: otherwise one account would be found under several folded forms, each with
-    guesses of its own.
+    guesses of its own. White space at the ends, which people paste, is left out.
     """
+    address = address.strip()
     if address.isascii():
         return address.lower()
     lower = map(str.lower, address)

@@ -278,6 +278,16 @@ async def test_registrations_of_one_email_at_the_same_time_create_one_user(
     assert outcome(await app.log_in("eve@example.com", f"password {successful[0]}")) == DONE
 
 
+async def test_log_in_ignores_white_space_at_the_ends_of_the_address(
+    client: Client, app: Caller
+) -> None:
+    assert outcome(await app.log_in(" employee@example.com\n")) == DONE
+    email = {"email": " Employee@example.com "}
+    assert outcome(await app.call("/api/v1/users/reset_password", email, secret=True)) == DONE
+    [row] = await execute(client.database_url, "select payload, state from gateway.outbox")
+    assert row["payload"]["email"] == "employee@example.com"
+
+
 async def test_log_in_ends_the_session_that_it_is_sent_with(app: Caller) -> None:
     old = await app.signed_in()
     new = Caller(app.client, (await old.log_in()).json()["data"]["session"]["token"])
