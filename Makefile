@@ -12,7 +12,7 @@ CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 SITE_BUILDER := 'zensical>=0.0.73,<0.2'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-versions coverage check bench docs docs-refresh format lint words lock release-check clean
+.PHONY: help run test test-all test-clients test-versions coverage check bench attack docs docs-refresh format lint words lock release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 
 bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/explanation/benchmarks.md (about 15 minutes).
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
+
+attack: $(STAMP) ## Attack a gateway in many ways; print what each costs it, and an innocent caller beside it.
+	$(BIN)/python benchmarks/attack.py
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)-bench
