@@ -9,23 +9,33 @@ DOCS_STAMP := $(VENV)-docs/installed
 CLIENTS := tests/clients
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 
-SITE_BUILDER := 'zensical>=0.0.73,<0.2'
+SITE_BUILDER := zensical>=0.0.73,<0.2
+# What builds the wheel, an editable installation, and the one package without a wheel (docopt).
+BUILDERS := hatchling editables setuptools
+LOCK_TOOLS := pip-tools>=7.5,<8
+AUDITOR := pip-audit>=2.10,<3
+
+INSTALL := python -m pip install --quiet --disable-pip-version-check --require-hashes
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
+	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-versions coverage check bench attack docs docs-refresh format lint words lock release-check clean
+.PHONY: help run test test-all test-clients test-versions coverage check bench attack docs docs-refresh format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml requirements.lock
+$(STAMP): pyproject.toml requirements.lock requirements-build.lock
 	@tools/find-python $(PYTHON) > /dev/null \
 		|| { echo "$(PYTHON) is not on this machine"; exit 1; }
 	@"$$(tools/find-python $(PYTHON))" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than Python 3.11; run make PYTHON=python3.12 …"; exit 1; }
 	@"$$(tools/find-python $(PYTHON))" -m venv --clear $(VENV) \
 		|| { echo "$(PYTHON) cannot create a virtual environment; install its venv package"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/$(INSTALL) --requirement requirements-build.lock
+	$(BIN)/$(INSTALL) --no-build-isolation --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps --editable .
 	@touch $(STAMP)
 
 run: $(STAMP) ## Install what is missing, and start a gateway with demo data.
@@ -58,8 +68,7 @@ docs: $(DOCS_STAMP) ## Build the pages of docs/ as a site in site/, and check ev
 
 $(DOCS_STAMP): requirements-docs.lock
 	@$(PYTHON) -m venv --clear $(VENV)-docs
-	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check \
-		--requirement requirements-docs.lock
+	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
 docs-refresh: $(STAMP) ## Rewrite the tables and the console output of the pages, from the code.
@@ -91,22 +100,29 @@ attack: $(STAMP) ## Attack a gateway in many ways; print what each costs it, and
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)-bench
+	grep --only-matching '^[A-Za-z0-9._-]*==[^ ]*' requirements.lock > $(VENV)-bench/versions.txt
 	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check \
-		--requirement benchmarks/requirements.txt
+		--constraint $(VENV)-bench/versions.txt --requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
 check: lint test ## Run lint and test; CI runs this, then test-clients and test-versions.
 
-lock: ## Update requirements.lock from pyproject.toml.
+lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet pip-tools
-	CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --strip-extras \
-		--extra dev --extra test --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--output-file requirements.lock pyproject.toml
-	echo $(SITE_BUILDER) | CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade \
-		--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--output-file requirements-docs.lock -
+	$(VENV)-lock/bin/python -m pip install --quiet "$(LOCK_TOOLS)"
+	$(COMPILE) --extra dev --extra test --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements-serve.lock pyproject.toml
+	printf '%s\n' $(BUILDERS) \
+		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
+	echo "$(SITE_BUILDER)" | $(COMPILE) --output-file requirements-docs.lock -
+	$(VENV)-lock/bin/python tools/sbom.py
 	rm -rf $(VENV)-lock
+
+audit: ## Look for published vulnerabilities in what is locked; needs the advisories of the package index.
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet "$(AUDITOR)"
+	$(VENV)-audit/bin/python tools/audit.py requirements-serve.lock requirements-build.lock requirements.lock
+	rm -rf $(VENV)-audit
 
 release-check: $(STAMP) ## Build the distributions into dist/, and check version, changelog and contents.
 	$(BIN)/python tools/release.py

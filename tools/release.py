@@ -79,7 +79,14 @@ def wheel_files(tracked: set[str], project: dict[str, Any], info: str) -> set[st
         for file in tracked
         if file == source or file.startswith(f"{source}/")
     }
-    metadata = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+    metadata = (
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+        "licenses/LICENSE",
+        "sboms/sbom.cdx.json",
+    )
     return code | {f"{info}/{name}" for name in metadata} | {"gateway/py.typed"}
 
 

@@ -69,4 +69,5 @@ def test_a_wheel_holds_its_packages_and_metadata() -> None:
         "info/WHEEL",
         "info/entry_points.txt",
         "info/licenses/LICENSE",
+        "info/sboms/sbom.cdx.json",
     }
