@@ -20,7 +20,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-versions coverage check bench attack docs docs-refresh format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-newest test-versions coverage check bench attack docs docs-refresh format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-all: ## Run every test on each Python from 3.11 to 3.13 that this machine h
 
 test-versions: ## Run tests/unit on each supported Python except the default one.
 	@tools/on-each-python --others $(MAKE) test TESTS="tests/unit"
+
+test-newest: ## Run tests/unit on the newest supported Python that is not the default one; CI runs this.
+	@tools/on-each-python --newest $(MAKE) test TESTS="tests/unit"
 
 test-clients: $(STAMP) $(CLIENTS_STAMP) ## Install clients that others wrote (Node), and run them against a gateway.
 	$(BIN)/python -m pytest $(CLIENTS)
@@ -105,7 +108,7 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--constraint $(VENV)-bench/versions.txt --requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test; CI runs this, then test-clients and test-versions.
+check: lint test ## Run lint and test; CI runs this, then test-clients and test-newest.
 
 lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock

@@ -41,7 +41,8 @@ class Authenticator:
         return self.store.remembered(token) or await self._look_up(token, address, deadline)
 
     async def _look_up(self, token: str, address: str, deadline: float) -> Principal:
-        if self.store.is_guess(token):
+        # Calls that share a look-up are one guess, and wait for no turn.
+        if self.store.is_guess(token) and not self.store.is_loading(token):
             principal = await self._look_up_guess(token, address, deadline)
         else:
             principal = await self.store.find(token, deadline)

@@ -73,6 +73,10 @@ class TokenStore:
         """
         return tokens.is_token(token) and not self.cache.has_seen(tokens.digest(token))
 
+    def is_loading(self, token: str) -> bool:
+        """Whether the token is being looked up; another call with it shares the answer."""
+        return tokens.digest(token) in self._lookups
+
     async def find(self, token: str, deadline: float = math.inf) -> Principal | None:
         """The principal of a token according to the database; None for an unknown token.
 

@@ -255,6 +255,32 @@ async def test_valid_tokens_at_once_are_not_refused_for_being_many(
         assert {answer.status_code for answer in answers} == {200}
 
 
+async def test_calls_that_share_a_look_up_wait_for_no_turn(client: Client) -> None:
+    """A burst of calls with one new token is one look-up, however few may run at once."""
+    store = client.worker.identity.store
+    turns = client.worker.identity.limits._token_turns._places
+    look_up, release = store._session, asyncio.Event()
+
+    async def held(digest: bytes) -> Any:
+        await release.wait()
+        return await look_up(digest)
+
+    store._session = held  # type: ignore[method-assign]
+    token = client.tokens["liaison"]
+    first = asyncio.create_task(read_session(client, token))
+    await until(lambda: store.is_loading(token))
+    others = [asyncio.create_task(read_session(client, token)) for _ in range(3 * MAX_LOOKUPS)]
+    await asyncio.sleep(0.1)
+    assert [places.users for places in turns.values()] == [1]
+    release.set()
+    assert {await task for task in (first, *others)} == {200}
+
+
+async def read_session(client: Client, token: str) -> int:
+    headers = {"authorization": f"Bearer {token}"}
+    return (await client.post("/api/v1/sessions/read", {}, headers=headers)).status_code
+
+
 async def test_log_ins_of_one_address_do_not_starve_those_of_another(
     database: str, tokens: dict[str, str]
 ) -> None:

@@ -217,11 +217,14 @@ async def test_metrics_and_readiness_report_a_missing_database() -> None:
 async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
     answer = await ask(client.worker, "/-/ready")
     assert answer.status_code == 200
+    current = client.worker.registry.current
+    assert current
     assert answer.json() == {
         "ready": True,
         "degraded": False,
         "draining": False,
         "revision": 1,
+        "revision_uid": str(current.revision_uid),
         "trouble": [],
         "worker": client.worker.registry.name,
         "routes": 21,
