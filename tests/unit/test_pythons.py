@@ -93,6 +93,14 @@ def test_others_leaves_out_the_default_version(machine: Machine) -> None:
     assert [line for line in lines if line.startswith("PYTHON=")] == ["PYTHON=python3.13"]
 
 
+def test_newest_leaves_only_the_newest_of_the_others(machine: Machine) -> None:
+    machine.on_path("python3", "3.11")
+    for version in ("3.12", "3.13"):
+        machine.on_path(f"python{version}", f"/usr/bin/python{version}")
+    _, lines = machine.run("on-each-python", "--newest", "echo")
+    assert [line for line in lines if line.startswith("PYTHON=")] == ["PYTHON=python3.13"]
+
+
 def test_the_first_failure_ends_the_run(machine: Machine) -> None:
     machine.on_path("python3", "3.11")
     machine.on_path("python3.12", "/usr/bin/python3.12")
