@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.cli.context import load_settings
-from gateway.database.connect import Connection, connect
+from gateway.database.connect import Connection, address_of, connect
 from gateway.database.errors import (
     UNDEFINED_TABLE,
     DatabaseError,
@@ -29,14 +29,16 @@ def database_url(settings: Settings) -> str:
 
 def with_database(work: Callable[[Connection], Awaitable[T]]) -> T:
     """Run `work` on one connection. Raises SettingError, DatabaseUnavailable."""
+    url = database_url(load_settings())
     try:
-        return asyncio.run(_with_connection(work))
+        return asyncio.run(_with_connection(url, work))
     except DatabaseUnavailable as error:
-        raise DatabaseUnavailable(f"the database cannot be used: {error}") from error
+        message = f"the database {address_of(url)} cannot be used: {error}"
+        raise DatabaseUnavailable(message) from error
 
 
-async def _with_connection(work: Callable[[Connection], Awaitable[T]]) -> T:
-    connection = await connect(database_url(load_settings()))
+async def _with_connection(url: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+    connection = await connect(url)
     try:
         with translate_errors(connection):
             return await work(connection)

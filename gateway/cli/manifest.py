@@ -22,7 +22,7 @@ from gateway.cli.options import (
     timeout_option,
     wait_option,
 )
-from gateway.cli.output import console, echo, echo_error, print_json, progress_bar
+from gateway.cli.output import console, counted, echo, echo_error, print_json, progress_bar
 from gateway.cli.plans import print_plans, print_results
 from gateway.database.connect import Connection
 from gateway.manifest import pinned
@@ -31,7 +31,7 @@ from gateway.manifest.check import Desired, check
 from gateway.manifest.dump import dump
 from gateway.manifest.params import SCHEMAS
 from gateway.manifest.plan import Base, plan
-from gateway.manifest.read import Diagnostic, ManifestError
+from gateway.manifest.read import Diagnostic, ManifestError, name_of
 from gateway.manifest.wait import wait_for_workers
 from gateway.manifest.warnings import warnings
 from gateway.upstreams.python import Actions
@@ -85,7 +85,8 @@ def check_manifest(path: Path, *, output_format: str, as_json: bool) -> None:
     if as_json:
         print_json({"routes": routes, "services": services, "warnings": messages, "faults": []})
     else:
-        echo(f"{path} is valid: {routes} routes of {services} services")
+        held = f"{counted(routes, 'route')} of {counted(services, 'service')}"
+        echo(f"{name_of(path)} is valid: {held}")
 
 
 def _as_object(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import click
 from gateway.cli.context import app_folder
 from gateway.cli.database import with_database
 from gateway.cli.options import app_option
-from gateway.cli.output import echo
+from gateway.cli.output import counted, echo
 from gateway.database.migrate import find_all, migrate
 
 
@@ -24,4 +24,4 @@ def run_migrations() -> None:
     applied = with_database(lambda connection: migrate(connection, migrations))
     for name in applied:
         echo(f"applied {name}")
-    echo(f"{len(applied)} migrations applied" if applied else "up to date")
+    echo(f"{counted(len(applied), 'migration')} applied" if applied else "up to date")

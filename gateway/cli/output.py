@@ -144,6 +144,11 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 route`, `2 routes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def echo(text: str) -> None:
     """Print a line."""
     click.echo(printable(text))

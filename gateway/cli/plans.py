@@ -55,6 +55,11 @@ def _name(change: Change) -> str:
     return f"{change.old_name} → {change.name} (renamed)" if change.old_name else change.name
 
 
+def _names(change: Change) -> str:
+    """The names of a change in Markdown; its verb says already that it is a rename."""
+    return " → ".join(_code(name) for name in (change.old_name, change.name) if name)
+
+
 def _fields(change: Change) -> Iterator[str]:
     for field, old, new in change.fields():
         # The default handler of a renamed route changes with the name: not worth a line.
@@ -75,7 +80,7 @@ def markdown(plan: Plan) -> str:
     """A plan as Markdown, for a comment on a merge request."""
     lines = [f"**Namespace `{plan.namespace}`**, at revision {plan.base.number}", ""]
     for change in plan.steps:
-        lines.append(f"- {change.verb} {change.kind} {_code(_name(change))}")
+        lines.append(f"- {change.verb} {change.kind} {_names(change)}")
         lines += [f"  - {_code(line)}" for line in _fields(change)]
         lines += [f"  - **breaks callers**: {reason}" for reason in breakages(change)]
     lines += [f"- {_code(name)}: {_KEPT}" for name in plan.left_alone]

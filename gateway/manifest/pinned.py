@@ -42,6 +42,8 @@ def read(path: Path) -> tuple[list[Desired], dict[str, Base], bool]:
         return from_file(orjson.loads(path.read_bytes()))
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
+    except orjson.JSONDecodeError:
+        message = "is not valid JSON, so not a pinned plan; it may have been cut short"
     except ValueError as error:
         message = str(error)
     raise ManifestError([Diagnostic(file=str(path), message=message)])

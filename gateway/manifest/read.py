@@ -62,6 +62,10 @@ def files(path: Path) -> list[Path]:
     return [path]
 
 
+PINNED = b'{"format":'
+"""How a pinned plan begins, which `plan.to_file` writes."""
+
+
 def read(path: Path) -> list[Document]:
     """Read all documents of a file, of a folder, or of standard input as `-`.
 
@@ -80,16 +84,28 @@ def read(path: Path) -> list[Document]:
     return documents
 
 
+def _refuse_plan(name: str, content: bytes) -> None:
+    if content.startswith(PINNED):
+        message = f"is a pinned plan, not a manifest; run `gateway apply {name}`"
+        raise manifest_files.UnreadableError(message)
+
+
+def name_of(path: Path) -> str:
+    """A manifest's name in messages."""
+    return "standard input" if path == manifest_files.STANDARD_INPUT else str(path)
+
+
 def _file(file: Path, diagnostics: list[Diagnostic]) -> list[Document]:
     """The documents of a file; its errors are added to `diagnostics`."""
     is_input = file == manifest_files.STANDARD_INPUT
-    name = "standard input" if is_input else str(file)
+    name = name_of(file)
     limit = manifest_files.MAX_MANIFEST
     try:
         if is_input:
             content = manifest_files.read_standard_input(limit)
         else:
             content = manifest_files.read_bytes(file, limit)
+        _refuse_plan(name, content)
         return _read_text(name, content.decode(), diagnostics)
     except manifest_files.UnreadableError as error:
         diagnostics.append(Diagnostic(file=name, message=str(error)))

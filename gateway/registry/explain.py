@@ -50,6 +50,10 @@ def explain(
     request = {"revision": table.revision, "request": f"{method} {path}"}
     if method == "OPTIONS" and (methods := table.methods(raw)):
         return {**request, "answer": "the methods of this path", "methods": sorted(methods)}
+    if paths.is_reserved(raw.decode()):
+        own = ", ".join(paths.RESERVED)
+        why = f"no route can have it: {own} and every path below belong to the gateway itself"
+        return {**request, "answer": "a path of the gateway's own", "why": why}
     if not match:
         return {**request, "answer": statuses.ROUTE_NON_EXISTENT, **_why_not(table, method, raw)}
     route, values, _ = match
@@ -66,9 +70,6 @@ def explain(
 
 
 def _why_not(table: Table, method: str, raw: bytes) -> dict[str, Any]:
-    if paths.is_reserved(raw.decode()):
-        reserved = ", ".join(paths.RESERVED)
-        return {"why": f"reserved: the gateway itself serves {reserved} and every path below"}
     if method not in (*METHODS, "HEAD"):
         return {"why": f"no route can have the method {method}"}
     methods = table.methods(raw)

@@ -85,7 +85,7 @@ def test_wheel_serves_the_recipe_of_the_readme_in_a_folder_of_its_own(
     gateway: Callable[..., str], python: Path, tmp_path: Path
 ) -> None:
     write_recipe(tmp_path)
-    assert gateway("check") == "routes.yaml is valid: 1 routes of 1 services\n"
+    assert gateway("check") == "routes.yaml is valid: 1 route of 1 service\n"
     command = [str(python), "-m", "gateway", "dev"]
     try:
         with started(command, tmp_path, {"PYTHONPATH": ""}) as dev:
@@ -109,7 +109,7 @@ def test_wheel_serves_the_recipe_of_the_readme_in_a_folder_of_its_own(
 
 def test_option_and_setting_name_the_application(tmp_path: Path) -> None:
     write_recipe(tmp_path / "mine")
-    found = "mine/routes.yaml is valid: 1 routes of 1 services\n"
+    found = "mine/routes.yaml is valid: 1 route of 1 service\n"
     assert succeeds("check", "--app", "mine", cwd=tmp_path) == found
     assert succeeds("check", cwd=tmp_path, GATEWAY_APP="mine") == found
 

@@ -303,13 +303,16 @@ def test_unknown_database_is_reported_in_one_line(
 ) -> None:
     url = urlunsplit(urlsplit(empty_database)._replace(path="/no_such_database"))
     stderr = fails(verb, cwd=folder, GATEWAY_DATABASE_URL=url)
-    assert stderr == 'the database cannot be used: database "no_such_database" does not exist\n'
+    assert stderr.startswith("the database ")
+    assert stderr.endswith(
+        '/no_such_database cannot be used: database "no_such_database" does not exist\n'
+    )
 
 
 def test_unreachable_server_is_reported_in_one_line(tmp_path: Path) -> None:
     url = "postgresql://ada:verysecret@127.0.0.1:1/gateway"
     stderr = fails("routes", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
-    assert stderr.startswith("the database cannot be used: ")
+    assert stderr.startswith("the database 127.0.0.1:1/gateway cannot be used: ")
     assert stderr.count("\n") == 1
     assert "verysecret" not in stderr
 
