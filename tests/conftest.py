@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -26,6 +27,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("again")
+
+# Under nohup, or in the background of a shell, a run ignores these signals, and the processes that
+# tests start would inherit that.
+for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.SIG_DFL)
 
 TEMPLATE = f"gateway_test_template_{os.getpid()}"
 __all__ = ["Client", "execute", "on", "serving", "settings"]
