@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.database.connect import Connection
-from gateway.manifest import stored
-from gateway.manifest.breaking import breakages
+from gateway.manifest import breaking, stored
 from gateway.manifest.bulk import batches, paused_gc
 from gateway.manifest.change import KINDS, Change, Kind, Record, renames, with_renames
 from gateway.manifest.check import Desired
@@ -17,7 +16,6 @@ from gateway.manifest.plan import (
     Base,
     MovedError,
     Plan,
-    breaking_as_object,
     compare_all,
 )
 from gateway.manifest.stored import SQL, Stored, digest, with_hash
@@ -91,7 +89,7 @@ class Applied:
 
     def breaking(self) -> list[tuple[Change, list[str]]]:
         """The changes that break callers, and how."""
-        return [(change, phrases) for change in self.steps if (phrases := breakages(change))]
+        return breaking.breaking(self.steps)
 
     def as_object(self) -> dict[str, Any]:
         """For programs."""
@@ -100,7 +98,7 @@ class Applied:
             "revision": self.revision,
             "revision_uid": self.revision_uid,
             "changes": [_as_object(change) for change in self.steps],
-            "breaking": breaking_as_object(self.breaking()),
+            "breaking": breaking.as_object(self.breaking()),
             "left_alone": self.left_alone,
         }
 

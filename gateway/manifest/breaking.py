@@ -1,6 +1,6 @@
 """The changes that break callers: the gateway may refuse a call that it accepted before."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,6 +20,19 @@ _ANY_CHANGE_MAY_BREAK = (
     *("unevaluatedItems", "unevaluatedProperties"),
 )
 _DEFINITIONS = ("$defs", "definitions")
+
+
+def breaking(changes: Iterable[Change]) -> list[tuple[Change, list[str]]]:
+    """The changes that break callers, and how."""
+    return [(change, phrases) for change in changes if (phrases := breakages(change))]
+
+
+def as_object(breaking: Iterable[tuple[Change, list[str]]]) -> list[dict[str, Any]]:
+    """The changes that break callers, as JSON."""
+    return [
+        {"kind": change.kind, "name": change.name, "breaks": phrases}
+        for change, phrases in breaking
+    ]
 
 
 def breakages(change: Change) -> list[str]:

@@ -76,6 +76,7 @@ class _Checker:
         self._diagnostics: list[Diagnostic] = []
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
+        self._slugs: set[str] = set()
         self._invalid: set[tuple[int, YamlPath]] = set()
         self._invalid_services: set[tuple[str, str]] = set()
         self._shapes: dict[tuple[str, str], str] = {}
@@ -139,6 +140,7 @@ class _Checker:
             self._refuse_duplicate(document, ("applications", slug))
             self._refuse_nul(document, ("applications", slug), application)
             self._desired_in(document).applications[slug] = dict(application)
+            self._slugs.add(slug)
 
     def _check_services(self, document: Document) -> None:
         for name, entry in self._entries(document, "services"):
@@ -196,10 +198,9 @@ class _Checker:
 
     def _check_roles(self, document: Document, path: YamlPath, roles: dict[str, Any]) -> None:
         """The applications of `roles`; a manifest that declares none is checked by `plan`."""
-        known = {slug for state in self._desired.values() for slug in state.applications}
-        for slug in roles if known else ():
-            if slug not in known:
-                self._add(document, (*path, slug), unknown_application(slug, known))
+        for slug in roles if self._slugs else ():
+            if slug not in self._slugs:
+                self._add(document, (*path, slug), unknown_application(slug, self._slugs))
 
     def _check_numbers(self, document: Document, path: YamlPath, record: dict[str, Any]) -> None:
         for name, unit in (("timeout", "seconds"), ("max_body", "bytes")):

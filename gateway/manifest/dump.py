@@ -10,8 +10,8 @@ from gateway.database.connect import Connection
 from gateway.manifest import stored
 from gateway.manifest.change import Kind, Record, Records
 from gateway.manifest.read import RESOLVERS
-from gateway.manifest.route_record import PERIODS
 from gateway.manifest.stored import Stored
+from gateway.manifest.written import as_written
 from gateway.runtime.errors import OperatorError
 
 
@@ -78,10 +78,6 @@ def _of_kind(kind: Kind, records: Records) -> dict[str, Record]:
     return {name: record for (its_kind, name), record in records.items() if its_kind == kind}
 
 
-def _rate(calls: int, seconds: int) -> str:
-    return f"{calls}/{PERIODS[seconds]}"
-
-
 def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: entries[name] for name in sorted(entries)}
 
@@ -90,8 +86,8 @@ def _route(record: Record) -> dict[str, Any]:
     """A record as a manifest has it, with every default written out."""
     route = {
         **record,
-        "auth": record["auth"] or "public",
-        "rate_limit": _rate(*limit) if (limit := record.get("rate_limit")) else None,
+        "auth": as_written("auth", record["auth"]),
+        "rate_limit": as_written("rate_limit", record.get("rate_limit")),
         "timeout": f"{round(record['timeout'] * 1000)}ms",
         "max_body": f"{record['max_body']}B",
         "params": orjson.loads(record["params"]),

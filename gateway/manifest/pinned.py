@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 
+from gateway.manifest import files
 from gateway.manifest.check import Desired
 from gateway.manifest.plan import Base, Plan, from_file, to_file
 from gateway.manifest.read import Diagnostic, ManifestError
@@ -39,9 +40,9 @@ def read(path: Path) -> tuple[list[Desired], dict[str, Base], bool]:
     Raises ManifestError.
     """
     try:
-        return from_file(orjson.loads(path.read_bytes()))
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
+        return from_file(orjson.loads(files.read_bytes(path, files.MAX_PLAN)))
+    except files.UnreadableError as error:
+        message = str(error)
     except orjson.JSONDecodeError:
         message = "is not valid JSON, so not a pinned plan; it may have been cut short"
     except ValueError as error:

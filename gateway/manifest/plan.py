@@ -9,8 +9,7 @@ from uuid import UUID
 import orjson
 
 from gateway.database.connect import Connection
-from gateway.manifest import servable, stored
-from gateway.manifest.breaking import breakages
+from gateway.manifest import breaking, servable, stored
 from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import Change, Key, Record, Records, compare, renames, with_renames
 from gateway.manifest.check import Desired, RouteRecord
@@ -71,7 +70,7 @@ class Plan:
 
     def breaking(self) -> list[tuple[Change, list[str]]]:
         """The changes that break callers, and how."""
-        return [(change, phrases) for change in self.steps if (phrases := breakages(change))]
+        return breaking.breaking(self.steps)
 
     def as_object(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -80,17 +79,9 @@ class Plan:
             "base": self.base.number,
             "base_uid": self.base.uid,
             "changes": [change.as_object() for change in self.steps],
-            "breaking": breaking_as_object(self.breaking()),
+            "breaking": breaking.as_object(self.breaking()),
             "left_alone": self.left_alone,
         }
-
-
-def breaking_as_object(breaking: list[tuple[Change, list[str]]]) -> list[dict[str, Any]]:
-    """The changes that break callers, as JSON."""
-    return [
-        {"kind": change.kind, "name": change.name, "breaks": phrases}
-        for change, phrases in breaking
-    ]
 
 
 async def plan(connection: Connection, desired: Sequence[Desired], *, prune: bool) -> list[Plan]:
@@ -114,17 +105,18 @@ async def compare_all(
     sources = servable.Sources(desired)
     for plan in plans:
         servable.refuse_foreign(conflicts, plan.namespace, plan.changes, sources)
-    servable.refuse_unservable(conflicts, _changes(plans), sources)
+    servable.refuse_unservable(conflicts, changes_of(plans), sources)
     return plans
 
 
-def _changes(plans: Iterable[Plan]) -> list[Change]:
+def changes_of(plans: Iterable[Plan]) -> list[Change]:
+    """The changes of several plans."""
     return [change for plan in plans for change in plan.changes]
 
 
 async def possible_conflicts(connection: Connection, plans: list[Plan]) -> Stored:
     """The part of the registry that these plans could make unservable."""
-    return await stored.possible_conflicts(connection, _changes(plans))
+    return await stored.possible_conflicts(connection, changes_of(plans))
 
 
 def _plan(registry: Stored, desired: Desired, *, prune: bool) -> Plan:

@@ -12,7 +12,7 @@ from gateway.manifest.apply import (
 )
 from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import KINDS, Change, Key, Record
-from gateway.manifest.plan import Plan, possible_conflicts
+from gateway.manifest.plan import Plan, changes_of, possible_conflicts
 from gateway.manifest.stored import SQL, Stored, with_text
 from gateway.registry import store
 from gateway.runtime.errors import OperatorError
@@ -107,8 +107,7 @@ async def _plans(connection: Connection, registry: Stored, revision: int, uid: s
         raise OtherRevisionError(revision, str(found))
     plans = await _differences(connection, registry, revision)
     conflicts = await possible_conflicts(connection, plans)
-    changes = [change for plan in plans for change in plan.changes]
-    servable.refuse_unservable(conflicts, changes, servable.Sources())
+    servable.refuse_unservable(conflicts, changes_of(plans), servable.Sources())
     return plans
 
 

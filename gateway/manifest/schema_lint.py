@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gateway.manifest import keywords
+from gateway.registry.schema.shape import resolve_ref
 from gateway.runtime.suggest import did_you_mean
 
 Mistakes = Iterator[tuple[str, str]]
@@ -118,15 +119,8 @@ def _names(
 
 def _same_value(schema: dict[str, Any], document: dict[str, Any]) -> Iterator[Any]:
     if "$ref" in schema:
-        yield _referenced(schema["$ref"], document)
+        # Compiling has checked that there is one.
+        yield resolve_ref(schema["$ref"], document)
     for _, child, is_same_value in _children(schema):
         if is_same_value:
             yield child
-
-
-def _referenced(reference: str, document: Any) -> Any:  # noqa: ANN401
-    """The schema that `#/…` names; compiling has checked that there is one."""
-    for part in reference.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        document = document[int(key) if isinstance(document, list) else key]
-    return document

@@ -13,6 +13,7 @@ from gateway.runtime.errors import OperatorError
 
 ENTRY_POINTS = "gateway.services"
 _PACKAGE = Path(__file__).parents[1]
+_PLANO_FOLDERS = (_PACKAGE / "plano", _PACKAGE.parent)
 
 
 class AppFolderError(OperatorError):
@@ -44,7 +45,7 @@ class AppFolder:
     @classmethod
     def plano(cls) -> "AppFolder":
         """Plano's own application folder. Raises AppFolderError if it was not installed."""
-        for folder in (_PACKAGE / "plano", _PACKAGE.parent):
+        for folder in _PLANO_FOLDERS:
             if manifest := _manifest_in(folder):
                 return cls(folder, manifest)
         raise AppFolderError(
@@ -59,8 +60,7 @@ class AppFolder:
     @property
     def is_plano(self) -> bool:
         """Whether this is Plano's own application folder."""
-        folders = (_PACKAGE / "plano", _PACKAGE.parent)
-        return self.path.resolve() in [folder.resolve() for folder in folders]
+        return self.path.resolve() in [folder.resolve() for folder in _PLANO_FOLDERS]
 
 
 def installed_services() -> list[EntryPoint]:
