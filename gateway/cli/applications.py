@@ -7,7 +7,7 @@ from asyncpg import Record
 
 from gateway.cli.database import with_database
 from gateway.cli.options import json_option
-from gateway.cli.output import echo, format_value, print_fields, print_json, print_rows
+from gateway.cli.output import echo, json_fields, print_fields, print_json, print_rows
 from gateway.cli.tokens import COLUMNS as TOKEN_COLUMNS
 from gateway.database.connect import Connection
 from gateway.identity import applications, issue
@@ -46,9 +46,8 @@ def show_application(slug: str, *, as_json: bool) -> None:
 
     application, tokens = with_database(work)
     if as_json:
-        columns = application.keys()
-        fields = {name: format_value(application[name], as_json=True) for name in columns}
-        print_json({**fields, "tokens": [_token(row) for row in tokens]})
+        fields = json_fields(application, application.keys())
+        print_json({**fields, "tokens": [json_fields(row, TOKEN_COLUMNS) for row in tokens]})
         return
     print_fields(_with_roles(application), as_json=False)
     if tokens:
@@ -59,7 +58,3 @@ def show_application(slug: str, *, as_json: bool) -> None:
 def _with_roles(row: Record) -> dict[str, Any]:
     """The row as a dict; an application without a list of roles has `any`."""
     return {**row, "roles": row["roles"] if row["roles"] is not None else "any"}
-
-
-def _token(row: Record) -> dict[str, Any]:
-    return {name: format_value(row[name], as_json=True) for name in TOKEN_COLUMNS}

@@ -12,15 +12,10 @@ from gateway.cli.context import app_folder, current_user, manifest_or_default
 from gateway.cli.database import with_database
 from gateway.cli.options import (
     CHANGES,
-    actor_option,
     app_option,
-    breaking_option,
+    change_options,
     format_option,
     json_option,
-    max_deletes_option,
-    message_option,
-    timeout_option,
-    wait_option,
 )
 from gateway.cli.output import console, counted, echo, echo_error, print_json, progress_bar
 from gateway.cli.plans import print_plans, print_results
@@ -156,13 +151,7 @@ def plan_manifest(
     "by default the manifest of the application folder.",
 )
 @prune_option
-@max_deletes_option
-@breaking_option
-@wait_option
-@timeout_option
-@message_option
-@actor_option
-@json_option
+@change_options
 def apply_manifest(  # noqa: PLR0913 - each is an option
     path: Path,
     *,

@@ -69,6 +69,18 @@ message_option = click.option("--message", default="", help="Reason, for the his
 actor_option = click.option(
     "--actor", default="", help="Author, for the history; by default the system's user."
 )
+
+
+def change_options(function: Function) -> Function:
+    """The options of a verb that changes the registry: its limits, waiting, and its history."""
+    for option in (
+        *(json_option, actor_option, message_option, timeout_option, wait_option),
+        *(breaking_option, max_deletes_option),
+    ):
+        function = option(function)
+    return function
+
+
 limit_option = click.option(
     "--limit",
     type=click.IntRange(1, 100_000),

@@ -6,7 +6,7 @@ Whatever is printed here has its control characters as escapes: texts such as pe
 from outside.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -102,12 +102,17 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) ->
 def print_fields(row: Row, *, as_json: bool) -> None:
     """Print one database row: a line for each field that has a value."""
     if as_json:
-        print_json({name: format_value(value, as_json=True) for name, value in row.items()})
+        print_json(json_fields(row, [*row.keys()]))
         return
     width = max(map(len, row.keys()))
     for name, value in row.items():
         if value is not None:
             echo(f"{name:{width}}  {format_value(value, as_json=False)}")
+
+
+def json_fields(row: Row, columns: Iterable[str]) -> dict[str, Any]:
+    """These columns of a row as a JSON object."""
+    return {name: format_value(row[name], as_json=True) for name in columns}
 
 
 def format_value(value: Any, *, as_json: bool) -> Any:  # noqa: ANN401 - any column's value

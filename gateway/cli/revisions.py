@@ -6,13 +6,8 @@ from gateway.cli.context import current_user
 from gateway.cli.database import with_database
 from gateway.cli.options import (
     CHANGES,
-    actor_option,
-    breaking_option,
+    change_options,
     json_option,
-    max_deletes_option,
-    message_option,
-    timeout_option,
-    wait_option,
 )
 from gateway.cli.output import console, echo, print_json, print_rows
 from gateway.cli.plans import print_plan, print_plans, print_results
@@ -66,13 +61,7 @@ def _show_revision(revision: int, *, as_json: bool) -> None:
     help="Refuse a revision whose random id, as in `gateway history`, begins otherwise.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, and exit as `plan` does.")
-@max_deletes_option
-@breaking_option
-@wait_option
-@timeout_option
-@message_option
-@actor_option
-@json_option
+@change_options
 def roll_back(  # noqa: PLR0913 - each is an option
     revision: int,
     *,

@@ -9,12 +9,9 @@ from typing import Any
 
 import orjson
 
-_CONTROLS = re.compile(
-    # C0 without tab and line feed, DEL and C1.
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
-    # Line separators, and what changes the direction of text.
-    r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
-)
+from gateway.identity import one_line
+
+_CONTROLS = re.compile(rf"(?![\t\n])[{one_line.CONTROLS}]")
 _MAX_BYTE = 0xFF
 
 

@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.database import with_database
 from gateway.cli.options import WholeNumber, json_option
-from gateway.cli.output import echo, print_fields, print_rows
+from gateway.cli.output import counted, echo, print_fields, print_rows
 from gateway.database.connect import Connection
 from gateway.identity import users
 from gateway.identity.passwords import Passwords
@@ -142,7 +142,7 @@ def disable(email: str) -> None:
     Example: `gateway user disable ada@example.com`
     """
     ended = with_database(lambda connection: users.disable(connection, email))
-    echo(f"disabled {email}; ended {_sessions(ended)}")
+    echo(f"disabled {email}; ended {counted(ended, 'session')}")
 
 
 @click.command
@@ -185,7 +185,7 @@ def set_password(email: str, *, mail_link: bool) -> None:
     async def work(connection: Connection) -> int:
         return await users.set_password(connection, email, await _hash(password))
 
-    echo(f"set the password of {email}; ended {_sessions(with_database(work))}")
+    echo(f"set the password of {email}; ended {counted(with_database(work), 'session')}")
 
 
 def _read_password() -> str:
@@ -216,7 +216,3 @@ def _described(rights: Rights) -> str:
     words = [f"the role {role}" for role in rights.roles]
     words += [f"the permission {permission}" for permission in rights.permissions]
     return " and ".join(words)
-
-
-def _sessions(count: int) -> str:
-    return f"{count} {'session' if count == 1 else 'sessions'}"

@@ -6,9 +6,12 @@ bidirectional marks show another text than there is.
 
 import re
 
-# C0, DEL and C1; then line separators, and what changes the direction of text. Joiners stay: names
-# in Persian and in Indian languages need them.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""For a class of a regular expression: C0, DEL and C1; then line separators, and what changes the
+direction of text. Joiners are not among them: names in Persian and in Indian languages need them.
+"""
+
+_CONTROL = re.compile(f"[{CONTROLS}]")
 
 MESSAGE = "must not contain control characters"
 """The message for a text that is not of one line, also in the schemas of params."""
