@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Iterator
 import hypothesis
 import pytest
 from support.harness import ROOT, Client, Server, execute, on, serving, settings
+from support.mail import MailSetup
+from support.mandrill import running_stand_in
 from support.manifests import migrated, wipe
 from support.probe import actions, apply_probe
 
 from gateway.database.connect import Connection
 from gateway.database.migrate import find_all, migrate
 from gateway.dev import demo
+from gateway.dev.mandrill import StandIn
 from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
@@ -119,3 +122,21 @@ async def probe(database: str, tokens: dict[str, str]) -> AsyncIterator[Client]:
     await apply_probe(database)
     async with serving(database, tokens, actions=actions()) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[StandIn, str]]:
+    """A Mandrill stand-in and its address, for the tests of a module."""
+    with running_stand_in() as stand_in_and_address:
+        yield stand_in_and_address
+
+
+@pytest.fixture
+def setup(
+    database: str,
+    tokens: dict[str, str],
+    served: tuple[StandIn, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> MailSetup:
+    """A worker's database, and the stand-in that gets its mail."""
+    return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)

@@ -1,7 +1,7 @@
 """The mail of an order stage: sent before the answer, or kept, reported, and sent later."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,34 +21,17 @@ from support.mail import (
     wait_for_rows,
     wait_until_sent,
 )
-from support.mandrill import KEY, running_stand_in
+from support.mandrill import KEY
 from support.manifests import set_events
 
 from gateway.database.connect import connect
 from gateway.database.pool import Pool
 from gateway.dev import mandrill
-from gateway.dev.mandrill import StandIn
 from gateway.outbox import dispatcher
 from gateway.outbox.mailer import Mailer
 from gateway.outbox.transport import Message
 
 Repair = Callable[[pytest.MonkeyPatch], None]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as made:
-        yield made
-
-
-@pytest.fixture
-def setup(
-    database: str,
-    tokens: dict[str, str],
-    served: tuple[StandIn, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> MailSetup:
-    return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)
 
 
 def ago(**past: float) -> datetime:

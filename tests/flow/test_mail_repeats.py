@@ -40,16 +40,6 @@ def served() -> Iterator[tuple[StandIn, str]]:
         yield made
 
 
-@pytest.fixture
-def setup(
-    database: str,
-    tokens: dict[str, str],
-    served: tuple[StandIn, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> MailSetup:
-    return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)
-
-
 def slug(answer: httpx2.Response) -> str:
     return str(answer.json()["status"])
 

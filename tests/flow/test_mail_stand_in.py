@@ -9,17 +9,10 @@ import httpx2
 import orjson
 import pytest
 from support.harness import settings
-from support.mandrill import running_stand_in
 
 from gateway.dev import run
 from gateway.dev.mandrill import API, MAX_MESSAGES, StandIn
 from gateway.serve import server
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as stand_in_and_address:
-        yield stand_in_and_address
 
 
 @pytest.fixture

@@ -26,12 +26,6 @@ from gateway.outbox.mandrill import MailError, Mandrill
 from gateway.outbox.transport import Message
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as stand_in_and_address:
-        yield stand_in_and_address
-
-
 @pytest.fixture
 def stand_in(served: tuple[StandIn, str]) -> StandIn:
     served[0].received.clear()

@@ -3,18 +3,16 @@
 import asyncio
 import io
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from support.accounts import DONE, log_in, new_token, outcome, secret, wait_for
 from support.harness import Client, execute, on, serving
 from support.mail import MailSetup, messages, notifications, wait_for_rows, wait_until_sent
-from support.mandrill import running_stand_in
 
 from gateway.database.handle import Database
 from gateway.dev.demo import PASSWORD
-from gateway.dev.mandrill import StandIn
 from gateway.identity import resets, tokens, users
 from gateway.identity.limits import RESETS_OF_ACCOUNT
 from gateway.identity.users import Rights
@@ -22,22 +20,6 @@ from gateway.identity.users import Rights
 RESET, CONFIRM = "/api/v1/users/reset_password", "/api/v1/users/confirm_reset"
 NEW_PASSWORD = "another password"
 INVALID = (400, "invalid-reset-token")
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[StandIn, str]]:
-    with running_stand_in() as made:
-        yield made
-
-
-@pytest.fixture
-def setup(
-    database: str,
-    tokens: dict[str, str],
-    served: tuple[StandIn, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> MailSetup:
-    return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)
 
 
 @pytest.fixture

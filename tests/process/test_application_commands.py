@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import orjson
 import pytest
-from support.command import fails, succeeds
+from support.command import fails, runner, succeeds
 from support.harness import execute
 
 Gateway: TypeAlias = Callable[..., str]
@@ -16,21 +16,13 @@ Gateway: TypeAlias = Callable[..., str]
 @pytest.fixture
 def gateway(database: str, tmp_path: Path) -> Gateway:
     """The output of a command that exits 0."""
-
-    def run(*words: str, noun: str = "application") -> str:
-        return succeeds(noun, *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-
-    return run
+    return runner(succeeds, "application", tmp_path, database)
 
 
 @pytest.fixture
 def refused(database: str, tmp_path: Path) -> Gateway:
     """The error of a command that exits 1."""
-
-    def run(*words: str, noun: str = "application") -> str:
-        return fails(noun, *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-
-    return run
+    return runner(fails, "application", tmp_path, database)
 
 
 def test_application_list_and_show(gateway: Gateway, refused: Gateway) -> None:

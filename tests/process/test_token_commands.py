@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import orjson
 import pytest
-from support.command import fails, run, succeeds
+from support.command import fails, run, runner, succeeds
 from support.harness import Client, execute
 
 from gateway.identity import tokens
@@ -22,21 +22,13 @@ NOTIFY_TIMEOUT = 2.0
 @pytest.fixture
 def gateway(database: str, tmp_path: Path) -> Gateway:
     """The output of a `gateway token` command that exits 0."""
-
-    def run(*words: str) -> str:
-        return succeeds("token", *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-
-    return run
+    return runner(succeeds, "token", tmp_path, database)
 
 
 @pytest.fixture
 def refused(database: str, tmp_path: Path) -> Gateway:
     """The error of a `gateway token` command that exits 1."""
-
-    def run(*words: str) -> str:
-        return fails("token", *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-
-    return run
+    return runner(fails, "token", tmp_path, database)
 
 
 def create(gateway: Gateway, note: str = "", application: str = "planoorder") -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import httpx2
 import orjson
 import pytest
-from support.command import environment, fails, succeeds, wait_until
+from support.command import environment, fails, runner, succeeds, wait_until
 from support.harness import Client, execute, on
 from support.outages import is_healthy, serving, workers_of
 
@@ -31,21 +31,13 @@ WORKERS = 2
 @pytest.fixture
 def gateway(database: str, tmp_path: Path) -> Gateway:
     """The output of a `gateway user` command that exits 0."""
-
-    def run(*words: str, noun: str = "user") -> str:
-        return succeeds(noun, *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-
-    return run
+    return runner(succeeds, "user", tmp_path, database)
 
 
 @pytest.fixture
 def refused(database: str, tmp_path: Path) -> Gateway:
     """The error of a `gateway user` command that exits 1."""
-
-    def run(*words: str, noun: str = "user") -> str:
-        return fails(noun, *words, cwd=tmp_path, GATEWAY_DATABASE_URL=database)
-
-    return run
+    return runner(fails, "user", tmp_path, database)
 
 
 def shown(gateway: Gateway, email: str = ADA) -> dict[str, Any]:

@@ -65,6 +65,17 @@ def fails(*args: str, cwd: Path, **changes: str) -> str:
     return result.stderr
 
 
+def runner(
+    run_to_end: Callable[..., str], noun: str, folder: Path, database: str
+) -> Callable[..., str]:
+    """A function that runs `gateway NOUN …` on a database by `succeeds` or by `fails`."""
+
+    def run_words(*words: str, noun: str = noun) -> str:
+        return run_to_end(noun, *words, cwd=folder, GATEWAY_DATABASE_URL=database)
+
+    return run_words
+
+
 def wait_until(holds: Callable[[], Any], seconds: float = PATIENCE) -> None:
     """Wait until a condition holds; fail if it does not hold in time."""
     deadline = time.monotonic() + seconds
