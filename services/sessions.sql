@@ -41,8 +41,9 @@ with read as (
 ), page as (
     select s.id
     from read s, gateway.users u
-    where u.id = $1 and (s.id = $2 or least(s.created_at + $3::interval, s.last_used_at + $4::interval)
-                       >= gateway.must_last_until(u.remember_me, u.remember_since))
+    where u.id = $1 and (s.id = $2 or gateway.is_unexpired(
+        s.created_at, s.last_used_at, $3, $4, u.remember_me, u.remember_since
+    ))
     order by s.id = $2 desc, s.last_used_at desc, s.id desc
     limit $5 offset $6
 )
@@ -67,8 +68,9 @@ with read as (
 )
 select count(*) as count
 from read s, gateway.users u
-where u.id = $1 and (s.id = $2 or least(s.created_at + $3::interval, s.last_used_at + $4::interval)
-                   >= gateway.must_last_until(u.remember_me, u.remember_since));
+where u.id = $1 and (s.id = $2 or gateway.is_unexpired(
+        s.created_at, s.last_used_at, $3, $4, u.remember_me, u.remember_since
+    ));
 
 -- name: end
 -- End one of a user's sessions or, with $3, all of them.

@@ -20,8 +20,9 @@ delete from gateway.sessions where id in (
       and least(
           s.revoked_at,
           case
-              when least(s.created_at + $1::interval, s.last_used_at + $2::interval)
-                   < gateway.must_last_until(u.remember_me, u.remember_since)
+              when not gateway.is_unexpired(
+                  s.created_at, s.last_used_at, $1, $2, u.remember_me, u.remember_since
+              )
               then least(s.created_at + $1::interval, s.last_used_at + $2::interval)
           end
       ) < now() - make_interval(days => $3)
@@ -40,8 +41,9 @@ select a.slug, a.name as title, a.roles, a.namespace,
        (
            select count(*) from gateway.live_sessions s
            where s.application = a.slug
-             and least(s.created_at + $2::interval, s.last_used_at + $3::interval)
-                 >= gateway.must_last_until(s.remember_me, s.remember_since)
+             and gateway.is_unexpired(
+                 s.created_at, s.last_used_at, $2, $3, s.remember_me, s.remember_since
+             )
        ) as sessions,
        a.created_at, a.removed_at
 from gateway.applications a
@@ -69,8 +71,9 @@ select u.id, u.email, u.first_name, u.last_name, gateway.roles_of(u.id) as roles
        (
            select count(*) from gateway.live_sessions s
            where s.user_id = u.id
-             and least(s.created_at + $4::interval, s.last_used_at + $5::interval)
-                 >= gateway.must_last_until(s.remember_me, s.remember_since)
+             and gateway.is_unexpired(
+                 s.created_at, s.last_used_at, $4, $5, s.remember_me, s.remember_since
+             )
        ) as sessions,
        u.remember_me, u.created_at, u.disabled_at
 from gateway.users u
