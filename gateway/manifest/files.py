@@ -39,8 +39,8 @@ def read_bytes(file: Path, limit: int) -> bytes:
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error
     except ValueError as error:
-        # The name contains a NUL character.
-        raise UnreadableError(f"cannot be read: {error}") from error
+        # The text of this error differs among Python's versions; it has one cause.
+        raise UnreadableError("cannot be read: its name contains a NUL character") from error
     try:
         status = os.fstat(descriptor)
         _refuse_special(status.st_mode)

@@ -31,8 +31,7 @@ def _refuse_duplicates(text: str) -> None:
     except _DuplicateError as error:
         raise JsonError(f"has the key {error} twice in one object") from error
     except json.JSONDecodeError as error:
-        position = f"line {error.lineno}, column {error.colno}"
-        raise JsonError(f"is not valid JSON: {_words(error)} ({position})") from error
+        raise JsonError(f"is not valid JSON: {_words_and_position(error)}") from error
     except RecursionError as error:
         raise JsonError("is nested too deeply") from error
 
@@ -56,15 +55,26 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _words(error: json.JSONDecodeError) -> str:
-    before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :]
-    if "trailing comma" in error.msg or (before.endswith(",") and after.startswith(("]", "}"))):
-        return "a comma before a closing bracket is not allowed; remove it"
+def _words_and_position(error: json.JSONDecodeError) -> str:
+    comma = _trailing_comma(error)
+    if comma is not None:
+        # Each version of Python reports another place; the comma itself is what has to go.
+        error = json.JSONDecodeError("a comma before a closing bracket", error.doc, comma)
     words = (words for start, words in _WORDS if error.msg.startswith(start))
-    return next(words, "unexpected text")
+    return f"{next(words, 'unexpected text')} (line {error.lineno}, column {error.colno})"
+
+
+def _trailing_comma(error: json.JSONDecodeError) -> int | None:
+    """The index of a comma that only a closing bracket follows."""
+    text, place = error.doc, error.pos
+    if place < len(text) and text[place] in "]}":
+        place = len(text[:place].rstrip()) - 1
+    after = text[place + 1 :].lstrip()
+    return place if text[place : place + 1] == "," and after.startswith(("]", "}")) else None
 
 
 _WORDS: tuple[tuple[str, str], ...] = (
+    ("a comma before", "a comma before a closing bracket is not allowed; remove it"),
     ("Expecting property name", "expected a name in double quotes"),
     ("Expecting value", "expected a value"),
     ("Expecting ':'", "expected : after the name"),
@@ -75,4 +85,4 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("Extra data", "expected the end of the file"),
     ("Unexpected UTF-8 BOM", "the file begins with a byte order mark; save it without one"),
 )
-"""The beginning of each message of Python's parser, and our message."""
+"""The beginning of each message of Python's parser, or of our own above, and our message."""

@@ -361,7 +361,7 @@ ERRORS: list[tuple[str, str, str, list[str]]] = [
         "a NUL in the name of a file",
         f'  things.create: {{{FROM_A_FILE}, params: "a\\0b"}}  # <--\n',
         "things.create: params",
-        ["cannot be read: embedded null byte"],
+        ["its name contains a NUL character"],
     ),
 ]
 
