@@ -91,11 +91,24 @@ class LogThread:
     def _write_all(self, lines: bytes) -> None:
         rest = memoryview(lines)
         while rest:
+            piece = rest[: _piece_size(lines, len(lines) - len(rest))]
             try:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[os.write(self._descriptor, piece) :]
             except BlockingIOError:
                 # Another process has made the shared terminal or pipe non-blocking.
                 select.select([], [self._descriptor], [])
+
+
+def _piece_size(lines: bytes, start: int) -> int:
+    """The bytes from `start` that are written at once: whole lines that a pipe takes in one piece.
+
+    The workers share a pipe. It may take a longer write in parts, with lines of another worker
+    between them, and a worker that is killed leaves a part behind.
+    """
+    end = lines.rfind(b"\n", start, start + select.PIPE_BUF)
+    # A line that is longer than that has to be written all the same.
+    end = lines.find(b"\n", start) if end < 0 else end
+    return (len(lines) if end < 0 else end + 1) - start
 
 
 class _Raw(io.RawIOBase):
