@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
 DOCS_STAMP := $(VENV)-docs/installed
+MINUTES := 10
 CLIENTS := tests/clients
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 
@@ -20,7 +21,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-newest test-versions coverage check bench attack docs docs-refresh format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-newest test-versions coverage check bench attack chaos docs docs-refresh format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +101,9 @@ bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/
 
 attack: $(STAMP) ## Attack a gateway in many ways; print what each costs it, and an innocent caller beside it.
 	$(BIN)/python benchmarks/attack.py
+
+chaos: $(STAMP) ## Kill, freeze and replace processes under load for MINUTES=10; look for lost, doubled and wrong answers.
+	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)-bench

@@ -12,7 +12,6 @@ import itertools
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import orjson
 import uvloop
 from bench.client import body_length
+from bench.processes import children_of
 from harness import PATH
 from noop import prepare
 from propagation import running_gateway, wait_until_started
@@ -124,19 +124,8 @@ async def kill_worker() -> None:
 
 
 def _random_worker() -> int:
-    [supervisor] = _children(os.getpid(), "gateway serve")
-    return random.choice(_children(supervisor))
-
-
-def _children(parent: int, command_part: str = "") -> list[int]:
-    ps = ["ps", "-axww", "-o", "pid=,ppid=,command="]
-    output = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
-    rows = [line.split(maxsplit=2) for line in output.splitlines()]
-    return [
-        int(pid)
-        for pid, parent_pid, command in rows
-        if int(parent_pid) == parent and command_part in command
-    ]
+    [supervisor] = children_of(os.getpid(), "gateway serve")
+    return random.choice(children_of(supervisor))
 
 
 async def wait_for_answers(calls: Calls, count: int) -> float:
