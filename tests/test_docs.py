@@ -16,6 +16,7 @@ import gateway
 from gateway import statuses
 from gateway.manifest.check import check
 from gateway.runtime.events import CATALOGUE
+from gateway.runtime.metrics import METRICS
 from gateway.settings import SETTINGS
 
 README = (ROOT / "README.md").read_text()
@@ -46,6 +47,12 @@ def test_the_reference_names_every_status_setting_command_and_event() -> None:
     for page, words in names.items():
         text = (REFERENCE / f"{page}.md").read_text()
         assert [word for word in words if f"`{word}`" not in text] == []
+
+
+def test_a_metric_that_the_reference_names_exists() -> None:
+    text = (REFERENCE / "monitoring.md").read_text()
+    named = set(re.findall(r"\b(?:gateway|http_server)_\w+", text))
+    assert named == {metric.name for metric in METRICS}
 
 
 def test_the_reference_names_all_that_a_service_may_import() -> None:

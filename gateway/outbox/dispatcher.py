@@ -78,6 +78,7 @@ class Outbox:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._counted_at = -COUNT_INTERVAL
         self.outstanding = {"waiting": 0, "parked": 0}
+        self._waiting_since: dict[str, float] = {}
 
     async def deliver(self, message_id: int, deadline: float) -> datetime | None:
         """Send a message that was just committed; return when it was sent.
@@ -109,6 +110,14 @@ class Outbox:
             if not started:
                 jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads the workers
                 await self._pause(POLL_INTERVAL * jitter)
+
+    def oldest(self) -> dict[str, float]:
+        """The age in seconds of the oldest waiting message of each kind; 0 if none waits.
+
+        It grows while the database is away.
+        """
+        now = asyncio.get_running_loop().time()
+        return {kind: now - self._waiting_since.get(kind, now) for kind in self._retries}
 
     async def finish(self) -> None:
         """Wait up to `FINISH_TIMEOUT` for the attempts in flight: a cut one has to be repeated."""
@@ -143,7 +152,11 @@ class Outbox:
     async def _count_outstanding(self, now: float) -> None:
         """Count the unsent messages for the metrics."""
         if now - self._counted_at > COUNT_INTERVAL:
-            self.outstanding = dict((await self._fetch("outstanding"))[0])
+            [row] = await self._fetch("outstanding")
+            self.outstanding = {state: row[state] for state in self.outstanding}
+            self._waiting_since = {
+                kind: now - row[kind] for kind in self._retries if row[kind] is not None
+            }
             self._counted_at = now
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

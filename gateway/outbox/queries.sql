@@ -84,9 +84,13 @@ delete from gateway.outbox
 where state in ('sent', 'discarded') and created_at < now() - interval '30 days';
 
 -- name: outstanding
--- The numbers of waiting and of parked messages.
+-- The numbers of waiting and of parked messages, and the ages in seconds of the oldest that wait.
 select count(*) filter (where state = 'waiting') as waiting,
-       count(*) filter (where state = 'parked') as parked
+       count(*) filter (where state = 'parked') as parked,
+       extract(epoch from now() - min(created_at)
+           filter (where state = 'waiting' and kind = 'mail'))::float8 as mail,
+       extract(epoch from now() - min(created_at)
+           filter (where state = 'waiting' and kind = 'webhook'))::float8 as webhook
 from gateway.outbox where state in ('waiting', 'parked');
 
 -- name: list

@@ -58,6 +58,11 @@ OUTBOX = Metric(
     "Messages that are not sent yet: waiting for the next attempt, or parked.",
     ("state",),
 )
+OLDEST = Metric(
+    "gateway_outbox_oldest_seconds",
+    "Age of the oldest message that waits to be sent, by kind (`mail`, `webhook`); 0 if none does.",
+    ("kind",),
+)
 EVENTS = Metric(
     "gateway_events_total",
     "Events of the catalogue, by name and level; requests are counted apart.",
@@ -70,6 +75,11 @@ LOG_DROPPED = Metric(
 LOOP_LAG = Metric(
     "gateway_event_loop_lag_seconds",
     "The longest delay of the event loop in the last second, of the slowest worker.",
+)
+WORKER_RESTARTS = Metric(
+    "gateway_worker_restarts_total",
+    "Workers that ended by themselves, and were started again by the supervisor; 0 if the only "
+    "worker has none.",
 )
 NO_DESCRIPTORS = Metric(
     "gateway_out_of_descriptors_seconds_total",
@@ -88,8 +98,8 @@ WAITING = Metric(
     ("pool", "reason"),
 )
 METRICS = (
-    *(DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, EVENTS),
-    *(LOG_DROPPED, LOOP_LAG, NO_DESCRIPTORS, CONNECTIONS, WAITING),
+    *(DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, OLDEST, EVENTS),
+    *(LOG_DROPPED, WORKER_RESTARTS, LOOP_LAG, NO_DESCRIPTORS, CONNECTIONS, WAITING),
 )
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -120,8 +130,9 @@ class PoolUsage(NamedTuple):
 class WorkerState(NamedTuple):
     """The current state of a worker, as its metrics show it.
 
-    `outbox` counts messages by state, `pools` has the pools by name. `loop_lag` is in seconds;
-    `log_dropped` lines and `out_of_descriptors` seconds are totals of the process.
+    `outbox` counts messages by state, `oldest` has ages in seconds by kind of message, `pools` has
+    the pools by name. `loop_lag` is in seconds; `log_dropped` lines and `out_of_descriptors`
+    seconds are totals of the process.
     """
 
     in_flight: int = 0
@@ -130,6 +141,7 @@ class WorkerState(NamedTuple):
     degraded: bool = False
     database_unavailable: bool = False
     outbox: Mapping[str, int] = MappingProxyType({})
+    oldest: Mapping[str, float] = MappingProxyType({})
     log_dropped: int = 0
     loop_lag: float = 0.0
     out_of_descriptors: int = 0
@@ -172,7 +184,7 @@ class Metrics:
     """
 
     def __init__(self, worker_index: int | None = None) -> None:
-        _choose_storage(worker_index)
+        choose_storage(worker_index)
         self._registry = registry = CollectorRegistry()
         self._durations = Histogram(*DURATIONS, buckets=BUCKETS, registry=registry)
         self._answers = Counter(*ANSWERS, registry=registry)
@@ -183,9 +195,12 @@ class Metrics:
         self._unavailable = Gauge(*UNAVAILABLE, registry=registry, multiprocess_mode="livesum")
         # All workers count the same rows: the most recent count is right.
         self._outbox = Gauge(*OUTBOX, registry=registry, multiprocess_mode="livemostrecent")
+        self._oldest = Gauge(*OLDEST, registry=registry, multiprocess_mode="livemostrecent")
         self._events = Counter(*EVENTS, registry=registry)
         self._log_dropped = Counter(*LOG_DROPPED, registry=registry)
         self._known_dropped = 0
+        # Shown as 0 until the supervisor has counted one: an alert needs both values.
+        Counter(*WORKER_RESTARTS, registry=registry)
         self._no_descriptors = Counter(*NO_DESCRIPTORS, registry=registry)
         self._known_no_descriptors = 0
         self._loop_lag = Gauge(*LOOP_LAG, registry=registry, multiprocess_mode="livemax")
@@ -249,6 +264,8 @@ class Metrics:
         self._loop_lag.set(state.loop_lag)
         for name, count in state.outbox.items():
             self._outbox.labels(name).set(count)
+        for kind, seconds in state.oldest.items():
+            self._oldest.labels(kind).set(seconds)
         self._log_dropped.inc(state.log_dropped - self._known_dropped)
         self._known_dropped = state.log_dropped
         self._no_descriptors.inc(state.out_of_descriptors - self._known_no_descriptors)
@@ -272,17 +289,15 @@ def drop_worker(worker_index: int, folder: str) -> None:
     _library.multiprocess.mark_process_dead(worker_index, folder)
 
 
-def _choose_storage(worker_index: int | None) -> None:
-    """Count in memory, or in the files of one worker among several.
+def choose_storage(owner: int | str | None) -> None:
+    """Count in memory, or in the files of one worker among several, or of their supervisor.
 
     By itself the library would decide by `FOLDER`, which may be set for another program, and would
     name files by process: each worker that dies would leave some behind.
     """
     values = _library.values
     values.ValueClass = (
-        values.MutexValue
-        if worker_index is None
-        else values.MultiProcessValue(lambda: str(worker_index))
+        values.MutexValue if owner is None else values.MultiProcessValue(lambda: str(owner))
     )
 
 

@@ -70,6 +70,7 @@ class Admin:
             degraded=bool(registry.problems),
             database_unavailable=self._health.pool.problem is not None,
             outbox=self._outbox.outstanding,
+            oldest=self._outbox.oldest(),
             log_dropped=log_thread.dropped_lines(),
             loop_lag=self._recent_lag(),
             out_of_descriptors=self._loop_watch.out_of_descriptors,

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from gateway.runtime import events, metrics
 from gateway.serve.server import ServeError, stop_signals
 from gateway.serve.supervisor_link import WorkerLink
+from gateway.serve.supervisor_metrics import SupervisorMetrics
 
 RESTART_INTERVAL = 0.2
 
@@ -86,6 +87,8 @@ class Supervisor:
         for sig in stop_signals():
             signal.signal(sig, self._stop)
         with _shared_folder() as self._folder:
+            self._metrics = SupervisorMetrics(self._folder)
+            events.subscribe(self._metrics.read)
             while not self._stopping:
                 self._replace_ended()
                 self._start_due()
@@ -125,6 +128,7 @@ class Supervisor:
                 worker.read()
                 self._log_end(worker.process, worker.link)
                 worker.plan_restart()
+                self._metrics.count_restart()
                 metrics.drop_worker(worker_index, self._folder)
                 self._refuse_if_none_serves()
         if any(worker.link and worker.link.is_ready for worker in self._workers):

@@ -9,14 +9,17 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from support.harness import Client, settings, until
+from support.harness import Client, execute, settings, until
+from support.mail import MailSetup, create, disconnect_database, set_client_email
 from support.probe import SECRET
 
+from gateway.outbox import dispatcher
 from gateway.runtime import events, metrics
 from gateway.runtime.metrics import MAX_LABEL_SETS, METRICS, Metrics, WorkerState
 from gateway.serve.worker import Worker
 
 CREATE = "order_stages.create"
+OLDEST = "gateway_outbox_oldest_seconds"
 COUNT = "http_server_request_duration_seconds_count"
 LABELS = {metric.name: set(metric.labels) for metric in METRICS}
 
@@ -116,6 +119,7 @@ async def test_metrics_names_and_labels_match_the_table(client: Client) -> None:
         "gateway_answers_total": "counter",
         "gateway_events_total": "counter",
         "gateway_log_lines_dropped_total": "counter",
+        "gateway_worker_restarts_total": "counter",
         "gateway_out_of_descriptors_seconds_total": "counter",
     }
 
@@ -235,6 +239,31 @@ async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
     answer = await ask(client.worker, "/-/ready")
     assert (answer.status_code, answer.json()["draining"]) == (503, True)
     assert (await ask(client.worker, "/-/live")).json() == {"live": True}
+
+
+async def test_metrics_have_the_age_of_the_oldest_waiting_mail_also_in_an_outage(
+    setup: MailSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "COUNT_INTERVAL", 0.0)
+
+    def oldest(client: Client) -> dict[str, float]:
+        return client.worker.outbox.oldest()
+
+    async with setup.serving() as client:
+        assert oldest(client) == {"mail": 0, "webhook": 0}
+        await set_client_email(client, "drop@x.y")
+        await create(client)
+        hour = "update gateway.outbox set created_at = now() - interval '1 hour'"
+        await execute(setup.database, hour)
+        await until(lambda: oldest(client)["mail"] >= 3600)
+        assert total(await text(client), OLDEST, kind="mail") >= 3600
+        assert total(await text(client), OLDEST, kind="webhook") == 0
+        await disconnect_database(client)
+        before = oldest(client)["mail"]
+        await until(lambda: oldest(client)["mail"] > before)
+        client.worker.heartbeat._dsn = setup.database
+        await execute(setup.database, "update gateway.outbox set state = 'discarded'")
+        await until(lambda: oldest(client)["mail"] == 0)
 
 
 # Limits of label sets

@@ -21,6 +21,7 @@ from gateway.serve.server import ServeError
 from gateway.serve.supervisor import Supervisor
 
 COUNT = "http_server_request_duration_seconds_count"
+RESTARTS = "gateway_worker_restarts_total"
 CREATE = "/api/v1/order_stages/create"
 NOWHERE = "postgresql://ada:verysecret@127.0.0.1:1/gateway"
 
@@ -118,6 +119,7 @@ def test_admin_metrics_of_a_killed_worker_keep_counts_and_drop_gauges(
         for worker in workers:
             send_to_others(worker, url, 4)
         wait_until(lambda: total(admin, COUNT) >= 8)
+        assert [s.value for s in samples(admin) if s.name == RESTARTS] == [0]
         [folder] = tmp_path.glob("gateway-*")
         before = set(folder.iterdir())
         waiting = active_while_one_waits(database, tokens, url, admin, workers)
@@ -126,6 +128,8 @@ def test_admin_metrics_of_a_killed_worker_keep_counts_and_drop_gauges(
         wait_until(lambda: len(children_of(command.process.pid) - workers) == 2)
         ready(command, 2)
         assert total(admin, COUNT) == 8
+        assert total(admin, RESTARTS) == 2
+        assert total(admin, "gateway_events_total", event="worker.ended") == 2
         assert total(admin, "http_server_active_requests") == 0
         for worker in children_of(command.process.pid):
             send_to_others(worker, url, 3)
