@@ -3,9 +3,11 @@
 `python benchmarks/propagation.py` starts `gateway serve --workers 4` on 10,000 routes and applies
 one change after another: with a working NOTIFY, with the listening connections cut before each
 commit, and with listening connections that stay open but carry no more data. The baseline is a bare
-NOTIFY from one connection to another. It prints a histogram of each.
+NOTIFY from one connection to another. It prints a histogram of each, and how many answers came from
+an older revision than all workers had reported. `--changes 1000 --gateways 3` is the long run.
 """
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -18,10 +20,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import generated_routes
+import httpx2
 from changes import ONE
 from routes import create_database, fill
 
@@ -41,6 +44,7 @@ CHANGE_INTERVAL_LOST = 2.0
 """Seconds between changes; workers that lost their connection must follow again by then."""
 
 TIMEOUT = 60.0
+CLOSE_TIMEOUT = 5.0
 BOUNDS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BAR = 40
 
@@ -54,6 +58,7 @@ class Proxy:
         self._socket_path = f"{folder}/.s.PGSQL.{port}"
         self._writers: list[asyncio.StreamWriter] = []
         self._silenced: set[asyncio.StreamWriter] = set()
+        self._connections: set[asyncio.Task[Any]] = set()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
@@ -64,6 +69,9 @@ class Proxy:
         finally:
             self.cut()
             server.close()
+            # A cancelled handler would print a traceback.
+            if self._connections:
+                await asyncio.wait(self._connections, timeout=CLOSE_TIMEOUT)
 
     def cut(self) -> None:
         """Close every connection."""
@@ -76,6 +84,9 @@ class Proxy:
         self._silenced.update(self._writers)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
         server_reader, server_writer = await asyncio.open_unix_connection(self._socket_path)
         self._writers += [writer, server_writer]
         await asyncio.gather(
@@ -147,15 +158,28 @@ async def wait_until_started(connection: Connection, workers: int = WORKERS) -> 
 
 async def measure(
     connection: Connection, folder: Path, changes: int, interval: float, disturb: Disturbance
-) -> list[float]:
-    """Apply changes, each after a disturbance; return the milliseconds until each is served."""
-    times = []
+) -> AsyncIterator[tuple[Revision, float]]:
+    """Apply changes, each after a disturbance; yield the milliseconds until each is served."""
     for _ in range(changes):
         disturb()
         revision = await apply_change(connection, folder)
-        times.append(await wait_until_served(connection, revision))
+        yield revision, await wait_until_served(connection, revision)
         await asyncio.sleep(interval)
-    return times
+
+
+class Stale:
+    """Counts answers, and those that are older than a revision that is served."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self._urls = urls
+        self.answers = self.older = 0
+
+    async def ask(self, http: httpx2.AsyncClient, revision: Revision) -> None:
+        """Ask some workers of each gateway, on new connections."""
+        requests = [http.get(f"{url}/nowhere") for url in self._urls * WORKERS]
+        for answer in await asyncio.gather(*requests):
+            self.answers += 1
+            self.older += int(answer.headers["x-registry-revision"]) < revision.number
 
 
 async def measure_bare_notify(url: str) -> list[float]:
@@ -184,21 +208,38 @@ async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
         yield proxy, f"postgresql://gateway@127.0.0.1:{port}{parts.path}"
 
 
-async def run(url: str, folder: Path) -> None:
+async def run(url: str, folder: Path, changes: int, gateways: int) -> None:
     """Measure and print."""
     async with proxied(url) as (proxy, listen_url):
         connection = await connect(url)
-        with running_gateway(url, listen_url, folder / "data"):
-            await wait_until_started(connection)
+        with contextlib.ExitStack() as running:
+            addresses = [
+                running.enter_context(running_gateway(url, listen_url, folder / f"data-{number}"))
+                for number in range(gateways)
+            ]
+            await wait_until_started(connection, WORKERS * gateways)
             report("a bare NOTIFY", await measure_bare_notify(url))
-            times = await measure(connection, folder, CHANGES, CHANGE_INTERVAL, lambda: None)
-            report("NOTIFY", times)
+            measured = measure(connection, folder, changes, CHANGE_INTERVAL, lambda: None)
+            await report_measured("NOTIFY", measured, addresses)
             for name, disturb in (("cut", proxy.cut), ("silent", proxy.silence)):
-                times = await measure(
-                    connection, folder, CHANGES_LOST, CHANGE_INTERVAL_LOST, disturb
-                )
-                report(f"listening connections {name} before each commit", times)
+                measured = measure(connection, folder, CHANGES_LOST, CHANGE_INTERVAL_LOST, disturb)
+                title = f"listening connections {name} before each commit"
+                await report_measured(title, measured, addresses)
         await connection.close()
+
+
+async def report_measured(
+    name: str, measured: AsyncIterator[tuple[Revision, float]], addresses: list[str]
+) -> None:
+    """Print a histogram, and how many answers were older than what all workers served."""
+    times, stale = [], Stale(addresses)
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    async with httpx2.AsyncClient(limits=limits, timeout=TIMEOUT) as http:
+        async for revision, milliseconds in measured:
+            times.append(milliseconds)
+            await stale.ask(http, revision)
+    report(name, times)
+    print(f"{stale.answers:,} answers after that, {stale.older} of an older revision")
 
 
 def report(name: str, times: list[float]) -> None:
@@ -220,15 +261,20 @@ def report(name: str, times: list[float]) -> None:
 
 def main() -> None:
     """Measure and print, with an embedded PostgreSQL."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--changes", type=int, default=CHANGES, help="changes with NOTIFY")
+    parser.add_argument("--gateways", type=int, default=1, help="processes of four workers")
+    parser.add_argument("--routes", type=int, default=ROUTES)
+    options = parser.parse_args()
     print(
-        f"{WORKERS} workers, {ROUTES:,} routes, a change of one route each time; "
-        f"{os.cpu_count()} cores for all, load average {os.getloadavg()[0]:.1f}"
+        f"{options.gateways} x {WORKERS} workers, {options.routes:,} routes, a change of one route "
+        f"each time; {os.cpu_count()} cores for all, load average {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres") as cluster:
         folder = Path(name)
         url = asyncio.run(create_database(cluster, "served"))
-        asyncio.run(fill(url, generated_routes.write(folder / "many", ROUTES)))
-        asyncio.run(run(url, folder))
+        asyncio.run(fill(url, generated_routes.write(folder / "many", options.routes)))
+        asyncio.run(run(url, folder, options.changes, options.gateways))
 
 
 if __name__ == "__main__":
