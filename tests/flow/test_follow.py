@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.harness import ROOT, Client, Server, execute, on, serving, until
 from support.manifests import Routes, applied, desired, locked, migrated
+from support.proxies import Proxy
 
 from gateway import Call, Reply
 from gateway.database.connect import Connection
@@ -34,8 +35,8 @@ async def url(empty_database: str, tmp_path: Path) -> str:
 
 
 @asynccontextmanager
-async def following(url: str) -> AsyncIterator[Registry]:
-    registry, listener = Registry(url), Listener(url)
+async def following(url: str, listen_url: str | None = None) -> AsyncIterator[Registry]:
+    registry, listener = Registry(url), Listener(listen_url or url)
     listener.subscribe(store.CHANNEL, lambda _: registry.poll_now(), registry.poll_now)
     tasks = [asyncio.create_task(run()) for run in (registry.follow, listener.run)]
     try:
@@ -139,6 +140,20 @@ async def test_follow_reconnects_a_lost_listener_and_polls_at_once(
             await execute(url, KILL_OTHERS)
             title = {"title": str(revision)}
             await applied(url, desired(tmp_path, {"things.create": title}))
+            await wait_for_revision(registry, revision)
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_follow_leaves_a_listener_that_is_silent(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.database.listen.PING_INTERVAL", 0.5)
+    async with Proxy(url).running() as proxy, following(url, proxy.url) as registry:
+        await wait_for_revision(registry, 1)
+        for revision in (2, 3):
+            await until(lambda: proxy.talking)
+            proxy.silence()
+            await applied(url, desired(tmp_path, {"things.create": {"title": str(revision)}}))
             await wait_for_revision(registry, revision)
 
 

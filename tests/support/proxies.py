@@ -1,0 +1,68 @@
+"""A proxy in front of PostgreSQL whose connections can fall silent without being closed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Proxy:
+    """Passes connections on to a server; `url` is the server's address through it."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._open: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Proxy"]:
+        """Run for the length of the block."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        parts = urlsplit(self._server_url)
+        user = parts.netloc.rpartition("@")[0]
+        address = f"{user}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self.url = urlunsplit(parts._replace(netloc=address, query=""))
+        try:
+            yield self
+        finally:
+            server.close()
+            for writer in self._open:
+                writer.transport.abort()
+
+    @property
+    def talking(self) -> int:
+        """The connections that are open and not silent."""
+        return len(self._open - self._silent) // 2
+
+    def silence(self) -> None:
+        """Drop all further data of the connections that are open now; new ones work."""
+        self._silent |= self._open
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await self._connect()
+        self._open |= {writer, server_writer}
+        await asyncio.gather(
+            self._forward(reader, server_writer), self._forward(server_reader, writer)
+        )
+        self._open -= {writer, server_writer}
+
+    async def _connect(self) -> Streams:
+        parts = urlsplit(self._server_url)
+        query = parse_qs(parts.query)
+        host = query["host"][0] if "host" in query else str(parts.hostname)
+        port = query["port"][0] if "port" in query else parts.port or 5432
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if writer not in self._silent:
+                    writer.write(data)
+        writer.close()
