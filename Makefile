@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
 DOCS_STAMP := $(VENV)-docs/installed
-MINUTES := 10
 CLIENTS := tests/clients
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
+
 
 SITE_BUILDER := zensical>=0.0.73,<0.2
 # What builds the wheel, an editable installation, and the one package without a wheel (docopt).
@@ -21,7 +21,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-newest test-versions coverage check bench attack chaos docs docs-refresh format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-newest test-versions coverage check bench attack chaos soak docs docs-refresh format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,7 +103,10 @@ attack: $(STAMP) ## Attack a gateway in many ways; print what each costs it, and
 	$(BIN)/python benchmarks/attack.py
 
 chaos: $(STAMP) ## Kill, freeze and replace processes under load for MINUTES=10; look for lost, doubled and wrong answers.
-	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(or $(MINUTES),10) * 60)) $(if $(SEED),--seed $(SEED))
+
+soak: $(STAMP) ## Call a gateway for MINUTES (60) while routes, tokens and roles change; does anything grow?
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60) $(SOAK)
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)-bench
@@ -135,4 +138,4 @@ release-check: $(STAMP) ## Build the distributions into dist/, and check version
 	$(BIN)/python tools/release.py
 
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules benchmarks/baselines/fastify/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
+	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site

@@ -47,13 +47,13 @@ def write(folder: Path, tokens: Sequence[str]) -> Requests:
     """Write the files of all workloads."""
     rng = random.Random(SEED)
     requests = {
-        "echo": [_post("/api/v1/bench/echo", _body(rng), token) for token in tokens],
-        "create": [_post(CREATE, _body(rng), rng.choice(tokens)) for _ in range(DISTINCT)],
+        "echo": [post("/api/v1/bench/echo", _body(rng), token) for token in tokens],
+        "create": [post(CREATE, _body(rng), rng.choice(tokens)) for _ in range(DISTINCT)],
         "list": [_list(hours, rng.choice(tokens)) for hours in range(DISTINCT)],
-        "same list": [_get("/services/statuses?limit=50", tokens[0])],
-        "refused": [_post(CREATE, {"update_status": True}, token) for token in tokens],
-        "log-in": [_log_in()],
-        "slow": [_post("/api/v1/bench/slow", {"seconds": SLOW_SECONDS}, tokens[0])],
+        "same list": [get("/services/statuses?limit=50", tokens[0])],
+        "refused": [post(CREATE, {"update_status": True}, token) for token in tokens],
+        "log-in": [log_in()],
+        "slow": [post("/api/v1/bench/slow", {"seconds": SLOW_SECONDS}, tokens[0])],
     }
     return Requests({name: load.write(folder, name, sent) for name, sent in requests.items()})
 
@@ -68,29 +68,34 @@ def _body(rng: random.Random) -> dict[str, object]:
 def _list(hours: int, token: str) -> bytes:
     """A list of all fifty statuses; each request filters by a different time."""
     since = datetime(2001, 1, 1) + timedelta(hours=hours)  # noqa: DTZ001 - the API takes no zone
-    return _get(f"/services/statuses?limit=50&created_at_min={quote(str(since))}", token)
+    return get(f"/services/statuses?limit=50&created_at_min={quote(str(since))}", token)
 
 
-def _log_in() -> bytes:
+def log_in() -> bytes:
+    """A log-in of the demo's employee."""
     credentials = {"email": "employee@example.com", "password": demo.PASSWORD}
     body = base64.b64encode(orjson.dumps({**credentials, "application": demo.APPLICATION}))
-    return _request("POST /api/v1/sessions/create", body, "content-type: text/plain")
+    return request("POST /api/v1/sessions/create", body, "content-type: text/plain")
 
 
-def _post(path: str, params: object, token: str) -> bytes:
-    headers = ("content-type: application/json", _bearer(token))
-    return _request(f"POST {path}", orjson.dumps(params), *headers)
+def post(path: str, params: object, token: str) -> bytes:
+    """A POST of params as JSON."""
+    headers = ("content-type: application/json", bearer(token))
+    return request(f"POST {path}", orjson.dumps(params), *headers)
 
 
-def _get(target: str, token: str) -> bytes:
-    return _request(f"GET {target}", b"", _bearer(token))
+def get(target: str, token: str) -> bytes:
+    """A GET of a path with its query."""
+    return request(f"GET {target}", b"", bearer(token))
 
 
-def _bearer(token: str) -> str:
+def bearer(token: str) -> str:
+    """The header line that presents a token."""
     return f"authorization: Bearer {token}"
 
 
-def _request(line: str, body: bytes, *headers: str) -> bytes:
+def request(line: str, body: bytes, *headers: str) -> bytes:
+    """A request with a method and target, header lines, and a body that may be empty."""
     length = (f"content-length: {len(body)}",) if body else ()
     lines = [f"{line} HTTP/1.1", "host: 127.0.0.1", *headers, *length, "", ""]
     return "\r\n".join(lines).encode() + body

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def database(folder: Path) -> Iterator[Database]:
         cluster = Cluster(folder, options={**DURABLE, **SIZE})
         cluster.start()
     try:
-        yield asyncio.run(_prepare(cluster.url()))
+        yield asyncio.run(prepare(cluster.url(), _manifests()))
     finally:
         cluster.stop()
 
@@ -66,11 +66,12 @@ def _manifests() -> list[Desired]:
     return [plano, bench]
 
 
-async def _prepare(url: str) -> Database:
+async def prepare(url: str, manifests: Sequence[Desired]) -> Database:
+    """Migrate an empty database, apply manifests, and add the demo, the orders and the callers."""
     db = await connect(url)
     try:
         await migrate(db, find_all())
-        for desired in _manifests():
+        for desired in manifests:
             await apply(db, desired, Author("benchmark"))
         await demo.fill(db, {})
         await db.execute(_SQL["fill"])

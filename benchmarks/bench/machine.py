@@ -65,11 +65,11 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def conditions() -> str:
+def conditions(*, pinned: bool = True) -> str:
     """Processor, cores, pinning, and the versions of the gateway's packages."""
     pinning = (
         "servers and pgbench on the first core, PostgreSQL and the load on the last"
-        if len(_CORES) > 1
+        if pinned and len(_CORES) > 1
         else "nothing pinned to a core"
     )
     load = os.getloadavg()[0]

@@ -18,13 +18,13 @@ _UNITS = {"rate": "requests a second", "p50": "p50 in ms", "p99": "p99 in ms"}
 
 def goals_table(results: Sequence[WorkloadResult], conditions: Sequence[str]) -> list[str]:
     """The goals and the conditions, for a terminal."""
-    goals = _table(_GOAL_COLUMNS, _goal_rows(results))
+    goals = table(_GOAL_COLUMNS, _goal_rows(results))
     return ["", *goals, "", *conditions]
 
 
 def medians_table(result: WorkloadResult) -> list[str]:
     """A table of medians, for a terminal."""
-    return ["", result.title, "", *_table(_columns(result), list(_rows(result)))]
+    return ["", result.title, "", *table(_columns(result), list(_rows(result)))]
 
 
 def write(results: Sequence[WorkloadResult], conditions: Sequence[str]) -> None:
@@ -48,12 +48,12 @@ def _section(results: Sequence[WorkloadResult], conditions: Sequence[str]) -> It
     yield "`make bench` writes this section; `python benchmarks/run.py --help` measures a part."
     yield "Servers take turns, round after round, and every ratio compares servers of one run."
     yield from ("", *(f"- {line}" for line in conditions), "")
-    yield from (*_table(_GOAL_COLUMNS, _goal_rows(results)), "")
+    yield from (*table(_GOAL_COLUMNS, _goal_rows(results)), "")
     yield "*measured* is the ratio of medians, and the range of the ratios of single rounds."
     yield "*core* is the load of the server's core: well below 100 %, something else is the limit."
     for result in results:
         yield from ("", f"### {result.title}", "", result.description, "")
-        yield from _table(_columns(result), list(_rows(result)))
+        yield from table(_columns(result), list(_rows(result)))
         yield from ("", f"![{result.title}](benchmarks/{result.key}.svg)")
     yield ""
 
@@ -96,7 +96,7 @@ def _number(value: float, digits: int) -> str:
     return "–" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table with aligned columns, so that it is also readable in a terminal."""
     table = [columns, *rows]
     widths = [max(len(row[index]) for row in table) for index in range(len(columns))]

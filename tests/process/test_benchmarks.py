@@ -1,8 +1,10 @@
 """The benchmarks run; only results that do not depend on the machine are checked."""
 
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.command import environment
@@ -51,3 +53,10 @@ def test_benchmarks_instructions_of_a_request_stay_below_the_limit() -> None:
 
 def test_benchmarks_durable_loses_no_acknowledged_create_after_kill_9() -> None:
     assert " 0 of them lost" in _run("benchmarks/durable.py", "--kills", "2")
+
+
+def test_benchmarks_soak_finds_no_undocumented_answer(tmp_path: Path) -> None:
+    samples = ("--samples", str(tmp_path / "soak.jsonl"))
+    printed = _run("benchmarks/soak.py", "--minutes", "0.05", *samples)
+    assert re.search(r"\| undocumented answers +\| 0 of 1,\d{3} ", printed)
+    assert re.search(r"\| 5 s after 0 of \d+ revocations, 1 s after 0;", printed)
