@@ -238,3 +238,9 @@ def test_ticks_are_round_numbers_up_to_the_highest_value(highest: float, ticks: 
 def test_decades_contain_the_values() -> None:
     assert chart.decades(3, 200) == [1, 10, 100, 1000]
     assert chart.decades(10, 10) == [10, 100]
+
+
+def test_page_and_picture_are_those_of_the_run_that_is_kept_beside_them() -> None:
+    soak = Soak.load(report.DATA)
+    assert "\n".join(report.section(soak)) in report.PAGE.read_text()
+    assert report.PICTURE.read_text() == chart.draw(soak)
