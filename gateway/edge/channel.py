@@ -21,7 +21,7 @@ class Channel:
     """One client's transport.
 
     Before writing more, wait for the event `drained`; it is None while the client keeps up.
-    `read_paused` is true while the transport does not read.
+    `read_paused` is true while the transport does not read; while `is_held`, nothing resumes it.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Channel:
         self.close: Callable[[], None] = transport.close
         self.drained: asyncio.Event | None = None
         self.read_paused = False
+        self.is_held = False
         client = get_remote_addr(transport)
         self.peer = addresses.plain(client[0]) if client else addresses.UNKNOWN
         self._server = server
@@ -69,10 +70,15 @@ class Channel:
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read from the client again."""
-        if self.read_paused:
+        """Read from the client again, unless reading is held."""
+        if self.read_paused and not self.is_held:
             self.read_paused = False
             self.transport.resume_reading()
+
+    def hold_reading(self) -> None:
+        """Stop reading until `is_held` is unset, even if an exchange asks for more of its body."""
+        self.is_held = True
+        self.pause_reading()
 
     def pause_writing(self) -> None:
         """Make writers wait for a slow client; abort after `WRITE_TIMEOUT` seconds."""

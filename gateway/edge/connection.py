@@ -9,17 +9,23 @@ from uvicorn.server import ServerState
 
 from gateway.edge.channel import WRITE_TIMEOUT, Channel
 from gateway.edge.http1 import Http1Exchange, Serve
+from gateway.edge.unparsed import ParseTurns, Unparsed
 
 
 class EdgeState(ServerState):
     """uvicorn's state of a server, and how it stops.
 
+    Its connections parse in `turns` what is left over of their reads.
     While `draining`, each answer closes its connection. A `patient` server leaves idle connections
     open for their usual time: the client may be sending its next request just now.
     """
 
     draining = False
     patient = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = ParseTurns()
 
     def drain(self) -> None:
         """Have each answer close its connection from now on."""
@@ -38,7 +44,7 @@ class Connection(asyncio.Protocol):
     _newest: Http1Exchange | None = None
     _active: Http1Exchange | None = None
     _in_request = False
-    _unparsed = b""
+    _refusal = b""
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since: float | None = None
 
@@ -56,7 +62,10 @@ class Connection(asyncio.Protocol):
         self._keep_alive: float = config.timeout_keep_alive
         self._server = server_state
         # Other servers, such as that of the admin port, have uvicorn's own state.
-        self._draining = isinstance(server_state, EdgeState) and server_state.draining
+        edge_state = server_state if isinstance(server_state, EdgeState) else EdgeState()
+        self._draining = edge_state.draining
+        self._turns = edge_state.turns
+        self._unparsed = Unparsed()
         # uvicorn's type allows its own protocols only.
         self._connections: set[Any] = server_state.connections
         self._app_state = app_state
@@ -77,7 +86,8 @@ class Connection(asyncio.Protocol):
             if exchange:
                 exchange.disconnect()
         self._waiting.clear()
-        self._unparsed = b""
+        self._unparsed.clear()
+        self._turns.discard(self)
         self.channel.resume_writing()
 
     def enqueue(self, exchange: Http1Exchange) -> None:
@@ -104,20 +114,24 @@ class Connection(asyncio.Protocol):
         # Read no more while requests wait: each read brings in as many as fit into it.
         if self._waiting:
             self._start(self._waiting.popleft())
-        elif self._unparsed:
-            self.mark_idle()
-            self.loop.call_soon(self._parse_more)
+        elif self._refusal:
+            self.transport.write(self._refusal)
+            self.transport.close()
         else:
-            self.channel.resume_reading()
             self.mark_idle()
+            if self.channel.read_paused and not self._unparsed.size:
+                self.channel.resume_reading()
+        if self._unparsed.size:
+            # Perhaps the body of the request that has just been started.
+            self._turns.add(self, self.loop)
 
     def on_finished(self, exchange: Http1Exchange) -> None:
         """The application has returned from an exchange."""
         if exchange.task:
             self._server.tasks.discard(exchange.task)
 
-    def _parse_more(self) -> None:
-        """Parse what was read and has waited for its turn."""
+    def parse_more(self) -> None:
+        """Parse a little of what was read and has waited for its turn."""
         raise NotImplementedError
 
     def mark_idle(self) -> None:

@@ -202,7 +202,8 @@ class Http1Exchange:
             await channel.drained.wait()
         if self.disconnected:
             return
-        self._close_if_body_unsent()
+        if self.expects_continue:
+            self._close_if_body_unsent()
         channel.write(
             heads.status_line(status)
             + channel.default_header_lines()

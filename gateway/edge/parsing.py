@@ -99,6 +99,16 @@ def expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
+def cause(error: Exception) -> tuple[str, str]:
+    """The slug and the reason of an error; the parser's own has that of a callback as context."""
+    for known in (error, error.__context__):
+        if isinstance(known, MemoryError):
+            return statuses.SERVICE_UNAVAILABLE, "There is not enough memory for this request"
+        if isinstance(known, BadRequestError):
+            return known.slug, str(known)
+    return statuses.INVALID_REQUEST, str(error)
+
+
 def refusal(reason: str, request_id: str, slug: str) -> bytes:
     """The whole answer to a request that the edge refuses, in the envelope."""
     status = statuses.COMMON[slug]

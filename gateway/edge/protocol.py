@@ -15,6 +15,7 @@ from gateway.edge import addresses, parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
+from gateway.edge.unparsed import HEAD_END, PIECE
 from gateway.runtime import events
 
 __all__ = [
@@ -39,8 +40,8 @@ MAX_BODY_WINDOWS = 6
 
 
 MAX_LINE = 8 * 1024
-PIECE = 8 * 1024
-"""Bytes that are parsed at once: a read of many small requests becomes objects piece by piece."""
+MIN_PIECE = 64
+"""Bytes that a piece counts as, however small it is: so many pieces are not parsed at once."""
 
 _TOO_LONG = f"the request line is longer than {MAX_LINE} bytes"
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
@@ -57,7 +58,6 @@ class Edge(Connection):
     _url = b""
     _headers: list[tuple[bytes, bytes]]
     _previous: Http1Exchange | None = None
-    _read_size = 0
     _body_size = 0
     _body_windows = 0
     _progressed = False
@@ -66,7 +66,6 @@ class Edge(Connection):
     _timer: asyncio.TimerHandle | None = None
     _head_begin = b""
     _piece = b""
-    _is_first = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's own class
         """asyncio: a client has connected; its first request must come within `HEAD_TIMEOUT`."""
@@ -82,45 +81,63 @@ class Edge(Connection):
         self._parser = None
 
     def data_received(self, data: bytes) -> None:
-        """asyncio: parse what came; refuse a malformed or ambiguous request."""
+        """asyncio: parse what came; refuse a malformed or ambiguous request.
+
+        Usually it is one whole request; anything else is parsed in pieces.
+        """
         if self._refused:
             return
-        self._read_size = len(data)
-        if self._read_size > PIECE or self._unparsed:
-            self._parse_in_pieces(data)
-            return
-        self._piece = data
-        if not self._in_request:
-            # Empty lines before a request are allowed.
-            self._is_first = data[:1] not in b"\r\n"
+        if self._in_request or len(data) > PIECE or data.count(HEAD_END) > 1 or self._unparsed.size:
+            self._unparsed.append(data)
+            self.parse_more()
+        else:
+            self._parse(data)
+
+    def parse_more(self) -> None:
+        """Parse until a request has to wait for an earlier one's answer, or others have a turn."""
+        unparsed, allowed = self._unparsed, PIECE
+        while unparsed.size and allowed > 0 and not (self._waiting or self._refused):
+            piece = unparsed.take(self._body_left())
+            if not piece:
+                piece = unparsed.take_piece()
+                allowed -= max(MIN_PIECE, len(piece))
+            self._parse(piece)
+        if self._refused:
+            unparsed.clear()
+        elif unparsed.size:
+            self._wait_for_turn()
+        elif self.channel.is_held:
+            self.channel.is_held = False
+            if not self._waiting:
+                self.channel.resume_reading()
+
+    def _body_left(self) -> int:
+        """Bytes that a body of known length still lacks, otherwise 0."""
+        if not (self._in_body and self._newest):
+            return 0
+        length = self._newest.headers.get(b"content-length")
+        return int(length) - self._body_size if length else 0
+
+    def _wait_for_turn(self) -> None:
+        """Read no more before the rest of what was read is parsed."""
+        self.channel.hold_reading()
+        if not self._in_body:
+            # The rest of a head may be here already.
+            self._stop_timer()
+        if not self._waiting:
+            self._turns.add(self, self.loop)
+
+    def _parse(self, piece: bytes) -> None:
+        self._piece = piece
         self._progressed = False
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(piece)
             if self._in_request:
                 self._limit_incomplete()
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            self._ignore_upgrade(piece[upgrade.args[0] :])
         except (httptools.HttpParserError, BadRequestError, MemoryError) as error:
             self._refuse(error)
-
-    def _parse_in_pieces(self, data: bytes) -> None:
-        """Parse until a request has to wait for an earlier one's answer; keep what follows."""
-        data = self._unparsed + data
-        self._unparsed = b""
-        start = 0
-        while start < len(data) and not (self._waiting or self._refused):
-            self.data_received(data[start : start + PIECE])
-            start += PIECE
-        self._unparsed += data[start:]
-        if self._unparsed:
-            # The rest of a head may be here already.
-            self._stop_timer()
-            self.channel.pause_reading()
-
-    def _parse_more(self) -> None:
-        self._parse_in_pieces(b"")
-        if not (self._unparsed or self._waiting):
-            self.channel.resume_reading()
 
     def _limit_incomplete(self) -> None:
         """Limit the time and the size of a request that is incomplete after a read.
@@ -129,14 +146,16 @@ class Edge(Connection):
         brought no progress are counted here.
         """
         if not self._progressed:
-            self._pending_size += self._read_size
+            self._pending_size += len(self._piece)
             if len(self._url) > MAX_LINE:
                 raise BadRequestError(_TOO_LONG, statuses.URI_TOO_LONG)
             if self._pending_size > MAX_HEAD:
                 raise BadRequestError(_TOO_LARGE, statuses.HEADERS_TOO_LARGE)
         self._check_header_count()
         if not self._in_body:
-            self._head_begin += self._piece
+            # Where it begins in a piece that ended an earlier request.
+            end = self._piece.index(HEAD_END) + len(HEAD_END) if self._progressed else 0
+            self._head_begin += self._piece[end and end + self._body_size :]
         self._start_timer()
 
     def _ignore_upgrade(self, data: bytes) -> None:
@@ -149,7 +168,10 @@ class Edge(Connection):
         headers = self._newest.header_list if self._newest else ()
         lines = [name + b": " + value for name, value in headers if name in framing]
         self._parser = parsing.make_parser(parsing.UpgradeIgnored(self))
-        self.data_received(b"\r\n".join([b"POST / HTTP/1.1", *lines, b"", b""]) + data)
+        self._parse(b"\r\n".join([b"POST / HTTP/1.1", *lines, b"", b""]))
+        if data:
+            self._unparsed.prepend(data)
+            self.parse_more()
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -170,18 +192,21 @@ class Edge(Connection):
     def on_headers_complete(self) -> None:
         """The head is complete: check it and run or queue its exchange."""
         headers = self._headers
-        if len(headers) > MAX_HEADERS:
+        count = len(headers)
+        if count > MAX_HEADERS:
             self._check_header_count()
-        # Only a head that came in several reads, or in a large one, can be too large.
-        if self._read_size + self._pending_size > MAX_LINE:
+        # Only a head that came in several pieces can be too large.
+        if self._pending_size > MAX_LINE - PIECE:
             self._check_head_size()
         parser = self._parser
-        version, method = parser.get_http_version(), parser.get_method()
-        if not self._piece.startswith(b"%b %b HTTP/1.1\r\n" % (method, self._url)):
+        version, method = "1.1", parser.get_method()
+        line = b"%b %b HTTP/1.1\r\n" % (method, self._url)
+        if self._head_begin or not self._piece.startswith(line):
+            version = parser.get_http_version()
             self._check_request_line(b"%b %b HTTP/%b\r\n" % (method, self._url, version.encode()))
         by_name = dict(headers)
         is_usual = b"host" in by_name and b"transfer-encoding" not in by_name
-        if version != "1.1" or len(by_name) != len(headers) or not is_usual:
+        if version != "1.1" or len(by_name) != count or not is_usual:
             parsing.check_head(version, headers)
             by_name = addresses.by_name(headers)
         elif not parsing.is_host(by_name[b"host"]):
@@ -215,10 +240,9 @@ class Edge(Connection):
     def _check_request_line(self, line: bytes) -> None:
         """Refuse a request line that is not `line`: the parser takes more blanks, and RTSP.
 
-        Only for the first request of a piece it is known where the line begins.
+        A request begins where a piece does, but for the empty lines that are allowed before it.
         """
-        text = self._head_begin + self._piece if self._head_begin else self._piece
-        if not (text.startswith(line) or (line in text and not self._is_first)):
+        if not (self._head_begin + self._piece).lstrip(b"\r\n").startswith(line):
             raise BadRequestError("the request line must be a method, a target and HTTP/1.1")
 
     def _check_header_count(self) -> None:
@@ -250,7 +274,7 @@ class Edge(Connection):
             self._check_head_size()
         if self._timer:
             self._stop_timer()
-        self._in_request = self._in_body = self._is_first = False
+        self._in_request = self._in_body = False
         self._progressed = True
         if self._newest:
             self._newest.feed_eof()
@@ -292,21 +316,22 @@ class Edge(Connection):
         self.transport.close()
 
     def _refuse(self, error: Exception) -> None:
-        """Answer and close; if an earlier answer is still due, send that one and close."""
+        """Answer and close, after the answers to earlier requests."""
         self._refused = True
-        self._unparsed = b""
+        self._unparsed.clear()
         self._stop_timer()
-        slug, reason = _cause(error)
+        slug, reason = parsing.cause(error)
         request_id = request_ids.make()
         events.emit(events.EDGE_REQUEST_REFUSED, request_id=request_id, reason=reason)
         broken = self._abandon_request() if self._in_body else None
         earlier = self._previous if broken else self._newest
+        refusal = parsing.refusal(reason, request_id, slug)
         if earlier is not None and not earlier.complete:
-            earlier.keep_alive = False
+            self._refusal = refusal
             self.channel.pause_reading()
             return
         if broken is None or not broken.written:
-            self.transport.write(parsing.refusal(reason, request_id, slug))
+            self.transport.write(refusal)
         self.transport.close()
 
     def _abandon_request(self) -> Http1Exchange | None:
@@ -317,13 +342,3 @@ class Edge(Connection):
             if broken in self._waiting:
                 self._waiting.remove(broken)
         return broken
-
-
-def _cause(error: Exception) -> tuple[str, str]:
-    """The slug and the reason of an error; the parser's own has that of a callback as context."""
-    for cause in (error, error.__context__):
-        if isinstance(cause, MemoryError):
-            return statuses.SERVICE_UNAVAILABLE, "There is not enough memory for this request"
-        if isinstance(cause, BadRequestError):
-            return cause.slug, str(cause)
-    return statuses.INVALID_REQUEST, str(error)

@@ -177,14 +177,14 @@ async def test_edge_pipelined_requests_wait_as_bytes_not_as_objects(database: st
     connections: set[Any] = edge_server.server_state.connections
     most = 0
     async with listening(edge_server) as listener:
-        flood = GOOD * 3000 + close(GOOD)
+        flood = GOOD * 1000 + close(GOOD)
         answered = asyncio.create_task(talk(listener.getsockname(), flood))
         while not answered.done():
             await asyncio.sleep(0)
             waiting = [len(connection._waiting) for connection in connections]
             most = max([most, *waiting])
-    assert answered.result().count(b"route-non-existent") == 3001
-    assert 0 < most <= protocol.PIECE // len(GOOD)
+    assert answered.result().count(b"route-non-existent") == 1001
+    assert most == 1
 
 
 async def test_edge_lines_of_forwarded_for_are_joined_in_their_order(database: str) -> None:
@@ -218,8 +218,9 @@ async def test_edge_answer_before_a_malformed_request_is_still_sent(
     address: tuple[str, int],
 ) -> None:
     answers = await talk(address, GOOD + b"nonsense\r\n\r\n")
-    assert answers.count(b"HTTP/1.1") == 1
-    assert b"route-non-existent" in answers
+    earlier, refusal = answers.split(b"HTTP/1.1 ")[1:]
+    assert b"route-non-existent" in earlier
+    assert refusal.startswith(b"400 ")
 
 
 async def test_edge_pipelined_requests_are_answered_in_order(address: tuple[str, int]) -> None:
@@ -312,9 +313,9 @@ async def test_edge_target_without_a_path_is_refused_after_the_earlier_answer(
 ) -> None:
     odd = target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
     assert (await talk(address, odd)).startswith(b"HTTP/1.1 400 ")
-    answers = await talk(address, GOOD + odd)
-    assert answers.count(b"HTTP/1.1 ") == 1
-    assert b"route-non-existent" in answers
+    earlier, refusal = (await talk(address, GOOD + odd)).split(b"HTTP/1.1 ")[1:]
+    assert b"route-non-existent" in earlier
+    assert refusal.startswith(b"400 ")
 
 
 async def test_edge_malformed_body_does_not_stop_the_earlier_answer(
@@ -322,8 +323,9 @@ async def test_edge_malformed_body_does_not_stop_the_earlier_answer(
 ) -> None:
     broken = BODY + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
     answers = await talk(address, GOOD + broken)
-    assert answers.count(b"HTTP/1.1 ") == 1
-    assert b"route-non-existent" in answers
+    earlier, refusal = answers.split(b"HTTP/1.1 ")[1:]
+    assert b"route-non-existent" in earlier
+    assert refusal.startswith(b"400 ")
 
 
 async def test_edge_client_that_disconnects_in_a_body_raises_no_error(
