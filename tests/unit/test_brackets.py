@@ -1,7 +1,7 @@
 """Forms and query strings with nested keys, by the rules of Rack and PHP."""
 
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -152,3 +152,15 @@ def test_brackets_round_trip(values: dict[str, Any], escape: Any) -> None:
     pairs = [pair for name in values for pair in _pairs(name, values[name])]
     text = "&".join(f"{escape(key)}={escape(value)}" for key, value in pairs)
     assert brackets.parse(text.encode()) == values
+
+
+@examples
+@given(st.lists(st.sampled_from(["%", "=", "\r", "\n", "+", "0", "aF", "C3%A9", "\\", "_", " ."])))
+def test_brackets_percent_escapes_are_those_of_urls(parts: list[str]) -> None:
+    text = "".join(parts).encode()
+    try:
+        value = unquote_to_bytes(text.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        assert refusal(lambda: brackets.parse(b"a=" + text)).slug == "invalid-encoded-params"
+    else:
+        assert brackets.parse(b"a=" + text) == {"a": value}

@@ -4,6 +4,7 @@ The rules are those of Rack and PHP, whose clients send them.
 """
 
 import re
+from binascii import a2b_qp
 from typing import Any
 
 from gateway.stages.decode.limits import MAX_DEPTH, MAX_LEVELS, MAX_PAIRS, MAX_STRAYS, undecodable
@@ -13,6 +14,7 @@ _STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _APPEND = ""
 _PERCENT, _PLUS = b"%+"
 _BLANKS = bytes.maketrans(b"+", b" ")
+_QUOTED_PRINTABLE = bytes.maketrans(b"%=", b"=%")
 
 
 def parse(text: bytes, max_values: int = MAX_PAIRS) -> dict[str, Any]:
@@ -42,10 +44,23 @@ def _escape_stray(text: bytes) -> bytes:
 
     A body full of them is not a form, and to escape each of a million takes long.
     """
+    if not _has_stray(text):
+        return text
     text, strays = _STRAY.subn(b"%25", text, MAX_STRAYS + 1)
     if strays > MAX_STRAYS:
         raise undecodable(f"more than {MAX_STRAYS} percent signs without two hexadecimal digits")
     return text
+
+
+def _has_stray(text: bytes) -> bool:
+    """Whether some `%` stands for itself.
+
+    Quoted-printable text has `=` for `%`, and is decoded in C, four times as fast as a regular
+    expression counts. Each escape becomes shorter by two bytes, and so does its soft line break.
+    """
+    decoded = a2b_qp(text.translate(_QUOTED_PRINTABLE))
+    has_all = len(decoded) == len(text) - 2 * text.count(b"%")
+    return not has_all or b"%\n" in text or b"%\r" in text
 
 
 def _unquote(text: bytes) -> str:
@@ -54,9 +69,8 @@ def _unquote(text: bytes) -> str:
     if _PLUS in text:
         text = text.translate(_BLANKS)
     if _PERCENT in text:
-        # Python's own escapes are decoded in C, `unquote_to_bytes` in a loop over each.
-        text = text.replace(b"\\", rb"\\").replace(b"%", rb"\x")
-        text = text.decode("unicode_escape").encode("latin-1")
+        # `unquote_to_bytes` decodes each escape in a loop.
+        text = a2b_qp(text.replace(b"=", b"%3D").translate(_QUOTED_PRINTABLE))
     try:
         return text.decode()
     except UnicodeDecodeError as error:
