@@ -95,7 +95,7 @@ async def confirm_reset(call: Call) -> Reply:
     """Set a new password by a password reset link's token, and end all sessions of the user."""
     token = tokens.digest(call.params["reset_token"])
     # Checked before the password is hashed, since hashing is expensive.
-    async with call.identity.limits.guessing_token(call.address) as guess:
+    async with call.identity.limits.guessing_token(call.address, call.deadline) as guess:
         found = await call.db.fetchrow(_SQL["reset"], token)
         guess.is_wrong = found is None
     if found is None:

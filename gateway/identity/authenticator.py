@@ -51,7 +51,7 @@ class Authenticator:
         return principal
 
     async def _look_up_guess(self, token: str, address: str, deadline: float) -> Principal | None:
-        async with self.limits.guessing_token(address) as guess:
+        async with self.limits.guessing_token(address, deadline) as guess:
             # While this waited, another request may have had the same token looked up.
             is_guess = self.store.is_guess(token)
             principal = self.store.remembered(token) or await self.store.find(token, deadline)

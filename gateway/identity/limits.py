@@ -1,5 +1,6 @@
 """Rate limits: calls of a route, guesses of passwords, guesses of tokens."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
@@ -109,18 +110,20 @@ class Limits:
         _refuse(self.counts.take(f"reset:{emails.fold(account)}", RESETS_OF_ACCOUNT))
 
     @asynccontextmanager
-    async def guessing_token(self, address: str) -> AsyncIterator["TokenGuess"]:
+    async def guessing_token(
+        self, address: str, deadline: float = math.inf
+    ) -> AsyncIterator["TokenGuess"]:
         """Wrap the look-up of a token that may be a guess; set `is_wrong` if it does not exist.
 
         A few of an address are looked up at once and others wait, since most tokens that a worker
         does not know are valid: so wrong ones are counted before the next ones are looked up, and
-        valid ones are never refused for being many. Raises Rejection: rate-limit-exceeded, or
-        service-unavailable after a long wait.
+        valid ones are never refused for being many. `deadline` is a time of the loop's clock.
+        Raises Rejection: rate-limit-exceeded, or service-unavailable after a long wait.
         """
         key = _address_key("token", address)
         guess = TokenGuess()
         _refuse(self.counts.is_reached(key, self._tokens))
-        async with self._token_turns.turn(key):
+        async with self._token_turns.turn(key, deadline):
             _refuse(self.counts.is_reached(key, self._tokens))
             try:
                 yield guess

@@ -1,6 +1,7 @@
 """Turns: of the work for one key, only a few run at the same time, and the others wait."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ from gateway import statuses
 from gateway.values import Rejection
 
 TIMEOUT = 2.0
-"""Seconds that work waits for its turn."""
+"""Seconds that work waits for its turn, if its call has so long."""
 
 
 class _Places:
@@ -27,13 +28,17 @@ class Turns:
         self._places: dict[str, _Places] = {}
 
     @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
-        """Run the block as one of the key's. Raises Rejection: service-unavailable."""
+    async def turn(self, key: str, deadline: float = math.inf) -> AsyncIterator[None]:
+        """Run the block as one of the key's; `deadline` is a time of the loop's clock.
+
+        Raises Rejection: service-unavailable, if there is no turn in time.
+        """
+        latest = min(deadline, asyncio.get_running_loop().time() + TIMEOUT)
         places = self._places.setdefault(key, _Places(self._at_once))
         places.users += 1
         try:
             try:
-                async with asyncio.timeout(TIMEOUT):
+                async with asyncio.timeout_at(latest):
                     await places.semaphore.acquire()
             except TimeoutError as error:
                 message = "Too many tokens of this address are being looked up."
