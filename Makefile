@@ -99,13 +99,13 @@ words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/explanation/benchmarks.md (about 15 minutes).
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
 
-attack: $(STAMP) ## Attack a gateway in many ways; print what each costs it, and an innocent caller beside it.
+attack: $(STAMP) ## Attack a gateway in many ways; print what each attack costs it, and a well-behaved client.
 	$(BIN)/python benchmarks/attack.py
 
-chaos: $(STAMP) ## Kill, freeze and replace processes under load for MINUTES=10; look for lost, doubled and wrong answers.
+chaos: $(STAMP) ## Kill, freeze and replace processes under load for MINUTES=10; find lost and double writes.
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(or $(MINUTES),10) * 60)) $(if $(SEED),--seed $(SEED))
 
-soak: $(STAMP) ## Call a gateway for MINUTES (60) while routes, tokens and roles change; does anything grow?
+soak: $(STAMP) ## Call a gateway for MINUTES=60 while routes, tokens and roles change; report what grows.
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60) $(SOAK)
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock

@@ -1,6 +1,6 @@
-"""Attack a gateway in many ways; print what each costs it, and one innocent caller beside it.
+"""Attack a gateway in many ways; print what each costs it, and a well-behaved client.
 
-For each attack: the longest stall of the event loop, memory, connections, and the caller's p99.
+For each attack: the longest stall of the event loop, memory, connections, and the client's p99.
 The gateway is the harness's: one worker without a database, in a process of its own.
 """
 
@@ -31,7 +31,7 @@ HALF_SENT = 1001
 PIPELINES = 60
 PIPELINED = b"GET /n HTTP/1.1\r\nHost: x\r\n\r\n" * 10_000
 PAUSE = 0.005
-"""Seconds between two calls of the innocent caller."""
+"""Seconds between two calls of the well-behaved client."""
 
 HEAD = b"POST " + harness.PATH.encode() + b" HTTP/1.1\r\nHost: x\r\n"
 Attack = Callable[[int], Coroutine[Any, Any, None]]

@@ -4,7 +4,8 @@
 one change after another: with a working NOTIFY, with the listening connections cut before each
 commit, and with listening connections that stay open but carry no more data. The baseline is a bare
 NOTIFY from one connection to another. It prints a histogram of each, and how many answers came from
-an older revision than all workers had reported. `--changes 1000 --gateways 3` is the long run.
+an older revision although all workers had reported the new one. `--changes 1000 --gateways 3` is
+the long run.
 """
 
 import argparse
@@ -168,7 +169,7 @@ async def measure(
 
 
 class Stale:
-    """Counts answers, and those that are older than a revision that is served."""
+    """Counts answers, and those from an older revision than all workers have reported."""
 
     def __init__(self, urls: list[str]) -> None:
         self._urls = urls
@@ -231,7 +232,7 @@ async def run(url: str, folder: Path, changes: int, gateways: int) -> None:
 async def report_measured(
     name: str, measured: AsyncIterator[tuple[Revision, float]], addresses: list[str]
 ) -> None:
-    """Print a histogram, and how many answers were older than what all workers served."""
+    """Print a histogram, and how many answers came from an older revision."""
     times, stale = [], Stale(addresses)
     limits = httpx2.Limits(max_keepalive_connections=0)
     async with httpx2.AsyncClient(limits=limits, timeout=TIMEOUT) as http:
@@ -239,7 +240,7 @@ async def report_measured(
             times.append(milliseconds)
             await stale.ask(http, revision)
     report(name, times)
-    print(f"{stale.answers:,} answers after that, {stale.older} of an older revision")
+    print(f"{stale.answers:,} answers after these changes, {stale.older} from an older revision")
 
 
 def report(name: str, times: list[float]) -> None:
@@ -263,7 +264,7 @@ def main() -> None:
     """Measure and print, with an embedded PostgreSQL."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--changes", type=int, default=CHANGES, help="changes with NOTIFY")
-    parser.add_argument("--gateways", type=int, default=1, help="processes of four workers")
+    parser.add_argument("--gateways", type=int, default=1, help="gateways of four workers each")
     parser.add_argument("--routes", type=int, default=ROUTES)
     options = parser.parse_args()
     print(

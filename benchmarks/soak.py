@@ -1,10 +1,10 @@
-"""A soak: an hour of calls, applies, log-ins, mail and revocations, to see whether anything grows.
+"""Soak test: an hour of calls, applies, log-ins, mail and revocations, to see what grows.
 
 `python benchmarks/soak.py --minutes 60` starts an embedded PostgreSQL, a stand-in for Mandrill and
 `gateway serve --workers 2`, and sends 500 calls a second from another process. Every ten seconds it
 appends a sample to a file: memory, descriptors and threads of each process, latencies, answers,
 database connections, and the latencies of a bare server beside it. At the end it prints a verdict;
-`--report FILE` prints that of samples that were taken before, `--write` writes the page.
+`--report FILE` prints the verdict on the samples of an earlier run, `--write` writes the page.
 """
 
 import argparse
@@ -81,7 +81,7 @@ async def start_load(database: Database, client: str, options: Any) -> asyncio.s
 
 
 async def sample(line: dict[str, Any], changes: Changes, connection: Connection) -> dict[str, Any]:
-    """A line of the load, with what the processes and the database use at this moment."""
+    """A line of the load, with what the processes and the database use now."""
     pids = await asyncio.to_thread(samples.gateway_processes)
     return {
         **line,
@@ -136,7 +136,7 @@ async def write_samples(
 
 
 async def last(line: dict[str, Any], changes: Changes, connection: Connection) -> dict[str, Any]:
-    """What is known at the end alone: the last answers and changes, and the rows of the tables."""
+    """What is known only at the end: the last answers and changes, and the rows of the tables."""
     return {
         "answers": line["last"],
         "changes": changes.take(),
@@ -159,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60, help="length of the run (60)")
     parser.add_argument("--samples", type=Path, default=Path("soak.jsonl"), help="file to write")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="only read samples from FILE")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="only judge samples of FILE")
     parser.add_argument("--write", action="store_true", help="write docs/explanation/soak.md")
     options = parser.parse_args()
     if not options.report:

@@ -12,7 +12,7 @@ class _Process(NamedTuple):
 
 
 def children_of(pid: int, command_part: str = "") -> list[int]:
-    """The running children of a process whose command contains a text; it blocks."""
+    """The running children of a process, if their command contains a text; it blocks."""
     return [
         process.pid
         for process in _running()
@@ -21,12 +21,12 @@ def children_of(pid: int, command_part: str = "") -> list[int]:
 
 
 def is_running(pid: int, command_part: str) -> bool:
-    """Whether a process runs whose command contains a text: pids are reused; it blocks."""
+    """Whether this process runs and its command contains a text, as pids are reused; it blocks."""
     return any(process.pid == pid and command_part in process.command for process in _running())
 
 
 def _running() -> Iterator[_Process]:
-    """All processes but those that have ended and whose parent has not noticed."""
+    """All processes except zombies."""
     ps = ["ps", "-axww", "-o", "pid=,ppid=,stat=,command="]
     output = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
     for line in output.splitlines():

@@ -17,7 +17,7 @@ from gateway.runtime import log
 
 def main() -> None:
     """Run, and keep the log if anything was wrong."""
-    # The log of this process: the stand-in for Mandrill runs in it.
+    # This process logs too, since the stand-in for Mandrill runs in it.
     log.configure("critical")
     options = _options()
     print(
@@ -25,7 +25,7 @@ def main() -> None:
         f"load average {os.getloadavg()[0]:.1f}",
         flush=True,
     )
-    # A short path: that of PostgreSQL's socket may have 103 bytes.
+    # A short path: that of PostgreSQL's socket may have 103 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     is_right = False
     try:
@@ -36,7 +36,7 @@ def main() -> None:
         print("nothing was wrong")
         shutil.rmtree(folder)
     else:
-        print(f"wrong with seed {options.seed}; the logs are in {folder}")
+        print(f"something was wrong with seed {options.seed}; the logs are in {folder}")
     sys.exit(not is_right)
 
 
@@ -44,17 +44,17 @@ def _options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     seed = random.SystemRandom().randrange(100_000)
     for name, default, meaning in (
-        ("seconds", 600.0, "how long faults happen"),
-        ("faults", 0, "how many in each lane; 0 does not limit them"),
-        ("seed", seed, "the plan, as that of an earlier run"),
-        ("callers", 24, "how many callers"),
+        ("seconds", 600.0, "seconds in which faults happen"),
+        ("faults", 0, "the most faults in each lane; 0 means no limit"),
+        ("seed", seed, "decides the plan; the seed of a run repeats its plan"),
+        ("callers", 24, "the number of callers"),
         ("pace", 1.0, "multiplies the pauses between faults"),
     ):
         kind, text = type(default), f"{meaning} ({default})"
         parser.add_argument(f"--{name}", type=kind, default=default, help=text)
     for name, meaning in (
         ("hurry", "do not wait for the leases of dead senders"),
-        ("control", "do not flush commits; must then find losses"),
+        ("control", "do not flush commits; the run must then find lost writes"),
     ):
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     return Options(**vars(parser.parse_args()))

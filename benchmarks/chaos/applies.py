@@ -1,4 +1,4 @@
-"""Changes of the registry, applied now and then while everything else goes on."""
+"""Changes of the registry, applied at intervals during the whole run."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from gateway.manifest.check import check
 
 INTERVAL = 2.0
 TIMEOUT = 20.0
-"""Seconds between two applies; after which one is given up, and its outcome is unknown."""
+"""Seconds between two applies, and for one, after which it is given up: its outcome is unknown."""
 
 
 async def apply_now_and_then(postgres: Postgres, record: Record) -> None:

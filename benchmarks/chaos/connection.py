@@ -12,7 +12,7 @@ _Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 MAX_IDLE = 2.0
 """Seconds after which a connection is not used again.
 
-The server closes it after 5 s without a request, perhaps in the moment of the next one.
+The server closes it after 5 s without a request, perhaps at the moment of the next one.
 """
 
 ANSWER_TIMEOUT = 30.0
@@ -39,7 +39,7 @@ def request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str
 
 
 class Connection:
-    """Connects to the port that `find_port` names at that moment, when it has no connection."""
+    """Connects when it has to, to the port that `find_port` returns at that moment."""
 
     def __init__(self, find_port: Callable[[], int]) -> None:
         self._find_port = find_port
@@ -76,7 +76,7 @@ class Connection:
         return HttpAnswer(int(head.split(b" ", 2)[1]), head, body)
 
     async def _open(self) -> _Streams:
-        """The streams of the connection; of a new one if there is none that can be used."""
+        """The streams of the connection, or of a new one if it cannot be used."""
         is_old = time.monotonic() - self._used_at > MAX_IDLE
         if self._streams is None or self._streams[0].at_eof() or is_old:
             self.close()

@@ -47,7 +47,7 @@ NO_LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line chooses; `faults` limits those of each lane, if it is not 0."""
+    """The options of the command line; `faults` limits the faults of each lane, if it is not 0."""
 
     seconds: float
     faults: int
@@ -60,7 +60,7 @@ class Options:
 
 async def run(options: Options, folder: Path) -> bool:
     """Run, and print the report; return whether nothing was wrong. Raises GatewayError."""
-    # A run that is ended must not leave its processes behind.
+    # A run that is terminated must not leave its processes behind.
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -125,7 +125,7 @@ async def _judge(world: World, workers: Mapping[str, list[Process]]) -> bool:
 
 
 async def _let_faults_happen(options: Options, world: World) -> None:
-    """Run all lanes beside each other, and apply changes of the registry."""
+    """Run all lanes at the same time, and apply changes of the registry."""
     async with asyncio.TaskGroup() as group:
         others = [
             group.create_task(apply_now_and_then(world.postgres, world.record)),

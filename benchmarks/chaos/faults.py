@@ -15,7 +15,7 @@ from chaos.record import Happened, Record
 
 
 class World(NamedTuple):
-    """What faults happen to, and the record of the run."""
+    """The processes that faults happen to, and the record of the run."""
 
     fleet: Fleet
     postgres: Postgres
@@ -49,7 +49,7 @@ def faults_of(world: World) -> Mapping[str, Fault]:
 
 
 async def run_lane(world: World, steps: Iterator[Step], seconds: float) -> None:
-    """Let the faults of one lane happen, one after the other, for so many seconds."""
+    """Let the faults of one lane happen, one after the other, for at most `seconds`."""
     deadline, faults = time.monotonic() + seconds, faults_of(world)
     for step in steps:
         if time.monotonic() + step.pause > deadline:

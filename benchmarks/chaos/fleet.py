@@ -32,7 +32,7 @@ CHECKS = 16
 
 
 class GatewayError(Exception):
-    """The gateway did not do in time what it must; the text says what."""
+    """The gateway did not do something in time; the text says what."""
 
 
 class Log:
@@ -43,7 +43,7 @@ class Log:
         self.may_read = threading.Event()
         self.may_read.set()
         self.wrong_lines: list[str] = []
-        """Lines that no fault explains: traces of a crash, and text that is not whole JSON."""
+        """Lines that no fault explains: traces of a crash, and text that is not complete JSON."""
 
     def follow(self, descriptor: int) -> None:
         """Read from a pipe, in a thread, until no process has its other end."""
@@ -62,7 +62,7 @@ class Log:
             self.may_read.wait()
 
     def _note(self, line: bytes) -> None:
-        """Keep a line with a trace, and one that is not whole."""
+        """Keep a line with a trace, and one that is incomplete."""
         if line.startswith(b"{"):
             try:
                 is_wrong = "trace" in orjson.loads(line)
@@ -129,7 +129,7 @@ class Fleet:
         self.current = await self._start(_free_port())
 
     async def kill_worker(self, step: Step) -> None:
-        """Kill one worker; return when another process has its place."""
+        """Kill one worker; return when it is replaced."""
         victim = await self._victim(step)
         with self.record.killing("worker"):
             os.kill(victim, signal.SIGKILL)
@@ -147,7 +147,7 @@ class Fleet:
             os.kill(victim, signal.SIGCONT)
 
     async def kill_supervisor(self, _: Step) -> None:
-        """Kill the supervisor, whose workers end by themselves, and start an instance again."""
+        """Kill the supervisor, wait until its workers have ended, and start a new instance."""
         old = self.current
         with self.record.killing("supervisor"):
             old.process.kill()
@@ -164,7 +164,7 @@ class Fleet:
             self.record.problems.append(f"a stopped instance ended with {exit_code}")
 
     async def leave_log(self, step: Step) -> None:
-        """Read no line of the log for a while."""
+        """Stop reading the log for a while."""
         self.log.may_read.clear()
         try:
             await asyncio.sleep(step.seconds)
@@ -172,7 +172,7 @@ class Fleet:
             self.log.may_read.set()
 
     async def wait_until_healthy(self) -> None:
-        """Wait until each worker is ready and not degraded. Raises GatewayError."""
+        """Wait until no worker is degraded. Raises GatewayError."""
 
         async def is_healthy() -> bool:
             reports = await self.current.readiness()

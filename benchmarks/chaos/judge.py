@@ -14,21 +14,21 @@ Documented: TypeAlias = Mapping[str, Mapping[str, Status]]
 NEAR = 1.0
 """Seconds around a fault that count as near."""
 
-MISSING = "missing"
-TWICE = "twice"
-UNASKED = "written though refused"
-MAIL = "mail"
+MISSING = "missing write"
+TWICE = "double write"
+UNASKED = "written by a refused call"
+MAIL = "missing mail"
 UNDOCUMENTED = "undocumented status"
 UNEXPECTED = "unexpected status"
 BROKEN = "broken connection"
-UNFINISHED = "unfinished"
-REGISTRY = "registry"
-TORN = "torn"
+UNFINISHED = "no final answer"
+REGISTRY = "missing revision"
+TORN = "order in two states"
 PROCESS = "process"
 
 
 class Finding(NamedTuple):
-    """Something that the gateway must not do: the rule, the kind of call, and the case."""
+    """Something that was wrong: the rule that it breaks, the kind of call, and the details."""
 
     rule: str
     kind: str
@@ -36,9 +36,9 @@ class Finding(NamedTuple):
 
 
 class Case:
-    """A record beside the rows at the end; `done` has the works that were acknowledged.
+    """The record of a run, and the rows at its end.
 
-    `done` maps their numbers to the ids of the rows that the answers showed.
+    `done` maps the number of each acknowledged work to the ids of the rows that its answers showed.
     """
 
     def __init__(self, record: Record, rows: Rows, documented: Documented) -> None:
@@ -65,7 +65,7 @@ class Case:
         """The colors that each status may have at the end.
 
         They are the last acknowledged one, and those whose outcome was unknown for a time: the
-        server may have carried such an update out late.
+        server may have executed such an update late.
         """
         last, unknown = {}, defaultdict(set)
         for work in self.works("color"):
@@ -123,7 +123,7 @@ def missing(case: Case) -> Iterator[Finding]:
 
 
 def twice(case: Case) -> Iterator[Finding]:
-    """No work is carried out twice, however often it was requested."""
+    """No work is executed twice, however often it was requested."""
     written = {"stage": case.rows.stages, "status": case.status_ids}
     for work in case.record.works.values():
         found = set(written[work.effect].get(work.text, ())) if work.effect in written else set()
@@ -133,7 +133,7 @@ def twice(case: Case) -> Iterator[Finding]:
 
 
 def unasked(case: Case) -> Iterator[Finding]:
-    """No call writes a row that must not."""
+    """No refused call writes a row."""
     texts = {work.text for work in case.works("stage")}
     for text, ids in case.rows.stages.items():
         if text not in texts:
@@ -204,14 +204,14 @@ def unfinished(case: Case) -> Iterator[Finding]:
     for number, answers in case.record.answers.items():
         work = case.record.works[number]
         if work.final and not any(answer.slug in work.final for answer in answers):
-            yield Finding(UNFINISHED, work.kind, f"call {number}: at last {answers[-1].slug}")
+            yield Finding(UNFINISHED, work.kind, f"call {number}: last answer {answers[-1].slug}")
 
 
 def others(case: Case) -> Iterator[Finding]:
     """The registry, the status of each order, and the processes are as they should be."""
     for revision in case.record.applied:
         if revision not in case.rows.revisions:
-            yield Finding(REGISTRY, "", f"revision {revision} was applied, and is not there")
+            yield Finding(REGISTRY, "", f"revision {revision} was applied and is missing")
     for request in case.rows.torn:
         yield Finding(TORN, "", f"order request {request}: its status is not its newest stage")
     for problem in case.record.problems:

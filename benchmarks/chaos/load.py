@@ -1,6 +1,6 @@
 """The load: callers that create, change, delete, list, log in and out, and make mistakes.
 
-A caller whose answer is lost or unavailable repeats the call with the same key until it knows.
+If an answer is lost or 503, the caller repeats the call, with the same key, until it is final.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ MAIL_SHARE = 0.3
 KEYED_SHARE = 0.8
 TWIN_SHARE = 0.05
 REPEAT_SHARE = 0.1
-"""Of the stages: with a mail, with a key; of these, sent twice at once, repeated when done."""
+"""Shares of stages with a mail, with a key; of these, sent twice at once, repeated when done."""
 
 DELETED_SHARE = 0.5
 EMAILS = ("client@example.com", "liaison@example.com")
@@ -51,13 +51,13 @@ class Load:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, count: int) -> None:
-        """Start so many callers."""
+        """Start `count` callers."""
         scripts = itertools.islice(itertools.cycle(SCRIPTS), count)
         self._callers = [Caller(self, number, script) for number, script in enumerate(scripts)]
         self._tasks = [asyncio.create_task(caller.run()) for caller in self._callers]
 
     async def wait_for_a_round(self, seconds: float) -> None:
-        """Wait until each caller has run its whole script, at most so many seconds."""
+        """Wait until each caller has run its whole script, for at most `seconds`."""
         rounds = [caller.rounds + 1 for caller in self._callers]
         deadline = time.monotonic() + seconds
         while any(
@@ -69,7 +69,7 @@ class Load:
             await asyncio.sleep(ROUND_CHECK)
 
     async def stop(self, seconds: float) -> None:
-        """Let each caller finish its work, at most so many seconds."""
+        """Let each caller finish its work, for at most `seconds`."""
         self.is_stopping = True
         _, unfinished = await asyncio.wait(self._tasks, timeout=seconds)
         for task in unfinished:
@@ -95,7 +95,7 @@ Script: TypeAlias = Callable[["Caller"], Awaitable[None]]
 
 
 class Caller:
-    """One client, which runs its script over and over; it has a second connection for twins."""
+    """One client, which repeats its script; a second connection can send the same call at once."""
 
     def __init__(self, load: Load, number: int, script: Script) -> None:
         self.rng = random.Random(f"{load.seed} caller {number}")
@@ -149,7 +149,7 @@ class Caller:
         return noted
 
     async def do(self, work: Work, *, is_twin: bool = False) -> Answer | None:
-        """Request a work until its answer is final; None if that has to wait for its mail."""
+        """Request a work until its answer is final; None if it has to be repeated later."""
         while True:
             answer = await self.ask(work, is_twin=is_twin)
             if not work.final or answer.slug in work.final:
@@ -161,7 +161,7 @@ class Caller:
 
 
 async def create_stage(caller: Caller) -> None:
-    """Create a stage; now and then with a twin at the same moment, or once more when it is done."""
+    """Create a stage; sometimes send the call twice at once, or again when it is done."""
     rng = caller.rng
     work = caller.load.works.stage(
         order=rng.randint(1, ORDERS),

@@ -56,7 +56,7 @@ class Mandrill:
         self._is_failing = False
 
     async def stay_silent_for(self, step: Step) -> None:
-        """Take messages for a while, and answer them afterwards."""
+        """Answer no message for a while, and all of them afterwards."""
         self._answers.clear()
         await asyncio.sleep(step.seconds)
         self._answers.set()
@@ -77,7 +77,7 @@ class Mandrill:
             code = event.get("status", code)
             await send(event)
 
-        # A sender that gave up may have left in the middle of its message.
+        # A sender that gave up may have sent only a part of its message.
         if match := _MESSAGE.search(content):
             await self._stand_in.app(scope, receive_again, send_and_look)
             if code == 200:

@@ -1,6 +1,6 @@
 """The plan: which faults come in which order, for how long, and after which pauses.
 
-Three lanes run beside each other, so that faults of the gateway, of its database and of its mail
+Three lanes run at the same time, so that faults of the gateway, of its database and of its mail
 overlap. The plan depends on the seed alone.
 """
 
@@ -26,9 +26,9 @@ MAIL_SILENT = "Mandrill does not answer"
 
 
 class Lane(NamedTuple):
-    """Faults of one kind: each bag of them is used up, in a random order, before the next.
+    """The faults of one part: each of them happens once, in a random order, before any is repeated.
 
-    `pause` is the range of the seconds before each fault, `faults` has the range of their seconds.
+    `pause` is the range of the seconds before a fault; `faults` has the range of its own seconds.
     """
 
     pause: tuple[float, float]

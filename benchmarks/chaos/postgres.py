@@ -1,4 +1,4 @@
-"""The PostgreSQL of a run, and what may happen to it. Each fault returns when it serves again."""
+"""The PostgreSQL of a run, and its faults. Each fault returns when the server serves again."""
 
 import asyncio
 import contextlib
@@ -73,7 +73,7 @@ class Postgres:
         await kill_postgres(self._cluster, self._folder)
 
     async def freeze(self, step: Step) -> None:
-        """Stop every process of the server for a while: connections stay open and say nothing."""
+        """Stop every process of the server for a while: connections stay open and carry nothing."""
         postmaster = self._postmaster()
         os.kill(postmaster, signal.SIGSTOP)
         pids = [*await asyncio.to_thread(children_of, postmaster), postmaster]
@@ -103,7 +103,7 @@ class Postgres:
         table = TABLES[int(step.choice * len(TABLES))]
         async with self.connected() as db:
             with contextlib.suppress(*SERVER_LOST):
-                # This connection may be one of those that the server limits.
+                # The server may limit the statements of this connection, too.
                 await db.execute("set statement_timeout = 0")
                 async with db.transaction():
                     await db.execute(f"lock table {table}")

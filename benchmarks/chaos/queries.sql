@@ -26,11 +26,11 @@ alter database gateway reset statement_timeout;
 select notes, array_agg(id order by id) as ids from order_stages where notes is not null group by notes;
 
 -- name: statuses
--- The statuses, with what calls change.
+-- The statuses, with the columns that calls change.
 select id, name, color from statuses;
 
 -- name: sessions
--- The sessions that were not ended.
+-- The sessions that have not ended.
 select id from gateway.sessions where revoked_at is null;
 
 -- name: revisions

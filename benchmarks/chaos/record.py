@@ -21,8 +21,8 @@ WINDOW_MARGIN = 0.5
 class Work:
     """One piece of work, which is requested once, or until it has one of the `final` answers.
 
-    `allowed` are the slugs that its first request may get, `allowed_again` those that a repeat may
-    get besides. `text` is what its row is known by, `row_id` the row that it changes.
+    `allowed` are the slugs that its first request may get, `allowed_again` further slugs that a
+    repeat may get. `text` identifies the row that it writes, `row_id` the row that it changes.
     """
 
     number: int
@@ -116,7 +116,7 @@ class Rows:
     """The name and the color of each status, by id."""
 
     sessions: frozenset[int]
-    """The ids of the sessions that were not ended."""
+    """The ids of the sessions that have not ended."""
 
     revisions: frozenset[int]
     mails: Mapping[int, Mail]

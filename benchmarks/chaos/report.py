@@ -24,7 +24,7 @@ COLUMNS: Mapping[str, Callable[[Answer], bool]] = {
 
 
 class Process(NamedTuple):
-    """Memory in MiB and open descriptors of a worker; None where the system does not tell."""
+    """Memory in MiB and open descriptors of a worker; None if the system does not report them."""
 
     memory: float | None
     descriptors: int | None
@@ -42,7 +42,7 @@ def faults_table(record: Record) -> Iterator[str]:
 
 
 def calls_table(record: Record) -> Iterator[str]:
-    """The answers of each kind of call; a refusal that the call asked for is among the others."""
+    """The answers of each kind of call; a refusal that the call must get is among the others."""
     by_kind: dict[str, list[Answer]] = defaultdict(list)
     for number, answers in record.answers.items():
         by_kind[record.works[number].kind] += answers

@@ -22,13 +22,13 @@ REFUSED = "refused"
 OK = frozenset((slugs.ACTION_SUCCESSFUL,))
 LATE = frozenset((slugs.SERVICE_UNAVAILABLE, slugs.SERVICE_TIMEOUT))
 VALID = OK | LATE
-"""The answers to a call without a mistake: a caller is never blamed for a fault of others."""
+"""The answers to a call without a mistake: a fault must not look like a mistake of the caller."""
 
 _SHOPLO_SLUGS = {(401, "202"): slugs.INVALID_TOKEN, (403, "202"): slugs.PERMISSION_DENIED}
 
 
 class Works:
-    """Makes works with running numbers; `tokens` are the demo's, `run` tells this run's texts."""
+    """Makes works with running numbers; `tokens` are the demo's, `run` begins this run's texts."""
 
     def __init__(self, run: str, tokens: Mapping[str, str]) -> None:
         self._run = run
@@ -41,7 +41,7 @@ class Works:
         event = {"event_slug": "stage-changed"} if has_mail else {}
         params = {"order_id": order, "update_status": True, "stage": "scheduled", "notes": text}
         mail = {slugs.MANDRILL_EMAIL_FAILED} if has_mail else set()
-        # Of two twins the second may be answered first.
+        # Of two equal calls at the same moment, the second may be answered first.
         twin = {slugs.IDEMPOTENCY_CONFLICT} if is_keyed else set()
         return Work(
             number=number,
@@ -56,7 +56,7 @@ class Works:
         )
 
     def mismatch(self, done: Work, caller: str) -> Work:
-        """Use the key of a stage that is created with other params."""
+        """Send other params with the key of a stage that was created."""
         params = {"order_id": 1, "update_status": True, "stage": "scheduled", "notes": REFUSED}
         allowed = LATE | {slugs.IDEMPOTENCY_MISMATCH}
         return self._plain(

@@ -1,7 +1,7 @@
 """What operators and users do while a soak runs: applies, log-ins, revocations, role changes.
 
-Each revocation is checked: calls with what was revoked go on at the `PROBES`. The gateway
-promises that none is accepted `PROMISE` seconds after the revocation was acknowledged.
+Each revocation is checked: calls with the revoked token or role continue at the `PROBES`. The
+gateway promises that none is accepted `PROMISE` seconds after the revocation was acknowledged.
 """
 
 import asyncio
@@ -63,9 +63,9 @@ async def call(port: int, sent: bytes) -> tuple[int, Any]:
 
 
 class Changes:
-    """Makes changes one after the other, and counts them and what came of them.
+    """Makes changes one after the other, and counts them and their outcomes.
 
-    `roleless` is a token of a user without a role, `probes` are the seconds of the later calls.
+    `roleless` is a token of a user without a role, `probes` are as `PROBES`.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Changes:
         await asyncio.gather(*self._checks)
 
     def take(self) -> dict[str, Any]:
-        """The counts so far, and the longest milliseconds of each change since the last time."""
+        """The counts so far, and the longest of each change since the last `take`, in ms."""
         took, self.took = self.took, {}
         longest = {name: round(max(times), 1) for name, times in took.items()}
         return {"counts": dict(self.counts), "longest": longest}
@@ -158,7 +158,7 @@ class Changes:
         return task
 
     async def _probe(self, what: str, sent: bytes, revoked: float) -> None:
-        """Call on and on with what was revoked; note when a call was accepted for the last time."""
+        """Call at the probes with a revoked token or role; note when the last accepted began."""
         last_accepted = 0.0
         for delay in self._probes:
             await asyncio.sleep(max(0.0, revoked + delay - time.perf_counter()))

@@ -23,7 +23,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One of the small charts; `logarithmic` says how its values are placed."""
+    """One of the small charts; `logarithmic` is true if its scale is."""
 
     title: str
     series: Mapping[str, Points]
@@ -34,7 +34,7 @@ def draw(soak: Soak) -> str:
     """Draw the panels of a run one below the other, on one axis of minutes."""
     panels = _panels(soak)
     height = TOP + len(panels) * (PANEL + GAP)
-    title = "A soak: memory, descriptors and p99"
+    title = "Soak test: memory, descriptors and p99"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {STYLE}>',
         f"<title>{title}</title>",

@@ -1,8 +1,8 @@
 """The load of a soak, as a program of its own: an open loop at a fixed mean rate.
 
 It sends at random moments, whether or not answers come, and measures each call from the moment it
-was due. At a low rate it also calls a bare asyncio server: what this server takes is the machine's
-doing, not the gateway's. After each window it prints one line of JSON with the figures of the
+was due. At a low rate it also calls a bare asyncio server, whose latencies show what the machine
+itself does. After each window it prints one line of JSON with the figures of the
 window.
 """
 

@@ -15,7 +15,7 @@ from bench.database import ORDERS
 from gateway.identity import tokens
 
 READ, WRITE, MAIL = "reads", "writes", "mail"
-"""Groups of calls whose latencies are compared: the calls of one group do like work."""
+"""Groups of calls whose latencies are compared: the calls of one group do similar work."""
 
 STATUSES = 50
 DISTINCT_HOURS = 2000

@@ -1,4 +1,4 @@
-"""A soak for a terminal, and the section of its page between two markers, with its picture."""
+"""The report of a soak test for a terminal, and as a section of its page, with its picture."""
 
 import re
 import statistics
@@ -25,12 +25,12 @@ def section(soak: Soak) -> Iterator[str]:
     yield f"The load average was {statistics.median(busy):.0f} (median), {max(busy):.0f} at most."
     yield from ("", "### The verdict", "")
     yield from table(("what", "measured", "holds"), [_verdict_row(row) for row in judge(soak)])
-    yield from ("", "![Memory, descriptors and p99 of a soak](soak/soak.svg)", "")
+    yield from ("", "![Memory, descriptors and p99 of a soak test](soak/soak.svg)", "")
     yield from ("### The answers", "")
     yield from table(("call: answer", "count"), _counted(soak.answers.items()))
     yield from ("", "### The changes", "")
     yield from table(("change", "count"), _counted(soak.changes.items()))
-    yield from ("", "The longest of each kind took, in milliseconds:", "")
+    yield from ("", "The longest change of each kind took, in milliseconds:", "")
     longest = [(name, f"{time:,.1f}") for name, time in soak.longest.items()]
     yield from table(("change", "ms"), longest)
     yield from ("", "### The tables at the end", "")
@@ -38,7 +38,7 @@ def section(soak: Soak) -> Iterator[str]:
     yield from table(("table", "rows, estimated", "MiB"), tables)
     yield ""
     raised = ", ".join(f"{kind}: {count:,}" for kind, count in soak.notifications) or "none"
-    yield f"Notifications of the run: {raised}."
+    yield f"Notifications during the run: {raised}."
 
 
 def _verdict_row(row: Finding) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Soak:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read the lines that a run wrote; a run that was cut has no tables."""
+        """Read the lines that a run wrote; a run that was interrupted has no tables."""
         first, *others = [orjson.loads(line) for line in file.read_bytes().splitlines()]
         samples = [line for line in others if "processes" in line]
         end = others[-1]
@@ -100,7 +100,7 @@ def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Value]]:
 
 
 def _replaced(samples: Sequence[Mapping[str, Any]]) -> int:
-    """How often the processes of a sample are not those of the sample before."""
+    """How often the processes changed from one sample to the next."""
     pids = [[process["pid"] for process in sample["processes"]] for sample in samples]
     return sum(before != after for before, after in itertools.pairwise(pids))
 

@@ -1,4 +1,4 @@
-"""What a soak says: pure functions from its columns to figures, and to a verdict."""
+"""The verdict on a soak test: pure functions from its columns to figures and findings."""
 
 import itertools
 import statistics
@@ -18,7 +18,7 @@ MAX_GROWTH = 4.0
 """MiB an hour by which a process may grow after the warm-up."""
 
 MAX_DRIFT = 1.1
-"""By how much a time may grow from the first third to the last, beyond the bare server's."""
+"""The factor by which a time may grow from first to last third, beyond the bare server's."""
 
 MAX_LOAD = 8.0
 """The load average above which calls mostly wait for a core that other programs use."""
@@ -27,22 +27,22 @@ MIN_WINDOWS = 6
 """Windows below this load that the first and the last third must have, to compare latencies."""
 
 MAX_MORE = 1.05
-"""By how much a number of descriptors or connections may rise: pools open some late, to a bound."""
+"""The factor by which descriptors and connections may grow: pools open some late, up to a bound."""
 
 MAX_MORE_THREADS = 2
-"""By how many all processes' threads may rise between these thirds: those of mail start late."""
+"""The number by which the threads of all processes may grow: those of mail start late."""
 
 OVERLOAD = ("503 service-unavailable", "504 service-timeout", "500 mandrill-email-failed")
 UNSENT = "not sent"
-"""What the load counts for a call that found no free connection: all wait for an answer."""
+"""The outcome of a call that found no free connection, since all waited for an answer."""
 
 TWIN = "409 idempotency-conflict"
-"""Documented answers that no kind expects: of overload (the last if mail is late), of a twin."""
+"""Documented answers that no kind expects: in an overload, and to a repeat at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row of the verdict; `holds` is None if the run cannot say."""
+    """One row of the verdict; `holds` is None if the run cannot tell."""
 
     what: str
     measured: str
@@ -62,7 +62,7 @@ def thirds(values: Sequence[float]) -> tuple[float, float]:
 
 
 def calm_thirds(soak: Soak, name: str) -> tuple[list[float], list[float]]:
-    """A column's values in the first and in the last third of a run, of calm windows alone.
+    """A column's values in the first and in the last third of a run, only of calm windows.
 
     The machine is shared: a window at a load average above `MAX_LOAD` says nothing of the gateway.
     """
@@ -173,10 +173,10 @@ def _answers(soak: Soak) -> list[Finding]:
     return [
         Finding("undocumented answers", f"{sum(wrong.values()):,} of {total:,}", not wrong),
         Finding(
-            "documented answers of overload", f"{overload:,} of {total:,}", not overload or None
+            "documented answers in an overload", f"{overload:,} of {total:,}", not overload or None
         ),
         Finding("calls without a free connection", f"{unsent:,} of {total:,}", not unsent or None),
-        Finding("refused log-ins, log-outs and calls with what is new", f"{refused}", not refused),
+        Finding("refused log-ins, log-outs, new tokens and new roles", f"{refused}", not refused),
     ]
 
 
@@ -197,7 +197,8 @@ def _revocations(soak: Soak) -> Finding:
         (t for name, t in soak.longest.items() if name.startswith("accepted after")), default=0
     )
     measured = (
-        f"5 s after {late[0]} of {revoked:,} revocations, 1 s after {late[1]}; the last accepted "
-        f"call began {last:,.1f} ms after, of {changes.get('calls after a revocation', 0):,} calls"
+        f"after 5 s in {late[0]} of {revoked:,} revocations, after 1 s in {late[1]}; "
+        f"the last accepted of {changes.get('calls after a revocation', 0):,} calls "
+        f"began {last:,.1f} ms after"
     )
     return Finding("calls accepted after a revocation", measured, not late[0])

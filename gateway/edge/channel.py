@@ -21,7 +21,8 @@ class Channel:
     """One client's transport.
 
     Before writing more, wait for the event `drained`; it is None while the client keeps up.
-    `read_paused` is true while the transport does not read; while `is_held`, nothing resumes it.
+    `read_paused` is true while the transport does not read. While `is_held`, `resume_reading` does
+    nothing.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from gateway.edge.unparsed import ParseTurns, Unparsed
 class EdgeState(ServerState):
     """uvicorn's state of a server, and how it stops.
 
-    Its connections parse in `turns` what is left over of their reads.
+    Its connections take `turns` to parse the bytes that they have read and not parsed yet.
     While `draining`, each answer closes its connection. A `patient` server leaves idle connections
     open for their usual time: the client may be sending its next request just now.
     """
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
             if self.channel.read_paused and not self._unparsed.size:
                 self.channel.resume_reading()
         if self._unparsed.size:
-            # Perhaps the body of the request that has just been started.
+            # It may hold the body of the request that was just started.
             self._turns.add(self, self.loop)
 
     def on_finished(self, exchange: Http1Exchange) -> None:
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
             self._server.tasks.discard(exchange.task)
 
     def parse_more(self) -> None:
-        """Parse a little of what was read and has waited for its turn."""
+        """Parse a part of the bytes that wait to be parsed."""
         raise NotImplementedError
 
     def mark_idle(self) -> None:

@@ -100,7 +100,10 @@ def expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
 
 
 def cause(error: Exception) -> tuple[str, str]:
-    """The slug and the reason of an error; the parser's own has that of a callback as context."""
+    """The slug and the reason of an error.
+
+    If a callback raised it, the parser raises an error of its own, with that one as context.
+    """
     for known in (error, error.__context__):
         if isinstance(known, MemoryError):
             return statuses.SERVICE_UNAVAILABLE, "There is not enough memory for this request"

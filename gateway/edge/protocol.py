@@ -41,7 +41,7 @@ MAX_BODY_WINDOWS = 6
 
 MAX_LINE = 8 * 1024
 MIN_PIECE = 64
-"""Bytes that a piece counts as, however small it is: so many pieces are not parsed at once."""
+"""Bytes that a smaller piece counts as, so that one turn does not parse very many of them."""
 
 _TOO_LONG = f"the request line is longer than {MAX_LINE} bytes"
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
@@ -81,7 +81,7 @@ class Edge(Connection):
         self._parser = None
 
     def data_received(self, data: bytes) -> None:
-        """asyncio: parse what came; refuse a malformed or ambiguous request.
+        """asyncio: parse what was received; refuse a malformed or ambiguous request.
 
         Usually it is one whole request; anything else is parsed in pieces.
         """
@@ -94,7 +94,7 @@ class Edge(Connection):
             self._parse(data)
 
     def parse_more(self) -> None:
-        """Parse until a request has to wait for an earlier one's answer, or others have a turn."""
+        """Parse until a request has to wait for an earlier answer, or this turn is used up."""
         unparsed, allowed = self._unparsed, PIECE
         while unparsed.size and allowed > 0 and not (self._waiting or self._refused):
             piece = unparsed.take(self._body_left())
@@ -112,14 +112,14 @@ class Edge(Connection):
                 self.channel.resume_reading()
 
     def _body_left(self) -> int:
-        """Bytes that a body of known length still lacks, otherwise 0."""
+        """The missing bytes of a body whose length is known; otherwise 0."""
         if not (self._in_body and self._newest):
             return 0
         length = self._newest.headers.get(b"content-length")
         return int(length) - self._body_size if length else 0
 
     def _wait_for_turn(self) -> None:
-        """Read no more before the rest of what was read is parsed."""
+        """Stop reading until the bytes that were read are parsed."""
         self.channel.hold_reading()
         if not self._in_body:
             # The rest of a head may be here already.
@@ -153,7 +153,7 @@ class Edge(Connection):
                 raise BadRequestError(_TOO_LARGE, statuses.HEADERS_TOO_LARGE)
         self._check_header_count()
         if not self._in_body:
-            # Where it begins in a piece that ended an earlier request.
+            # If the piece also ended an earlier request, the head begins after that.
             end = self._piece.index(HEAD_END) + len(HEAD_END) if self._progressed else 0
             self._head_begin += self._piece[end and end + self._body_size :]
         self._start_timer()
@@ -240,7 +240,7 @@ class Edge(Connection):
     def _check_request_line(self, line: bytes) -> None:
         """Refuse a request line that is not `line`: the parser takes more blanks, and RTSP.
 
-        A request begins where a piece does, but for the empty lines that are allowed before it.
+        A request begins at the start of a piece; empty lines may come before it.
         """
         if not (self._head_begin + self._piece).lstrip(b"\r\n").startswith(line):
             raise BadRequestError("the request line must be a method, a target and HTTP/1.1")

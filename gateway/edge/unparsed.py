@@ -1,7 +1,7 @@
-"""What was read from clients and is not parsed yet: where it is cut, and whose turn it is.
+"""Bytes that were read and not parsed yet: how they are cut, and which connection parses next.
 
 A single read may hold ten thousand small requests, or as many chunks. Parsed at once, the reads of
-a few clients would hold the event loop for a tenth of a second.
+a few clients would block the event loop for a tenth of a second.
 """
 
 import asyncio
@@ -10,19 +10,19 @@ from collections import OrderedDict
 from typing import Protocol
 
 PIECE = 4 * 1024
-"""Bytes that are parsed at once, but for a body of known length, which is one callback."""
+"""The most bytes to parse at once, except in a body of known length, which is one callback."""
 
 HEAD_END = b"\r\n\r\n"
 """What ends a head, a chunked body, and its trailers."""
 
 TURN = 0.004
-"""Seconds that all connections together parse what is left over, in one turn of the loop."""
+"""Seconds for which all connections together parse, in one iteration of the event loop."""
 
 _LINE_ENDS = b"\r\n"
 
 
 class Unparsed:
-    """Bytes in the order of their arrival, `size` of them; what is taken does not move the rest."""
+    """A buffer of `size` bytes in the order of arrival; taking some does not move the rest."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -52,10 +52,10 @@ class Unparsed:
         return piece
 
     def take_piece(self) -> bytes:
-        """At most `PIECE` bytes, in which no request begins but at their start.
+        """Take at most `PIECE` bytes. A request can begin only at their start.
 
-        They end with the first end of a head. Line ends are a piece of their own, since they may
-        be the rest of such an end; and empty lines may stand before a request.
+        A piece stops after the first end of a head. Line ends are a separate piece: they may be the
+        rest of such an end, or empty lines before a request.
         """
         piece = self._data[self._start : self._start + PIECE]
         if piece[:1] in _LINE_ENDS:
@@ -70,13 +70,13 @@ class Parser(Protocol):
     """A connection that has unparsed bytes."""
 
     def parse_more(self) -> None:
-        """Parse a little; take another turn if bytes are left."""
+        """Parse a part of them; take another turn if bytes are left."""
 
 
 class ParseTurns:
-    """Turns of connections, for at most `TURN` seconds in one turn of the event loop.
+    """Lets connections parse in turn, for at most `TURN` seconds in an iteration of the event loop.
 
-    So however many clients send a lot at once, other requests are parsed and answered in between.
+    So other requests are parsed and answered in between, however many clients send a lot at once.
     """
 
     def __init__(self, turn: float = TURN) -> None:
@@ -85,12 +85,12 @@ class ParseTurns:
         self._is_scheduled = False
 
     def add(self, parser: Parser, loop: asyncio.AbstractEventLoop) -> None:
-        """Let a connection parse in its turn, which it has once however often it is added."""
+        """Queue a connection to parse; if it is added twice, it gets one turn."""
         self._parsers[parser] = None
         self._schedule(loop)
 
     def discard(self, parser: Parser) -> None:
-        """Forget a connection that is closed."""
+        """Remove a closed connection."""
         self._parsers.pop(parser, None)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -99,7 +99,7 @@ class ParseTurns:
             loop.call_soon(self._run, loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        # First, so that those that take another turn now take it in the next one of the loop.
+        # Counted first: a connection that is added meanwhile waits for the next iteration.
         turns, end = len(self._parsers), time.monotonic() + self._turn
         while turns and self._parsers:
             self._parsers.popitem(last=False)[0].parse_more()

@@ -115,10 +115,10 @@ class Limits:
     ) -> AsyncIterator["TokenGuess"]:
         """Wrap the look-up of a token that may be a guess; set `is_wrong` if it does not exist.
 
-        A few of an address are looked up at once and others wait, since most tokens that a worker
-        does not know are valid: so wrong ones are counted before the next ones are looked up, and
-        valid ones are never refused for being many. `deadline` is a time of the loop's clock.
-        Raises Rejection: rate-limit-exceeded, or service-unavailable after a long wait.
+        Only a few tokens of an address are looked up at the same time, and others wait. So wrong
+        tokens are counted before the next ones are looked up; and valid tokens, as most are that a
+        worker does not know, are never refused for being many. `deadline` is a time of the loop's
+        clock. Raises Rejection: rate-limit-exceeded, or service-unavailable after too long a wait.
         """
         key = _address_key("token", address)
         guess = TokenGuess()

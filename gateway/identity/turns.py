@@ -9,7 +9,7 @@ from gateway import statuses
 from gateway.values import Rejection
 
 TIMEOUT = 2.0
-"""Seconds that work waits for its turn, if its call has so long."""
+"""Seconds that work waits for its turn, or less if the deadline of its call is earlier."""
 
 
 class _Places:
@@ -29,7 +29,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, key: str, deadline: float = math.inf) -> AsyncIterator[None]:
-        """Run the block as one of the key's; `deadline` is a time of the loop's clock.
+        """Run the block in a turn of the key; `deadline` is a time of the loop's clock.
 
         Raises Rejection: service-unavailable, if there is no turn in time.
         """

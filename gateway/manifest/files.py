@@ -39,7 +39,7 @@ def read_bytes(file: Path, limit: int) -> bytes:
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from error
     except ValueError as error:
-        # The text of this error differs among Python's versions; it has one cause.
+        # Its text differs among Python's versions, but this is its only cause.
         raise UnreadableError("cannot be read: its name contains a NUL character") from error
     try:
         status = os.fstat(descriptor)

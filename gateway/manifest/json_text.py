@@ -58,14 +58,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _words_and_position(error: json.JSONDecodeError) -> str:
     comma = _trailing_comma(error)
     if comma is not None:
-        # Each version of Python reports another place; the comma itself is what has to go.
+        # The versions of Python report different positions; we report that of the comma.
         error = json.JSONDecodeError("a comma before a closing bracket", error.doc, comma)
     words = (words for start, words in _WORDS if error.msg.startswith(start))
     return f"{next(words, 'unexpected text')} (line {error.lineno}, column {error.colno})"
 
 
 def _trailing_comma(error: json.JSONDecodeError) -> int | None:
-    """The index of a comma that only a closing bracket follows."""
+    """The index of the comma before a closing bracket, if it is the error."""
     text, place = error.doc, error.pos
     if place < len(text) and text[place] in "]}":
         place = len(text[:place].rstrip()) - 1
@@ -85,4 +85,4 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("Extra data", "expected the end of the file"),
     ("Unexpected UTF-8 BOM", "the file begins with a byte order mark; save it without one"),
 )
-"""The beginning of each message of Python's parser, or of our own above, and our message."""
+"""The beginning of each message of Python's parser, and our message; the first is our own."""

@@ -114,7 +114,7 @@ class Outbox:
     def oldest(self) -> dict[str, float]:
         """The age in seconds of the oldest waiting message of each kind; 0 if none waits.
 
-        It grows while the database is away.
+        The ages also grow while the database is away.
         """
         now = asyncio.get_running_loop().time()
         return {kind: now - self._waiting_since.get(kind, now) for kind in self._retries}

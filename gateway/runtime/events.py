@@ -235,7 +235,7 @@ WORKER_ENDED = Event(
     "worker.ended",
     "error",
     ("pid", "exit_code"),
-    "A worker process ended by itself; the supervisor starts another.",
+    "A worker process ended unexpectedly; the supervisor starts another.",
 )
 
 CATALOGUE: tuple[Event, ...] = tuple(

@@ -100,13 +100,13 @@ class LogThread:
 
 
 def _piece_size(lines: bytes, start: int) -> int:
-    """The bytes from `start` that are written at once: whole lines that a pipe takes in one piece.
+    """The number of bytes to write next, at `start`: whole lines that a pipe takes in one piece.
 
     The workers share a pipe. It may take a longer write in parts, with lines of another worker
     between them, and a worker that is killed leaves a part behind.
     """
     end = lines.rfind(b"\n", start, start + select.PIPE_BUF)
-    # A line that is longer than that has to be written all the same.
+    # A longer line has to be written too.
     end = lines.find(b"\n", start) if end < 0 else end
     return (len(lines) if end < 0 else end + 1) - start
 

@@ -60,7 +60,7 @@ OUTBOX = Metric(
 )
 OLDEST = Metric(
     "gateway_outbox_oldest_seconds",
-    "Age of the oldest message that waits to be sent, by kind (`mail`, `webhook`); 0 if none does.",
+    "Age of the oldest message that waits to be sent, by kind (`mail`, `webhook`); 0 if none.",
     ("kind",),
 )
 EVENTS = Metric(
@@ -78,8 +78,8 @@ LOOP_LAG = Metric(
 )
 WORKER_RESTARTS = Metric(
     "gateway_worker_restarts_total",
-    "Workers that ended by themselves, and were started again by the supervisor; 0 if the only "
-    "worker has none.",
+    "Workers that ended unexpectedly and were restarted by the supervisor; 0 if there is no "
+    "supervisor, as with one worker.",
 )
 NO_DESCRIPTORS = Metric(
     "gateway_out_of_descriptors_seconds_total",
@@ -199,7 +199,7 @@ class Metrics:
         self._events = Counter(*EVENTS, registry=registry)
         self._log_dropped = Counter(*LOG_DROPPED, registry=registry)
         self._known_dropped = 0
-        # Shown as 0 until the supervisor has counted one: an alert needs both values.
+        # Shown as 0 until the supervisor counts one: an increase needs a value to start from.
         Counter(*WORKER_RESTARTS, registry=registry)
         self._no_descriptors = Counter(*NO_DESCRIPTORS, registry=registry)
         self._known_no_descriptors = 0
@@ -290,7 +290,7 @@ def drop_worker(worker_index: int, folder: str) -> None:
 
 
 def choose_storage(owner: int | str | None) -> None:
-    """Count in memory, or in the files of one worker among several, or of their supervisor.
+    """Count in memory, or in the files of an owner: one of several workers, or their supervisor.
 
     By itself the library would decide by `FOLDER`, which may be set for another program, and would
     name files by process: each worker that dies would leave some behind.

@@ -1,4 +1,4 @@
-"""The metrics of the supervisor, in files beside those of its workers, which show them."""
+"""The metrics of the supervisor: files beside those of its workers, whose admin pages show them."""
 
 import os
 
@@ -12,25 +12,25 @@ from gateway.runtime.metrics import EVENTS, FOLDER, WORKER_RESTARTS, choose_stor
 class SupervisorMetrics:
     """Counts the supervisor's events, and the workers that it starts again.
 
-    `folder` is the one that the workers share.
+    `folder` is the folder of metrics that the workers share.
     """
 
     def __init__(self, folder: str) -> None:
-        # The library finds the folder only here.
+        # The library takes the folder only from this variable.
         os.environ[FOLDER] = folder
         choose_storage("supervisor")
         registry = CollectorRegistry()
         self._restarts = Counter(*WORKER_RESTARTS, registry=registry)
         self._events = Counter(*EVENTS, registry=registry)
-        # With a value from the start, the files take no more of the disk later: writing to a file
-        # in memory while the disk is full would end the process.
+        # All values exist from the start, so that the files do not grow later: writing to a
+        # memory-mapped file while the disk is full would kill the process.
         for event in (events.WORKER_ENDED, events.WORKER_START_FAILED, events.LOG_DROPPED):
             self._events.labels(event.name, event.level)
 
     def count_restart(self) -> None:
-        """Count a worker that ended by itself."""
+        """Count a worker that ended unexpectedly."""
         self._restarts.inc()
 
     def read(self, event: Event, _: Fields) -> None:
-        """Read an event: count it."""
+        """Count an event."""
         self._events.labels(event.name, event.level).inc()

@@ -144,7 +144,7 @@ async def test_follow_reconnects_a_lost_listener_and_polls_at_once(
 
 
 @pytest.mark.usefixtures("no_poll")
-async def test_follow_leaves_a_listener_that_is_silent(
+async def test_follow_replaces_a_listener_that_is_silent(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.database.listen.PING_INTERVAL", 0.5)

@@ -1,4 +1,4 @@
-"""Ten times the load that a worker takes: the rest is refused at once, and nothing is left over."""
+"""Ten times the capacity of a worker: the rest is refused at once, and no capacity is lost."""
 
 import asyncio
 from collections import Counter
@@ -67,7 +67,7 @@ async def test_overload_is_refused_at_once_and_leaves_the_whole_capacity(
             assert codes == {200: CAPACITY, 503: OVERLOAD - CAPACITY}
             assert admission.in_flight == 0
         answers = await asyncio.gather(*(call(http) for _ in range(CAPACITY)))
-        assert {answer.status_code for answer in answers} == {200}, "it serves as before"
+        assert {answer.status_code for answer in answers} == {200}, "all capacity is free"
 
 
 def _are_done(tasks: list[asyncio.Task[httpx2.Response]], count: int) -> bool:

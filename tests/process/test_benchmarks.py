@@ -59,4 +59,4 @@ def test_benchmarks_soak_finds_no_undocumented_answer(tmp_path: Path) -> None:
     samples = ("--samples", str(tmp_path / "soak.jsonl"))
     printed = _run("benchmarks/soak.py", "--minutes", "0.05", *samples)
     assert re.search(r"\| undocumented answers +\| 0 of 1,\d{3} ", printed)
-    assert re.search(r"\| 5 s after 0 of \d+ revocations, 1 s after 0;", printed)
+    assert re.search(r"\| after 5 s in 0 of \d+ revocations, after 1 s in 0;", printed)

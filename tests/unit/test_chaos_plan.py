@@ -1,4 +1,4 @@
-"""The plan of `make chaos` depends on its seed alone, and uses up every fault."""
+"""The plan of `make chaos` depends only on its seed, and has every fault before any is repeated."""
 
 import itertools
 

@@ -11,7 +11,7 @@ LINE = b"%d" + b"x" * 300 + b"\n"
 
 
 def lines_of(*writes: bytes) -> list[bytes]:
-    """The lines that arrive if each of these is written by a thread of its own."""
+    """The lines that arrive if each of `writes` is written by a separate thread."""
     reader, writer = os.pipe()
     threads = [LogThread(writer, lambda _: b"dropped\n", size=10**9) for _ in writes]
 

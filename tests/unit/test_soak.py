@@ -1,4 +1,4 @@
-"""The arithmetic of `benchmarks/soak.py`, on runs that are made here."""
+"""The arithmetic of `benchmarks/soak.py`, on made-up runs."""
 
 import time
 from dataclasses import replace
@@ -20,7 +20,7 @@ MISSING = next(kind for kind in KINDS if kind.name == "param missing")
 
 
 def steady(**columns: Any) -> Soak:
-    """A run of an hour in which nothing grows, but for the columns given (`_` for `: `)."""
+    """A run of an hour in which nothing grows, except in the given columns."""
     flat: dict[str, Any] = {"at": [*AT], "calls": [5000] * len(AT), "load average": [2] * len(AT)}
     flat["database connections"] = [40] * len(AT)
     for process in PROCESSES:
@@ -124,7 +124,7 @@ def test_verdict_does_not_judge_latency_without_windows_to_compare() -> None:
         ({"answers": {"param missing: 200": 1}}, "undocumented answers"),
         (
             {"changes": {"refused: log-ins: service-unavailable": 1}},
-            "refused log-ins, log-outs and calls with what is new",
+            "refused log-ins, log-outs, new tokens and new roles",
         ),
         ({"changes": {"accepted after 5 s": 1}}, "calls accepted after a revocation"),
         ({"replaced": 1}, "workers that were replaced"),
@@ -137,7 +137,7 @@ def test_verdict_names_what_went_wrong(changes: dict[str, Any], what: str) -> No
 @pytest.mark.parametrize(
     ("outcome", "what"),
     [
-        ("503 service-unavailable", "documented answers of overload"),
+        ("503 service-unavailable", "documented answers in an overload"),
         ("not sent", "calls without a free connection"),
     ],
 )

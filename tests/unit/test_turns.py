@@ -32,5 +32,5 @@ async def test_turns_waiting_ends_at_the_deadline_of_the_call(
 
 
 async def test_turns_that_are_free_are_taken_after_the_deadline() -> None:
-    """As after a body that came slowly: the look-up has a least time of its own."""
+    """A slow body may use up the deadline; the look-up still has a minimum time of its own."""
     await wait(Turns(1), asyncio.get_running_loop().time() - 1)

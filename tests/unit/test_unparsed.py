@@ -213,7 +213,7 @@ def test_unparsed_bytes_are_cut_after_the_end_of_a_head() -> None:
 
 
 class Client:
-    """Parses a number of times, and notes each."""
+    """A connection that parses a number of times, and notes each."""
 
     def __init__(self, name: str, times: int, turns: ParseTurns, log: list[str]) -> None:
         self.name, self.times, self.turns, self.log = name, times, turns, log

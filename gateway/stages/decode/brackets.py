@@ -53,10 +53,11 @@ def _escape_stray(text: bytes) -> bytes:
 
 
 def _has_stray(text: bytes) -> bool:
-    """Whether some `%` stands for itself.
+    """Whether some `%` does not begin an escape.
 
-    Quoted-printable text has `=` for `%`, and is decoded in C, four times as fast as a regular
-    expression counts. Each escape becomes shorter by two bytes, and so does its soft line break.
+    With `=` for `%` the text is quoted-printable, which C decodes four times as fast as a regular
+    expression searches. Each escape becomes two bytes shorter. So does a soft line break, a `%` at
+    the end of a line, which is looked for separately.
     """
     decoded = a2b_qp(text.translate(_QUOTED_PRINTABLE))
     has_all = len(decoded) == len(text) - 2 * text.count(b"%")
@@ -69,7 +70,7 @@ def _unquote(text: bytes) -> str:
     if _PLUS in text:
         text = text.translate(_BLANKS)
     if _PERCENT in text:
-        # `unquote_to_bytes` decodes each escape in a loop.
+        # Decoded in C: `unquote_to_bytes` loops over the escapes in Python.
         text = a2b_qp(text.replace(b"=", b"%3D").translate(_QUOTED_PRINTABLE))
     try:
         return text.decode()

@@ -25,7 +25,7 @@ STRINGS_PER_VALUE = 2
 """A key and its value are two strings at most."""
 
 BYTES_PER_VALUE = 8
-"""Of small values, such as `{"a":1},`."""
+"""Bytes of a small value, such as `{"a":1},`."""
 
 
 def parse(text: bytes, max_values: int) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def exceeds(text: bytes, max_values: int) -> bool:
     """
     if len(text) - len(text.translate(None, _SEPARATORS)) <= max_values:
         return False
-    # Most bodies with far too many values have them at their beginning too.
+    # A body with far too many values usually exceeds the limit near its beginning.
     beginning = text[: max_values * BYTES_PER_VALUE]
     if len(beginning) < len(text) and _exceeds(beginning, max_values):
         return True
@@ -69,7 +69,7 @@ def _exceeds(text: bytes, max_values: int) -> bool:
         # Without escapes a quote begins or ends a string: backslashes pair up from the left.
         text = text.replace(rb"\\", b"").replace(rb"\"", b"")
     text = text.translate(None, _UNIMPORTANT)
-    # So many strings are too many values: the split below stays as small as the limit.
+    # So many strings mean too many values. The limit bounds the split below, too.
     if text.count(_QUOTE) > 2 * STRINGS_PER_VALUE * (max_values + 1):
         return True
     return sum(map(len, text.split(_QUOTE)[::2])) > max_values
