@@ -180,11 +180,6 @@ def _answers(soak: Soak) -> list[Finding]:
     ]
 
 
-def _open(what: str, count: int, total: int) -> Finding:
-    """None holds; some may be the doing of the gateway or of a busy machine."""
-    return Finding(what, f"{count:,} of {total:,}", holds=None if count else True)
-
-
 def _sum_of(answers: Mapping[str, int], outcomes: Sequence[str]) -> int:
     return sum(n for name, n in answers.items() if name.partition(": ")[2] in outcomes)
 
