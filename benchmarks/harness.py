@@ -12,9 +12,9 @@ from typing import Any, TextIO
 
 import orjson
 import uvicorn
-from uvicorn.server import ServerState
 
 from gateway import Call, Reply
+from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
 from gateway.identity import tokens
 from gateway.manifest.check import check
@@ -124,6 +124,13 @@ class MemoryTransport:
 
 def connection(app: Any) -> tuple[Edge, MemoryTransport]:
     """A connection to an application, as uvicorn's server creates it."""
+    state, transport = EdgeState(), MemoryTransport()
+    state.default_headers = [(b"date", b"Sun, 22 Nov 2026 00:00:00 GMT")]
+    return edge(app, transport, state), transport
+
+
+def edge(app: Any, transport: MemoryTransport, state: EdgeState) -> Edge:
+    """The protocol of a connection; those of one server share its state."""
     options: dict[str, Any] = {
         "ws": "none",
         "lifespan": "off",
@@ -132,12 +139,9 @@ def connection(app: Any) -> tuple[Edge, MemoryTransport]:
     }
     config = uvicorn.Config(app, http=Edge, **options)
     config.load()
-    state = ServerState()
-    state.default_headers = [(b"date", b"Sun, 22 Nov 2026 00:00:00 GMT")]
     edge = Edge(config=config, server_state=state, app_state={})
-    transport = MemoryTransport()
     edge.connection_made(transport)
-    return edge, transport
+    return edge
 
 
 def request() -> bytes:

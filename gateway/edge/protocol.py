@@ -15,7 +15,7 @@ from gateway.edge import addresses, parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
-from gateway.edge.unparsed import HEAD_END, PIECE
+from gateway.edge.unparsed import CHUNKS, HEAD_END, MIN_PIECE, PIECE
 from gateway.runtime import events
 
 __all__ = [
@@ -40,9 +40,6 @@ MAX_BODY_WINDOWS = 6
 
 
 MAX_LINE = 8 * 1024
-MIN_PIECE = 64
-"""Bytes that a smaller piece counts as, so that one turn does not parse very many of them."""
-
 _TOO_LONG = f"the request line is longer than {MAX_LINE} bytes"
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
 
@@ -94,12 +91,16 @@ class Edge(Connection):
             self._parse(data)
 
     def parse_more(self) -> None:
-        """Parse until a request has to wait for an earlier answer, or this turn is used up."""
-        unparsed, allowed = self._unparsed, PIECE
-        while unparsed.size and allowed > 0 and not (self._waiting or self._refused):
+        """Parse a head or a part of a body, unless an earlier answer is due first.
+
+        The rest takes turns with the bytes of other connections.
+        """
+        unparsed, allowed = self._unparsed, CHUNKS
+        while unparsed.size and allowed > 0 and not (self._is_answering() or self._refused):
+            # A body of known length is one callback.
             piece = unparsed.take(self._body_left())
             if not piece:
-                piece = unparsed.take_piece()
+                piece = unparsed.take_piece(CHUNKS if self._in_body else PIECE)
                 allowed -= max(MIN_PIECE, len(piece))
             self._parse(piece)
         if self._refused:
@@ -118,13 +119,18 @@ class Edge(Connection):
         length = self._newest.headers.get(b"content-length")
         return int(length) - self._body_size if length else 0
 
+    def _is_answering(self) -> bool:
+        """Whether a whole request is not answered yet: the next one is parsed after that."""
+        newest = self._newest
+        return bool(newest and not newest.complete and (self._waiting or not self._in_body))
+
     def _wait_for_turn(self) -> None:
         """Stop reading until the bytes that were read are parsed."""
         self.channel.hold_reading()
         if not self._in_body:
             # The rest of a head may be here already.
             self._stop_timer()
-        if not self._waiting:
+        if not self._is_answering():
             self._turns.add(self, self.loop)
 
     def _parse(self, piece: bytes) -> None:

@@ -9,13 +9,19 @@ import time
 from collections import OrderedDict
 from typing import Protocol
 
-PIECE = 4 * 1024
-"""The most bytes to parse at once, except in a body of known length, which is one callback."""
+PIECE = 2 * 1024
+"""The most bytes of a head to parse at once."""
+
+CHUNKS = 1024
+"""The most bytes of a chunked body to parse at once: each chunk, however small, is a callback."""
+
+MIN_PIECE = 64
+"""Bytes that a smaller piece counts as, so that one turn does not parse very many of them."""
 
 HEAD_END = b"\r\n\r\n"
 """What ends a head, a chunked body, and its trailers."""
 
-TURN = 0.004
+TURN = 0.001
 """Seconds for which all connections together parse, in one iteration of the event loop."""
 
 _LINE_ENDS = b"\r\n"
@@ -51,18 +57,18 @@ class Unparsed:
         self.size -= len(piece)
         return piece
 
-    def take_piece(self) -> bytes:
-        """Take at most `PIECE` bytes. A request can begin only at their start.
+    def take_piece(self, limit: int) -> bytes:
+        """Take at most `limit` bytes. A request can begin only at their start.
 
         A piece stops after the first end of a head. Line ends are a separate piece: they may be the
         rest of such an end, or empty lines before a request.
         """
-        piece = self._data[self._start : self._start + PIECE]
+        piece = self._data[self._start : self._start + limit]
         if piece[:1] in _LINE_ENDS:
             size = len(piece) - len(piece.lstrip(_LINE_ENDS))
         else:
             end = piece.find(HEAD_END)
-            size = PIECE if end < 0 else end + len(HEAD_END)
+            size = limit if end < 0 else end + len(HEAD_END)
         return self.take(size)
 
 
@@ -99,11 +105,11 @@ class ParseTurns:
             loop.call_soon(self._run, loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Counted first: a connection that is added meanwhile waits for the next iteration.
-        turns, end = len(self._parsers), time.monotonic() + self._turn
-        while turns and self._parsers:
+        end = time.monotonic() + self._turn
+        while self._parsers:
             self._parsers.popitem(last=False)[0].parse_more()
-            turns = turns - 1 if time.monotonic() < end else 0
+            if time.monotonic() >= end:
+                break
         self._is_scheduled = False
         if self._parsers:
             self._schedule(loop)

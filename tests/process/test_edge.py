@@ -184,7 +184,7 @@ async def test_edge_pipelined_requests_wait_as_bytes_not_as_objects(database: st
             waiting = [len(connection._waiting) for connection in connections]
             most = max([most, *waiting])
     assert answered.result().count(b"route-non-existent") == 1001
-    assert most == 1
+    assert most <= 1
 
 
 async def test_edge_lines_of_forwarded_for_are_joined_in_their_order(database: str) -> None:

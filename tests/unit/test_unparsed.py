@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.builders import examples
 
 from gateway.edge import protocol, unparsed
+from gateway.edge.connection import EdgeState
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.unparsed import ParseTurns, Unparsed
 
@@ -56,16 +57,14 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": line})
 
 
-async def connect() -> tuple[protocol.Edge, Wire]:
-    with mock.patch.object(harness, "MemoryTransport", Wire):
-        edge, wire = harness.connection(echo)
-    assert isinstance(wire, Wire)
-    return edge, wire
+def connect() -> tuple[protocol.Edge, Wire]:
+    wire = Wire()
+    return harness.edge(echo, wire, EdgeState()), wire
 
 
 async def answers(reads: list[bytes]) -> list[str]:
     """The lines with which the application answers; a refusal is its HTTP status."""
-    edge, wire = await connect()
+    edge, wire = connect()
     for read in reads:
         await _settle(wire, lambda wire: not wire.paused)
         if not wire.closed:
@@ -75,9 +74,17 @@ async def answers(reads: list[bytes]) -> list[str]:
         before = wire.writes
         for _ in range(IDLE):
             await asyncio.sleep(0)
-    edge.connection_lost(None)
+    await _leave(edge)
     lines = wire.written.replace(b"HTTP/1.1 400", b'\n"400"\n').split(b"\n")
     return [line.decode() for line in lines if line.startswith((b"[", b'"4'))]
+
+
+async def _leave(*edges: protocol.Edge) -> None:
+    """Disconnect, and let the applications see it."""
+    for edge in edges:
+        edge.connection_lost(None)
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def _settle(wire: Wire, is_done: Any) -> None:
@@ -128,7 +135,7 @@ def reads(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 async def answers_in_pieces(data: bytes, sizes: list[int], piece: int) -> list[str]:
-    with mock.patch.multiple(unparsed, PIECE=piece), mock.patch.multiple(protocol, PIECE=piece):
+    with mock.patch.multiple(protocol, PIECE=piece, CHUNKS=piece):
         return await answers([read for read in reads(data, sizes) if read])
 
 
@@ -168,7 +175,7 @@ def test_unparsed_request_line_with_two_spaces_after_a_whole_request_is_400(
 
 async def test_unparsed_reads_of_many_clients_become_few_requests_in_one_turn() -> None:
     flood = request("GET", "", b"", "")[0] * 5000
-    clients = [await connect() for _ in range(60)]
+    clients = [connect() for _ in range(60)]
     with mock.patch("gateway.edge.protocol.Http1Exchange", wraps=Http1Exchange) as created:
         for edge, _ in clients:
             edge.data_received(flood)
@@ -177,9 +184,8 @@ async def test_unparsed_reads_of_many_clients_become_few_requests_in_one_turn() 
             before = created.call_count
             await asyncio.sleep(0)
             assert created.call_count - before <= 2 * len(clients)
-    for edge, wire in clients:
-        assert wire.paused
-        edge.connection_lost(None)
+    assert all(wire.paused for _, wire in clients)
+    await _leave(*(edge for edge, _ in clients))
 
 
 async def test_unparsed_chunks_of_one_byte_are_parsed_in_many_turns() -> None:
@@ -196,19 +202,19 @@ async def test_unparsed_chunks_of_one_byte_are_parsed_in_many_turns() -> None:
         b"1\r\na\r\n",
     )
     with mock.patch.object(protocol.Edge, "on_body", count):
-        edge, wire = await connect()
+        edge, wire = connect()
         edge.data_received(head + chunk * 10_000)
-        assert 0 < bodies <= unparsed.PIECE / len(chunk) + 1
+        assert 0 < bodies <= unparsed.CHUNKS / len(chunk) + 1
         await _settle(wire, lambda _: bodies == 10_000)
-    edge.connection_lost(None)
+    await _leave(edge)
 
 
 def test_unparsed_bytes_are_cut_after_the_end_of_a_head() -> None:
     left = Unparsed()
     left.append(b"a\r\n\r\n\r\nb")
-    left.append(b"c" * unparsed.PIECE)
-    sizes = [len(left.take_piece()) for _ in range(4)]
-    assert sizes == [5, 2, unparsed.PIECE, 1]
+    left.append(b"c" * 10)
+    sizes = [len(left.take_piece(10)) for _ in range(4)]
+    assert sizes == [5, 2, 10, 1]
     assert left.size == 0
 
 
@@ -225,7 +231,7 @@ class Client:
             self.turns.add(self, asyncio.get_running_loop())
 
 
-@pytest.mark.parametrize(("seconds", "first"), [(0.0, "a"), (60.0, "abc")])
+@pytest.mark.parametrize(("seconds", "first"), [(0.0, "a"), (60.0, "abcabc")])
 async def test_parse_turns_end_after_their_time_and_go_round(seconds: float, first: str) -> None:
     log: list[str] = []
     turns = ParseTurns(seconds)
