@@ -1,7 +1,9 @@
 """Attack a gateway in many ways; print what each costs it, and a well-behaved client.
 
-For each attack: the longest stall of the event loop, memory, connections, and the client's p99.
-The gateway is the harness's: one worker without a database, in a process of its own.
+For each attack: the longest stall of the event loop in CPU time, memory, connections, and the
+client's p99 without the attack and with it, one after the other on the same gateway.
+The gateway is the harness's: one worker without a database. Gateway, attacker and client are three
+processes; the attacker has a lower priority, since a real one has a machine of its own.
 """
 
 import asyncio
@@ -10,10 +12,10 @@ import gc
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attack_corpus
 import harness
@@ -21,15 +23,21 @@ import orjson
 import uvicorn
 import uvloop
 
+from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
 from gateway.serve import server
 
 SECONDS = 2.0
-"""The length of each attack."""
+"""The length of each attack, and of the time without it before."""
+
+NICENESS = 5
+"""Of the attacker, which must still attack if other programs use the machine too."""
+
 
 HALF_SENT = 1001
 PIPELINES = 60
-PIPELINED = b"GET /n HTTP/1.1\r\nHost: x\r\n\r\n" * 10_000
+SMALL = b"GET /n HTTP/1.1\r\nHost: x\r\n\r\n"
+PIPELINED = SMALL * 10_000
 PAUSE = 0.005
 """Seconds between two calls of the well-behaved client."""
 
@@ -71,15 +79,16 @@ async def serve() -> None:
     gc.freeze()
     config = uvicorn.Config(app, http=Edge, ws="none", lifespan="off", log_config=None)
     gateway, stalls = uvicorn.Server(config), Stalls()
+    gateway.server_state = EdgeState()
     tasks = [
         asyncio.create_task(gateway.serve(sockets=[listener])),
         asyncio.create_task(stalls.watch()),
     ]
     print(listener.getsockname()[1], flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
-        rss = resident()
-        connections = len(gateway.server_state.connections)
-        print(orjson.dumps([stalls.take(), rss, connections]).decode(), flush=True)
+        state = gateway.server_state
+        counts = len(state.connections), state.total_requests
+        print(orjson.dumps([stalls.take(), resident(), *counts]).decode(), flush=True)
     for task in tasks:
         task.cancel()
 
@@ -104,8 +113,32 @@ async def pipelines(port: int) -> None:
     await hold(port, PIPELINED, PIPELINES)
 
 
+async def chunks(port: int) -> None:
+    """Connections that send bodies in chunks of one byte."""
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    await hold(port, head + b"1\r\na\r\n" * 40_000, PIPELINES)
+
+
+async def at_once(port: int) -> None:
+    """Many connections that are opened at the same moment, each for one request."""
+    request = SMALL.replace(b"x\r\n", b"x\r\nConnection: close\r\n")
+    while True:
+        opened = [asyncio.create_task(once(port, request)) for _ in range(HALF_SENT)]
+        await asyncio.gather(*opened, return_exceptions=True)
+
+
+async def once(port: int, request: bytes) -> None:
+    """One request on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        await reader.read()
+    finally:
+        writer.transport.abort()
+
+
 async def hold(port: int, data: bytes, count: int) -> None:
-    """Connections that send these bytes and then nothing."""
+    """Connections that send these bytes and then nothing, all at the same moment."""
     writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(count)]
     try:
         for writer in writers:
@@ -134,11 +167,13 @@ ATTACKS: dict[str, Attack] = {
     **_bodies(),
     "heads without bodies": half_sent,
     "pipelines that are not read": pipelines,
+    "chunks of one byte": chunks,
+    "connections at once": at_once,
 }
 
 
 async def innocent(port: int, seconds: float) -> tuple[float, int]:
-    """The p99 of one caller's calls, and how many of them did not succeed."""
+    """The p99 of one client's calls, and how many of them did not succeed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     times, failures, end = [], 0, time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -170,38 +205,73 @@ async def gateway() -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
         await process.wait()
 
 
-async def figures(process: asyncio.subprocess.Process) -> tuple[float, int, int]:
-    """Stall in seconds, resident bytes and connections."""
+class Figures(NamedTuple):
+    """What the gateway tells of itself.
+
+    The longest `stall` since it was last asked, in seconds; `resident` bytes; open `connections`;
+    and the `requests` that it has answered.
+    """
+
+    stall: float
+    resident: int
+    connections: int
+    requests: int
+
+
+async def figures(process: asyncio.subprocess.Process) -> Figures:
+    """Ask the gateway for its figures."""
     assert process.stdin
     assert process.stdout
     process.stdin.write(b"\n")
-    stall, rss, connections = orjson.loads(await process.stdout.readline())
-    return stall, rss, connections
+    return Figures(*orjson.loads(await process.stdout.readline()))
 
 
-async def measure(attack: Attack) -> str:
+@asynccontextmanager
+async def attacker(name: str, port: int) -> AsyncIterator[None]:
+    """A process that attacks for the length of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "attack", name, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    try:
+        await process.stdout.readline()
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def measure(name: str) -> str:
     """One attack on a gateway of its own, as cells of a table."""
     async with gateway() as (process, port):
         await innocent(port, 0.3)
-        _, before, _ = await figures(process)
-        attacking = asyncio.create_task(attack(port))
-        p99, failures = await innocent(port, SECONDS)
-        stall, rss, connections = await figures(process)
-        attacking.cancel()
-        await asyncio.gather(attacking, return_exceptions=True)
-    grown = (rss - before) / 1e6
-    return f"{stall * 1e3:9.1f} {grown:+9.1f} {connections:12} {p99 * 1e3:8.1f} {failures:9}"
+        alone, _ = await innocent(port, SECONDS)
+        before = await figures(process)
+        async with attacker(name, port):
+            p99, failures = await innocent(port, SECONDS)
+            after = await figures(process)
+    grown, requests = (after.resident - before.resident) / 1e6, after.requests - before.requests
+    client = f"{alone * 1e3:8.1f} {p99 * 1e3:8.1f} {p99 / alone:6.1f} {failures:9}"
+    return f"{after.stall * 1e3:9.1f} {grown:+9.1f} {after.connections:12} {requests:9} {client}"
 
 
-async def main() -> None:
-    """Print a line for each attack."""
-    print(f"{'attack':28} {'stall ms':>9} {'MB':>9} connections   p99 ms  failures")
-    for name, attack in ATTACKS.items():
-        print(f"{name:28} {await measure(attack)}", flush=True)
+async def main(names: Iterable[str]) -> None:
+    """Print the conditions, and a line for each attack."""
+    load = "load averages " + " ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"{os.cpu_count()} processors, {load} before; attacker at niceness {NICENESS}")
+    columns = "stall ms        MB  connections  requests   p99 ms attacked  ratio  failures"
+    print(f"{'attack':28}  {columns}")
+    for name in names:
+        print(f"{name:28} {await measure(name)}", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        uvloop.run(serve())
-    else:
-        asyncio.run(main())
+    match sys.argv[1:]:
+        case ["serve"]:
+            uvloop.run(serve())
+        case ["attack", name, port]:
+            os.nice(NICENESS)
+            print(flush=True)
+            uvloop.run(ATTACKS[name](int(port)))
+        case names:
+            asyncio.run(main(names or ATTACKS))
