@@ -86,19 +86,3 @@ async def test_pool_figures_show_calls_that_wait_for_their_routes_share(client: 
     for connection in held:
         pool.release(connection, "slow")
     pool.release(await waiting, "slow")
-
-
-async def test_exhausted_descriptors_are_logged_once_and_counted(
-    client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> int:
-        raise OSError(24, "Too many open files")
-
-    name = "gateway_out_of_descriptors_seconds_total"
-    assert (await values(client, name))[()] == 0
-    with monkeypatch.context() as patch:
-        patch.setattr("gateway.serve.loop_watch.os.open", refuse)
-        for now in 100.0, 101.0, 102.0:
-            client.worker.loop_watch._check_descriptors(now)
-    assert (await values(client, name))[()] >= 3
-    assert len(logged(caplog, events.WORKER_OUT_OF_DESCRIPTORS)) == 1
