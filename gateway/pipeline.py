@@ -5,6 +5,7 @@ Each stage makes the next frozen value from those before it, or ends the request
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gateway import statuses
 from gateway.database.errors import DatabaseUnavailable
@@ -21,26 +22,25 @@ from gateway.stages.dispatch import dispatch
 from gateway.stages.match import match
 from gateway.stages.resolve import resolve
 from gateway.stages.respond import Trace
+from gateway.stages.returns import ReturnsCheck
 from gateway.stages.validate import validate
 from gateway.upstreams.action import Action
 from gateway.upstreams.call import CallFactory
 from gateway.values import ClientDisconnectedError, Rejection, Request, Response
 
 
+@dataclass(slots=True)
 class Pipeline:
     """The stages, joined to what they need."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        actions: Mapping[str, Action],
-        identity: Authenticator,
-        calls: CallFactory,
-        recorder: Recorder,
-        admission: Admission,
-    ) -> None:
-        self.registry, self.actions, self.identity = registry, actions, identity
-        self.calls, self.recorder, self.admission = calls, recorder, admission
+    registry: Registry
+    actions: Mapping[str, Action]
+    identity: Authenticator
+    calls: CallFactory
+    recorder: Recorder
+    admission: Admission
+    returns: ReturnsCheck
+    has_help: bool = True
 
     async def _run(self, request: Request, exchange: Exchange, trace: Trace) -> Response:
         if MIN_REVISION in request.headers:
@@ -52,12 +52,12 @@ class Pipeline:
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)
         call = self.calls.create(request, exchange, found, caller, valid.params)
-        reply = await dispatch(call, action)
+        reply = self.returns.check(await dispatch(call, action), found.route, request.id)
         return respond.success(reply, valid, caller, found)
 
     async def answer(self, request: Request, exchange: Exchange) -> tuple[Response | None, Trace]:
         """The documented response, whatever happens, and its trace; None if the client has left."""
-        trace = Trace()
+        trace = Trace(has_help=self.has_help)
         try:
             return await self._run(request, exchange, trace), trace
         except Rejection as error:

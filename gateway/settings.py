@@ -191,6 +191,20 @@ SETTINGS = (
         setting_values.webhook_secret,
         secret=True,
     ),
+    Setting(
+        "documentation",
+        "on",
+        "`off` hides the pages below `/documentation`, OpenAPI, and `help` in answers.",
+        setting_values.switch,
+    ),
+    Setting(
+        "check_returns",
+        "sample",
+        "Which answers are checked against their route's `returns`: `sample` checks one a second "
+        "of each route and reports those that do not fit; `all` checks each, and one that does not "
+        "fit is answered `application-crash`, as in `gateway dev`; `none`.",
+        setting_values.returns_checks,
+    ),
     Setting("log_level", "info", "Lowest severity that is logged.", setting_values.log_level),
 )
 
@@ -224,6 +238,8 @@ class Settings:
     mandrill_url: str
     webhook_url: str
     webhook_secret: str
+    documentation: bool
+    check_returns: str
     log_level: str
 
     @classmethod

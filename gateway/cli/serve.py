@@ -60,7 +60,7 @@ def dev(manifest: Path, *, port: int | None, database_url: str | None, reset: bo
     environment = dict(os.environ)
     for name in ("GATEWAY_DATABASE_URL", "GATEWAY_LISTEN_DATABASE_URL"):
         _ignore(name, environment)
-    settings = load_settings(environment, port=port, database_url=database_url)
+    settings = load_settings(environment, port=port, database_url=database_url, check_returns="all")
     development.run(settings, app_folder(), manifest, echo, reset=reset)
 
 

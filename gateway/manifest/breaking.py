@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from gateway.manifest import breaking_returns
 from gateway.manifest.change import Change, Kind, Record, same_json
 from gateway.manifest.written import as_written
 from gateway.registry import paths
@@ -76,6 +77,10 @@ def _route(before: Record, after: Record) -> Iterator[str]:
     if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):
         yield f"rate_limit becomes {as_written('rate_limit', after['rate_limit'])}"
     yield from _schema("", orjson.loads(before["params"]), orjson.loads(after["params"]))
+    if "returns" in before and "returns" in after:
+        yield from breaking_returns.breakages(
+            orjson.loads(before["returns"]), orjson.loads(after["returns"])
+        )
 
 
 def _requests(field: str, record: Record) -> Any:  # noqa: ANN401

@@ -13,7 +13,10 @@ Verb = Literal["add", "change", "delete", "rename"]
 Key: TypeAlias = tuple[Kind, str]
 Record: TypeAlias = dict[str, Any]
 Records: TypeAlias = Mapping[Key, Record]
-"""The records of a namespace by (kind, name). A route's `params` is its schema as JSON text."""
+"""The records of a namespace by (kind, name). A route has the `JSON_TEXTS` as text."""
+
+JSON_TEXTS = ("params", "returns", "examples")
+"""The fields of a route that are stored as JSON text, which keeps the order of keys."""
 
 KINDS: tuple[Kind, ...] = ("application", "service", "route")
 """The order in which records are written and shown, since later kinds refer to earlier ones."""
@@ -47,7 +50,7 @@ class Change:
         """The fields of a changed record that differ, dotted into schemas: (name, old, new)."""
         if self.before is None or self.after is None:
             return
-        differences = list(_differences("", _parsed(self.before), _parsed(self.after)))
+        differences = list(_differences("", parsed(self.before), parsed(self.after)))
         yield from differences or _key_order(self.before, self.after)
 
     def as_object(self) -> dict[str, Any]:
@@ -111,17 +114,17 @@ def _shape(route: Record) -> tuple[str, str]:
     return route["method"], paths.shape(route["path"])
 
 
-def _parsed(record: Record) -> Record:
-    """A record with its schema as an object, so that its fields can differ one by one."""
-    if "params" not in record:
-        return record
-    return {**record, "params": orjson.loads(record["params"])}
+def parsed(record: Record) -> Record:
+    """A record with its schemas as objects, so that their fields can differ one by one."""
+    texts = {name: orjson.loads(record[name]) for name in JSON_TEXTS if name in record}
+    return {**record, **texts} if texts else record
 
 
 def _key_order(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
     """Schemas that differ only in the order of their keys differ as text."""
-    if old.get("params") != new.get("params"):
-        yield "params", old["params"], new["params"]
+    for name in JSON_TEXTS:
+        if old.get(name) != new.get(name):
+            yield name, old[name], new[name]
 
 
 def _differences(prefix: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway import statuses
-from gateway.manifest import params, schema_check, settings_check
+from gateway.manifest import documentation, params, schema_check, settings_check
 from gateway.manifest.bulk import paused_gc
+from gateway.manifest.change import JSON_TEXTS
 from gateway.manifest.defaults import with_defaults
 from gateway.manifest.read import Diagnostic, Document, ManifestError, YamlPath, read
 from gateway.manifest.route_record import MAX_NUMBER, route_record
@@ -73,6 +74,7 @@ class _Checker:
 
     def __init__(self, path: Path) -> None:
         self._folder = schema_folder(path)
+        self._returns = documentation.ReturnsSchemas(self._folder)
         self._diagnostics: list[Diagnostic] = []
         self._desired: dict[str, Desired] = {}
         self._names: dict[str, Document] = {}
@@ -160,8 +162,22 @@ class _Checker:
             record = route_record(name, entry)
             segments = self._check_route(document, name, record)
             schema = self._params(document, name, entry, record, segments)
+            record |= self._documentation(document, name, entry, record["handler"], schema)
             if len(self._diagnostics) == errors_before:
                 self._desired_in(document).routes[name] = RouteRecord(record=record, params=schema)
+
+    def _documentation(
+        self, document: Document, name: str, entry: dict[str, Any], handler: str, schema: str
+    ) -> dict[str, Any]:
+        """The fields of a route's documentation, with the schema of its answer."""
+        source = self._returns.source(entry, handler)
+        returns = documentation.ReturnsSchema() if source is None else self._returns.get(source)
+        for message in returns.errors:
+            self._add(document, ("routes", name, "returns"), message)
+        if schema and not returns.errors:
+            for path, message in documentation.diagnostics(entry, schema, returns.text):
+                self._add(document, ("routes", name, *path), message)
+        return documentation.documentation_fields(entry, returns.text)
 
     def _check_route(
         self, document: Document, name: str, record: dict[str, Any]
@@ -297,9 +313,9 @@ def _namespace(document: Document) -> str:
 
 
 def _texts(entry: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - JSON is any
-    """The texts of a service or a route with their paths, without the params."""
+    """The texts of a service or a route with their paths, without its schemas and examples."""
     for name, value in entry.items():
-        if name == "params":
+        if name in JSON_TEXTS:
             continue
         if isinstance(value, str):
             yield (name,), value

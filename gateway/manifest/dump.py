@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from typing import Any
 
-import orjson
 import yaml
 
 from gateway.database.connect import Connection
 from gateway.manifest import stored
-from gateway.manifest.change import Kind, Record, Records
+from gateway.manifest.change import Kind, Record, Records, parsed
 from gateway.manifest.read import RESOLVERS
 from gateway.manifest.stored import Stored
 from gateway.manifest.written import as_written
@@ -85,11 +84,10 @@ def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
 def _route(record: Record) -> dict[str, Any]:
     """A record as a manifest has it, with every default written out."""
     route = {
-        **record,
+        **parsed(record),
         "auth": as_written("auth", record["auth"]),
         "rate_limit": as_written("rate_limit", record.get("rate_limit")),
         "timeout": f"{round(record['timeout'] * 1000)}ms",
         "max_body": f"{record['max_body']}B",
-        "params": orjson.loads(record["params"]),
     }
     return {name: value for name, value in route.items() if value is not None}

@@ -109,6 +109,17 @@ class Recorder:
                     request_id=fields["request_id"],
                 ),
             )
+        elif event is events.REQUEST_ANSWER_MISFIT:
+            self._notice(
+                f"answer-misfit:{fields['route']}:{fields['rule']}",
+                _Notice(
+                    kind="answer-misfit",
+                    severity="warning",
+                    message=f"An answer does not fit `returns` at {fields['rule']}.",
+                    route=fields["route"],
+                    request_id=fields["request_id"],
+                ),
+            )
         elif event is events.REGISTRY_WENT_BACK:
             # All workers tell it; what they had and what they follow make it one notification.
             self._notice(

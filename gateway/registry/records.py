@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 from gateway import statuses
 from gateway.registry import paths
-from gateway.registry.schema import ParamSchema
+from gateway.registry.documentation import (
+    NO_DOCUMENTATION,
+    Documentation,
+    documentation_fields,
+    documentation_from,
+)
+from gateway.registry.schema import ParamSchema, interned
 from gateway.statuses import Status
 from gateway.values import Rate
 
@@ -52,7 +58,7 @@ class Route:
     `max_body` in bytes; `max_values` limits the values of a JSON body. `auth` is empty on a public
     route. `rate_limit` applies to each token, on a public route to each address. `roles` maps an
     application's slug to the roles it accepts; None accepts any role. `statuses` holds every status
-    that the route may answer, common and own.
+    that the route may answer, common and own. `returns` is the schema of the answer's `data`.
     """
 
     name: str
@@ -75,6 +81,8 @@ class Route:
     max_values: int
     statuses: Mapping[str, Status]
     params: ParamSchema
+    returns: ParamSchema | None = None
+    documentation: Documentation = NO_DOCUMENTATION
 
     @property
     def segments(self) -> tuple[paths.Segment, ...]:
@@ -135,6 +143,8 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         max_values=_interned(record.get("max_values", DEFAULT_MAX_VALUES)),
         statuses={**statuses.COMMON, **statuses.route_statuses(own)} if own else statuses.COMMON,
         params=params,
+        returns=interned(record["returns"]) if "returns" in record else None,
+        documentation=documentation_from(record),
     )
 
 
@@ -160,6 +170,8 @@ def record_of(route: Route) -> dict[str, Any]:
         "timeout": route.timeout,
         "max_body": route.max_body,
         "max_values": route.max_values,
+        **documentation_fields(route.documentation),
+        **({"returns": route.returns.text} if route.returns else {}),
     }
 
 

@@ -38,6 +38,13 @@ REQUEST_CRASHED = Event(
     ("request_id", "route", "error", "place"),
     "A request met an unexpected error; `trace` has its frames. Raises a notification.",
 )
+REQUEST_ANSWER_MISFIT = Event(
+    "request.answer-misfit",
+    "error",
+    ("request_id", "route", "rule"),
+    "An answer does not fit the route's `returns`; `rule` is the place in that schema. The caller "
+    "got the answer. Raises a notification.",
+)
 REQUEST_UNAVAILABLE = Event(
     "request.unavailable",
     "warning",

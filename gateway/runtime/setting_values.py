@@ -27,6 +27,7 @@ MAX_SECONDS = 3600
 """A longer time is most likely a mistake in the unit."""
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+RETURNS_CHECKS = ("none", "sample", "all")
 
 
 def integer(text: str) -> int:
@@ -60,6 +61,20 @@ def seconds(text: str) -> float:
     if not 0 <= number < MAX_SECONDS:
         raise ValueError(f"must be a number of seconds, at least 0 and less than {MAX_SECONDS}")
     return number
+
+
+def switch(text: str) -> bool:
+    """`on` or `off`."""
+    if text not in {"on", "off"}:
+        raise ValueError("must be on or off")
+    return text == "on"
+
+
+def returns_checks(text: str) -> str:
+    """Which answers are checked."""
+    if text not in RETURNS_CHECKS:
+        raise ValueError(f"must be one of {', '.join(RETURNS_CHECKS)}")
+    return text
 
 
 def items(text: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from gateway.serve.loop_watch import LoopWatch
 from gateway.serve.maintenance import Job, Maintenance
 from gateway.serve.request_log import RequestLog
 from gateway.settings import Settings
+from gateway.stages.returns import ReturnsCheck
 from gateway.upstreams import idempotency
 from gateway.upstreams.call import CallFactory
 from gateway.upstreams.python import Actions
@@ -120,6 +121,8 @@ class Worker:
                 max_bodies=settings.max_bodies,
                 max_body_bytes=settings.max_body_bytes,
             ),
+            returns=ReturnsCheck(settings.check_returns),
+            has_help=settings.documentation,
         )
         self.use(actions or Actions.load(AppFolder.find(settings.app)))
         pages = health.create_pages(self.health, lambda _: self.running())

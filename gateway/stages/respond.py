@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import orjson
 
 from gateway import statuses
 from gateway.identity import views
 from gateway.registry import envelopes
+from gateway.registry.records import Route
 from gateway.registry.schema import may_be_shown
 from gateway.registry.table import Match, Table
 from gateway.statuses import Status
@@ -49,8 +51,12 @@ _SHOPLO_MEANINGS = {
 
 @dataclass(slots=True)
 class Trace:
-    """How far a request came: what a refusal's envelope and the access line need to know."""
+    """How far a request came: what a refusal's envelope and the access line need to know.
 
+    `has_help` is whether this gateway has documentation, which a refusal then names in `help`.
+    """
+
+    has_help: bool = False
     table: Table | None = None
     match: Match | None = None
     caller: Caller | None = None
@@ -64,6 +70,7 @@ class Refusal(NamedTuple):
     rejection: Rejection
     request_id: str
     extra: Mapping[str, Any]
+    help: Mapping[str, str]
 
 
 def success(reply: Reply, valid: Valid, caller: Caller, match: Match) -> Response:
@@ -72,6 +79,7 @@ def success(reply: Reply, valid: Valid, caller: Caller, match: Match) -> Respons
     extra = _views(valid, caller, match) if has_view else _NO_EXTRA
     body = _SUCCESS[match.route.envelope](reply.data, extra)
     headers = _encode_headers(reply.headers) if reply.headers else []
+    headers += match.route.documentation.headers
     if valid.ignored or reply.ignored:
         headers += _ignored_header(valid.ignored + reply.ignored)
     return Response(200, _SUCCESSFUL, headers, orjson.dumps(body))
@@ -81,12 +89,22 @@ def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) 
     """The answer to a request that was refused or that failed, wherever it ended."""
     route = trace.match.route if trace and trace.match else None
     status = (route.statuses if route else statuses.COMMON)[rejection.slug]
-    refused = Refusal(status, rejection, request.id, _extra(rejection, trace))
+    help_ = {"help": help_path(status.slug, route)} if trace and trace.has_help else _NO_EXTRA
+    refused = Refusal(status, rejection, request.id, _extra(rejection, trace), help_)
     body = _REFUSAL[route.envelope if route else _envelope_without_route(request, trace)](refused)
     headers = _ignored_header(rejection.ignored)
+    if route:
+        headers += route.documentation.headers
     if status.http in {429, 503}:
         headers.append((b"retry-after", str(rejection.retry_after or RETRY_AFTER).encode()))
     return Response(status.http, status.slug, headers, orjson.dumps(body))
+
+
+def help_path(slug: str, route: Route | None) -> str:
+    """The page, and the place on it, that explain a status of a route."""
+    is_documented = route and route.documentation.documented
+    page = quote(route.path) if route and is_documented else "/statuses"
+    return f"/documentation{page}#status.{slug}"
 
 
 def _envelope_without_route(request: Request, trace: Trace | None) -> str:
@@ -146,6 +164,7 @@ def _plano_refusal(parts: Refusal) -> dict[str, Any]:
         **errors,
         **parts.extra,
         "request_id": parts.request_id,
+        **parts.help,
     }
 
 
@@ -162,6 +181,7 @@ def _shoplo_refusal(parts: Refusal) -> dict[str, Any]:
         "code": status.http,
         "errors": list(rejection.errors),
         "request_id": parts.request_id,
+        **parts.help,
     }
 
 

@@ -97,7 +97,7 @@ class Server:
 
 
 def settings(database_url: str, **changes: str) -> Settings:
-    changes = {"data_dir": "/nonexistent", **changes}
+    changes = {"data_dir": "/nonexistent", "check_returns": "all", **changes}
     environment = {f"GATEWAY_{name.upper()}": value for name, value in changes.items()}
     return Settings.load({"GATEWAY_DATABASE_URL": database_url, **environment})
 

@@ -42,7 +42,6 @@ _annotations = st.fixed_dictionaries(
         "title": texts,
         "description": texts,
         "default": _values,
-        "examples": st.lists(_values, max_size=2),
         "x-order": st.integers(1, 999),
         "x-note": _values,
     },
@@ -95,6 +94,7 @@ _schemas = st.recursive(
 )
 SLUGS = ["off", "null", "true", "y", "a-1", "e5", "no-such-thing", "x" * 63]
 _slugs = st.sampled_from(SLUGS)
+_days = st.dates().map(lambda day: f"{day:%Y-%m-%d}".zfill(10))
 _roles = st.lists(st.sampled_from(["client", "employee", "liaison"]), unique=True)
 
 
@@ -138,6 +138,16 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
             "{}{}".format, st.integers(1, 999), st.sampled_from(["B", "KiB", "MiB"])
         ),
         "max_values": st.integers(1, 10**6),
+        "documented": st.booleans(),
+        "deprecated": _days,
+        **draw(
+            st.sampled_from(
+                [
+                    {"returns": _object(_schemas)},
+                    {"examples": st.fixed_dictionaries({}, optional={"returns": _values})},
+                ]
+            )
+        ),
     }
     if not public:
         optional["roles"] = st.dictionaries(_slugs, _roles, max_size=3)

@@ -363,6 +363,60 @@ ERRORS: list[tuple[str, str, str, list[str]]] = [
         "things.create: params",
         ["its name contains a NUL character"],
     ),
+    (
+        "a day that no calendar has",
+        f"  things.create: {{{USUAL}, deprecated: 2026-02-30}}  # <--\n",
+        "things.create: deprecated",
+        ["2026-02-30 is not a day of the calendar"],
+    ),
+    (
+        "a sunset without a deprecation",
+        f"  things.create: {{{USUAL}, sunset: 2027-01-31}}  # <--\n",
+        "things.create: sunset",
+        ["needs `deprecated`, with the same day or an earlier one"],
+    ),
+    (
+        "a sunset before the deprecation",
+        f"  things.create: {{{USUAL}, deprecated: 2027-02-01, sunset: 2027-01-31}}  # <--\n",
+        "things.create: sunset",
+        ["needs `deprecated`, with the same day or an earlier one"],
+    ),
+    (
+        "an example of params that do not fit",
+        f"""\
+  things.create:
+    {{{USUAL.replace("params: {}", "params: {properties: {n: {type: integer}}}")},
+     examples: {{params: {{n: one}}}}}}  # <--
+""",
+        "things.create: examples: params",
+        ["the example does not fit `params`: at /n: "],
+    ),
+    (
+        "an example of an answer that does not fit",
+        f"""\
+  things.create:
+    {{{USUAL}, returns: {{type: object}},
+     examples: {{returns: 5}}}}  # <--
+""",
+        "things.create: examples: returns",
+        ["the example does not fit `returns`: at /: "],
+    ),
+    (
+        "an example in a schema that does not fit it",
+        f"""\
+  things.create:
+    {{{USUAL},
+     returns: {{properties: {{n: {{type: integer, examples: [one]}}}}}}}}  # <--
+""",
+        "things.create: returns",
+        ['the example "one" does not fit its own schema'],
+    ),
+    (
+        "a schema of the answer with a typing error",
+        f"  things.create: {{{USUAL}, returns: {{propertys: {{}}}}}}  # <--\n",
+        "things.create: returns",
+        ["at /: unknown keyword propertys (did you mean properties?)"],
+    ),
 ]
 
 

@@ -55,7 +55,15 @@ _records = st.fixed_dictionaries(
         "rate_limit": st.none() | st.lists(st.integers(1, 10**9), min_size=2, max_size=2),
         "max_body": st.integers(1, 2**40),
         "max_values": st.integers(1, 10**6),
-    }
+        "description": _texts,
+    },
+    optional={
+        "documented": st.just(False),  # noqa: FBT003 - a value
+        "deprecated": st.just("2026-12-01"),
+        "sunset": st.just("2027-12-01"),
+        "examples": st.just('{"params": {"b": 1, "a": 2}}'),
+        "returns": st.just('{"type": "object"}'),
+    },
 )
 
 
