@@ -274,6 +274,20 @@ def _by_slug(statuses: tuple[Status, ...]) -> dict[str, Status]:
 
 
 COMMON = _by_slug(_ALL)
+
+DOCUMENTED = (
+    *(ACTION_SUCCESSFUL, INVALID_TOKEN, SESSION_EXPIRED, CLIENT_REQUIRED, MISSING_PARAM),
+    *(INVALID_PARAM, APPLICATION_CRASH, MANDRILL_EMAIL_FAILED, INVALID_CONTENT_TYPE),
+    ROUTE_NON_EXISTENT,
+)
+"""The common statuses, in the order of the Plano API's own pages."""
+
+UNCOMMON = (
+    *(NO_PARAMS_DECODED, INVALID_ENCODED_PARAMS, ROUTE_NOT_FOUND, IDENTIFY_REQUEST_ERROR),
+    SERVICE_NOT_FOUND,
+)
+"""Those that these pages list apart, as uncommon."""
+
 SUCCESS = COMMON[ACTION_SUCCESSFUL]
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import orjson
 
 from gateway.manifest.check import Desired, RouteRecord
+from gateway.registry.schema.samples import sample
 
 _FAVOURITE = "order_stages.create"
 _FAVOURITE_PARAMS = {"order_id": 7, "update_status": True, "stage": "scheduled"}
@@ -17,14 +18,6 @@ _FAVOURITE_PARAMS = {"order_id": 7, "update_status": True, "stage": "scheduled"}
 _COMMON = {"token", "application", "application_view", "session_view"}
 _QUERY_METHODS = {"GET", "DELETE"}
 _ROLE = "employee"
-_TEXTS = {
-    "date-time": "2026-01-31T12:00:00Z",
-    "date": "2026-01-31",
-    "time": "12:00:00Z",
-    "email": "ada@example.com",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "uri": "https://example.com/",
-}
 
 
 def curl(
@@ -67,7 +60,7 @@ def _may_call(record: dict[str, Any], application: str | None, token: str | None
 def _command(url: str, route: RouteRecord, token: str | None) -> str:
     record = route.record
     schema = orjson.loads(route.params)
-    values = _sketch(schema, _COMMON)
+    values = sample(schema, _COMMON)
     if record["handler"] == _FAVOURITE and _FAVOURITE_PARAMS.keys() <= schema["properties"].keys():
         values = dict(_FAVOURITE_PARAMS)
     path = "/".join(_segment(part, values, schema) for part in record["path"].split("/"))
@@ -99,36 +92,5 @@ def _segment(part: str, values: dict[str, Any], schema: dict[str, Any]) -> str:
     if not part.startswith("{"):
         return part
     name, _, kind = part.strip("{}").partition(":")
-    text = values.pop(name, None) or _value({**schema["properties"].get(name, {}), "format": kind})
+    text = values.pop(name, None) or sample({**schema["properties"].get(name, {}), "format": kind})
     return "1" if kind == "int" else str(text)
-
-
-def _sketch(schema: dict[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
-    """Values for the required params of an object."""
-    properties = schema.get("properties", {})
-    names = [name for name in schema.get("required", ()) if name not in without]
-    return {name: _value(properties.get(name, {})) for name in names}
-
-
-def _value(schema: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON is any
-    """A value that most schemas of this shape accept."""
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    for key in ("enum", "examples"):
-        if schema.get(key):
-            return schema[key][0]
-    kinds = schema.get("type", "string")
-    kind = kinds if isinstance(kinds, str) else next(k for k in kinds if k != "null")
-    if kind == "object":
-        return _sketch(schema)
-    if kind == "array":
-        return [_value(schema.get("items", {}))] * schema.get("minItems", 0)
-    if kind in {"integer", "number"}:
-        return schema.get("minimum", 1)
-    return {"boolean": True, "null": None}.get(kind, _text(schema))
-
-
-def _text(schema: dict[str, Any]) -> str:
-    text = _TEXTS.get(schema.get("format", ""), "example")
-    return text.ljust(schema.get("minLength", 0), "-")[: schema.get("maxLength")]

@@ -1,10 +1,7 @@
 """The health pages on the public port: `/-/live` and `/-/ready`."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -46,19 +43,12 @@ class Health:
             "trouble": [problem.partition(":")[0] for problem in self.problems],
         }
 
+    def routes(self) -> list[Route]:
+        """The pages, for a Starlette application."""
+        return [Route("/-/live", self._live), Route("/-/ready", self._ready)]
 
-def create_pages(
-    health: Health, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]
-) -> Starlette:
-    """Create the application of the health pages; `lifespan` starts and stops the worker."""
-
-    async def live(_: Request) -> JSONResponse:
+    async def _live(self, _: Request) -> JSONResponse:
         return JSONResponse({"live": True})
 
-    async def ready(_: Request) -> JSONResponse:
-        return JSONResponse(health.report(), 200 if health.ready else 503)
-
-    return Starlette(
-        routes=[Route("/-/live", live), Route("/-/ready", ready)],
-        lifespan=lifespan,
-    )
+    async def _ready(self, _: Request) -> JSONResponse:
+        return JSONResponse(self.report(), 200 if self.ready else 503)

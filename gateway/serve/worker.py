@@ -30,6 +30,8 @@ from gateway.outbox.mandrill import Mandrill
 from gateway.outbox.transport import Transport
 from gateway.outbox.webhook import Webhook
 from gateway.pages import health
+from gateway.pages.documentation.views import Documentation
+from gateway.pages.public import create_pages
 from gateway.pipeline import Pipeline
 from gateway.registry import store
 from gateway.registry.follow import Registry
@@ -125,7 +127,8 @@ class Worker:
             has_help=settings.documentation,
         )
         self.use(actions or Actions.load(AppFolder.find(settings.app)))
-        pages = health.create_pages(self.health, lambda _: self.running())
+        documentation = Documentation(self.registry) if settings.documentation else None
+        pages = create_pages(self.health, documentation, lambda _: self.running())
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)
         self.loop_watch = LoopWatch()

@@ -23,6 +23,7 @@ from gateway.cli.settings import environment_file
 from gateway.database.pool import Pool
 from gateway.dev.postgres import programs
 from gateway.pages import health
+from gateway.pages.public import create_pages
 from gateway.registry.follow import Registry
 from gateway.serve.server import FINISH_TIMEOUT
 from gateway.settings import SETTINGS, Settings
@@ -180,7 +181,7 @@ def test_dockerfile_health_check_reports_liveness(alive: bool) -> None:  # noqa:
 def test_dockerfile_health_check_uses_a_page_of_the_gateway() -> None:
     (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
     checks = health.Health(Registry(""), Pool("", 1))
-    pages = health.create_pages(checks, lambda _: pytest.fail("is not started"))
+    pages = create_pages(checks, None, lambda _: pytest.fail("is not started"))
     assert path in {route.path for route in pages.routes if isinstance(route, Route)}
 
 

@@ -1,0 +1,115 @@
+"""The routes of a table, grouped for the index and prepared for search.
+
+Made once for each table, when somebody first opens a page, in a thread: a registry may have a
+hundred thousand routes.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from gateway import statuses
+from gateway.registry.records import Route
+from gateway.registry.table import Table
+
+MAX_RESULTS = 100
+SHORTEST_WORD = 3
+"""Characters of a word that may be suggested."""
+
+MAX_WORDS = 20_000
+"""Words that a misspelt one is compared with; a comparison takes a microsecond or two."""
+
+
+class Group(NamedTuple):
+    """The routes of one service, in the order of their paths."""
+
+    service: str
+    title: str
+    routes: tuple[Route, ...]
+
+
+class Results(NamedTuple):
+    """The first routes that match, how many match, and a word to try if none does."""
+
+    routes: tuple[Route, ...]
+    total: int
+    suggestion: str
+
+
+class SearchIndex:
+    """The documented routes of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        documented = [r for r in table.routes.values() if r.documentation.documented]
+        self._routes = sorted(documented, key=lambda route: (route.path, route.method))
+        self.groups = tuple(self._grouped())
+        self.total = len(self._routes)
+        lines = [f"{number}\t{_text(route)}" for number, route in enumerate(self._routes)]
+        self._text = "\n".join(["", *lines, ""])
+        self._words = self._distinct_words()
+
+    def _grouped(self) -> Iterator[Group]:
+        by_service: dict[str, list[Route]] = {}
+        for route in self._routes:
+            by_service.setdefault(route.service, []).append(route)
+        for service in sorted(by_service):
+            record = self.table.services.get(service)
+            yield Group(service, record.title if record else service, tuple(by_service[service]))
+
+    def _distinct_words(self) -> list[str]:
+        words: dict[str, None] = {}
+        for route in self._routes:
+            if len(words) > MAX_WORDS:
+                break
+            words.update(dict.fromkeys(_words_of(route)))
+        return list(words)
+
+    def search(self, query: str) -> Results:
+        """The routes whose name, path, texts, params and statuses contain every word."""
+        words = query.lower().split()
+        if not words:
+            return Results((), 0, "")
+        numbers = self._matches(words)
+        routes = tuple(self._routes[number] for number in numbers[:MAX_RESULTS])
+        return Results(routes, len(numbers), "" if routes else self._suggestion(words))
+
+    def _matches(self, words: list[str]) -> list[int]:
+        """The numbers of the lines with every word; the longest word finds the candidates."""
+        words = sorted(words, key=len, reverse=True)
+        numbers: list[int] = []
+        for start, end in self._lines_with(words[0]):
+            line = self._text[start:end]
+            if all(word in line for word in words[1:]):
+                numbers.append(int(line[: line.index("\t")]))
+        return numbers
+
+    def _lines_with(self, word: str) -> Iterator[tuple[int, int]]:
+        text, place = self._text, 0
+        while (place := text.find(word, place)) >= 0:
+            end = text.index("\n", place)
+            yield text.rindex("\n", 0, place) + 1, end
+            place = end
+
+    def _suggestion(self, words: list[str]) -> str:
+        """The query with each unknown word replaced by the closest known one; empty if none is."""
+        close = [word if word in self._text else self._closest(word) for word in words]
+        return " ".join(close) if all(close) and close != words else ""
+
+    def _closest(self, word: str) -> str:
+        return next(iter(get_close_matches(word, self._words, n=1)), "")
+
+
+def _text(route: Route) -> str:
+    """The searched text of a route, on one line."""
+    own = (slug for slug in route.statuses if slug not in statuses.COMMON)
+    names = sorted(route.params.property_names - route.params.common)
+    parts = (route.name, route.method, route.path, route.title, route.documentation.description)
+    return " ".join(" ".join((*parts, *names, *own)).lower().split())
+
+
+def _words_of(route: Route) -> set[str]:
+    text = _text(route)
+    for character in "./_{}:":
+        text = text.replace(character, " ")
+    return {word for word in text.split() if len(word) >= SHORTEST_WORD}

@@ -1,0 +1,175 @@
+"""The pages below `/documentation`, from the table that the worker serves.
+
+The handlers are plain functions, which Starlette runs in threads: a page takes milliseconds, and
+the first one compiles its template.
+"""
+
+import threading
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route as WebRoute
+
+from gateway import statuses
+from gateway.pages.documentation.examples import example
+from gateway.pages.documentation.manifest_keys import manifest_keys
+from gateway.pages.documentation.responses import responses
+from gateway.pages.documentation.route_page import page_path, route_page
+from gateway.pages.documentation.search import SearchIndex
+from gateway.pages.documentation.snippets import Snippet, snippets
+from gateway.pages.render import page
+from gateway.registry.follow import Registry
+from gateway.registry.records import Route
+from gateway.registry.table import Table
+
+MAX_LISTED = 300
+"""Routes that the index lists; a larger registry shows its services alone."""
+
+MAX_QUERY = 200
+
+
+class Documentation:
+    """The documentation of the registry that a worker serves."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._index: SearchIndex | None = None
+        self._indexing = threading.Lock()
+
+    def routes(self) -> Sequence[WebRoute]:
+        """The pages, for a Starlette application."""
+        return [
+            WebRoute("/documentation", self.index),
+            WebRoute("/documentation/statuses", self.statuses),
+            WebRoute("/documentation/manifest", self.manifest),
+            WebRoute("/documentation/{path:path}", self.route),
+        ]
+
+    def index(self, request: Request) -> Response:
+        """All routes by service, or those that a search finds."""
+        table = self._registry.current
+        if table is None:
+            return _no_table()
+        index = self._search_index(table)
+        query = request.query_params.get("q", "").strip()[:MAX_QUERY]
+        service = request.query_params.get("service", "")
+        groups = [group for group in index.groups if service in {"", group.service}]
+        results = index.search(query) if query else None
+        return page(
+            "documentation/index.html",
+            **_common(table, query),
+            groups=groups,
+            is_listed=bool(service) or index.total <= MAX_LISTED,
+            total=index.total,
+            results=results,
+            page_path=page_path,
+            first=_first_call(table, _origin(request)),
+        )
+
+    def route(self, request: Request) -> Response:
+        """The page of the route with this path; `?method=` chooses among several."""
+        table = self._registry.current
+        if table is None:
+            return _no_table()
+        path = _path(request)
+        route = _route(table, path, request.query_params.get("method", ""))
+        if route is None:
+            return self._not_found(table, path)
+        if route.path != path:
+            # A real path, such as /services/statuses/7: the page is that of its pattern.
+            return RedirectResponse(page_path(route.path), 307)
+        shown = route_page(route, table, _origin(request))
+        values = _common(table) | {"page": shown, "version": None, "page_path": page_path}
+        return page("documentation/route.html", **values)
+
+    def statuses(self, _: Request) -> Response:
+        """Every status, and what all routes share."""
+        table = self._registry.current
+        own = _own_statuses(self._search_index(table)) if table else []
+        return page(
+            "documentation/statuses.html",
+            **_common(table),
+            responses=responses(),
+            own=own,
+            page_path=page_path,
+        )
+
+    def manifest(self, _: Request) -> Response:
+        """Every key of `routes.yaml`."""
+        table = self._registry.current
+        return page("documentation/manifest.html", **_common(table), sections=manifest_keys())
+
+    def _not_found(self, table: Table, path: str) -> Response:
+        index = self._search_index(table)
+        words = " ".join(part for part in path.split("/") if part)[:MAX_QUERY]
+        results = index.search(words)
+        values = _common(table) | {"path": path, "results": results, "page_path": page_path}
+        return page("documentation/not_found.html", 404, **values)
+
+    def _search_index(self, table: Table) -> SearchIndex:
+        """The index of a table; the first request for it makes it, and the others wait."""
+        with self._indexing:
+            if self._index is None or self._index.table is not table:
+                self._index = SearchIndex(table)
+            return self._index
+
+
+def _origin(request: Request) -> str:
+    """The scheme and host that the client called."""
+    return f"{request.url.scheme}://{request.headers['host']}"
+
+
+def _first_call(table: Table, origin: str) -> Snippet | None:
+    """The command that the index shows: a call of the first route with an example."""
+    with_example = (r for r in islice(table.routes.values(), MAX_LISTED) if _is_for_index(r))
+    route = next(with_example, None)
+    return snippets(example(route), origin)[0] if route else None
+
+
+def _is_for_index(route: Route) -> bool:
+    documentation = route.documentation
+    has_example = documentation.documented and "params" in documentation.examples
+    return route.deployed and has_example and not route.sensitive_params
+
+
+def _path(request: Request) -> str:
+    """The path of the route, from the raw path: percent-decoded once."""
+    raw: bytes = request.scope["raw_path"]
+    return unquote(raw.decode("latin-1").removeprefix("/documentation"))
+
+
+def _route(table: Table, path: str, method: str) -> Route | None:
+    """A documented route with this path or, failing that, one that a request of it matches."""
+    methods = table.methods(path.encode())
+    for name in (method.upper(), *methods):
+        found = table.find(name, path.encode()) if name in methods else None
+        if found and found.route.documentation.documented:
+            return found.route
+    return None
+
+
+def _own_statuses(index: SearchIndex) -> list[tuple[Any, list[Route]]]:
+    """The statuses of single routes, with the routes."""
+    by_slug: dict[str, list[Route]] = {}
+    for group in index.groups:
+        for route in group.routes:
+            for slug in route.statuses.keys() - statuses.COMMON.keys():
+                by_slug.setdefault(slug, []).append(route)
+    return [(routes[0].statuses[slug], routes) for slug, routes in sorted(by_slug.items())]
+
+
+def _common(table: Table | None, query: str = "") -> dict[str, Any]:
+    """What every page shows."""
+    return {
+        "revision": table.revision if table else None,
+        "services": table.services if table else {},
+        "query": query,
+    }
+
+
+def _no_table() -> Response:
+    return page("documentation/unavailable.html", 503, **_common(None))
