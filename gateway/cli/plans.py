@@ -1,16 +1,14 @@
 """Plans and applied changes, for people: coloured on a terminal, plain everywhere else."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gateway.cli.output import console, print_json
 from gateway.manifest.apply import Applied
 from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
-from gateway.manifest.written import as_written
+from gateway.manifest.plan_words import field_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,9 +19,6 @@ _MARKS = {
     "delete": ("-", "red"),
     "rename": (">", "cyan"),
 }
-MAX_VALUE_LENGTH = 120
-"""Characters of JSON after which a value is cut off."""
-
 _KEPT = "kept, although the manifest leaves it out; --prune deletes it"
 
 
@@ -32,7 +27,7 @@ def print_plan(console: "Console", plan: Plan) -> None:
     console.print(f"namespace {plan.namespace}, at revision {plan.base.number}")
     for change in plan.steps:
         _print_change(console, change, indent="  ")
-        for line in _fields(change):
+        for line in field_lines(change):
             console.print(f"      {line}", soft_wrap=True)
         _print_breakages(console, change, indent="      ")
     for name in plan.left_alone:
@@ -60,28 +55,12 @@ def _names(change: Change) -> str:
     return " → ".join(_code(name) for name in (change.old_name, change.name) if name)
 
 
-def _fields(change: Change) -> Iterator[str]:
-    for field, old, new in change.fields():
-        # The default handler of a renamed route changes with the name: not worth a line.
-        if not (field == "handler" and (old, new) == (change.old_name, change.name)):
-            yield f"{field}: {_shorten(field, old)} -> {_shorten(field, new)}"
-
-
-def _shorten(field: str, value: Any) -> str:  # noqa: ANN401 - JSON is any
-    """A field's value as the manifest writes it."""
-    if value is None:
-        return "(none)"
-    written = as_written(field, value)
-    text = orjson.dumps(written).decode() if written is value else str(written)
-    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"
-
-
 def markdown(plan: Plan) -> str:
     """A plan as Markdown, for a comment on a merge request."""
     lines = [f"**Namespace `{plan.namespace}`**, at revision {plan.base.number}", ""]
     for change in plan.steps:
         lines.append(f"- {change.verb} {change.kind} {_names(change)}")
-        lines += [f"  - {_code(line)}" for line in _fields(change)]
+        lines += [f"  - {_code(line)}" for line in field_lines(change)]
         lines += [f"  - **breaks callers**: {reason}" for reason in breakages(change)]
     lines += [f"- {_code(name)}: {_KEPT}" for name in plan.left_alone]
     if not plan.changes:

@@ -1,20 +1,23 @@
 """The revisions of the registry: who applied what, when and why."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from asyncpg import Record
+import asyncpg
 
 from gateway.database.connect import Connection
+from gateway.database.handle import Database
 from gateway.manifest import stored
-from gateway.manifest.change import Change
+from gateway.manifest.change import Change, Record
 from gateway.manifest.plan import Plan
 from gateway.manifest.rollback import UnknownRevisionError
 from gateway.registry.revision import Revision
 
 
-async def revisions(connection: Connection, limit: int) -> list[Record]:
+async def revisions(connection: Connection, limit: int) -> list[asyncpg.Record]:
     """The revisions, newest first, with the number of records added, changed and deleted."""
-    rows: list[Record] = await connection.fetch(stored.SQL["revisions"], limit)
+    rows: list[asyncpg.Record] = await connection.fetch(stored.SQL["revisions"], limit)
     return rows
 
 
@@ -38,3 +41,34 @@ def _change(row: Any, texts: dict[bytes, str]) -> Change:  # noqa: ANN401 - an a
         before=stored.with_text(row["before"], texts),
         after=stored.with_text(row["after"], texts),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteVersion:
+    """A revision that changed a route, and how."""
+
+    revision: int
+    applied_at: datetime
+    change: Change
+
+
+async def versions_of_route(database: Database, name: str, limit: int) -> list[RouteVersion]:
+    """The revisions that changed a route, newest first. Raises DatabaseUnavailable."""
+    rows = await database.fetch(stored.SQL["versions_of_route"], name, limit)
+    return [
+        RouteVersion(
+            revision=row["revision"],
+            applied_at=row["applied_at"],
+            change=Change(
+                kind="route",
+                name=name,
+                before=_with_params(row["before"], row["old_params"]),
+                after=_with_params(row["after"], row["new_params"]),
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _with_params(record: Record | None, params: str) -> Record | None:
+    return None if record is None else {**record, "params": params}

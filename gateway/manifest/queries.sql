@@ -127,6 +127,18 @@ join gateway.revisions r on r.id = c.revision
 where c.revision = $1
 order by array_position('{application,service,route}', c.kind), c.name;
 
+-- name: versions_of_route
+-- The changes of one route, newest first, with the texts of its schemas.
+select c.revision, r.applied_at, c.before, c.after,
+       old.text as old_params, new.text as new_params
+from gateway.changes c
+join gateway.revisions r on r.id = c.revision
+left join gateway.schemas old on old.hash = decode(c.before ->> 'params', 'hex')
+left join gateway.schemas new on new.hash = decode(c.after ->> 'params', 'hex')
+where c.kind = 'route' and c.name = $1
+order by c.revision desc
+limit $2;
+
 -- name: undo_until
 -- The state at an earlier revision of every record that has changed since: the `before` of its first
 -- change after that revision.

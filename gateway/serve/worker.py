@@ -127,7 +127,9 @@ class Worker:
             has_help=settings.documentation,
         )
         self.use(actions or Actions.load(AppFolder.find(settings.app)))
-        documentation = Documentation(self.registry) if settings.documentation else None
+        documentation = (
+            Documentation(self.registry, self.background_pool) if settings.documentation else None
+        )
         pages = create_pages(self.health, documentation, lambda _: self.running())
         request_log = RequestLog(self.access, self.metrics)
         self.app = Gate(self.pipeline, pages, request_log, settings)

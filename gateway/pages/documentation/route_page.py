@@ -23,7 +23,7 @@ class Caller(NamedTuple):
 
 
 class RoutePage(NamedTuple):
-    """A page. `siblings` are the methods of the other routes of this path.
+    """A page.
 
     `request` is the text of an example body as the client writes it; the body of a sensitive route
     is this text in base64. `rules` are the limits of a call, as a name and a value.
@@ -41,14 +41,12 @@ class RoutePage(NamedTuple):
     rules: tuple[tuple[str, str], ...]
     responses: Responses
     snippets: tuple[Snippet, ...]
-    siblings: tuple[str, ...]
 
 
 def route_page(route: Route, table: Table, origin: str) -> RoutePage:
     """The page of a route of this table, for callers of the gateway at `origin`."""
     service = table.services.get(route.service)
     example = examples.example(route)
-    methods = table.methods(route.path.encode())
     return RoutePage(
         route=route,
         service=service.title if service else route.service,
@@ -62,7 +60,6 @@ def route_page(route: Route, table: Table, origin: str) -> RoutePage:
         rules=tuple(_rules(route)),
         responses=responses(route),
         snippets=snippets(example, origin),
-        siblings=tuple(method for method in methods if method != route.method),
     )
 
 

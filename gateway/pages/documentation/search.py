@@ -37,12 +37,15 @@ class Results(NamedTuple):
 
 
 class SearchIndex:
-    """The documented routes of one table."""
+    """The documented routes of one table; `by_path` has those of each path by method."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
         documented = [r for r in table.routes.values() if r.documentation.documented]
         self._routes = sorted(documented, key=lambda route: (route.path, route.method))
+        self.by_path: dict[str, list[Route]] = {}
+        for route in self._routes:
+            self.by_path.setdefault(route.path, []).append(route)
         self.groups = tuple(self._grouped())
         self.total = len(self._routes)
         lines = [f"{number}\t{_text(route)}" for number, route in enumerate(self._routes)]

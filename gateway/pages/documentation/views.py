@@ -7,20 +7,26 @@ the first one compiles its template.
 import threading
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as WebRoute
 
 from gateway import statuses
+from gateway.database.errors import DatabaseUnavailable
+from gateway.database.handle import Database
+from gateway.database.pool import Pool
+from gateway.manifest.history import versions_of_route
 from gateway.pages.documentation.examples import example
 from gateway.pages.documentation.manifest_keys import manifest_keys
 from gateway.pages.documentation.responses import responses
-from gateway.pages.documentation.route_page import page_path, route_page
+from gateway.pages.documentation.route_page import RoutePage, page_path, route_page
 from gateway.pages.documentation.search import SearchIndex
 from gateway.pages.documentation.snippets import Snippet, snippets
+from gateway.pages.documentation.versions import VersionPage
 from gateway.pages.render import page
 from gateway.registry.follow import Registry
 from gateway.registry.records import Route
@@ -30,13 +36,26 @@ MAX_LISTED = 300
 """Routes that the index lists; a larger registry shows its services alone."""
 
 MAX_QUERY = 200
+MAX_VERSIONS = 50
+MAX_DIGITS = 18
+"""Digits of a revision that PostgreSQL can hold."""
+
+DATABASE_TIMEOUT = 2.0
+
+
+class Found(NamedTuple):
+    """The route that a page is about, and the methods of the other routes of its path."""
+
+    route: Route
+    siblings: tuple[str, ...]
 
 
 class Documentation:
     """The documentation of the registry that a worker serves."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, pool: Pool) -> None:
         self._registry = registry
+        self._pool = pool
         self._index: SearchIndex | None = None
         self._indexing = threading.Lock()
 
@@ -70,21 +89,39 @@ class Documentation:
             first=_first_call(table, _origin(request)),
         )
 
-    def route(self, request: Request) -> Response:
-        """The page of the route with this path; `?method=` chooses among several."""
+    async def route(self, request: Request) -> Response:
+        """The page of the route with this path.
+
+        `?method=` chooses among several; `?revision=` shows an older version, from the database.
+        """
         table = self._registry.current
         if table is None:
             return _no_table()
         path = _path(request)
-        route = _route(table, path, request.query_params.get("method", ""))
-        if route is None:
-            return self._not_found(table, path)
-        if route.path != path:
+        index = await run_in_threadpool(self._search_index, table)
+        found = _found(index, path, request.query_params.get("method", ""))
+        if found is None:
+            return await run_in_threadpool(self._not_found, table, path)
+        if found.route.path != path:
             # A real path, such as /services/statuses/7: the page is that of its pattern.
-            return RedirectResponse(page_path(route.path), 307)
-        shown = route_page(route, table, _origin(request))
-        values = _common(table) | {"page": shown, "version": None, "page_path": page_path}
-        return page("documentation/route.html", **values)
+            return RedirectResponse(page_path(found.route.path), 307)
+        revision = request.query_params.get("revision", "")
+        origin = _origin(request)
+        if not revision:
+            return await run_in_threadpool(_current_page, found, table, origin)
+        return await self._older_page(found, table, origin, revision)
+
+    async def _older_page(self, found: Found, table: Table, origin: str, revision: str) -> Response:
+        route = found.route
+        if not (revision.isascii() and revision.isdigit() and len(revision) <= MAX_DIGITS):
+            return await run_in_threadpool(_no_version, route, table, revision)
+        database = Database.within(self._pool, DATABASE_TIMEOUT)
+        try:
+            versions = await versions_of_route(database, route.name, MAX_VERSIONS)
+        except DatabaseUnavailable:
+            return await run_in_threadpool(_no_history, route, table)
+        history = VersionPage(route, versions, int(revision))
+        return await run_in_threadpool(_version_page, found, history, table, origin)
 
     def statuses(self, _: Request) -> Response:
         """Every status, and what all routes share."""
@@ -136,20 +173,55 @@ def _is_for_index(route: Route) -> bool:
     return route.deployed and has_example and not route.sensitive_params
 
 
+def _found(index: SearchIndex, path: str, method: str) -> Found | None:
+    """A documented route with this path or, failing that, one that a request of it matches."""
+    routes = index.by_path.get(path) or _matched(index, path)
+    by_method = {route.method: route for route in routes}
+    if not routes:
+        return None
+    route = by_method.get(method.upper(), routes[0])
+    return Found(route, tuple(other for other in by_method if other != route.method))
+
+
+def _matched(index: SearchIndex, path: str) -> list[Route]:
+    table, raw = index.table, path.encode()
+    found = (table.find(method, raw) for method in table.methods(raw))
+    return [match.route for match in found if match and match.route.documentation.documented]
+
+
+def _current_page(found: Found, table: Table, origin: str) -> Response:
+    shown = route_page(found.route, table, origin)
+    return _show(shown, found.siblings, None, table)
+
+
+def _version_page(found: Found, history: VersionPage, table: Table, origin: str) -> Response:
+    version = history.shown
+    if version is None:
+        return _no_version(history.route, table, str(history.revision))
+    return _show(route_page(version, table, origin), found.siblings, history, table)
+
+
+def _show(
+    shown: RoutePage, siblings: tuple[str, ...], history: VersionPage | None, table: Table
+) -> Response:
+    values = {"page": shown, "siblings": siblings, "history": history, "page_path": page_path}
+    return page("documentation/route.html", **_common(table) | values)
+
+
+def _no_version(route: Route, table: Table, revision: str) -> Response:
+    values = {"route": route, "asked": revision, "page_path": page_path}
+    return page("documentation/no_version.html", 404, **_common(table) | values)
+
+
+def _no_history(route: Route, table: Table) -> Response:
+    values = {"route": route, "asked": None, "page_path": page_path}
+    return page("documentation/no_version.html", 503, **_common(table) | values)
+
+
 def _path(request: Request) -> str:
     """The path of the route, from the raw path: percent-decoded once."""
     raw: bytes = request.scope["raw_path"]
     return unquote(raw.decode("latin-1").removeprefix("/documentation"))
-
-
-def _route(table: Table, path: str, method: str) -> Route | None:
-    """A documented route with this path or, failing that, one that a request of it matches."""
-    methods = table.methods(path.encode())
-    for name in (method.upper(), *methods):
-        found = table.find(name, path.encode()) if name in methods else None
-        if found and found.route.documentation.documented:
-            return found.route
-    return None
 
 
 def _own_statuses(index: SearchIndex) -> list[tuple[Any, list[Route]]]:
