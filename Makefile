@@ -5,6 +5,7 @@ VENV := .venv$(patsubst python%,-%,$(filter-out python python3,$(notdir $(PYTHON
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BENCH_STAMP := $(VENV)-bench/installed
+BROWSER_STAMP := $(VENV)/browser-installed
 DOCS_STAMP := $(VENV)-docs/installed
 CLIENTS := tests/clients
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
@@ -21,7 +22,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-newest test-versions coverage check bench attack chaos soak docs docs-refresh format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser test-newest test-versions coverage check bench attack chaos soak docs docs-refresh format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,16 @@ $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
 	npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund
 	@touch $(CLIENTS_STAMP)
+
+test-browser: $(BROWSER_STAMP) ## Install a browser and its driver, and look at every page with them.
+	$(BIN)/python -m pytest tests/browser
+
+$(BROWSER_STAMP): $(STAMP) requirements-browser.lock
+	@command -v chromium > /dev/null \
+		|| { apt-get update -qq && apt-get install --yes --no-install-recommends chromium > /dev/null; } \
+		|| { echo "chromium is not on this machine and cannot be installed; install it, or set GATEWAY_TEST_CHROMIUM"; exit 1; }
+	$(BIN)/$(INSTALL) --requirement requirements-browser.lock
+	@touch $(BROWSER_STAMP)
 
 coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow run; fail below the floor.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
@@ -115,13 +126,14 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--constraint $(VENV)-bench/versions.txt --requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test; CI runs this, then test-clients and test-newest.
+check: lint test ## Run lint and test; CI runs this, then test-clients, test-browser and test-newest.
 
 lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet "$(LOCK_TOOLS)"
 	$(COMPILE) --extra dev --extra test --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file requirements-serve.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra browser --output-file requirements-browser.lock pyproject.toml
 	printf '%s\n' $(BUILDERS) \
 		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
 	echo "$(SITE_BUILDER)" | $(COMPILE) --output-file requirements-docs.lock -

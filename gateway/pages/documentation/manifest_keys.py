@@ -50,14 +50,14 @@ def _keys(schema: dict[str, Any], document: dict[str, Any]) -> Iterator[Key]:
     for name, child in schema["properties"].items():
         target = resolve_ref(child["$ref"], document) if "$ref" in child else child
         resolved = {**target, **child}
-        text, _, default = resolved.get("description", "").partition(" Default: ")
+        text, _, default = f" {resolved.get('description', '')}".partition(" Default: ")
         yield Key(
             name=name,
             type=_type(resolved),
             required=name in schema.get("required", ()),
             default=default.removesuffix("."),
             example=as_text(resolved["examples"][0]) if "examples" in resolved else "",
-            description=text,
+            description=text.strip(),
         )
 
 

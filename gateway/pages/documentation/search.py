@@ -4,8 +4,10 @@ Made once for each table, when somebody first opens a page, in a thread: a regis
 hundred thousand routes.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import NamedTuple
 
 from gateway import statuses
@@ -48,8 +50,9 @@ class SearchIndex:
             self.by_path.setdefault(route.path, []).append(route)
         self.groups = tuple(self._grouped())
         self.total = len(self._routes)
-        lines = [f"{number}\t{_text(route)}" for number, route in enumerate(self._routes)]
-        self._text = "\n".join(["", *lines, ""])
+        lines = [_text(route) for route in self._routes]
+        self._text = "\n".join([*lines, ""])
+        self._starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
         self._words = self._distinct_words()
 
     def _grouped(self) -> Iterator[Group]:
@@ -78,21 +81,23 @@ class SearchIndex:
         return Results(routes, len(numbers), "" if routes else self._suggestion(words))
 
     def _matches(self, words: list[str]) -> list[int]:
-        """The numbers of the lines with every word; the longest word finds the candidates."""
-        words = sorted(words, key=len, reverse=True)
-        numbers: list[int] = []
-        for start, end in self._lines_with(words[0]):
-            line = self._text[start:end]
-            if all(word in line for word in words[1:]):
-                numbers.append(int(line[: line.index("\t")]))
-        return numbers
+        """The numbers of the routes with every word; the longest word finds the candidates."""
+        longest, *others = sorted(words, key=len, reverse=True)
+        return [
+            number
+            for number in self._lines_with(longest)
+            if all(word in self._line(number) for word in others)
+        ]
 
-    def _lines_with(self, word: str) -> Iterator[tuple[int, int]]:
-        text, place = self._text, 0
-        while (place := text.find(word, place)) >= 0:
-            end = text.index("\n", place)
-            yield text.rindex("\n", 0, place) + 1, end
-            place = end
+    def _lines_with(self, word: str) -> Iterator[int]:
+        place = self._text.find(word)
+        while place >= 0:
+            number = bisect_right(self._starts, place) - 1
+            yield number
+            place = self._text.find(word, self._starts[number + 1])
+
+    def _line(self, number: int) -> str:
+        return self._text[self._starts[number] : self._starts[number + 1]]
 
     def _suggestion(self, words: list[str]) -> str:
         """The query with each unknown word replaced by the closest known one; empty if none is."""

@@ -1,0 +1,152 @@
+"""The documentation in a real browser: `make test-browser` installs it and runs these."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright
+from support.harness import settings
+from support.servers import listening
+
+from gateway.serve import server
+from gateway.serve.worker import Worker
+
+CHROMIUM = os.environ.get("GATEWAY_TEST_CHROMIUM", "/usr/bin/chromium")
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+CREATE = "/documentation/api/v1/order_stages/create"
+PAGES = [
+    "/documentation",
+    "/documentation?q=order",
+    "/documentation?q=apointments",
+    CREATE,
+    f"{CREATE}?revision=1",
+    "/documentation/api/v1/order_stages/index",
+    "/documentation/api/v1/sessions/create",
+    "/documentation/services/statuses/%7Bid%3Aint%7D?method=PUT",
+    "/documentation/api/v1/unknown",
+    "/documentation/statuses",
+    "/documentation/manifest",
+    "/documentation/reference",
+]
+LOOKS: list[dict[str, Any]] = [
+    {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
+    for scheme in ("light", "dark")
+    for width in (1280, 390)
+]
+
+
+@pytest.fixture
+async def url(database: str) -> AsyncIterator[str]:
+    """The address of a gateway with the demo's data."""
+    given = settings(database)
+    async with listening(server.server(Worker(given), given)) as listener:
+        yield server.url(listener)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser, url: str, **look: Any
+) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A page, and what went wrong on it: errors of its console, requests to other hosts."""
+    context = await browser.new_context(base_url=url, **look)
+    page, problems = await context.new_page(), list[str]()
+    page.on("console", lambda message: _note(problems, message))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: _note_foreign(problems, request.url, url))
+    yield page, problems
+    await context.close()
+
+
+def _note(problems: list[str], message: Any) -> None:
+    # A page that is not found is one of those that are visited.
+    if message.type in {"error", "warning"} and "404" not in message.text:
+        problems.append(message.text)
+
+
+def _note_foreign(problems: list[str], requested: str, url: str) -> None:
+    if not requested.startswith((url, "data:")):
+        problems.append(f"a request to {requested}")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=["light", "light phone", "dark", "dark phone"])
+async def test_every_page_is_accessible_and_fits(
+    browser: Browser, url: str, look: dict[str, Any]
+) -> None:
+    async with visiting(browser, url, **look) as (page, problems):
+        for path in PAGES:
+            await page.goto(path)
+            too_wide = "document.documentElement.scrollWidth - window.innerWidth"
+            assert await page.evaluate(too_wide) <= 0, path
+            results = await Axe().run(page)
+            assert results.violations_count == 0, results.generate_report()
+            assert problems == [], path
+
+
+async def test_search_finds_a_route_from_the_keyboard(browser: Browser, url: str) -> None:
+    async with visiting(browser, url) as (page, problems):
+        await page.goto("/documentation/statuses")
+        await page.keyboard.press("/")
+        await page.keyboard.type("delivery_rush")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("link", name="/api/v1/order_stages/create").click()
+        assert (
+            await page.get_by_role("heading", level=1).text_content() == "Order Stages Create API"
+        )
+        assert problems == []
+
+
+async def test_form_of_a_route_calls_it(browser: Browser, url: str, tokens: dict[str, str]) -> None:
+    async with visiting(browser, url) as (page, problems):
+        await page.goto(CREATE)
+        await page.get_by_label("Token").fill(tokens["employee"])
+        await page.get_by_role("button", name="Send").click()
+        await page.get_by_text("200 ·").wait_for()
+        answer = await page.locator("#try-answer").text_content()
+        assert answer
+        assert '"status": "action-successful"' in answer
+        assert problems == []
+
+
+async def test_form_of_a_sensitive_route_sends_base64(browser: Browser, url: str) -> None:
+    async with visiting(browser, url) as (page, _):
+        await page.goto("/documentation/api/v1/sessions/create")
+        params = '{"email": "employee@example.com", "password": "demo-password", %s}'
+        await page.get_by_label("Params").fill(params % '"application": "planoorder"')
+        await page.get_by_role("button", name="Send").click()
+        await page.get_by_text("200 ·").wait_for()
+
+
+async def test_form_shows_a_refusal_and_params_that_are_not_json(
+    browser: Browser, url: str
+) -> None:
+    async with visiting(browser, url) as (page, _):
+        await page.goto(CREATE)
+        await page.get_by_label("Token").fill("unknown")
+        await page.get_by_role("button", name="Send").click()
+        await page.get_by_text("401 ·").wait_for()
+        await page.get_by_label("Params").fill("{")
+        await page.get_by_role("button", name="Send").click()
+        await page.get_by_text("The params are not JSON.").wait_for()
+
+
+async def test_pages_need_no_script(browser: Browser, url: str) -> None:
+    async with visiting(browser, url, java_script_enabled=False) as (page, _):
+        await page.goto("/documentation")
+        await page.get_by_role("searchbox").fill("appointments")
+        await page.get_by_role("button", name="Search").click()
+        await page.get_by_role("link", name="/api/v1/appointments/create").click()
+        assert await page.get_by_text("This form needs JavaScript").is_visible()
