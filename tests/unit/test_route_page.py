@@ -192,6 +192,5 @@ def test_search_wants_every_word() -> None:
     assert index.search("").total == 0
 
 
-def test_search_word_does_not_match_across_two_routes() -> None:
-    assert many(20).search("create7\nthings").total == 0
-    assert many(20).search("e7 create7").total == 1
+def test_search_stops_to_count_after_a_thousand() -> None:
+    assert many(1200).search("create").total == 1000

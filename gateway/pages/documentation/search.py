@@ -7,7 +7,7 @@ hundred thousand routes.
 from bisect import bisect_right
 from collections.abc import Iterator
 from difflib import get_close_matches
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from gateway import statuses
@@ -18,8 +18,12 @@ MAX_RESULTS = 100
 SHORTEST_WORD = 3
 """Characters of a word that may be suggested."""
 
+MAX_COUNTED = 1000
+"""Matches after which a search stops: a word of every route must not take a quarter of a second."""
+
 MAX_WORDS = 20_000
-"""Words that a misspelt one is compared with; a comparison takes a microsecond or two."""
+MAX_LENGTH_DIFFERENCE = 2
+"""Known words with which a misspelt one is compared: about as long, and not too many."""
 
 
 class Group(NamedTuple):
@@ -31,7 +35,7 @@ class Group(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The first routes that match, how many match, and a word to try if none does."""
+    """The first routes that match, how many match (at most `MAX_COUNTED`), and a word to try."""
 
     routes: tuple[Route, ...]
     total: int
@@ -83,11 +87,12 @@ class SearchIndex:
     def _matches(self, words: list[str]) -> list[int]:
         """The numbers of the routes with every word; the longest word finds the candidates."""
         longest, *others = sorted(words, key=len, reverse=True)
-        return [
+        numbers = (
             number
             for number in self._lines_with(longest)
             if all(word in self._line(number) for word in others)
-        ]
+        )
+        return list(islice(numbers, MAX_COUNTED))
 
     def _lines_with(self, word: str) -> Iterator[int]:
         place = self._text.find(word)
@@ -105,7 +110,8 @@ class SearchIndex:
         return " ".join(close) if all(close) and close != words else ""
 
     def _closest(self, word: str) -> str:
-        return next(iter(get_close_matches(word, self._words, n=1)), "")
+        similar = [w for w in self._words if abs(len(w) - len(word)) <= MAX_LENGTH_DIFFERENCE]
+        return next(iter(get_close_matches(word, similar, n=1)), "")
 
 
 def _text(route: Route) -> str:

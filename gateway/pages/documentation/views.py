@@ -24,7 +24,7 @@ from gateway.pages.documentation.examples import example
 from gateway.pages.documentation.manifest_keys import manifest_keys
 from gateway.pages.documentation.responses import responses
 from gateway.pages.documentation.route_page import RoutePage, page_path, route_page
-from gateway.pages.documentation.search import SearchIndex
+from gateway.pages.documentation.search import MAX_COUNTED, SearchIndex
 from gateway.pages.documentation.snippets import Snippet, snippets
 from gateway.pages.documentation.versions import VersionPage
 from gateway.pages.render import page
@@ -85,6 +85,7 @@ class Documentation:
             is_listed=bool(service) or index.total <= MAX_LISTED,
             total=index.total,
             results=results,
+            max_counted=MAX_COUNTED,
             page_path=page_path,
             first=_first_call(table, _origin(request)),
         )
