@@ -7,7 +7,6 @@ PaymentRequired.
 
 import asyncio
 import contextlib
-import html
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -28,6 +27,9 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+
+from gateway.pages import assets
+from gateway.pages.render import page
 
 API = "/api/1.0/"
 TEMPLATES = frozenset({"order-stage-changed", "password-reset"})
@@ -135,6 +137,7 @@ class StandIn:
                 Route(API + "messages/send-template.json", self._send_template, methods=["POST"]),
                 Route(API + "users/ping.json", self._ping, methods=["POST"]),
                 Route("/", self._page),
+                Route(f"{assets.PATH}/{{digest}}/{{name}}", assets.serve),
                 Route("/received.json", self._list),
                 Route("/forget", self._clear, methods=["POST"]),
             ],
@@ -174,14 +177,10 @@ class StandIn:
                 await _wait_for_disconnect(request, self._slow_delay)
         return None
 
-    async def _page(self, _: Request) -> Response:
-        entries = "".join(map(_render, self.received)) or "<p>No messages yet.</p>"
-        # Messages may hold any HTML. They are escaped; this also keeps them from loading anything.
-        policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
-        return HTMLResponse(
-            _PAGE.format(count=len(self.received), maximum=MAX_MESSAGES, entries=entries),
-            headers={"content-security-policy": policy},
-        )
+    def _page(self, _: Request) -> Response:
+        # Messages may hold any HTML. It is escaped, and the policy of pages keeps it from loading
+        # anything.
+        return page("mail.html", messages=list(self.received), maximum=MAX_MESSAGES)
 
     async def _list(self, _: Request) -> Response:
         return JSONResponse([entry._asdict() for entry in self.received])
@@ -250,31 +249,3 @@ def _reply(email: str, body: dict[str, Any]) -> dict[str, Any]:
 def _outcome(reply: dict[str, Any]) -> str:
     reason = reply["reject_reason"]
     return f"{reply['status']}: {reason}" if reason else str(reply["status"])
-
-
-def _render(received: Received) -> str:
-    recipients = ", ".join(recipient["email"] for recipient in received.message["to"])
-    message = orjson.dumps(received.message, option=orjson.OPT_INDENT_2).decode()
-    texts = (received.at, received.template, recipients, received.answer, message)
-    return _ENTRY.format(*map(html.escape, texts))
-
-
-_ENTRY = """\
-<article><h2>{1} to {2}</h2>
-<p>{0} · {3}</p>
-<pre>{4}</pre></article>
-"""
-_PAGE = """\
-<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Mail</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
-h2 {{ font-size: 1.1rem; margin-bottom: 0 }}
-p {{ margin: 0 }}
-pre {{ background: #f4f4f4; padding: 1rem; overflow-x: auto }}
-</style>
-<h1>Mail</h1>
-<p>{count} messages, newest first, at most {maximum}. None of them was really sent.</p>
-<form method="post" action="/forget"><button>Clear</button></form>
-{entries}</html>
-"""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import orjson
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
@@ -34,7 +35,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters["inline"] = inline
+    environment.filters |= {"inline": inline, "pretty": pretty}
     environment.globals["asset"] = assets.url
     return environment
 
@@ -48,6 +49,11 @@ def _markdown() -> MarkdownIt:
 def inline(text: str) -> Markup:
     """Text of a record with back-ticks as code; everything else in it is escaped."""
     return Markup(_markdown().renderInline(text))  # noqa: S704 - the renderer escapes
+
+
+def pretty(value: object) -> str:
+    """JSON as people read it: a key a line."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def render(template: str, **values: Any) -> str:  # noqa: ANN401 - what the template needs

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-import orjson
-
 from gateway.manifest import written
 from gateway.pages.documentation import examples
 from gateway.pages.documentation.params import Param, documented_params
 from gateway.pages.documentation.responses import Responses, responses
 from gateway.pages.documentation.snippets import Snippet, snippets
+from gateway.pages.render import pretty
 from gateway.registry.records import Route
 from gateway.registry.table import Table
 
@@ -55,8 +54,8 @@ def route_page(route: Route, table: Table, origin: str) -> RoutePage:
         callers=_callers(route, table),
         params=documented_params(route, table),
         content_type=example.content_type or examples.content_type(route),
-        request=_pretty(example.params),
-        answer=_pretty(examples.example_answer(route)),
+        request=pretty(example.params),
+        answer=pretty(examples.example_answer(route)),
         rules=tuple(_rules(route)),
         responses=responses(route),
         snippets=snippets(example, origin),
@@ -80,10 +79,6 @@ def _callers(route: Route, table: Table) -> tuple[Caller, ...]:
     roles: Mapping[str, tuple[str, ...]] = route.roles or {}
     titles = {slug: record.title for slug, record in table.applications.items()}
     return tuple(Caller(titles.get(slug, slug), roles[slug]) for slug in sorted(roles))
-
-
-def _pretty(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def _rules(route: Route) -> Iterator[tuple[str, str]]:
