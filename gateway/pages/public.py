@@ -1,4 +1,4 @@
-"""The gateway's own pages on the public port: health, documentation, and the files they load."""
+"""The gateway's own pages on the public port: health, documentation, OpenAPI, and their files."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,6 +9,7 @@ from starlette.routing import Route
 from gateway.pages import assets
 from gateway.pages.documentation.views import Documentation
 from gateway.pages.health import Health
+from gateway.pages.openapi.views import OpenApi
 
 
 def create_pages(
@@ -18,8 +19,10 @@ def create_pages(
 ) -> Starlette:
     """The application of these pages; `lifespan` starts and stops the worker.
 
-    Without `documentation` its pages do not exist.
+    Without `documentation` its pages do not exist, nor those of OpenAPI.
     """
     files = Route(f"{assets.PATH}/{{digest}}/{{name}}", assets.serve)
-    pages = [*documentation.routes(), files] if documentation else []
+    # OpenAPI comes first: the documentation takes any path below /documentation.
+    openapi = OpenApi(health.registry).routes()
+    pages = [*openapi, *documentation.routes(), files] if documentation else []
     return Starlette(routes=[*health.routes(), *pages], lifespan=lifespan)

@@ -123,9 +123,10 @@ class Client:
         assert "x-request-id" in response.headers
         return response
 
-    async def get_page(self, path: str) -> httpx2.Response:
-        """GET one of the gateway's own pages, which has no envelope."""
-        return await self._http.get(path)
+    async def get_page(self, path: str, **headers: str) -> httpx2.Response:
+        """GET one of the gateway's own pages, which has no envelope; `etag="…"` is a header."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self._http.get(path, headers=names)
 
     async def post(self, path: str, params: object = None, **options: Any) -> httpx2.Response:
         """POST params as JSON."""
