@@ -180,6 +180,11 @@ VERBS: dict[str, Verb | Group] = {
     "explain": Verb(
         "routes", "explain", "Explain why a request would be matched, refused or not found."
     ),
+    "openapi": Verb(
+        "openapi",
+        "print_openapi",
+        "Print the OpenAPI document of a manifest offline, or what broke callers since a revision.",
+    ),
     "application": Group(
         "List and show the applications that manifests have declared.", APPLICATION_VERBS
     ),
