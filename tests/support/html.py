@@ -22,9 +22,14 @@ class Element:
         return ["", *self.attributes.get("class", "").split()]
 
     @property
+    def raw(self) -> str:
+        """The text as it is, for code."""
+        return "".join(self.pieces)
+
+    @property
     def text(self) -> str:
         """The text with single spaces."""
-        return " ".join("".join(self.pieces).split())
+        return " ".join(self.raw.split())
 
     def all(self, tag: str, name: str = "") -> list["Element"]:
         """The elements inside with this tag and class."""

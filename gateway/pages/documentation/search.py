@@ -4,6 +4,7 @@ Made once for each table, when somebody first opens a page, in a thread: a regis
 hundred thousand routes.
 """
 
+import weakref
 from bisect import bisect_right
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -46,25 +47,30 @@ class SearchIndex:
     """The documented routes of one table; `by_path` has those of each path by method."""
 
     def __init__(self, table: Table) -> None:
-        self.table = table
+        # Weak: the last index must not keep a table that is no longer served.
+        self._table = weakref.ref(table)
         documented = [r for r in table.routes.values() if r.documentation.documented]
         self._routes = sorted(documented, key=lambda route: (route.path, route.method))
         self.by_path: dict[str, list[Route]] = {}
         for route in self._routes:
             self.by_path.setdefault(route.path, []).append(route)
-        self.groups = tuple(self._grouped())
+        self.groups = tuple(self._grouped(table))
         self.total = len(self._routes)
         lines = [_text(route) for route in self._routes]
         self._text = "\n".join([*lines, ""])
         self._starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
         self._words = self._distinct_words()
 
-    def _grouped(self) -> Iterator[Group]:
+    def is_of(self, table: Table) -> bool:
+        """Whether the index was made from this table."""
+        return self._table() is table
+
+    def _grouped(self, table: Table) -> Iterator[Group]:
         by_service: dict[str, list[Route]] = {}
         for route in self._routes:
             by_service.setdefault(route.service, []).append(route)
         for service in sorted(by_service):
-            record = self.table.services.get(service)
+            record = table.services.get(service)
             yield Group(service, record.title if record else service, tuple(by_service[service]))
 
     def _distinct_words(self) -> list[str]:

@@ -100,7 +100,7 @@ class Documentation:
             return _no_table()
         path = _path(request)
         index = await run_in_threadpool(self._search_index, table)
-        found = _found(index, path, request.query_params.get("method", ""))
+        found = _found(index, table, path, request.query_params.get("method", ""))
         if found is None:
             return await run_in_threadpool(self._not_found, table, path)
         if found.route.path != path:
@@ -151,7 +151,7 @@ class Documentation:
     def _search_index(self, table: Table) -> SearchIndex:
         """The index of a table; the first request for it makes it, and the others wait."""
         with self._indexing:
-            if self._index is None or self._index.table is not table:
+            if self._index is None or not self._index.is_of(table):
                 self._index = SearchIndex(table)
             return self._index
 
@@ -174,9 +174,9 @@ def _is_for_index(route: Route) -> bool:
     return route.deployed and has_example and not route.sensitive_params
 
 
-def _found(index: SearchIndex, path: str, method: str) -> Found | None:
+def _found(index: SearchIndex, table: Table, path: str, method: str) -> Found | None:
     """A documented route with this path or, failing that, one that a request of it matches."""
-    routes = index.by_path.get(path) or _matched(index, path)
+    routes = index.by_path.get(path) or _matched(table, path)
     by_method = {route.method: route for route in routes}
     if not routes:
         return None
@@ -184,8 +184,8 @@ def _found(index: SearchIndex, path: str, method: str) -> Found | None:
     return Found(route, tuple(other for other in by_method if other != route.method))
 
 
-def _matched(index: SearchIndex, path: str) -> list[Route]:
-    table, raw = index.table, path.encode()
+def _matched(table: Table, path: str) -> list[Route]:
+    raw = path.encode()
     found = (table.find(method, raw) for method in table.methods(raw))
     return [match.route for match in found if match and match.route.documentation.documented]
 
