@@ -114,6 +114,30 @@ async def test_dump_writes_several_lines_as_a_block(registry: str, tmp_path: Pat
     assert "description: |\n      Takes an order.\n\n      And gives it back: off\n" in printed
 
 
+async def test_dump_keeps_the_documentation_of_a_route(registry: str, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"b": {}, "a": {"type": "integer"}}}
+    documentation = {
+        "returns": schema,
+        "examples": {"params": {"off": "off"}, "returns": {"b": None, "a": 1}},
+        "documented": False,
+        "deprecated": "2026-12-01",
+        "sunset": "2027-12-01",
+    }
+    routes: Routes = {"things.create": documentation, "things.read": {"returns": schema}}
+    await applied(registry, desired(tmp_path, routes))
+    first = await on(registry, dump)
+    file = tmp_path / "dump.yaml"
+    file.write_text(first)
+    [dumped] = check(file)
+    [result] = await planned(registry, dumped)
+    assert (result.changes, result.left_alone) == ([], [])
+    assert dumped.routes == desired(tmp_path, routes).routes
+    # Days need no quotes, and keys keep their order.
+    for text in ("deprecated: 2026-12-01\n", "sunset: 2027-12-01\n", "b: null\n"):
+        assert text in first
+    assert first.index("b: null") < first.index("a: 1")
+
+
 # The content of a plan
 
 

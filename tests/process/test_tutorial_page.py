@@ -59,7 +59,7 @@ class Reader:
         if name == "routes.yaml":
             for key, entries in yaml.safe_load(text).items():
                 self.manifest[key] |= entries
-            text = yaml.safe_dump(self.manifest)
+            text = yaml.safe_dump(self.manifest, sort_keys=False)
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
 

@@ -401,3 +401,14 @@ def test_plan_breaking_lists_only_the_changes_that_break_callers() -> None:
     assert plan.as_object()["breaking"] == [
         {"kind": "route", "name": "a.c", "breaks": ["path changes from /things to /new"]}
     ]
+
+
+# Answers: test_breaking_returns.py has the rules
+
+
+def test_change_of_an_answer_breaks_callers_who_knew_its_schema() -> None:
+    known, other = ({"returns": json.dumps({"type": kind})} for kind in ("string", "integer"))
+    assert breakages_of_route(known, other) == ["the answer changes from string to integer"]
+    assert not breakages_of_route(known, known)
+    # A route without `returns` promised nothing.
+    assert not breakages_of_route({}, other)
