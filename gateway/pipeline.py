@@ -52,7 +52,7 @@ class Pipeline:
         trace.caller = caller = await authenticate(request, params, found, self.identity)
         trace.valid = valid = validate(params, found)
         call = self.calls.create(request, exchange, found, caller, valid.params)
-        reply = self.returns.check(await dispatch(call, action), found.route, request.id)
+        reply = self.returns.check(await dispatch(call, action), found.route, request)
         return respond.success(reply, valid, caller, found)
 
     async def answer(self, request: Request, exchange: Exchange) -> tuple[Response | None, Trace]:
@@ -77,4 +77,4 @@ class Pipeline:
             return respond.refusal(rejection, request, trace), trace
         except Exception as error:  # noqa: BLE001 - a service's errors may not be JSON
             rejection = self.recorder.record_crash(error, request.id, trace.match, trace.caller)
-            return respond.refusal(rejection, request), trace
+            return respond.refusal(rejection, request, Trace(has_help=self.has_help)), trace
