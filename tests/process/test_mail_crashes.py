@@ -53,6 +53,7 @@ async def crash(
         "GATEWAY_DATA_DIR": str(folder),
         "GATEWAY_MANDRILL_URL": post.address + API,
         "GATEWAY_MANDRILL_API_KEY": KEY,
+        "GATEWAY_CHECK_RETURNS": "all",
     }
     request = {
         "method": "POST",

@@ -27,13 +27,17 @@ _numbers = itertools.count(1)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment, with free ports and `changes` as the only settings."""
+    """This process's environment, with free ports, every answer checked, and `changes`."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
     }
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    ports = {"GATEWAY_PORT": "0", "GATEWAY_ADMIN_PORT": "0"}
-    return {**inherited, "PYTHONPATH": path, "COLUMNS": "200", **ports, **changes}
+    settings = {
+        "GATEWAY_PORT": "0",
+        "GATEWAY_ADMIN_PORT": "0",
+        "GATEWAY_CHECK_RETURNS": "all",
+    }
+    return {**inherited, "PYTHONPATH": path, "COLUMNS": "200", **settings, **changes}
 
 
 def run(*args: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
