@@ -105,7 +105,8 @@ class Gate:
     def _answer_here(self, request: Request) -> Response | None:
         """The gate's own answer, to an overload or a preflight; None for any other request."""
         if self._admission.in_flight > self._admission.max_in_flight:
-            return respond.refusal(overloaded("requests are in flight"), request)
+            trace = Trace(has_help=self._pipeline.has_help)
+            return respond.refusal(overloaded("requests are in flight"), request, trace)
         if request.method == "OPTIONS":
             table = self._pipeline.registry.current
             methods = table.methods(request.path) if table else []

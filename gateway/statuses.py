@@ -291,6 +291,11 @@ UNCOMMON = (
 SUCCESS = COMMON[ACTION_SUCCESSFUL]
 
 
+def help_path(slug: str) -> str:
+    """The page of the documentation, and the place on it, that explain a common status."""
+    return f"/documentation/statuses#status.{slug}"
+
+
 def route_statuses(statuses: dict[str, tuple[int, str]]) -> dict[str, Status]:
     """The statuses that a route adds to the common ones, from slug → (HTTP code, meaning)."""
     return {

@@ -17,9 +17,11 @@ class EdgeState(ServerState):
 
     Its connections take `turns` to parse the bytes that they have read and not parsed yet.
     While `draining`, each answer closes its connection. A `patient` server leaves idle connections
-    open for their usual time: the client may be sending its next request just now.
+    open for their usual time: the client may be sending its next request just now. With `has_help`
+    the edge's refusals name the page that explains them.
     """
 
+    has_help = False
     draining = False
     patient = False
 
@@ -65,6 +67,7 @@ class Connection(asyncio.Protocol):
         edge_state = server_state if isinstance(server_state, EdgeState) else EdgeState()
         self._draining = edge_state.draining
         self._turns = edge_state.turns
+        self._has_help = edge_state.has_help
         self._unparsed = Unparsed()
         # uvicorn's type allows its own protocols only.
         self._connections: set[Any] = server_state.connections

@@ -112,7 +112,7 @@ def cause(error: Exception) -> tuple[str, str]:
     return statuses.INVALID_REQUEST, str(error)
 
 
-def refusal(reason: str, request_id: str, slug: str) -> bytes:
+def refusal(reason: str, request_id: str, slug: str, *, has_help: bool) -> bytes:
     """The whole answer to a request that the edge refuses, in the envelope."""
     status = statuses.COMMON[slug]
     overloaded = slug == statuses.SERVICE_UNAVAILABLE
@@ -122,6 +122,7 @@ def refusal(reason: str, request_id: str, slug: str) -> bytes:
             "status": slug,
             "message": f"{reason}." if overloaded else f"Malformed HTTP request: {reason}.",
             "request_id": request_id,
+            **({"help": statuses.help_path(slug)} if has_help else {}),
         }
     )
     head = (

@@ -331,7 +331,7 @@ class Edge(Connection):
         events.emit(events.EDGE_REQUEST_REFUSED, request_id=request_id, reason=reason)
         broken = self._abandon_request() if self._in_body else None
         earlier = self._previous if broken else self._newest
-        refusal = parsing.refusal(reason, request_id, slug)
+        refusal = parsing.refusal(reason, request_id, slug, has_help=self._has_help)
         if earlier is not None and not earlier.complete:
             self._refusal = refusal
             self.channel.pause_reading()

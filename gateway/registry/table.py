@@ -11,6 +11,7 @@ from uuid import UUID
 from gateway.registry import paths, trie
 from gateway.registry.envelopes import EnvelopeIndex
 from gateway.registry.overlay_map import OverlayMap
+from gateway.registry.paths import Segment
 from gateway.registry.records import ApplicationRecord, Route, Service
 from gateway.registry.revision import Revision
 from gateway.registry.trie import ClashError, Node
@@ -150,6 +151,11 @@ class Table:
     def methods(self, path: bytes) -> list[str]:
         """The methods that have a route for a raw path."""
         return [method for method in self._indexes if self.find(method, path)]
+
+    def with_pattern(self, segments: tuple[Segment, ...]) -> list[Route]:
+        """The routes whose path is this pattern, but for the names of params: one for a method."""
+        nodes = (trie.at(index.root, segments) for index in self._indexes.values())
+        return [node.route for node in nodes if node and node.route]
 
     def parts(self) -> Iterator[Route | Node]:
         """The routes and trie nodes of the table; parents come before their children."""

@@ -85,6 +85,14 @@ def add(root: Node, route: Route) -> None:
     node.route = route
 
 
+def at(root: Node, segments: tuple[Segment, ...]) -> Node | None:
+    """The node of a pattern."""
+    node: Node | None = root
+    for segment in segments:
+        node = node.child(segment) if node else None
+    return node
+
+
 def with_route(
     node: Node | None, segments: tuple[Segment, ...], depth: int, route: Route | None
 ) -> Node | None:

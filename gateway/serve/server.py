@@ -53,6 +53,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._state = self.server_state = EdgeState()
+        self._state.has_help = worker.pipeline.has_help
         self._worker = worker
         self._drain_delay = drain_delay
         self._link = link

@@ -11,7 +11,6 @@ import orjson
 from gateway import statuses
 from gateway.identity import views
 from gateway.registry import envelopes
-from gateway.registry.records import Route
 from gateway.registry.schema import may_be_shown
 from gateway.registry.table import Match, Table
 from gateway.statuses import Status
@@ -89,7 +88,7 @@ def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) 
     """The answer to a request that was refused or that failed, wherever it ended."""
     route = trace.match.route if trace and trace.match else None
     status = (route.statuses if route else statuses.COMMON)[rejection.slug]
-    help_ = {"help": help_path(status.slug, route)} if trace and trace.has_help else _NO_EXTRA
+    help_ = {"help": _help_path(status.slug, trace)} if trace and trace.has_help else _NO_EXTRA
     refused = Refusal(status, rejection, request.id, _extra(rejection, trace), help_)
     body = _REFUSAL[route.envelope if route else _envelope_without_route(request, trace)](refused)
     headers = _ignored_header(rejection.ignored)
@@ -100,11 +99,15 @@ def refusal(rejection: Rejection, request: Request, trace: Trace | None = None) 
     return Response(status.http, status.slug, headers, orjson.dumps(body))
 
 
-def help_path(slug: str, route: Route | None) -> str:
-    """The page, and the place on it, that explain a status of a route."""
-    is_documented = route and route.documentation.documented
-    page = quote(route.path) if route and is_documented else "/statuses"
-    return f"/documentation{page}#status.{slug}"
+def _help_path(slug: str, trace: Trace) -> str:
+    """The page, and the place on it, that explain a status: the route's page, if it has one."""
+    if trace.match is None or not trace.match.route.documentation.documented:
+        return statuses.help_path(slug)
+    route = trace.match.route
+    # The page of a path shows one of its routes, which may not have this status.
+    is_shared = len(trace.match.table.with_pattern(route.segments)) > 1
+    query = f"?method={route.method}" if is_shared else ""
+    return f"/documentation{quote(route.path)}{query}#status.{slug}"
 
 
 def _envelope_without_route(request: Request, trace: Trace | None) -> str:

@@ -138,7 +138,9 @@ async def test_shoplo_envelope_has_its_own_keys_and_codes(probe: Client) -> None
     response = await probe.post(path, {"text": "a"}, headers=bearer(probe))
     assert response.json() == {"text": "a"}
     refused = (await probe.post(path, {"text": "a", "token": "x"})).json()
-    assert list(refused) == ["status", "error", "error_msg", "code", "errors", "request_id"]
+    assert list(refused) == [
+        *("status", "error", "error_msg", "code", "errors", "request_id", "help"),
+    ]
     assert (refused["status"], refused["error"], refused["code"]) == ("err", "202", 401)
     expired = (await probe.post(path, {"text": "a"}, headers=bearer(probe, "expired"))).json()
     assert (expired["error"], expired["code"]) == ("251", 401)
@@ -187,6 +189,6 @@ async def test_requests_beyond_max_in_flight_are_refused(database: str, tokens: 
 
 
 async def test_unknown_gateway_paths_are_answered_in_the_envelope(client: Client) -> None:
-    for method, path in (("GET", "/-/nothing"), ("POST", "/-/live"), ("GET", "/documentation")):
+    for method, path in (("GET", "/-/nothing"), ("POST", "/-/live"), ("POST", "/documentation")):
         response = await client.request(method, path)
         assert (response.status_code, response.json()["status"]) == (500, "route-non-existent")

@@ -22,12 +22,13 @@ from gateway.values import Request
 
 GOOD = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 HOST = b"Host: x\r\n"
+REFUSED_BY_MATCH = b'"status":"route-non-existent"'
 
 
 @asynccontextmanager
-async def worker(database: str) -> AsyncIterator[tuple[str, int]]:
+async def worker(database: str, **changes: str) -> AsyncIterator[tuple[str, int]]:
     """A worker on a real socket; yields its address."""
-    config = settings(database)
+    config = settings(database, **changes)
     async with listening(server.server(Worker(config, actions()), config)) as listener:
         yield listener.getsockname()
 
@@ -103,8 +104,15 @@ async def test_edge_malformed_or_ambiguous_request_is_refused_in_the_envelope(
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"connection: close" in head
     answer = orjson.loads(body)
-    assert list(answer) == ["code", "status", "message", "request_id"]
+    assert list(answer) == ["code", "status", "message", "request_id", "help"]
+    assert answer["help"] == "/documentation/statuses#status.invalid-request"
     assert (answer["code"], answer["status"]) == (400, "invalid-request")
+
+
+async def test_edge_names_no_help_without_documentation(database: str) -> None:
+    async with worker(database, documentation="off") as address:
+        _, _, body = (await talk(address, next(iter(REFUSED.values())))).partition(b"\r\n\r\n")
+    assert list(orjson.loads(body)) == ["code", "status", "message", "request_id"]
 
 
 TOO_LARGE = {
@@ -154,7 +162,7 @@ async def test_edge_request_after_empty_lines_or_in_parts_is_accepted(
     request = b"\r\n" + GOOD + b"\r\n" + close(GOOD)
     whole = await talk(address, request)
     parts = await talk(address, *(request[i : i + 5] for i in range(0, len(request), 5)))
-    assert [whole.count(b"route-non-existent"), parts.count(b"route-non-existent")] == [2, 2]
+    assert [whole.count(REFUSED_BY_MATCH), parts.count(REFUSED_BY_MATCH)] == [2, 2]
 
 
 async def test_edge_out_of_memory_in_a_body_is_unavailable(
@@ -183,7 +191,7 @@ async def test_edge_pipelined_requests_wait_as_bytes_not_as_objects(database: st
             await asyncio.sleep(0)
             waiting = [len(connection._waiting) for connection in connections]
             most = max([most, *waiting])
-    assert answered.result().count(b"route-non-existent") == 1001
+    assert answered.result().count(REFUSED_BY_MATCH) == 1001
     assert most <= 1
 
 
