@@ -213,6 +213,11 @@ def test_dev_applies_a_save_of_a_schema(tmp_path: Path) -> None:
     file = tmp_path / "schemas" / "order_stages" / "create.json"
     schema = orjson.loads(file.read_bytes())
     schema["required"].append("notes")
+    # The route's example must fit the schema before and after the change.
+    manifest = tmp_path / "routes.yaml"
+    manifest.write_text(
+        manifest.read_text().replace("stage: scheduled}", "stage: scheduled, notes: N}")
+    )
     with developing(tmp_path):
         assert create(tmp_path).status_code == 200
         save(file, orjson.dumps(schema).decode())
