@@ -413,9 +413,9 @@ ERRORS: list[tuple[str, str, str, list[str]]] = [
     ),
     (
         "a schema of the answer with a typing error",
-        f"  things.create: {{{USUAL}, returns: {{propertys: {{}}}}}}  # <--\n",
+        f"  things.create: {{{USUAL}, returns: {{propertiesx: {{}}}}}}  # <--\n",
         "things.create: returns",
-        ["at /: unknown keyword propertys (did you mean properties?)"],
+        ["at /: unknown keyword propertiesx (did you mean properties?)"],
     ),
 ]
 

@@ -75,7 +75,7 @@ def _tokens(route: Route) -> str:
 
 
 def _callers(route: Route, table: Table) -> tuple[Caller, ...]:
-    """Who may call; nobody is named if the route is public or takes every role."""
+    """Who may call; empty if the route is public or takes every role."""
     roles: Mapping[str, tuple[str, ...]] = route.roles or {}
     titles = {slug: record.title for slug, record in table.applications.items()}
     return tuple(Caller(titles.get(slug, slug), roles[slug]) for slug in sorted(roles))

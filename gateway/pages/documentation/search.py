@@ -1,6 +1,6 @@
 """The routes of a table, grouped for the index and prepared for search.
 
-Made once for each table, when somebody first opens a page, in a thread: a registry may have a
+Made once for each table, in a thread and when a page first needs it: a registry may have a
 hundred thousand routes.
 """
 

@@ -104,7 +104,7 @@ class Documentation:
         if found is None:
             return await run_in_threadpool(self._not_found, table, path)
         if found.route.path != path:
-            # A real path, such as /services/statuses/7: the page is that of its pattern.
+            # A real path, such as /orders/7: the page is that of its pattern.
             return RedirectResponse(page_path(found.route.path), 307)
         revision = request.query_params.get("revision", "")
         origin = _origin(request)
