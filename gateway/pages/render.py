@@ -22,7 +22,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
-"""The headers of every page: a page loads nothing from another host, and no other site frames it."""
+"""The headers of every page: a page loads nothing from another host, and no site frames it."""
 
 
 @cache
