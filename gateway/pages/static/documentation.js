@@ -100,5 +100,6 @@ document.addEventListener("keydown", focusSearch);
 const form = document.getElementById("try-form");
 if (form) {
   form.hidden = false;
+  document.getElementById("try-needs-script").remove();
   form.addEventListener("submit", send);
 }
