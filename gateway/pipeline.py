@@ -72,9 +72,9 @@ class Pipeline:
             stopping = "The gateway is stopping; the outcome of this call is unknown."
             rejection = Rejection(statuses.SERVICE_UNAVAILABLE, stopping)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it answers any
-            rejection = self.recorder.record_crash(error, request.id, trace.match, trace.caller)
+            rejection = self.recorder.record_crash(error, request.id, trace)
         try:
             return respond.refusal(rejection, request, trace), trace
         except Exception as error:  # noqa: BLE001 - a service's errors may not be JSON
-            rejection = self.recorder.record_crash(error, request.id, trace.match, trace.caller)
+            rejection = self.recorder.record_crash(error, request.id, trace)
             return respond.refusal(rejection, request, Trace(has_help=self.has_help)), trace

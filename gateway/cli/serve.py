@@ -14,12 +14,16 @@ from gateway.cli.output import echo, echo_error
 from gateway.database import capacity
 from gateway.runtime import log
 from gateway.runtime.app_folder import AppFolder
+from gateway.runtime.descriptors import raise_limit
 from gateway.runtime.errors import OperatorError
 from gateway.serve import server
 from gateway.serve.supervisor import Supervisor
 from gateway.serve.supervisor_link import SupervisorLink
 from gateway.serve.worker import max_connections
 from gateway.settings import Settings
+
+OTHER_DESCRIPTORS = 100
+"""Descriptors of a worker that are not clients: the database, files, the admin port."""
 
 
 @click.command
@@ -100,6 +104,7 @@ def serve(
         server.run(settings, listener, admin, worker_index, SupervisorLink(link))
         return
     _warn_of_connections(url, settings)
+    _warn_of_descriptors(settings)
     listener, admin = server.listen(settings.host, settings.port), server.listen_admin(settings)
     app = AppFolder.find(settings.app)
     echo_error(
@@ -110,6 +115,18 @@ def serve(
         server.run(settings, listener, admin)
     else:
         Supervisor(listener, admin, settings.workers, {"GATEWAY_APP": settings.app}).run()
+
+
+def _warn_of_descriptors(settings: Settings) -> None:
+    """Warn if a worker has fewer descriptors than the connections that its settings allow."""
+    limit = raise_limit()
+    wanted = settings.max_in_flight + settings.max_bodies + OTHER_DESCRIPTORS
+    if 0 <= limit < wanted:
+        echo_error(
+            f"warning: a worker may need {wanted} open files, but the limit is {limit}: raise it "
+            "(LimitNOFILE of systemd, ulimits of compose), or lower GATEWAY_MAX_IN_FLIGHT and "
+            "GATEWAY_MAX_BODIES"
+        )
 
 
 def _warn_of_connections(url: str, settings: Settings) -> None:

@@ -7,7 +7,7 @@ import watchfiles
 
 from gateway.database.connect import Connection, connect
 from gateway.dev import demo
-from gateway.manifest.apply import Applied, Author, apply_all
+from gateway.manifest.apply import Author, apply_all
 from gateway.manifest.check import Desired, check, watched_folders
 from gateway.manifest.read import ManifestError
 from gateway.manifest.warnings import warnings
@@ -55,13 +55,19 @@ class Reloader:
         self._prune = prune
         await self._apply(connection)
 
-    async def _apply(self, connection: Connection) -> None:
+    async def _apply(self, connection: Connection, worker: Worker | None = None) -> None:
+        """Apply the manifest; a revision is printed when the worker, if there is one, serves it."""
         self.desired = check(self._manifest)
         author = Author(ACTOR, source=str(self._manifest))
         for applied in await apply_all(
             connection, self.desired, author, prune=self._prune, max_deletes=NO_LIMIT
         ):
-            self._print_changes(applied)
+            for change in applied.changes:
+                self.echo(f"{applied.namespace}: {change.verb} {change.kind} {change.name}")
+            if applied.changes:
+                if worker:
+                    await worker.registry.wait_for(applied.revision)
+                self.echo(f"{applied.namespace}: revision {applied.revision}")
         for warning in warnings(
             self._manifest,
             self.desired,
@@ -70,12 +76,6 @@ class Reloader:
             why_missing=self.actions.why_missing,
         ):
             self.echo(f"warning: {warning}")
-
-    def _print_changes(self, applied: Applied) -> None:
-        for change in applied.changes:
-            self.echo(f"{applied.namespace}: {change.verb} {change.kind} {change.name}")
-        if applied.changes:
-            self.echo(f"{applied.namespace}: revision {applied.revision}")
 
     async def watch(self, worker: Worker) -> None:
         """Reload on each save, until cancelled; a mistake in a file is printed."""
@@ -101,7 +101,7 @@ class Reloader:
                 self.echo(f"reloaded {name}")
             connection = await connect(self._database_url)
             try:
-                await self._apply(connection)
+                await self._apply(connection, worker)
             finally:
                 await connection.close()
         except ManifestError as error:

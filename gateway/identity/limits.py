@@ -1,6 +1,7 @@
 """Rate limits: calls of a route, guesses of passwords, guesses of tokens."""
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
@@ -23,6 +24,10 @@ RESETS_FROM_ADDRESS = Rate(calls=50, seconds=HOUR)
 WRONG_GUESS = frozenset(("email-not-found", "invalid-password"))
 """The statuses of a password that was guessed wrong."""
 
+CHECK_SECONDS = 1
+"""Seconds to wait for guesses that are being checked: a burst of right passwords must not wait for
+a quarter of an hour."""
+
 MAX_LOOKUPS = 10
 """Tokens of one address that may be guesses and are looked up at once."""
 
@@ -44,6 +49,7 @@ class Limits:
         self._address = Rate(calls=address_guesses, seconds=QUARTER_HOUR)
         self._tokens = Rate(calls=unknown_tokens, seconds=MINUTE)
         self._token_turns = Turns(min(MAX_LOOKUPS, unknown_tokens))
+        self._unchecked: Counter[str] = Counter()
 
     def count_call(self, route: Route, caller: Caller, address: str) -> None:
         """Count a call of a route that has a limit. Raises Rejection: rate-limit-exceeded."""
@@ -81,7 +87,7 @@ class Limits:
 
     @contextmanager
     def _guess(self, *limits: tuple[str, Rate]) -> Iterator["_Guess"]:
-        guess = _Guess(self.counts)
+        guess = _Guess(self.counts, self._unchecked)
         is_wrong = False
         try:
             for key, rate in limits:
@@ -91,8 +97,7 @@ class Limits:
             is_wrong = rejection.slug in WRONG_GUESS
             raise
         finally:
-            if not is_wrong:
-                guess.give_back()
+            guess.end(is_wrong=is_wrong)
 
     async def _is_known(self, address: str, known_addresses: KnownAddresses) -> bool:
         """Whether an account was used from this network; asked for a limited number of times."""
@@ -139,23 +144,34 @@ class TokenGuess:
 
 
 class _Guess:
-    """What one guess of a password has counted so far."""
+    """What one guess of a password has counted so far.
 
-    def __init__(self, counts: Counts) -> None:
+    `unchecked` has the number of guesses that are being checked, by the keys that they count for.
+    """
+
+    def __init__(self, counts: Counts, unchecked: Counter[str]) -> None:
         self._counts = counts
+        self._unchecked = unchecked
         self._taken: list[tuple[str, Rate]] = []
 
     def take(self, key: str, rate: Rate) -> int:
-        """As `Counts.take`."""
+        """As `Counts.take`; but a short wait while other guesses are checked: they may be right."""
         seconds = self._counts.take(key, rate)
+        if seconds and self._unchecked[key]:
+            return CHECK_SECONDS
         if not seconds:
             self._taken.append((key, rate))
+            self._unchecked[key] += 1
         return seconds
 
-    def give_back(self) -> None:
-        """Count nothing: the guess was right, or was not checked."""
+    def end(self, *, is_wrong: bool) -> None:
+        """The guess has ended; it counts only if it was wrong."""
         for key, rate in self._taken:
-            self._counts.give_back(key, rate)
+            self._unchecked[key] -= 1
+            if not self._unchecked[key]:
+                del self._unchecked[key]
+            if not is_wrong:
+                self._counts.give_back(key, rate)
 
 
 def _refuse(seconds: int) -> None:

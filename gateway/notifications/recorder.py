@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from asyncpg import Record
 
@@ -27,7 +27,7 @@ from gateway.registry.table import Match
 from gateway.runtime import events
 from gateway.runtime.events import Event, Fields
 from gateway.runtime.periodic import flush_periodically
-from gateway.values import Caller, Rejection
+from gateway.values import Caller, Rejection, Valid
 
 Severity: TypeAlias = Literal["warning", "error", "critical"]
 
@@ -40,6 +40,8 @@ PAGE_TIMEOUT = 3.0
 
 DATABASE_TIMEOUT = 5.0
 MAX_PENDING = 1000
+MIN_SECRET = 3
+"""Characters of a param's text that is kept out of the log; shorter ones are part of any error."""
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -57,6 +59,22 @@ class _Notice:
     count: int = 0
 
 
+class Progress(Protocol):
+    """How far a request came."""
+
+    @property
+    def match(self) -> Match | None:
+        """The route, once it is known."""
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who called, once that is known."""
+
+    @property
+    def valid(self) -> Valid | None:
+        """The params, once they are valid."""
+
+
 class Recorder:
     """The notifications of one worker; `webhook` gets new ones, and news of a lost database."""
 
@@ -69,17 +87,16 @@ class Recorder:
         self._logged_at = -LOG_INTERVAL
         self._unlogged = 0
 
-    def record_crash(
-        self, error: BaseException, request_id: str, match: Match | None, caller: Caller | None
-    ) -> Rejection:
+    def record_crash(self, error: BaseException, request_id: str, progress: Progress) -> Rejection:
         """Emit the event of a request's unexpected error; return the refusal to answer with."""
+        match = progress.match
         route = match.route if match else None
         events.emit(
             events.REQUEST_CRASHED,
             trace=error,
             request_id=request_id,
             route=route.name if route else None,
-            error=_without_secrets(error, route, caller),
+            error=_without_secrets(error, route, progress),
             place=_place(error),
         )
         slug = statuses.APPLICATION_CRASH if match else statuses.IDENTIFY_REQUEST_ERROR
@@ -237,12 +254,31 @@ def _place(error: BaseException) -> str:
     return f"{type(cause).__name__} at {file}:{frame.lineno} in {frame.name}"
 
 
-def _without_secrets(error: BaseException, route: Route | None, caller: Caller | None) -> str:
+def _without_secrets(error: BaseException, route: Route | None, progress: Progress) -> str:
     """The text of an error for the log; only its type if the route has secret params.
 
-    An error's text may quote params, or the caller's token.
+    An error's text may quote what the caller sent: the token and the texts of params become `…`.
     """
     cause = _cause(error)
     if route and (route.sensitive_params or route.params.has_secrets):
         return type(cause).__name__
-    return repr(cause).replace((caller and caller.token) or "\0", "…")
+    text = repr(cause)
+    for sent in _texts(progress):
+        # As `repr` writes it, without the quotes.
+        text = text.replace(sent, "…").replace(repr(sent)[1:-1], "…")
+    return text
+
+
+def _texts(progress: Progress) -> list[str]:
+    """The token and every text of the params, longest first: one may contain another."""
+    texts = [progress.caller.token or ""] if progress.caller else []
+    pending: list[Any] = [progress.valid.params] if progress.valid else []
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str):
+            texts.append(value)
+    return sorted((text for text in texts if len(text) >= MIN_SECRET), key=len, reverse=True)

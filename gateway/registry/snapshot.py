@@ -208,7 +208,7 @@ def _checksum(revision: Revision, address: str, parts: Iterable[bytes]) -> str:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove the temporary files of killed writers."""
-    for temporary in path.parent.glob(f"{path.name}.*"):
+    for temporary in path.parent.glob(f"{path.name}.[0-9]*"):
         with contextlib.suppress(OSError):
             if time.time() - temporary.stat().st_mtime > ABANDONED_AGE:
                 temporary.unlink()

@@ -15,6 +15,7 @@ from gateway.database.errors import DatabaseError
 from gateway.notifications import late_workers, recorder
 from gateway.outbox import admin
 from gateway.serve import maintenance
+from gateway.stages.respond import Trace
 
 OPEN = "select from gateway.notifications where resolved_at is null"
 ALL = "select from gateway.notifications"
@@ -142,7 +143,7 @@ async def test_notification_of_a_database_outage_is_written_and_resolved_afterwa
     await wait_for_rows(url, OPEN, 1)
     await disconnect_database(probe)
     with caplog.at_level(logging.CRITICAL):
-        probe.worker.recorder.record_crash(raised_error(), "while away", None, None)
+        probe.worker.recorder.record_crash(raised_error(), "while away", Trace())
         await check_repeatedly(probe)
     assert len(await notifications(url)) == 1
     probe.worker.heartbeat._dsn = dsn
@@ -173,7 +174,7 @@ async def test_notifications_are_flushed_when_the_worker_stops(
 ) -> None:
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 3600.0)
     async with serving(database, tokens, actions=actions()) as client:
-        client.worker.recorder.record_crash(raised_error(), "the last one", None, None)
+        client.worker.recorder.record_crash(raised_error(), "the last one", Trace())
         assert not await notifications(database)
     [row] = await notifications(database)
     assert row["request_id"] == "the last one"
