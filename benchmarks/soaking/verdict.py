@@ -12,7 +12,7 @@ WARM_UP = 600.0
 """Seconds, at most a third of a run, in which caches and pools fill: memory may grow."""
 
 MIN_SECONDS = 1800.0
-"""A shorter run does not say whether memory grows or calls become slower."""
+"""A shorter run does not say whether memory, descriptors, connections or times grow."""
 
 MAX_GROWTH = 4.0
 """MiB an hour by which a process may grow after the warm-up."""
@@ -117,16 +117,16 @@ def judge(soak: Soak) -> list[Finding]:
     ]
 
 
-def _too_short(soak: Soak) -> bool:
-    return max(soak.values("at")) < MIN_SECONDS
+def _told(soak: Soak, *, holds: bool) -> bool | None:
+    """Whether something holds over time; None in a run that is too short to tell."""
+    return holds if max(soak.values("at")) >= MIN_SECONDS else None
 
 
 def _memory(soak: Soak, process: str) -> Finding:
     values, grows = soak.values(f"{process}: rss"), growth(soak, process)
     measured = f"{grows:+.2f} MiB an hour; {values[0]:.1f} MiB at first, {values[-1]:.1f} at last"
-    return Finding(
-        f"memory of {process}, after the warm-up", measured, _too_short(soak) or grows <= MAX_GROWTH
-    )
+    holds = _told(soak, holds=grows <= MAX_GROWTH)
+    return Finding(f"memory of {process}, after the warm-up", measured, holds)
 
 
 def _held(soak: Soak, what: str, names: Sequence[str]) -> Finding:
@@ -134,7 +134,8 @@ def _held(soak: Soak, what: str, names: Sequence[str]) -> Finding:
     totals = [sum(values) for values in zip(*columns, strict=False)]
     first, last = thirds(totals)
     measured = f"{first:g} in the first third, {last:g} in the last, {max(totals):g} at most"
-    return Finding(what, measured, last <= max(first * MAX_MORE, first + MAX_MORE_THREADS))
+    holds = last <= max(first * MAX_MORE, first + MAX_MORE_THREADS)
+    return Finding(what, measured, _told(soak, holds=holds))
 
 
 def _latency(soak: Soak, group: str) -> Finding:
@@ -151,16 +152,16 @@ def _latency(soak: Soak, group: str) -> Finding:
         f"{first:.1f} ms in the first third, {last:.1f} in the last: × {ratio:.2f}; the bare "
         f"server × {base:.2f} ({counts[0]} and {counts[1]} windows)"
     )
-    return Finding(what, measured, _too_short(soak) or ratio <= MAX_DRIFT * max(1.0, base))
+    return Finding(what, measured, _told(soak, holds=ratio <= MAX_DRIFT * max(1.0, base)))
 
 
 def _processor(soak: Soak) -> Finding:
     times = processor_time(soak)
     if not times:
-        return Finding("processor time of a call", "not measured", holds=True)
+        return Finding("processor time of a call", "not measured", holds=None)
     first, last = thirds(times)
     measured = f"{first:.0f} µs in the first third, {last:.0f} in the last: × {last / first:.2f}"
-    holds = _too_short(soak) or last <= MAX_DRIFT * first
+    holds = _told(soak, holds=last <= MAX_DRIFT * first)
     return Finding("processor time of a call", measured, holds)
 
 

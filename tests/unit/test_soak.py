@@ -91,6 +91,20 @@ def test_verdict_names_what_grows(columns: dict[str, Any], what: str) -> None:
     assert failed(steady(**columns)) == [what]
 
 
+def test_verdict_of_a_short_run_does_not_say_whether_anything_grows() -> None:
+    at = [seconds / 100 for seconds in AT]
+    growing = {"database connections": rising(40, 50), "worker 1: fds": rising(70, 90)}
+    growing["worker 2: rss"] = rising(80, 90)
+    rows = verdict.judge(steady(at=at, **growing))
+    assert {row.what for row in rows if row.holds is None} >= {
+        "memory of worker 2, after the warm-up",
+        "open descriptors",
+        "threads",
+        "database connections",
+    }
+    assert not [row.what for row in rows if row.holds is False]
+
+
 def test_verdict_allows_a_p99_that_rises_as_much_as_that_of_the_bare_server() -> None:
     slower = rising(20, 40)
     assert (
