@@ -22,7 +22,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser test-newest test-versions coverage check bench attack chaos soak docs docs-refresh format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 
 bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/explanation/benchmarks.md (about 15 minutes).
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
+
+instructions: $(STAMP) ## Count the instructions of a request with valgrind; fail above a limit.
+	$(BIN)/python benchmarks/instructions.py
 
 attack: $(STAMP) ## Attack a gateway in many ways; print what each attack costs it, and a well-behaved client.
 	$(BIN)/python benchmarks/attack.py

@@ -119,7 +119,9 @@ class Counts:
         for digest, _, count, window, unwritten in rows:
             if count.window == window:
                 count.unwritten -= unwritten
-                count.written, count.before = totals[digest]["count"], totals[digest]["before"]
+                count.written = totals[digest]["count"]
+                # What was counted here at the end of the window before may not have been written.
+                count.before = max(count.before, totals[digest]["before"])
 
     def _prune(self) -> None:
         """Drop the keys that were not counted for a while."""

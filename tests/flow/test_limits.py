@@ -99,6 +99,24 @@ async def test_rate_limit_is_shared_by_workers(database: str) -> None:
         await pool.close()
 
 
+async def test_rate_limit_counts_what_a_worker_had_not_written_when_its_window_ended(
+    database: str,
+) -> None:
+    pool, clock = Pool(database, 1), Clock()
+    clock.seconds = 60 * 28_000_000.0
+    counts = Counts(pool, clock)
+    assert admitted(counts, 2) == 2
+    await counts.flush()
+    assert admitted(counts, 9) == 3
+    clock.seconds += 60
+    assert admitted(counts, 1) == 0
+    clock.seconds += 12
+    assert admitted(counts, 1) == 1
+    await counts.flush()
+    assert admitted(counts, 9) == 0
+    await pool.close()
+
+
 async def test_rate_limit_previous_window_is_known_to_other_workers(
     database: str,
 ) -> None:
