@@ -22,7 +22,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ docs-refresh: $(STAMP) ## Rewrite the tables and the console output of the pages
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 
+assets: ## Copy the scripts of others that pages load into the package (Node); run it after a new version.
+	npm --prefix tools/assets ci --ignore-scripts --no-audit --no-fund
+	$(PYTHON) tools/assets.py
+
 format: $(STAMP) ## Fix style problems that can be fixed automatically, and format every file.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -153,4 +157,4 @@ release-check: $(STAMP) ## Build the distributions into dist/, and check version
 	$(BIN)/python tools/release.py
 
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
+	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site

@@ -59,7 +59,7 @@ def worker() -> Worker:
 def log_to(worker: Worker, out: TextIO) -> None:
     """Write the access lines of a worker there."""
     worker.access = AccessLog(out)
-    worker.app._observer = RequestLog(worker.access, worker.metrics)
+    worker.app._observer = RequestLog(worker.access, worker.metrics, worker.recent)
 
 
 def _table() -> Table:

@@ -9,16 +9,8 @@ left join gateway.users u on lower(u.email) = $1
 where a.slug = $2 and a.removed_at is null;
 
 -- name: known_addresses
--- The addresses of the latest sessions, live or ended, of the user with a folded address.
-select distinct latest.address
-from (
-    select s.address
-    from gateway.sessions s
-    where s.user_id = (select id from gateway.users where lower(email) = $1)
-    order by s.id desc
-    limit 200
-) latest
-where latest.address is not null;
+-- The addresses from which the user with a folded e-mail address was signed in lately.
+select address from gateway.known_addresses($1) as address;
 
 -- name: rehash
 -- Store a password's new hash, unless the password was changed in the meantime.

@@ -23,6 +23,18 @@ async def notifications(connection: Connection, limit: int, *, resolved: bool) -
     return rows
 
 
+async def resolved(connection: Connection, limit: int) -> list[Record]:
+    """The resolved notifications, the last resolved first."""
+    rows: list[Record] = await connection.fetch(_SQL["resolved"], limit)
+    return rows
+
+
+async def fold(connection: Connection, notification_id: int) -> str | None:
+    """The deduplication key of an open notification; None if it is not open."""
+    key: str | None = await connection.fetchval(_SQL["fold"], notification_id)
+    return key
+
+
 async def resolve(connection: Connection, ids: Sequence[int], user: str) -> int:
     """Resolve notifications, all open ones if `ids` is empty; return how many.
 

@@ -91,3 +91,14 @@ order by last_seen desc, id desc limit $2;
 update gateway.notifications set resolved_at = now(), resolved_by = $2
 where resolved_at is null and ($1::bigint[] is null or id = any ($1))
 returning id;
+
+-- name: resolved
+-- The resolved notifications, the last resolved first.
+select id, kind, severity, message, route, request_id, first_seen, last_seen, count,
+       resolved_at, resolved_by, fold
+from gateway.notifications where resolved_at is not null
+order by resolved_at desc, id desc limit $1;
+
+-- name: fold
+-- The deduplication key of an open notification.
+select fold from gateway.notifications where id = $1 and resolved_at is null;

@@ -55,6 +55,14 @@ async def retry(connection: Connection, ids: Sequence[int]) -> int:
     return await update_all(connection, _SQL["retry"], ids, refusal=partial(_refusal, "retried"))
 
 
+async def retry_fault(connection: Connection, fault: str) -> int:
+    """Make the messages due now that failed with one error, a notification's deduplication key.
+
+    Messages with an attempt in progress are left alone. Returns how many were changed.
+    """
+    return len(await connection.fetch(_SQL["retry_fault"], fault))
+
+
 async def redirect(connection: Connection, message_id: int, email: str) -> None:
     """Change the address of a mail that was not sent, and retry it. Raises OutboxError."""
     async with connection.transaction():

@@ -118,6 +118,16 @@ where (($1::bigint[] is null and state = 'parked') or id = any ($1))
     and (awaited_until is null or awaited_until <= now())
 returning id;
 
+-- name: retry_fault
+-- Make the messages due now that failed with one error. Messages with an attempt in progress, and
+-- those that a call waits for, are left alone.
+update gateway.outbox
+set state = 'waiting', next_at = now()
+where fault = $1 and state in ('parked', 'waiting')
+    and (claimed_at is null or next_at <= now())
+    and (awaited_until is null or awaited_until <= now())
+returning id;
+
 -- name: redirect
 -- Change the recipient of a mail that was not sent, unless an attempt is in progress.
 update gateway.outbox set payload = jsonb_set(payload, '{email}', to_jsonb($2::text))

@@ -24,6 +24,12 @@ HEADERS = {
 }
 """The headers of every page: a page loads nothing from another host, and no site frames it."""
 
+NOTHING = "\N{EN DASH}"
+"""What is written where there is no figure."""
+
+MIN_WHOLE = 10
+"""Milliseconds from which a duration is written without decimals."""
+
 
 @cache
 def _environment() -> jinja2.Environment:
@@ -35,7 +41,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"inline": inline, "pretty": pretty}
+    environment.filters |= {"inline": inline, "pretty": pretty, "ms": milliseconds}
     environment.globals["asset"] = assets.url
     return environment
 
@@ -54,6 +60,14 @@ def inline(text: str) -> Markup:
 def pretty(value: object) -> str:
     """JSON as people read it: a key a line."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A duration in milliseconds, with as many digits as matter."""
+    if seconds is None:
+        return NOTHING
+    value = seconds * 1000
+    return f"{value:,.0f} ms" if value >= MIN_WHOLE or value == 0 else f"{value:.1f} ms"
 
 
 def render(template: str, **values: Any) -> str:  # noqa: ANN401 - what the template needs

@@ -51,7 +51,7 @@ class Registry:
     ) -> None:
         self.current: Table | None = None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self._id = uuid.uuid4()
+        self.worker_id = uuid.uuid4()
         self._dsn = dsn
         self._snapshot = snapshot_path
         self._origin = origin
@@ -209,13 +209,13 @@ class Registry:
         revision = self.current.identity if self.current else EMPTY
         behind = self._problems.get("revision")
         with hard_timeout(connection, ANSWER_TIMEOUT):
-            await store.heartbeat(connection, self._id, self.name, revision, behind)
+            await store.heartbeat(connection, self.worker_id, self.name, revision, behind)
 
     async def _deregister(self, connection: Connection) -> None:
         """Delete the worker's row, so that `apply --wait` does not wait for a stopped worker."""
         try:
             with hard_timeout(connection, ANSWER_TIMEOUT):
-                await store.deregister(connection, self._id)
+                await store.deregister(connection, self.worker_id)
         except (DatabaseError, OSError):
             events.emit(events.REGISTRY_DEREGISTER_FAILED)
 

@@ -9,6 +9,7 @@ and systems other than Linux keep their small pages.
 
 import ctypes
 import re
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,14 @@ def trim() -> bool:
         return False
     trim(0)
     return True
+
+
+def resident() -> int:
+    """The bytes of memory that the process holds; 0 where the system does not say."""
+    if sys.platform != "linux":
+        return 0
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def _candidates() -> Iterator[int]:

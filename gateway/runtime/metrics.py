@@ -19,6 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway.runtime.events import Event, Fields
+from gateway.runtime.windows import Windows
 from gateway.statuses import COMMON, Fault
 
 
@@ -162,6 +163,7 @@ class _Series(NamedTuple):
 
     durations: Histogram
     answers: Counter
+    fault: Fault
     unflushed: list[float]
 
     def flush(self) -> None:
@@ -180,7 +182,8 @@ class _Series(NamedTuple):
 class Metrics:
     """The metrics of a worker; `worker_index` is its number among several, None if it is alone.
 
-    A request only appends its duration; `flush` does the rest, for many requests at once.
+    A request only appends its duration; `flush` does the rest, for many requests at once, and
+    counts them in `windows` too.
     """
 
     def __init__(self, worker_index: int | None = None) -> None:
@@ -208,6 +211,7 @@ class Metrics:
         self._waiting = Gauge(*WAITING, registry=registry, multiprocess_mode="livesum")
         self._new_events: collections.Counter[Event] = collections.Counter()
         self._series: dict[_Labels, _Series] = {}
+        self.windows = Windows()
         self._exported = self._own_metrics() if worker_index is None else self._metrics_of_all()
 
     def _own_metrics(self) -> CollectorRegistry:
@@ -240,13 +244,16 @@ class Metrics:
             route, method, code, status = labels
             durations = self._durations.labels(method, route, "" if code is None else code, status)
             answers = self._answers.labels(status, fault)
-            self._series[labels] = _Series(durations=durations, answers=answers, unflushed=[])
+            self._series[labels] = _Series(
+                durations=durations, answers=answers, fault=fault, unflushed=[]
+            )
         return self._series[labels]
 
     def flush(self, state: WorkerState) -> None:
         """Bring all metrics up to date."""
-        for series in self._series.values():
+        for (route, _, _, status), series in self._series.items():
             if series.unflushed:
+                self.windows.add(route, status, series.fault, series.unflushed)
                 series.flush()
         # Exchanged first: another thread may emit an event meanwhile.
         new_events, self._new_events = self._new_events, collections.Counter()

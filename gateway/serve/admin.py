@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.database.pool import Pool
 from gateway.edge.admission import Admission
 from gateway.outbox.dispatcher import Outbox
+from gateway.pages import assets
 from gateway.pages.health import Health
 from gateway.runtime import events, log_thread
 from gateway.runtime.metrics import Metrics, WorkerState
@@ -22,31 +23,37 @@ FLUSH_INTERVAL = 1.0
 """Seconds; the metrics of the other workers may be this old."""
 
 
+class Watched(NamedTuple):
+    """The objects of a worker from which its state is read; the pools by their names."""
+
+    admission: Admission
+    outbox: Outbox
+    loop_watch: LoopWatch
+    pools: Mapping[str, Pool]
+
+
 class Admin:
     """The pages of the admin port; `app` is the ASGI application."""
 
     def __init__(
         self,
         *,
-        admission: Admission,
         health: Health,
         metrics: Metrics,
-        outbox: Outbox,
-        loop_watch: LoopWatch,
-        pools: Mapping[str, Pool],
+        watched: Watched,
+        console: Sequence[Route],
     ) -> None:
-        self._loop_watch = loop_watch
-        self._pools = pools
+        self._admission, self._outbox, self._loop_watch, self._pools = watched
         self._lag = self._lag_since = 0.0
-        self._admission = admission
         self._health = health
         self._metrics = metrics
-        self._outbox = outbox
         self.app = Starlette(
             routes=[
                 Route("/-/live", self._live),
                 Route("/-/ready", self._ready),
                 Route("/-/metrics", self._show_metrics),
+                Route(f"{assets.PATH}/{{digest}}/{{name}}", assets.serve),
+                *console,
             ]
         )
 
@@ -62,8 +69,12 @@ class Admin:
             self._flush()
 
     def _flush(self) -> None:
+        self._metrics.flush(self.state())
+
+    def state(self) -> WorkerState:
+        """What this worker is doing now."""
         registry = self._health.registry
-        state = WorkerState(
+        return WorkerState(
             in_flight=self._admission.in_flight,
             bodies=self._admission.bodies,
             revision=registry.current.revision if registry.current else 0,
@@ -76,7 +87,6 @@ class Admin:
             out_of_descriptors=self._loop_watch.out_of_descriptors,
             pools={name: pool.usage() for name, pool in self._pools.items()},
         )
-        self._metrics.flush(state)
 
     def _recent_lag(self) -> float:
         """The longest delay of about a second: a request for the metrics must not shorten that."""

@@ -6,9 +6,11 @@ For speed it does not pass through `events.emit`, but goes straight to its two r
 from datetime import UTC, datetime
 
 from gateway import statuses
+from gateway.monitoring.recent import RecentFaults
 from gateway.runtime.events import REQUEST
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
+from gateway.runtime.windows import FAULTS
 from gateway.stages.respond import Trace
 from gateway.statuses import Fault
 from gateway.values import Request, Response
@@ -26,9 +28,10 @@ _LEVELS: dict[Fault, str] = {
 class RequestLog:
     """Observes the requests of a gate."""
 
-    def __init__(self, access: AccessLog, metrics: Metrics) -> None:
+    def __init__(self, access: AccessLog, metrics: Metrics, recent: RecentFaults) -> None:
         self._access = access
         self._metrics = metrics
+        self._recent = recent
 
     def record(
         self, request: Request, trace: Trace, response: Response | None, seconds: float
@@ -41,6 +44,8 @@ class RequestLog:
         code = response.http if response else None
         name = route.name if route else ""
         self._metrics.count(name, request.method, code, slug, fault, seconds)
+        if code and fault in FAULTS:
+            self._recent.add(name, request.id, slug, code)
         self._access.write(
             {
                 "time": datetime.now(UTC),

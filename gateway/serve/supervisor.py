@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from gateway.runtime import events, metrics
+from gateway.serve.console import KEY, new_key
 from gateway.serve.server import ServeError, stop_signals
 from gateway.serve.supervisor_link import WorkerLink
 from gateway.serve.supervisor_metrics import SupervisorMetrics
@@ -75,6 +76,7 @@ class Supervisor:
         self._listeners = (listener, admin)
         self._sockets = (listener.fileno(), admin.fileno())
         self._folder = ""
+        self._key = new_key()
         self._workers = [_WorkerProcess() for _ in range(count)]
         self._known_failure = ""
         self._stopping = False
@@ -114,7 +116,7 @@ class Supervisor:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "serve", "--worker", *inherited],
             pass_fds=descriptors,
-            env={**os.environ, **self._settings, metrics.FOLDER: self._folder},
+            env={**os.environ, **self._settings, metrics.FOLDER: self._folder, KEY: self._key},
             # In a new session: Ctrl-C reaches only the supervisor, which passes it on once.
             start_new_session=True,
         )

@@ -21,6 +21,9 @@ from gateway.identity.limits import Limits
 from gateway.identity.passwords import Passwords
 from gateway.identity.resets import ResetLinks
 from gateway.identity.token_store import CHANNEL, TokenStore
+from gateway.monitoring import history
+from gateway.monitoring.recent import RecentFaults
+from gateway.monitoring.reporter import Reporter
 from gateway.notifications import late_workers
 from gateway.notifications.late_workers import LateWorkers
 from gateway.notifications.recorder import Recorder
@@ -40,7 +43,8 @@ from gateway.runtime import events
 from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
-from gateway.serve.admin import Admin
+from gateway.serve.admin import Admin, Watched
+from gateway.serve.console import OperatorsConsole
 from gateway.serve.loop_watch import LoopWatch
 from gateway.serve.maintenance import Job, Maintenance
 from gateway.serve.request_log import RequestLog
@@ -131,16 +135,36 @@ class Worker:
             Documentation(self.registry, self.background_pool) if settings.documentation else None
         )
         pages = create_pages(self.health, documentation, lambda _: self.running())
-        request_log = RequestLog(self.access, self.metrics)
+        self.recent = RecentFaults()
+        request_log = RequestLog(self.access, self.metrics, self.recent)
         self.app = Gate(self.pipeline, pages, request_log, settings)
         self.loop_watch = LoopWatch()
+        self.reporter = Reporter(
+            self.background_pool,
+            self.metrics,
+            self.recent,
+            worker=self.registry.worker_id,
+            settings={"index": worker_index, "max_in_flight": settings.max_in_flight},
+            state=lambda: self.admin.state(),  # noqa: PLW0108 - created below
+        )
+        self.console = OperatorsConsole(
+            pool=self.background_pool,
+            reporter=self.reporter,
+            health=self.health,
+            identity=self.identity,
+            credentials=credentials,
+            actions=lambda: self.pipeline.actions,
+        )
         self.admin = Admin(
-            admission=self.pipeline.admission,
             health=self.health,
             metrics=self.metrics,
-            outbox=self.outbox,
-            loop_watch=self.loop_watch,
-            pools=dict(zip(POOL_NAMES, self._pools, strict=True)),
+            watched=Watched(
+                admission=self.pipeline.admission,
+                outbox=self.outbox,
+                loop_watch=self.loop_watch,
+                pools=dict(zip(POOL_NAMES, self._pools, strict=True)),
+            ),
+            console=self.console.routes(),
         )
         self.maintenance = Maintenance(self.background_pool, _jobs())
         self._subscribe()
@@ -152,8 +176,8 @@ class Worker:
     def _subscribe(self) -> None:
         poll_now = self.registry.poll_now
         self.listener.subscribe(store.CHANNEL, lambda _: poll_now(), poll_now)
-        cache = self.identity.store.cache
-        self.listener.subscribe(CHANNEL, cache.invalidate, cache.invalidate_all)
+        for cache in (self.identity.store.cache, self.console.store.cache):
+            self.listener.subscribe(CHANNEL, cache.invalidate, cache.invalidate_all)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -173,6 +197,9 @@ class Worker:
             self.access.run,
             self.admin.run,
             self.loop_watch.run,
+            self.recent.run,
+            self.reporter.run,
+            self.console.watcher.run,
         )
         tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
         heartbeat = asyncio.create_task(_keep_running(self.heartbeat.run))
@@ -212,6 +239,7 @@ def _jobs() -> list[Job]:
         Job(idempotency.sweep, interval=600.0),
         Job(dispatcher.sweep, interval=600.0),
         Job(late_workers.sweep, interval=600.0),
+        Job(history.add_sample, interval=history.SAMPLE_INTERVAL),
     ]
 
 

@@ -19,6 +19,7 @@ TITLES = (
     "10 to 100,000 routes",
 )
 
+
 def _run(*args: str) -> str:
     process = subprocess.run(
         [sys.executable, *args],

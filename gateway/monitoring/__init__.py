@@ -1,0 +1,1 @@
+"""What operators watch: the figures of all workers, the last hour, and a verdict in words."""

@@ -1,0 +1,196 @@
+"""The verdict: what is broken, since when, and where to look. A pure function of the state."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from gateway.monitoring.state import Notice, State, WorkerView
+from gateway.notifications.kinds import BY_NAME
+
+Level: TypeAlias = Literal["good", "warn", "bad"]
+
+LATE = timedelta(seconds=5)
+"""How long after its commit a revision may take until workers without it are named."""
+
+MAX_FAULT_SHARE = 0.01
+RECENT = timedelta(minutes=1)
+MAX_LAG = 0.25
+"""Seconds of event-loop delay above which calls wait noticeably."""
+
+OVER = timedelta(minutes=10)
+"""For how long the end of a problem is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem: a title of a few words, the rest of the sentence, and a page of the console."""
+
+    level: Level
+    title: str
+    detail: str
+    since: datetime | None
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The findings, the worst first; without any, all is well since `since`.
+
+    `over` are the problems that ended lately.
+    """
+
+    findings: Sequence[Finding]
+    since: datetime | None
+    over: Sequence[Finding]
+
+    @property
+    def level(self) -> Level:
+        """The level of the worst finding."""
+        return self.findings[0].level if self.findings else "good"
+
+
+def judge(state: State) -> Verdict:
+    """The verdict on a state."""
+    findings = [
+        *_database(state),
+        *_notices(state),
+        *_workers(state),
+        *_registry(state),
+        *_faults(state),
+        *_outbox(state),
+        *_lag(state),
+    ]
+    ordered = sorted(findings, key=lambda finding: finding.level != "bad")
+    over = list(_over(state))
+    return Verdict(findings=ordered, since=_well_since(state, over), over=over)
+
+
+def _database(state: State) -> Iterator[Finding]:
+    if state.problem:
+        yield Finding("bad", "The database does not answer", state.problem, state.at, "workers")
+
+
+def _notices(state: State) -> Iterator[Finding]:
+    for notice in state.open:
+        # Reported at once by `_workers` and `_database`, before a notification is written.
+        if notice.kind != "worker-late":
+            yield _notice(notice)
+    if state.open_count > len(state.open):
+        more = state.open_count - len(state.open)
+        yield Finding("warn", f"{more} more notifications are open", "", None, "notifications")
+
+
+def _notice(notice: Notice) -> Finding:
+    kind = BY_NAME.get(notice.kind)
+    parts = [notice.route or "", notice.message]
+    if notice.messages:
+        parts.append(f"{notice.messages} {_plural('message', notice.messages)} not sent")
+    return Finding(
+        level="warn" if notice.severity == "warning" else "bad",
+        title=kind.title if kind else notice.kind,
+        detail=" · ".join(filter(None, parts)),
+        since=notice.first_seen,
+        page=f"notifications#notification.{notice.id}",
+    )
+
+
+def _workers(state: State) -> Iterator[Finding]:
+    if state.problem:
+        return
+    if not state.alive:
+        yield Finding("bad", "No worker reports", "", _latest(state.workers), "workers")
+    for worker in _silent(state):
+        if not _successor(state, worker):
+            yield Finding(
+                "bad",
+                "A worker does not report",
+                f"{worker.label}, and no other has replaced it",
+                worker.seen_at,
+                "workers",
+            )
+
+
+def _registry(state: State) -> Iterator[Finding]:
+    for worker in state.alive:
+        if worker.problem:
+            detail = f"{worker.label}, revision {worker.revision}: {worker.problem}"
+            yield Finding("bad", "A worker is late", detail, state.applied_at, "workers")
+    is_due = state.applied_at is not None and state.at - state.applied_at > LATE
+    late = [
+        worker
+        for worker in state.alive
+        if not worker.problem and worker.revision < (state.newest or 0)
+    ]
+    if late and is_due:
+        names = ", ".join(worker.label for worker in late)
+        detail = f"{names} do not serve revision {state.newest} yet"
+        yield Finding("bad", "Workers are late", detail, state.applied_at, "workers")
+
+
+def _faults(state: State) -> Iterator[Finding]:
+    samples = state.last(RECENT)
+    requests = sum(sample.values["requests"] for sample in samples)
+    faults = sum(sample.faults for sample in samples)
+    if requests and faults / requests > MAX_FAULT_SHARE:
+        detail = f"{faults:,} of {requests:,} in the last minute"
+        yield Finding("bad", f"{faults / requests:.0%} of requests fail", detail, None, "routes")
+
+
+def _outbox(state: State) -> Iterator[Finding]:
+    parked = state.outbox.get("parked", 0)
+    if parked and not any(notice.messages for notice in state.open):
+        title = f"{parked:,} {_plural('message', parked)} parked"
+        detail = "not tried again until an operator retries"
+        yield Finding("warn", title, detail, None, "outbox?state=parked")
+
+
+def _lag(state: State) -> Iterator[Finding]:
+    slow = [worker for worker in state.alive if worker.figures.get("loop_lag", 0) > MAX_LAG]
+    for worker in slow:
+        detail = f"{worker.label} was {worker.figures['loop_lag']:.2f} s late"
+        yield Finding("warn", "Calls wait for a busy worker", detail, None, "workers")
+
+
+def _over(state: State) -> Iterator[Finding]:
+    """The problems that ended in the last minutes, the latest first."""
+    for row in state.resolved:
+        ended = datetime.fromisoformat(row["resolved_at"])
+        if state.at - ended < OVER:
+            kind = BY_NAME.get(row["kind"])
+            detail = f"{row['route'] or row['message']}, resolved by {row['resolved_by']}"
+            title = kind.title if kind else row["kind"]
+            yield Finding("good", title, detail, ended, "notifications?state=resolved")
+    for worker in _silent(state):
+        if successor := _successor(state, worker):
+            detail = f"{worker.label} ended; another process has replaced it"
+            yield Finding("good", "A worker died", detail, successor.started_at, "workers")
+
+
+def _well_since(state: State, over: Sequence[Finding]) -> datetime | None:
+    """Since when nothing is wrong, as far as the last minutes and the workers' age tell."""
+    ends = [finding.since for finding in over if finding.since]
+    starts = [worker.started_at for worker in state.alive if worker.started_at]
+    return max([*ends, *([min(starts)] if starts else [])], default=None)
+
+
+def _silent(state: State) -> list[WorkerView]:
+    return [worker for worker in state.workers if not worker.alive]
+
+
+def _successor(state: State, silent: WorkerView) -> WorkerView | None:
+    """The live worker that took the place of a silent one: on its machine, with its number."""
+    place = silent.figures.get("machine"), silent.figures.get("index")
+    for worker in state.alive:
+        is_later = (worker.started_at or silent.seen_at) >= (silent.started_at or silent.seen_at)
+        if (worker.figures.get("machine"), worker.figures.get("index")) == place and is_later:
+            return worker
+    return None
+
+
+def _latest(workers: Sequence[WorkerView]) -> datetime | None:
+    return max((worker.seen_at for worker in workers), default=None)
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"

@@ -1,0 +1,89 @@
+"""The kinds of notifications; the documentation's table and the console's advice come from here."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+Severity: TypeAlias = Literal["warning", "error", "critical"]
+
+
+class Kind(NamedTuple):
+    """One row: what it means, when it is resolved, and what an operator does about it.
+
+    `title` is how the verdict of the console begins.
+    """
+
+    name: str
+    severity: Severity
+    title: str
+    meaning: str
+    resolved: str
+    advice: str
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "mandrill-email-failed",
+        "error",
+        "Mail fails",
+        "A mail was not sent; one notification for each route, template and error.",
+        "When none of these mails is outstanding, or by hand.",
+        "Remove the cause that the message names: publish the template, renew the API key, or wait "
+        "for Mandrill. Then retry its messages; the notification resolves itself.",
+    ),
+    Kind(
+        "application-crash",
+        "error",
+        "A service crashes",
+        "The code raised an unexpected error; one for each route and place in the code.",
+        "By hand.",
+        "Look up the request in the log: the line `request.crashed` has the error and its frames. "
+        "Deploy a fix, or roll the registry back if the crash came with a revision; then resolve.",
+    ),
+    Kind(
+        "answer-misfit",
+        "warning",
+        "Answers do not fit `returns`",
+        "An answer did not fit the route's `returns`; the caller got it.",
+        "By hand.",
+        "Correct the service, or the schema in `schemas/<service>/<action>.returns.json`; "
+        "clients rely on it. Then resolve.",
+    ),
+    Kind(
+        "worker-late",
+        "error",
+        "Workers are late",
+        "A worker cannot build the newest revision, or has not served it for 10 s.",
+        "When all live workers serve it, or by hand.",
+        "The worker serves the revision before, whole. Read its problem below Workers. If the new "
+        "revision is at fault, `gateway rollback` to the one before.",
+    ),
+    Kind(
+        "registry-went-back",
+        "error",
+        "The database went back",
+        "The database no longer has the revision that the workers served: it was restored, or a "
+        "replica without the last commits took over.",
+        "By hand.",
+        "Apply the manifest again: what was applied after that state is lost. Then resolve.",
+    ),
+    Kind(
+        "database-refuses",
+        "critical",
+        "The database refuses statements",
+        "PostgreSQL runs and refuses statements: its disk or memory is full, or "
+        "`statement_timeout`, `lock_timeout` or the like expires. One for each SQLSTATE.",
+        "By hand.",
+        "Read the server's log. Free disk or memory, or end the statement that holds the lock "
+        "(`pg_stat_activity`). Then resolve.",
+    ),
+    Kind(
+        "database-lost",
+        "critical",
+        "The database was lost",
+        "A worker had no database.",
+        "When the database is back, or by hand.",
+        "Start the server, or let the replica take over; workers reconnect by themselves.",
+    ),
+)
+
+BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}

@@ -1,0 +1,1 @@
+"""The console of the admin port: what operators see, and the little that they can do there."""
