@@ -1,4 +1,4 @@
-"""Keeps the state that the console shows, with one query every few seconds, while anybody looks."""
+"""Keeps the state that the console shows, with one query every few seconds for all operators."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from gateway.database.sql import load_queries
 from gateway.monitoring.state import HOUR, State
 
 QUERY_INTERVAL = 2.0
-"""Seconds between two queries while somebody looks; the state may be this old."""
+"""Seconds between two queries while operators look; the state may be this old."""
 
 LOOK_TIMEOUT = 30.0
 """Seconds after the last look until the queries stop."""
@@ -27,7 +27,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class Watcher:
-    """The newest state; `run` renews it while somebody looks.
+    """The newest state; `run` renews it while operators look.
 
     `alone` gives the state as far as this worker knows it without the database. `held` gives the
     token hashes of the operators who watch now; `dropped` is called with those whose sessions have
@@ -77,7 +77,7 @@ class Watcher:
         self._queried_at = 0.0
 
     async def run(self) -> None:
-        """Renew the state while somebody looks, until cancelled."""
+        """Renew the state while operators look, until cancelled."""
         while True:
             await self._wanted.wait()
             if time.monotonic() - self._looked_at > LOOK_TIMEOUT:

@@ -32,7 +32,7 @@ def new_key() -> str:
 
 
 class OperatorsConsole:
-    """The console of one worker; `watcher` and `reporter` are to be run.
+    """The console of one worker; `watcher` is to be run, `streams` are those that are open.
 
     `pool` is the background pool: the console takes no connection from calls.
     """
@@ -47,13 +47,11 @@ class OperatorsConsole:
         credentials: Credentials,
         actions: Callable[[], Collection[str]],
     ) -> None:
-        self._streams = Streams(LIVE)
+        self.streams = Streams(LIVE)
         self._reporter = reporter
         self._health = health
         self.store = OperatorStore(pool)
-        self.watcher = Watcher(
-            pool, self._alone, held=self._streams.held, dropped=self._streams.drop
-        )
+        self.watcher = Watcher(pool, self._alone, held=self.streams.held, dropped=self.streams.drop)
         key = os.environ.get(KEY) or new_key()
         access = Access(
             pool=pool,
@@ -73,7 +71,7 @@ class OperatorsConsole:
 
     def routes(self) -> list[Route]:
         """The pages, for the Starlette application of the admin port."""
-        return self._console.routes(paths(self._streams))
+        return self._console.routes(paths(self.streams))
 
     def _alone(self) -> State:
         """The state as this worker knows it before the database has answered once."""
