@@ -65,7 +65,7 @@ $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@touch $(CLIENTS_STAMP)
 
 test-browser: $(BROWSER_STAMP) ## Install a browser and its driver, and look at every page with them.
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --numprocesses 2 tests/browser
 
 $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
 	@command -v chromium > /dev/null \

@@ -14,7 +14,11 @@ LATE = timedelta(seconds=5)
 """How long after its commit a revision may take until workers without it are named."""
 
 MAX_FAULT_SHARE = 0.01
+MIN_FAULTS = 5
 RECENT = timedelta(minutes=1)
+"""The share of faults in the last minute above which they are a problem of their own; fewer than
+`MIN_FAULTS` are what notifications are for."""
+
 MAX_LAG = 0.25
 """Seconds of event-loop delay above which calls wait noticeably."""
 
@@ -132,7 +136,7 @@ def _faults(state: State) -> Iterator[Finding]:
     samples = state.last(RECENT)
     requests = sum(sample.values["requests"] for sample in samples)
     faults = sum(sample.faults for sample in samples)
-    if requests and faults / requests > MAX_FAULT_SHARE:
+    if faults >= MIN_FAULTS and faults / requests > MAX_FAULT_SHARE:
         detail = f"{faults:,} of {requests:,} in the last minute"
         yield Finding("bad", f"{faults / requests:.0%} of requests fail", detail, None, "routes")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from asyncpg import Record
 
@@ -14,7 +15,17 @@ from gateway.runtime.errors import OperatorError
 STATES = ("waiting", "parked", "sent", "discarded")
 OUTSTANDING = STATES[:2]
 
+MAX_ERRORS = 20
+
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
+
+
+class Filters(NamedTuple):
+    """Which messages to list; None takes all."""
+
+    kind: str | None = None
+    error: str | None = None
+    fault: str | None = None
 
 
 class OutboxError(OperatorError):
@@ -35,6 +46,27 @@ async def messages(connection: Connection, states: Sequence[str], limit: int) ->
     """Messages in these states, newest first, without their content."""
     rows: list[Record] = await connection.fetch(_SQL["list"], states, limit)
     return rows
+
+
+async def page(
+    connection: Connection, states: Sequence[str], filters: Filters, limit: int, offset: int
+) -> list[Record]:
+    """A page of the messages in these states that fit the filters, newest first."""
+    rows: list[Record] = await connection.fetch(
+        _SQL["page"], states, filters.kind, filters.error, filters.fault, limit, offset
+    )
+    return rows
+
+
+async def errors(connection: Connection) -> list[Record]:
+    """The last errors of the messages that are not sent, with their numbers, the most first."""
+    rows: list[Record] = await connection.fetch(_SQL["errors"], MAX_ERRORS)
+    return rows
+
+
+async def retry_error(connection: Connection, error: str) -> int:
+    """Make the messages due now whose last error is this one; return how many."""
+    return len(await connection.fetch(_SQL["retry_error"], error))
 
 
 async def message(connection: Connection, message_id: int) -> Record:

@@ -101,6 +101,34 @@ from gateway.outbox
 where state = any ($1::text[])
 order by id desc limit $2;
 
+-- name: page
+-- A page of the messages in some states that fit the filters, newest first.
+select id, kind, state, payload ->> 'template' as template, payload ->> 'email' as recipient,
+       about, about_id, attempts, created_at,
+       case when state = 'waiting' then next_at end as next_at, sent_at, last_error
+from gateway.outbox
+where state = any ($1::text[])
+    and ($2::text is null or kind = $2)
+    and ($3::text is null or last_error = $3)
+    and ($4::text is null or fault = $4)
+order by id desc limit $5 offset $6;
+
+-- name: errors
+-- The last errors of the messages that are not sent, the most frequent first.
+select last_error as error, count(*) as messages
+from gateway.outbox where state in ('waiting', 'parked') and last_error is not null
+group by last_error order by count(*) desc, last_error limit $1;
+
+-- name: retry_error
+-- Make the messages due now whose last error is this one. Messages with an attempt in progress, and
+-- those that a call waits for, are left alone.
+update gateway.outbox
+set state = 'waiting', next_at = now()
+where last_error = $1 and state in ('parked', 'waiting')
+    and (claimed_at is null or next_at <= now())
+    and (awaited_until is null or awaited_until <= now())
+returning id;
+
 -- name: show
 -- One message, with its content, attempts and last error.
 select id, kind, state, attempts, created_at, next_at, claimed_at, sent_at, last_error, receipt,

@@ -1,24 +1,16 @@
 """The documentation in a real browser: `make test-browser` installs it and runs these."""
 
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser
+from support.browser import LOOKS, assert_fits_and_is_accessible, launched, visiting
 from support.harness import settings
 from support.servers import listening
 
 from gateway.serve import server
 from gateway.serve.worker import Worker
 
-CHROMIUM = os.environ.get("GATEWAY_TEST_CHROMIUM", "/usr/bin/chromium")
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 CREATE = "/documentation/api/v1/order_stages/create"
 PAGES = [
     "/documentation",
@@ -34,11 +26,6 @@ PAGES = [
     "/documentation/manifest",
     "/documentation/reference",
 ]
-LOOKS: list[dict[str, Any]] = [
-    {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
-    for scheme in ("light", "dark")
-    for width in (1280, 390)
-]
 
 
 @pytest.fixture
@@ -51,49 +38,16 @@ async def url(database: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
-@asynccontextmanager
-async def visiting(
-    browser: Browser, url: str, **look: Any
-) -> AsyncIterator[tuple[Page, list[str]]]:
-    """A page, and what went wrong on it: errors of its console, requests to other hosts."""
-    context = await browser.new_context(base_url=url, **look)
-    page, problems = await context.new_page(), list[str]()
-    page.on("console", lambda message: _note(problems, message))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: _note_foreign(problems, request.url, url))
-    yield page, problems
-    await context.close()
-
-
-def _note(problems: list[str], message: Any) -> None:
-    # A page that is not found is one of those that are visited.
-    if message.type in {"error", "warning"} and "404" not in message.text:
-        problems.append(message.text)
-
-
-def _note_foreign(problems: list[str], requested: str, url: str) -> None:
-    if not requested.startswith((url, "data:")):
-        problems.append(f"a request to {requested}")
-
-
-@pytest.mark.parametrize("look", LOOKS, ids=["light", "light phone", "dark", "dark phone"])
-async def test_every_page_is_accessible_and_fits(
-    browser: Browser, url: str, look: dict[str, Any]
-) -> None:
-    async with visiting(browser, url, **look) as (page, problems):
+@pytest.mark.parametrize("look", LOOKS)
+async def test_every_page_is_accessible_and_fits(browser: Browser, url: str, look: str) -> None:
+    async with visiting(browser, url, **LOOKS[look]) as (page, problems):
         for path in PAGES:
             await page.goto(path)
-            too_wide = "document.documentElement.scrollWidth - window.innerWidth"
-            assert await page.evaluate(too_wide) <= 0, path
-            results = await Axe().run(page)
-            assert results.violations_count == 0, results.generate_report()
-            assert problems == [], path
+            await assert_fits_and_is_accessible(page, problems)
 
 
 async def test_search_finds_a_route_from_the_keyboard(browser: Browser, url: str) -> None:

@@ -10,8 +10,8 @@ from gateway.pages.documentation import examples
 from gateway.pages.documentation.manifest_keys import manifest_keys
 from gateway.pages.documentation.params import Param, documented_params
 from gateway.pages.documentation.route_page import route_page
-from gateway.pages.documentation.search import SearchIndex
 from gateway.pages.documentation.snippets import snippets
+from gateway.pages.search import SearchIndex
 from gateway.registry.documentation import Documentation
 from gateway.registry.records import Route, Service
 from gateway.registry.schema.samples import sample

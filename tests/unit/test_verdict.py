@@ -97,6 +97,7 @@ def test_verdict_names_what_is_wrong(changes: dict[str, Any], expected: str) -> 
     [
         {"workers": [worker(0), LATE], "applied_at": NOW - timedelta(seconds=2)},
         {"samples": [sample(1000, 5)]},
+        {"samples": [sample(1, 1)]},
         {"samples": [sample(1000, 900, minutes=3)]},
         {"workers": [worker(0), SILENT, worker(1, figures=NEW)]},
         {"problem": None, "outbox": {"waiting": 9}},

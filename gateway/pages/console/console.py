@@ -37,6 +37,9 @@ TABS = (
 )
 
 
+MAX_ID = 2**63 - 1
+
+
 class Console:
     """What the pages of the console have: the state, the registry, and the database.
 
@@ -162,6 +165,12 @@ class Path(NamedTuple):
     path: str
     shows: Show | None = None
     acts: Act | None = None
+
+
+def path_id(request: Request) -> int:
+    """The number in a path, at most the largest id that PostgreSQL can hold."""
+    number: int = request.path_params["id"]
+    return min(number, MAX_ID)
 
 
 def back(path: str) -> Response:

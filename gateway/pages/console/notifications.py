@@ -14,7 +14,7 @@ from gateway.notifications.admin import NotificationError
 from gateway.notifications.kinds import BY_NAME, KINDS
 from gateway.outbox import admin as outbox
 from gateway.pages.console.access import DATABASE_TIMEOUT, Form, Operator
-from gateway.pages.console.console import Console, back
+from gateway.pages.console.console import Console, back, path_id
 
 MAX_SHOWN = 50
 MAX_QUERY = 200
@@ -73,7 +73,7 @@ async def _resolved(console: Console) -> list[Notice]:
 
 async def resolve(console: Console, request: Request, operator: Operator, _: Form) -> Response:
     """Resolve one notification, in the operator's name."""
-    notification_id = int(request.path_params["id"])
+    notification_id = path_id(request)
     database = Database.within(console.pool, DATABASE_TIMEOUT)
     try:
         await database.run(
@@ -86,7 +86,7 @@ async def resolve(console: Console, request: Request, operator: Operator, _: For
 
 async def retry(console: Console, request: Request, operator: Operator, _: Form) -> Response:
     """Retry the messages behind one notification; it resolves itself once they are sent."""
-    notification_id = int(request.path_params["id"])
+    notification_id = path_id(request)
     database = Database.within(console.pool, DATABASE_TIMEOUT)
     fold = await database.run(lambda connection: admin.fold(connection, notification_id))
     if fold is None:

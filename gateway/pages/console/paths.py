@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 
-from gateway.pages.console import notifications, overview, workers
-from gateway.pages.console.console import Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.pages.console import notifications, outbox, overview, revisions, routes, workers
+from gateway.pages.console.access import Operator
+from gateway.pages.console.console import Console, Path
 from gateway.pages.console.stream import Live, Streams
 
 LIVE: Mapping[str, Live] = {
@@ -16,11 +20,27 @@ LIVE: Mapping[str, Live] = {
 
 def paths(streams: Streams) -> tuple[Path, ...]:
     """All paths below `/-/console`, except those that sign in and out."""
+    routes_tab = routes.Routes()
     return (
         Path("", shows=overview.index),
         Path("/events", shows=streams.open),
         Path("/notifications", shows=notifications.index),
         Path("/notifications/{id:int}/resolve", acts=notifications.resolve),
         Path("/notifications/{id:int}/retry", acts=notifications.retry),
+        Path("/routes", shows=routes_tab.index),
+        Path("/routes/{name}", shows=routes_tab.show),
+        Path("/revisions", shows=revisions.index),
+        Path("/revisions/{id:int}", shows=revisions.show),
+        Path("/outbox", shows=outbox.index),
+        Path("/outbox/retry", acts=outbox.retry_error),
+        Path("/outbox/{id:int}", shows=outbox.show),
+        Path("/outbox/{id:int}/retry", acts=outbox.retry),
+        Path("/outbox/{id:int}/discard", shows=outbox.ask_discard),
+        Path("/outbox/{id:int}/discard", acts=outbox.discard),
         Path("/workers", shows=workers.index),
+        Path("/{path:path}", shows=_missing),
     )
+
+
+async def _missing(console: Console, _: Request, operator: Operator) -> Response:
+    return await console.missing(operator, "The console has no such page.")

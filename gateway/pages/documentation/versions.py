@@ -26,7 +26,7 @@ class VersionPage:
     def __init__(self, route: Route, versions: Sequence[RouteVersion], revision: int) -> None:
         self.route = route
         self.revision = revision
-        self.versions = tuple(map(_version, versions))
+        self.versions = tuple(map(version, versions))
         self.shown = _route_at(route.name, versions, revision)
 
     @property
@@ -37,19 +37,20 @@ class VersionPage:
 
 def _route_at(name: str, versions: Sequence[RouteVersion], revision: int) -> Route | None:
     """The route as a revision had it; None if it did not exist, or is no longer known."""
-    for version in versions:
-        record = version.change.after
-        if version.revision <= revision:
+    for row in versions:
+        record = row.change.after
+        if row.revision <= revision:
             return route_from(name, record, interned(record["params"])) if record else None
     return None
 
 
-def _version(version: RouteVersion) -> Version:
-    change = version.change
+def version(row: RouteVersion) -> Version:
+    """One revision of a route, in words."""
+    change = row.change
     lines = tuple(field_lines(change)) if change.before and change.after else (_VERBS[change.verb],)
     return Version(
-        revision=version.revision,
-        day=version.applied_at.date(),
+        revision=row.revision,
+        day=row.applied_at.date(),
         breaking=tuple(breakages(change)),
         lines=lines,
     )

@@ -24,10 +24,10 @@ from gateway.pages.documentation.examples import example
 from gateway.pages.documentation.manifest_keys import manifest_keys
 from gateway.pages.documentation.responses import responses
 from gateway.pages.documentation.route_page import RoutePage, page_path, route_page
-from gateway.pages.documentation.search import MAX_COUNTED, SearchIndex
 from gateway.pages.documentation.snippets import Snippet, snippets
 from gateway.pages.documentation.versions import VersionPage
 from gateway.pages.render import page
+from gateway.pages.search import MAX_COUNTED, SearchIndex
 from gateway.registry.follow import Registry
 from gateway.registry.records import Route
 from gateway.registry.table import Table

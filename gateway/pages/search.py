@@ -1,4 +1,4 @@
-"""The routes of a table, grouped for the index and prepared for search.
+"""The routes of a table, grouped by service and prepared for search.
 
 Made once for each table, in a thread and when a page first needs it: a registry may have a
 hundred thousand routes.
@@ -6,7 +6,7 @@ hundred thousand routes.
 
 import weakref
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from itertools import accumulate, islice
 from typing import NamedTuple
@@ -43,14 +43,18 @@ class Results(NamedTuple):
     suggestion: str
 
 
-class SearchIndex:
-    """The documented routes of one table; `by_path` has those of each path by method."""
+def _every(_: Route) -> bool:
+    return True
 
-    def __init__(self, table: Table) -> None:
+
+class SearchIndex:
+    """The documented routes of one table, or all; `by_path` has those of each path by method."""
+
+    def __init__(self, table: Table, *, hidden: bool = False) -> None:
         # Weak: the last index must not keep a table that is no longer served.
         self._table = weakref.ref(table)
-        documented = [r for r in table.routes.values() if r.documentation.documented]
-        self._routes = sorted(documented, key=lambda route: (route.path, route.method))
+        chosen = [r for r in table.routes.values() if hidden or r.documentation.documented]
+        self._routes = sorted(chosen, key=lambda route: (route.path, route.method))
         self.by_path: dict[str, list[Route]] = {}
         for route in self._routes:
             self.by_path.setdefault(route.path, []).append(route)
@@ -81,22 +85,27 @@ class SearchIndex:
             words.update(dict.fromkeys(_words_of(route)))
         return list(words)
 
-    def search(self, query: str) -> Results:
-        """The routes whose name, path, texts, params and statuses contain every word."""
+    def first(self, keep: Callable[[Route], bool]) -> Results:
+        """The first routes that fit, by path; counted as `search` does."""
+        fitting = list(islice(filter(keep, self._routes), MAX_COUNTED))
+        return Results(tuple(fitting[:MAX_RESULTS]), len(fitting), "")
+
+    def search(self, query: str, keep: Callable[[Route], bool] = _every) -> Results:
+        """The routes whose name, path, texts, params and statuses contain every word, and fit."""
         words = query.lower().split()
         if not words:
             return Results((), 0, "")
-        numbers = self._matches(words)
+        numbers = self._matches(words, keep)
         routes = tuple(self._routes[number] for number in numbers[:MAX_RESULTS])
         return Results(routes, len(numbers), "" if routes else self._suggestion(words))
 
-    def _matches(self, words: list[str]) -> list[int]:
+    def _matches(self, words: list[str], keep: Callable[[Route], bool]) -> list[int]:
         """The numbers of the routes with every word; the longest word finds the candidates."""
         longest, *others = sorted(words, key=len, reverse=True)
         numbers = (
             number
             for number in self._lines_with(longest)
-            if all(word in self._line(number) for word in others)
+            if all(word in self._line(number) for word in others) and keep(self._routes[number])
         )
         return list(islice(numbers, MAX_COUNTED))
 
