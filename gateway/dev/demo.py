@@ -17,14 +17,17 @@ from gateway.runtime.errors import OperatorError
 _SQL = load_queries(__file__)
 
 APPLICATION = "planoorder"
+OPERATOR = "employee@example.com"
+"""The demo user who may enter the console, and act there."""
+
 PASSWORD = "demo-password"  # noqa: S105 - of the demo, and documented
 _NO_AGE = timedelta(0)
 _SESSIONS = {
-    "employee": ("employee@example.com", _NO_AGE),
+    "employee": (OPERATOR, _NO_AGE),
     "client": ("client@example.com", _NO_AGE),
     "liaison": ("liaison@example.com", _NO_AGE),
     "nobody": ("nobody@example.com", _NO_AGE),
-    "expired": ("employee@example.com", timedelta(days=8)),
+    "expired": (OPERATOR, timedelta(days=8)),
 }
 """Demo tokens that are sessions, by name: their user, and their age."""
 

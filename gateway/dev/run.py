@@ -28,6 +28,7 @@ LOAD_TIMEOUT = 60.0
 
 CONSOLE = "/-/console"
 
+
 Echo = Callable[[str], None]
 
 
@@ -182,6 +183,7 @@ class _DevServer:
         url = addresses.public
         lines = [
             f"\nThe Plano gateway is ready: {url}   (admin on {addresses.admin}; Ctrl-C stops it)",
+            *([_console_line(addresses)] if tokens else []),
             f"Addresses and demo tokens: {self._dev_file}",
             mail,
             *([] if tokens else [self._without_tokens()]),
@@ -223,3 +225,8 @@ class _DevServer:
         os.fchmod(handle, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _console_line(addresses: Addresses) -> str:
+    who = f"{demo.OPERATOR}, {demo.PASSWORD}"
+    return f"Console: {addresses.admin}{CONSOLE}   (sign in as {who})"

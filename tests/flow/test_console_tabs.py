@@ -103,7 +103,7 @@ async def test_message_is_discarded_after_a_page_has_asked(failing: MailSetup) -
     async with failing.serving() as client, signed_in(client.worker) as console:
         [message] = await messages(failing.database)
         page = await console.page(f"/outbox/{message['id']}/discard")
-        assert "for good" in page.root.text
+        assert "permanently" in page.root.text
         response = await console.act(f"/outbox/{message['id']}/discard")
         assert response.status_code == 303
         [message] = await messages(failing.database)

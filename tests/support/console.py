@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx2
 
-from gateway.dev.demo import PASSWORD
+from gateway.dev.demo import OPERATOR, PASSWORD
 from gateway.serve.worker import Worker
 from support.html import Page
 
 CONSOLE = "/-/console"
-EMPLOYEE = "employee@example.com"
+EMPLOYEE = OPERATOR
 
 
 class Console:
