@@ -132,6 +132,13 @@ SETTINGS = (
         setting_values.seconds,
     ),
     Setting(
+        "keep_alive",
+        "5",
+        "Seconds that a connection may be idle between two requests. A proxy in front must close "
+        "idle connections sooner.",
+        setting_values.seconds,
+    ),
+    Setting(
         "trusted_proxies",
         "",
         "Networks, separated by commas, whose `X-Forwarded-For` is trusted.",
@@ -229,6 +236,7 @@ class Settings:
     max_bodies: int
     max_body_bytes: int
     drain_delay: float
+    keep_alive: float
     trusted_proxies: tuple[Network, ...]
     account_guesses: int
     address_guesses: int

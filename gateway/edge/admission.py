@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway import statuses
 from gateway.edge import addresses
 from gateway.edge.exchange import Exchange, receive_chunk, refuse_announced
+from gateway.edge.large_bodies import LARGE_BODY, LargeBodyTurns
 from gateway.runtime import memory
 from gateway.values import Rejection, Request
 
@@ -46,6 +47,7 @@ class Admission:
         self._clients: dict[str, _Client] = {}
         self._freed = 0
         self._will_trim = False
+        self._turns = LargeBodyTurns()
 
     async def read(self, request: Request, exchange: Exchange, limits: BodyLimits) -> bytes:
         """The whole body of a request that is counted in flight.
@@ -56,9 +58,11 @@ class Admission:
         if body is None:
             refuse_announced(exchange, limits.max_body)
             network = addresses.client_network(request.address)
-            return await self._read_outside(exchange, network, limits.max_body)
-        if len(body) > limits.max_body:
+            body = await self._read_outside(exchange, network, limits.max_body)
+        elif len(body) > limits.max_body:
             raise Rejection(statuses.PAYLOAD_TOO_LARGE)
+        if len(body) > LARGE_BODY:
+            await self._turns.wait(len(body))
         return body
 
     async def _read_outside(self, exchange: Exchange, network: str, limit: int) -> bytes:

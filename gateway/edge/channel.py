@@ -12,6 +12,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from gateway.edge import addresses, heads
+from gateway.runtime import events
 
 WRITE_TIMEOUT = 30.0
 """Seconds that a client has to read its answers once the write buffers are full."""
@@ -84,7 +85,12 @@ class Channel:
     def pause_writing(self) -> None:
         """Make writers wait for a slow client; abort after `WRITE_TIMEOUT` seconds."""
         self.drained = asyncio.Event()
-        self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self._cut)
+
+    def _cut(self) -> None:
+        reason = f"the client did not read its answers for {WRITE_TIMEOUT:g} s"
+        events.emit(events.EDGE_CONNECTION_CUT, reason=reason)
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """Let writers go on: the client has caught up or disconnected."""

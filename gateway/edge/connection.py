@@ -11,6 +11,9 @@ from gateway.edge.channel import WRITE_TIMEOUT, Channel
 from gateway.edge.http1 import Http1Exchange, Serve
 from gateway.edge.unparsed import ParseTurns, Unparsed
 
+STOP_IDLE_TIMEOUT = 5.0
+"""Seconds for which a stopping server keeps idle connections, however long it does otherwise."""
+
 
 class EdgeState(ServerState):
     """uvicorn's state of a server, and how it stops.
@@ -166,7 +169,16 @@ class Connection(asyncio.Protocol):
             return
         if not (isinstance(self._server, EdgeState) and self._server.patient):
             self.transport.close()
-        elif self._idle_timer is None and not self._in_request:
+        elif not self._in_request:
+            self._hasten_idle_timer()
+
+    def _hasten_idle_timer(self) -> None:
+        """Close the connection if no request comes within the time that a stop has for it."""
+        self._keep_alive = min(self._keep_alive, STOP_IDLE_TIMEOUT)
+        if self._idle_timer:
+            self._idle_timer.cancel()
+            self._close_if_idle()
+        else:
             self.mark_idle()
 
     def drain(self) -> None:

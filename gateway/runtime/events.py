@@ -56,7 +56,8 @@ EDGE_CONNECTION_CUT = Event(
     "edge.connection-cut",
     "info",
     ("reason",),
-    "A connection was closed because its head or body took too long.",
+    "A connection was closed because its head or body took too long, or because the client did not "
+    "read its answers.",
 )
 EDGE_REQUEST_REFUSED = Event(
     "edge.request-refused",

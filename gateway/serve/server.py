@@ -171,7 +171,8 @@ def server(
     worker: Worker, settings: Settings, link: SupervisorLink | None = None
 ) -> uvicorn.Server:
     """The uvicorn server of the public port."""
-    return _Server(_config(worker.app, FINISH_TIMEOUT), worker, settings.drain_delay, link)
+    config = _config(worker.app, FINISH_TIMEOUT, timeout_keep_alive=settings.keep_alive)
+    return _Server(config, worker, settings.drain_delay, link)
 
 
 @contextlib.asynccontextmanager

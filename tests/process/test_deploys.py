@@ -24,10 +24,11 @@ HEAD = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @contextlib.contextmanager
-def serving(folder: Path, database: str, delay: str) -> Iterator[Gateway]:
+def serving(folder: Path, database: str, delay: str, **changes: str) -> Iterator[Gateway]:
+    settings = {"GATEWAY_DRAIN_DELAY": delay, **changes}
     with (
         (folder / "err").open("ab") as err,
-        Gateway.started(folder, database, err, GATEWAY_DRAIN_DELAY=delay) as gateway,
+        Gateway.started(folder, database, err, **settings) as gateway,
     ):
         wait_until(gateway.is_ready)
         yield gateway
@@ -101,6 +102,21 @@ def test_idle_connection_of_a_stopping_gateway_gets_its_next_answer(
         assert b"connection: close" in client.call()
         assert b"connection: close" in unused.call()
         assert silent.is_at_end(), "it is closed when its time without a request is over"
+        assert gateway.process.wait(PATIENCE) == 0
+
+
+def test_keep_alive_is_a_setting_and_a_stop_does_not_wait_for_it(
+    database: str, tmp_path: Path, connect: Connect
+) -> None:
+    with serving(tmp_path, database, "0", GATEWAY_KEEP_ALIVE="0.5") as gateway:
+        client = connect(gateway)
+        client.call()
+        assert client.is_at_end()
+    with serving(tmp_path, database, "0", GATEWAY_KEEP_ALIVE="600") as gateway:
+        client = connect(gateway)
+        client.call()
+        gateway.process.send_signal(signal.SIGTERM)
+        assert client.is_at_end()
         assert gateway.process.wait(PATIENCE) == 0
 
 

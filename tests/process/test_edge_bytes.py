@@ -12,12 +12,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from support.harness import until
+from support.harness import logged, until
 from support.servers import listening, plain_server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.edge import channel
 from gateway.edge.protocol import Edge
+from gateway.runtime import events
 
 Message = dict[str, Any]
 BIG = b"x" * 3_000_000
@@ -335,9 +336,10 @@ async def test_edge_reads_no_more_while_requests_wait(monkeypatch: pytest.Monkey
 
 
 async def test_edge_client_that_never_reads_is_disconnected(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It would hold a place among the requests in flight without end."""
+    caplog.set_level(logging.INFO, "gateway")
     monkeypatch.setattr(channel, "WRITE_TIMEOUT", 0.2)
     async with serving(Edge) as address:
         reader, writer = await asyncio.open_connection(*address, limit=1024)
@@ -350,3 +352,5 @@ async def test_edge_client_that_never_reads_is_disconnected(
                     answers += piece
         writer.close()
     assert 0 < answers.count(b"HTTP/1.1 200") < 500
+    [cut] = logged(caplog, events.EDGE_CONNECTION_CUT)
+    assert "did not read" in cut["reason"]

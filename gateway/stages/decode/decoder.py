@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from gateway import statuses
+from gateway.edge.large_bodies import LARGE_BODY
 from gateway.registry.table import Match
 from gateway.stages.decode import brackets, json_body
-from gateway.stages.decode.limits import LARGE_BODY, undecodable
+from gateway.stages.decode.limits import undecodable
 from gateway.values import Params, Rejection, Request
 
 BodyParser: TypeAlias = Callable[[bytes, int], dict[str, Any]]

@@ -3,9 +3,6 @@
 from gateway import statuses
 from gateway.values import Rejection
 
-LARGE_BODY = 64 * 1024
-"""Bytes of JSON or a form, which may take some milliseconds in each stage."""
-
 MAX_DEPTH = 32
 MAX_PAIRS = 1000
 MAX_LEVELS = 10 * MAX_PAIRS
