@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 from gateway.database.connect import CONNECT_TIMEOUT, PING, Connection, connect, hard_timeout
@@ -12,8 +13,8 @@ PING_INTERVAL = 1.0
 """Seconds between two pings, and in which the server must answer one."""
 
 
-class _Topic(NamedTuple):
-    """The callbacks of a channel's subscriber."""
+class _Subscriber(NamedTuple):
+    """The callbacks of one subscriber of a channel."""
 
     on_notice: Callable[[str], None]
     on_connect: Callable[[], None]
@@ -24,16 +25,16 @@ class Listener:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, list[_Subscriber]] = {}
 
     def subscribe(
         self, channel: str, on_notice: Callable[[str], None], on_connect: Callable[[], None]
     ) -> None:
-        """Call `on_notice` with each notice's payload.
+        """Call `on_notice` with each notice's payload; a channel may have several subscribers.
 
         `on_connect` is called whenever listening begins: notices from before it are lost.
         """
-        self._topics[channel] = _Topic(on_notice, on_connect)
+        self._topics.setdefault(channel, []).append(_Subscriber(on_notice, on_connect))
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -61,8 +62,8 @@ class Listener:
                 with hard_timeout(connection, PING_INTERVAL):
                     for channel in self._topics:
                         await connection.add_listener(channel, self._receive)
-                for topic in self._topics.values():
-                    topic.on_connect()
+                for subscriber in chain.from_iterable(self._topics.values()):
+                    subscriber.on_connect()
                 while not lost.is_set():
                     with hard_timeout(connection, PING_INTERVAL):
                         await connection.execute(PING)
@@ -71,7 +72,8 @@ class Listener:
             connection.terminate()
 
     def _receive(self, _: object, __: int, channel: str, payload: object) -> None:
-        self._topics[channel].on_notice(str(payload))
+        for subscriber in self._topics[channel]:
+            subscriber.on_notice(str(payload))
 
 
 async def _wait_for_loss(lost: asyncio.Event) -> None:
