@@ -22,8 +22,11 @@ from gateway.pages.console.paths import LIVE, paths
 from gateway.pages.console.stream import Streams
 from gateway.pages.health import Health
 
-KEY = "GATEWAY_CONSOLE_KEY"
-"""The variable in which the supervisor hands its workers a common secret; not a setting."""
+KEY = "PLANO_CONSOLE_KEY"
+"""The variable in which the supervisor hands its workers a common secret.
+
+It is not a setting, and not named like one: a worker warns of unknown settings.
+"""
 
 
 def new_key() -> str:
