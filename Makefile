@@ -93,6 +93,7 @@ docs-refresh: $(STAMP) ## Rewrite the tables and the console output of the pages
 assets: ## Copy the scripts of others that pages load into the package (Node); run it after a new version.
 	npm --prefix tools/assets ci --ignore-scripts --no-audit --no-fund
 	$(PYTHON) tools/assets.py
+	rm -rf tools/assets/node_modules
 
 format: $(STAMP) ## Fix style problems that can be fixed automatically, and format every file.
 	$(BIN)/ruff check --fix .
