@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import attack_corpus
@@ -25,6 +24,7 @@ import uvloop
 
 from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
+from gateway.runtime import memory
 from gateway.serve import server
 
 SECONDS = 2.0
@@ -65,11 +65,6 @@ class Stalls:
         return longest
 
 
-def resident() -> int:
-    """Bytes of memory that this process uses."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 async def serve() -> None:
     """Serve on a free port, and answer each line of standard input with the figures since then."""
     listener = server.listen("127.0.0.1", 0)
@@ -88,7 +83,7 @@ async def serve() -> None:
     while await asyncio.to_thread(sys.stdin.readline):
         state = gateway.server_state
         counts = len(state.connections), state.total_requests
-        print(orjson.dumps([stalls.take(), resident(), *counts]).decode(), flush=True)
+        print(orjson.dumps([stalls.take(), memory.resident(), *counts]).decode(), flush=True)
     for task in tasks:
         task.cancel()
 

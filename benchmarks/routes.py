@@ -47,7 +47,7 @@ from gateway.dev.postgres import Cluster
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
 from gateway.registry import store
-from gateway.runtime import log
+from gateway.runtime import log, memory
 from gateway.serve import server
 from gateway.serve.worker import SNAPSHOT, Worker
 from gateway.settings import Settings
@@ -148,7 +148,7 @@ def build_table(url: str, pipe: Pipe) -> None:
 
 async def _build_table(url: str) -> Build:
     connection = await connect(url)
-    before, stalls = _megabytes(), [(0.0, 0.0)]
+    before, stalls = memory.resident() / 1e6, [(0.0, 0.0)]
     ticking = asyncio.create_task(_tick(stalls))
     await asyncio.sleep(0.1)
     started = time.perf_counter()
@@ -156,7 +156,7 @@ async def _build_table(url: str) -> Build:
     seconds = time.perf_counter() - started
     await asyncio.sleep(0.01)
     ticking.cancel()
-    loaded = _megabytes()
+    loaded = memory.resident() / 1e6
     for schema in {id(route.params): route.params for route in table.routes.values()}.values():
         schema.compile()
     wall, processor = (max(column) * 1000 for column in zip(*stalls, strict=True))
@@ -165,7 +165,7 @@ async def _build_table(url: str) -> Build:
         stall=wall,
         processor_stall=processor,
         megabytes=loaded - before,
-        megabytes_compiled=_megabytes() - before,
+        megabytes_compiled=memory.resident() / 1e6 - before,
     )
 
 
@@ -174,12 +174,6 @@ async def _tick(stalls: list[tuple[float, float]]) -> None:
         wall, processor = time.perf_counter(), time.thread_time()
         await asyncio.sleep(0.001)
         stalls.append((time.perf_counter() - wall - 0.001, time.thread_time() - processor))
-
-
-def _megabytes() -> float:
-    """Resident memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def build_in_fresh_process(url: str) -> Build:

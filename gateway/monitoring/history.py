@@ -30,7 +30,8 @@ def sample_of(workers: Sequence[Record | Mapping[str, Any]]) -> Mapping[str, Any
 
     `numbers` has the last window of each worker that is part of it.
     """
-    windows = [window for worker in workers for window in _new_windows(worker)]
+    new = [_new_windows(worker) for worker in workers]
+    windows = [window for of_worker in new for window in of_worker]
     numbers = {
         worker["worker"]: max((window["number"] for window in worker["windows"]), default=0)
         for worker in workers
@@ -39,7 +40,8 @@ def sample_of(workers: Sequence[Record | Mapping[str, Any]]) -> Mapping[str, Any
     return {
         "numbers": numbers,
         "workers": len(workers),
-        "seconds": _seconds(workers),
+        # The windows of one worker follow each other.
+        "seconds": REPORT_INTERVAL * max(map(len, new), default=0),
         "in_flight": sum(worker["in_flight"] for worker in figures),
         "loop_lag": max((worker["loop_lag"] for worker in figures), default=0.0),
         "requests": sum(window["requests"] for window in windows),
@@ -55,11 +57,6 @@ def sample_of(workers: Sequence[Record | Mapping[str, Any]]) -> Mapping[str, Any
 def _new_windows(worker: Record | Mapping[str, Any]) -> list[Mapping[str, Any]]:
     added = worker["added"] or 0
     return [window for window in worker["windows"] if window["number"] > added]
-
-
-def _seconds(workers: Sequence[Record | Mapping[str, Any]]) -> float:
-    """The time that a sample covers: the windows of one worker follow each other."""
-    return REPORT_INTERVAL * max((len(_new_windows(worker)) for worker in workers), default=0)
 
 
 def _sums(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

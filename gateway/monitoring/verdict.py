@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from gateway.monitoring.state import Notice, State, WorkerView
-from gateway.notifications.kinds import BY_NAME
+from gateway.notifications import kinds
 
 Level: TypeAlias = Literal["good", "warn", "bad"]
 
@@ -86,13 +86,12 @@ def _notices(state: State) -> Iterator[Finding]:
 
 
 def _notice(notice: Notice) -> Finding:
-    kind = BY_NAME.get(notice.kind)
     parts = [notice.route or "", notice.message]
     if notice.messages:
         parts.append(f"{notice.messages} {_plural('message', notice.messages)} not sent")
     return Finding(
         level="warn" if notice.severity == "warning" else "bad",
-        title=kind.title if kind else notice.kind,
+        title=kinds.title(notice.kind),
         detail=" · ".join(filter(None, parts)),
         since=notice.first_seen,
         page=f"notifications#notification.{notice.id}",
@@ -161,9 +160,8 @@ def _over(state: State) -> Iterator[Finding]:
     for row in state.resolved:
         ended = datetime.fromisoformat(row["resolved_at"])
         if state.at - ended < OVER:
-            kind = BY_NAME.get(row["kind"])
             detail = f"{row['route'] or row['message']}, resolved by {row['resolved_by']}"
-            title = kind.title if kind else row["kind"]
+            title = kinds.title(row["kind"])
             yield Finding("good", title, detail, ended, "notifications?state=resolved")
     for worker in _silent(state):
         if successor := _successor(state, worker):

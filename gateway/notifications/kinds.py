@@ -87,3 +87,9 @@ KINDS: tuple[Kind, ...] = (
 )
 
 BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
+
+
+def title(name: str) -> str:
+    """The title of a kind; its name if an older release wrote it."""
+    kind = BY_NAME.get(name)
+    return kind.title if kind else name

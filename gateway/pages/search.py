@@ -4,6 +4,7 @@ Made once for each table, in a thread and when a page first needs it: a registry
 hundred thousand routes.
 """
 
+import threading
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -127,6 +128,25 @@ class SearchIndex:
     def _closest(self, word: str) -> str:
         similar = [w for w in self._words if abs(len(w) - len(word)) <= MAX_LENGTH_DIFFERENCE]
         return next(iter(get_close_matches(word, similar, n=1)), "")
+
+
+class SearchIndexCache:
+    """The index of the newest table; the first search of a table makes it.
+
+    With `hidden` it has the routes that are not documented too.
+    """
+
+    def __init__(self, *, hidden: bool = False) -> None:
+        self._hidden = hidden
+        self._index: SearchIndex | None = None
+        self._making = threading.Lock()
+
+    def index_of(self, table: Table) -> SearchIndex:
+        """The index of a table; call it in a thread, where others wait while one makes it."""
+        with self._making:
+            if self._index is None or not self._index.is_of(table):
+                self._index = SearchIndex(table, hidden=self._hidden)
+            return self._index
 
 
 def _text(route: Route) -> str:

@@ -1,15 +1,10 @@
 """Who may enter the console, and which forms it takes."""
 
 import pytest
-from support.console import CONSOLE, EMPLOYEE, Console, signed_in, visiting
+from support.console import CONSOLE, EMPLOYEE, NOTIFICATION, Console, signed_in, visiting
 from support.harness import Client, execute, serving, until
 
 from gateway.pages.console import access
-
-NOTIFICATION = (
-    "select gateway.raise_notification"
-    "('application-crash', 'error', 'x', 'KeyError at a.py:1', 'a.b', 'r1', now(), 1)"
-)
 
 
 async def resolve(console: Console, client: Client) -> int:

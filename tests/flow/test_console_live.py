@@ -6,16 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 import pytest
-from support.console import CONSOLE, Console
+from support.console import CONSOLE, NOTIFICATION, Console
 from support.harness import Client, execute, until
 
 from gateway.pages.console import stream as streams
 from gateway.serve import server
-
-NOTIFICATION = (
-    "select gateway.raise_notification"
-    "('application-crash', 'error', 'x', 'KeyError at a.py:1', 'a.b', 'r1', now(), 1)"
-)
 
 
 @asynccontextmanager

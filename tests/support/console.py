@@ -12,6 +12,11 @@ from support.html import Page
 
 CONSOLE = "/-/console"
 EMPLOYEE = OPERATOR
+NOTIFICATION = (
+    "select gateway.raise_notification"
+    "('application-crash', 'error', 'x', 'KeyError at a.py:1', 'a.b', 'r1', now(), 1)"
+)
+"""A statement that raises a notification."""
 
 
 class Console:

@@ -10,11 +10,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.database.errors import DatabaseUnavailable
+from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.monitoring.state import State
 from gateway.monitoring.watcher import Watcher
 from gateway.pages.console import access, sign_in
-from gateway.pages.console.access import PATH, Access, ForgedError, Form, Operator
+from gateway.pages.console.access import DATABASE_TIMEOUT, PATH, Access, ForgedError, Form, Operator
 from gateway.pages.render import page
 from gateway.registry.follow import Registry
 
@@ -38,6 +39,8 @@ TABS = (
 
 
 MAX_ID = 2**63 - 1
+MAX_DIGITS = 18
+"""Digits of a number in a query; Python refuses to read one of thousands."""
 
 
 class Console:
@@ -63,6 +66,10 @@ class Console:
         self.pool = pool
         self.actions = actions
         self.is_stopping = is_stopping
+
+    def database(self) -> Database:
+        """The database for the work of one page or form."""
+        return Database.within(self.pool, DATABASE_TIMEOUT)
 
     def routes(self, views: Sequence["Path"]) -> list[Route]:
         """The paths of the console, for a Starlette application."""
@@ -171,6 +178,13 @@ def path_id(request: Request) -> int:
     """The number in a path, at most the largest id that PostgreSQL can hold."""
     number: int = request.path_params["id"]
     return min(number, MAX_ID)
+
+
+def page_number(request: Request, maximum: int) -> int:
+    """The page of a list that `?page=` names, at most `maximum`; the first for any other text."""
+    text = request.query_params.get("page", "")
+    is_number = text.isdecimal() and len(text) <= MAX_DIGITS
+    return min(max(int(text), 1), maximum) if is_number else 1
 
 
 def back(path: str) -> Response:

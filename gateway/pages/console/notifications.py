@@ -7,13 +7,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.database.handle import Database
 from gateway.monitoring.state import Notice, State
 from gateway.notifications import admin
 from gateway.notifications.admin import NotificationError
 from gateway.notifications.kinds import BY_NAME, KINDS
 from gateway.outbox import admin as outbox
-from gateway.pages.console.access import DATABASE_TIMEOUT, Form, Operator
+from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, path_id
 
 MAX_SHOWN = 50
@@ -66,17 +65,15 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
 
 
 async def _resolved(console: Console) -> list[Notice]:
-    database = Database.within(console.pool, DATABASE_TIMEOUT)
-    rows = await database.run(lambda connection: admin.resolved(connection, MAX_RESOLVED))
+    rows = await console.database().run(lambda connection: admin.resolved(connection, MAX_RESOLVED))
     return [Notice.of({**row, "messages": 0}) for row in rows]
 
 
 async def resolve(console: Console, request: Request, operator: Operator, _: Form) -> Response:
     """Resolve one notification, in the operator's name."""
     notification_id = path_id(request)
-    database = Database.within(console.pool, DATABASE_TIMEOUT)
     try:
-        await database.run(
+        await console.database().run(
             lambda connection: admin.resolve(connection, [notification_id], operator.email)
         )
     except NotificationError as error:
@@ -87,7 +84,7 @@ async def resolve(console: Console, request: Request, operator: Operator, _: For
 async def retry(console: Console, request: Request, operator: Operator, _: Form) -> Response:
     """Retry the messages behind one notification; it resolves itself once they are sent."""
     notification_id = path_id(request)
-    database = Database.within(console.pool, DATABASE_TIMEOUT)
+    database = console.database()
     fold = await database.run(lambda connection: admin.fold(connection, notification_id))
     if fold is None:
         return await console.missing(operator, "The notification is not open any more.")

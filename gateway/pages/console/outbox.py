@@ -1,24 +1,21 @@
 """The outbox: messages that wait, are parked, or were sent; retry and discard."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.database.connect import Connection
-from gateway.database.handle import Database
 from gateway.outbox import admin
 from gateway.outbox.admin import STATES, Filters, OutboxError
-from gateway.pages.console.access import DATABASE_TIMEOUT, Form, Operator
-from gateway.pages.console.console import Console, back, path_id
+from gateway.pages.console.access import Form, Operator
+from gateway.pages.console.console import Console, back, page_number, path_id
 
 PAGE = 50
 MAX_PAGE = 10_000
 KINDS = ("mail", "webhook")
-
-T = TypeVar("T")
 
 
 async def index(console: Console, request: Request, operator: Operator) -> Response:
@@ -29,15 +26,14 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
     except OutboxError as error:
         return await console.missing(operator, f"{error}.")
     filters = Filters(*(query[name] or None for name in ("kind", "error", "fault")))
-    number = query.get("page", "1")
-    page = min(int(number), MAX_PAGE) if number.isdecimal() and int(number) else 1
+    page = page_number(request, MAX_PAGE)
 
     async def read(connection: Connection) -> tuple[Any, Any]:
         offset = PAGE * (page - 1)
         rows = await admin.page(connection, states, filters, PAGE + 1, offset)
         return rows, await admin.errors(connection)
 
-    rows, errors = await _run(console, read)
+    rows, errors = await console.database().run(read)
     return await console.page(
         "outbox.html",
         operator,
@@ -80,7 +76,8 @@ async def discard(console: Console, request: Request, operator: Operator, _: For
 
 async def retry_error(console: Console, _: Request, __: Operator, form: Form) -> Response:
     """Make all messages due now whose last error is this one."""
-    await _run(console, lambda connection: admin.retry_error(connection, form.get("error", "")))
+    error = form.get("error", "")
+    await console.database().run(lambda connection: admin.retry_error(connection, error))
     return back("/outbox")
 
 
@@ -92,7 +89,7 @@ async def _change(
 ) -> Response:
     message_id = path_id(request)
     try:
-        await _run(console, lambda connection: change(connection, [message_id]))
+        await console.database().run(lambda connection: change(connection, [message_id]))
     except OutboxError as error:
         return await console.page("refused.html", operator, code=409, reason=f"{error}.")
     return back(f"/outbox/{message_id}")
@@ -101,17 +98,15 @@ async def _change(
 async def _message(console: Console, request: Request) -> Any:  # noqa: ANN401 - an asyncpg record
     message_id = path_id(request)
     try:
-        return await _run(console, lambda connection: admin.message(connection, message_id))
+        return await console.database().run(
+            lambda connection: admin.message(connection, message_id)
+        )
     except OutboxError:
         return None
 
 
 async def _unknown(console: Console, request: Request, operator: Operator) -> Response:
     return await console.missing(operator, f"There is no message {request.path_params['id']}.")
-
-
-async def _run(console: Console, work: Callable[[Connection], Awaitable[T]]) -> T:
-    return await Database.within(console.pool, DATABASE_TIMEOUT).run(work)
 
 
 def _page(query: Mapping[str, str], number: int) -> str:

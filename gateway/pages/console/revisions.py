@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.database.handle import Database
 from gateway.manifest import history
 from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 from gateway.manifest.plan_words import field_lines
 from gateway.manifest.rollback import UnknownRevisionError
-from gateway.pages.console.access import DATABASE_TIMEOUT, Operator
-from gateway.pages.console.console import Console, path_id
+from gateway.pages.console.access import Operator
+from gateway.pages.console.console import Console, page_number, path_id
 
 PAGE = 50
 MAX_REVISIONS = 1000
@@ -32,10 +31,10 @@ class Shown(NamedTuple):
 
 async def index(console: Console, request: Request, operator: Operator) -> Response:
     """The revisions, newest first, a page at a time."""
-    number = request.query_params.get("page", "1")
-    page = min(int(number), MAX_REVISIONS // PAGE) if number.isdecimal() and int(number) else 1
-    database = Database.within(console.pool, DATABASE_TIMEOUT)
-    rows = await database.run(lambda connection: history.revisions(connection, page * PAGE + 1))
+    page = page_number(request, MAX_REVISIONS // PAGE)
+    rows = await console.database().run(
+        lambda connection: history.revisions(connection, page * PAGE + 1)
+    )
     state = await console.watcher.look()
     return await console.page(
         "revisions.html",
@@ -51,9 +50,10 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
 async def show(console: Console, request: Request, operator: Operator) -> Response:
     """What one revision changed; what breaks callers comes first."""
     revision = path_id(request)
-    database = Database.within(console.pool, DATABASE_TIMEOUT)
     try:
-        plan = await database.run(lambda connection: history.changes_of(connection, revision))
+        plan = await console.database().run(
+            lambda connection: history.changes_of(connection, revision)
+        )
     except UnknownRevisionError:
         return await console.missing(operator, f"There is no revision {revision}.")
     state = await console.watcher.look()

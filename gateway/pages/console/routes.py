@@ -3,7 +3,6 @@
 All of it but the history of a route comes from the table in memory, also without the database.
 """
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,15 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.database.errors import DatabaseUnavailable
-from gateway.database.handle import Database
 from gateway.manifest.history import versions_of_route
 from gateway.manifest.written import as_written
-from gateway.pages.console.access import DATABASE_TIMEOUT, Operator
+from gateway.pages.console.access import Operator
 from gateway.pages.console.console import Console
 from gateway.pages.documentation.params import documented_params
 from gateway.pages.documentation.route_page import page_path
 from gateway.pages.documentation.versions import version
-from gateway.pages.search import MAX_COUNTED, Results, SearchIndex
+from gateway.pages.search import MAX_COUNTED, Results, SearchIndex, SearchIndexCache
 from gateway.registry.explain import explain, path_of, route_state
 from gateway.registry.records import METHODS, Route
 from gateway.registry.table import Table
@@ -42,26 +40,11 @@ class Row(NamedTuple):
     state: str
 
 
-class _Index:
-    """The search index of the newest table; the first search of a table makes it."""
-
-    def __init__(self) -> None:
-        self._index: SearchIndex | None = None
-        self._making = threading.Lock()
-
-    def of(self, table: Table) -> SearchIndex:
-        """The index of a table; others wait while one thread makes it."""
-        with self._making:
-            if self._index is None or not self._index.is_of(table):
-                self._index = SearchIndex(table, hidden=True)
-            return self._index
-
-
 class Routes:
     """The tab; it keeps the search index."""
 
     def __init__(self) -> None:
-        self._index = _Index()
+        self._indexes = SearchIndexCache(hidden=True)
 
     async def index(self, console: Console, request: Request, operator: Operator) -> Response:
         """The routes that fit the words and filters; and what a typed request would meet."""
@@ -72,7 +55,7 @@ class Routes:
         return await console.page("routes.html", operator, **values)
 
     def _list(self, table: Table, query: Mapping[str, str], console: Console) -> dict[str, Any]:
-        index, began = self._index.of(table), time.perf_counter()
+        index, began = self._indexes.index_of(table), time.perf_counter()
         results = _results(index, query)
         milliseconds = (time.perf_counter() - began) * 1000
         actions = console.actions()
@@ -93,7 +76,8 @@ class Routes:
         table, name = console.registry.current, request.path_params["name"]
         route = table.routes.get(name) if table else None
         if table is None or route is None:
-            near = closest(name, table.routes if table else ())
+            # In a thread: among 100,000 names it takes seconds.
+            near = await run_in_threadpool(closest, name, table.routes if table else ())
             hint = f" Did you mean {near}?" if near else ""
             return await console.missing(operator, f"No route has the name {name}.{hint}")
         state = await console.watcher.look()
@@ -138,7 +122,7 @@ def _explained(
 
 def _record(route: Route) -> list[tuple[str, str]]:
     """The fields of the record as the manifest writes them; those without a value are left out."""
-    values = ((name, getattr(route, name, None)) for name in _RECORD)
+    values = ((name, getattr(route, name)) for name in _RECORD)
     return [(name, _written(name, value)) for name, value in values if value not in (None, ())]
 
 
@@ -154,8 +138,8 @@ def _written(name: str, value: Any) -> str:  # noqa: ANN401 - a field of a recor
 
 async def _versions(console: Console, name: str) -> list[Any] | None:
     """The revisions that changed a route, newest first; None without the database."""
-    database = Database.within(console.pool, DATABASE_TIMEOUT)
     try:
-        return [version(row) for row in await versions_of_route(database, name, MAX_VERSIONS)]
+        rows = await versions_of_route(console.database(), name, MAX_VERSIONS)
     except DatabaseUnavailable:
         return None
+    return [version(row) for row in rows]

@@ -53,7 +53,7 @@ class Streams:
         """Stream the live part that `?page=` names; the other fields are those of the page."""
         name = request.query_params.get("page", "")
         if name not in self._parts:
-            return PlainTextResponse("There is no such live part.", 404)
+            return PlainTextResponse("Unknown live part.", 404)
         if self._open.total() >= MAX_STREAMS:
             answer = {"retry-after": "30"}
             return PlainTextResponse("Too many consoles are open.", 503, headers=answer)

@@ -4,7 +4,6 @@ The handlers are plain functions, which Starlette runs in threads: a page takes 
 the first one compiles its template.
 """
 
-import threading
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from gateway.pages.documentation.route_page import RoutePage, page_path, route_p
 from gateway.pages.documentation.snippets import Snippet, snippets
 from gateway.pages.documentation.versions import VersionPage
 from gateway.pages.render import page
-from gateway.pages.search import MAX_COUNTED, SearchIndex
+from gateway.pages.search import MAX_COUNTED, SearchIndex, SearchIndexCache
 from gateway.registry.follow import Registry
 from gateway.registry.records import Route
 from gateway.registry.table import Table
@@ -56,8 +55,7 @@ class Documentation:
     def __init__(self, registry: Registry, pool: Pool) -> None:
         self._registry = registry
         self._pool = pool
-        self._index: SearchIndex | None = None
-        self._indexing = threading.Lock()
+        self._indexes = SearchIndexCache()
 
     def routes(self) -> Sequence[WebRoute]:
         """The pages, for a Starlette application."""
@@ -73,7 +71,7 @@ class Documentation:
         table = self._registry.current
         if table is None:
             return _no_table()
-        index = self._search_index(table)
+        index = self._indexes.index_of(table)
         query = request.query_params.get("q", "").strip()[:MAX_QUERY]
         service = request.query_params.get("service", "")
         groups = [group for group in index.groups if service in {"", group.service}]
@@ -99,7 +97,7 @@ class Documentation:
         if table is None:
             return _no_table()
         path = _path(request)
-        index = await run_in_threadpool(self._search_index, table)
+        index = await run_in_threadpool(self._indexes.index_of, table)
         found = _found(index, table, path, request.query_params.get("method", ""))
         if found is None:
             return await run_in_threadpool(self._not_found, table, path)
@@ -127,7 +125,7 @@ class Documentation:
     def statuses(self, _: Request) -> Response:
         """Every status, and what all routes share."""
         table = self._registry.current
-        own = _own_statuses(self._search_index(table)) if table else []
+        own = _own_statuses(self._indexes.index_of(table)) if table else []
         return page(
             "documentation/statuses.html",
             **_common(table),
@@ -142,18 +140,11 @@ class Documentation:
         return page("documentation/manifest.html", **_common(table), sections=manifest_keys())
 
     def _not_found(self, table: Table, path: str) -> Response:
-        index = self._search_index(table)
+        index = self._indexes.index_of(table)
         words = " ".join(part for part in path.split("/") if part)[:MAX_QUERY]
         results = index.search(words)
         values = _common(table) | {"path": path, "results": results, "page_path": page_path}
         return page("documentation/not_found.html", 404, **values)
-
-    def _search_index(self, table: Table) -> SearchIndex:
-        """The index of a table; the first request for it makes it, and the others wait."""
-        with self._indexing:
-            if self._index is None or not self._index.is_of(table):
-                self._index = SearchIndex(table)
-            return self._index
 
 
 def _origin(request: Request) -> str:
