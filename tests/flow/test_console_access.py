@@ -4,6 +4,7 @@ import pytest
 from support.console import CONSOLE, EMPLOYEE, NOTIFICATION, Console, signed_in, visiting
 from support.harness import Client, execute, serving, until
 
+from gateway.identity import tokens
 from gateway.pages.console import access
 
 
@@ -170,6 +171,39 @@ async def test_console_sign_in_form_needs_its_cookie(client: Client) -> None:
         console.http.cookies.clear()
         fields = {"email": EMPLOYEE, "password": "demo-password"}
         assert (await console.post("/sign-in", token, **fields)).status_code == 403
+
+
+async def test_console_looks_in_an_outage_and_refuses_a_confirmation_of_any_other_text(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with signed_in(client.worker) as console:
+        await console.page()
+        confirmed = console.http.cookies[access.CONFIRMED]
+        token = console.http.cookies[access.COOKIE]
+        client.worker.console.store.cache.forget(tokens.digest(token))
+        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
+        for pool in client.worker._pools:
+            pool.mark_down("taken away by the test")
+        response = await console.get()
+        assert response.status_code == 200
+        assert access.CONFIRMED not in response.cookies
+        other = [
+            f"{confirmed}x",
+            confirmed.partition(".")[0],
+            "x.y",
+            "é.é".encode().decode("latin-1"),
+        ]
+        for text in other:
+            console.http.cookies.clear()
+            cookie = f"{access.COOKIE}={token}; {access.CONFIRMED}={text}"
+            response = await console.get(headers={"cookie": cookie.encode("latin-1")})
+            assert response.status_code == 303, text
+
+
+async def test_page_number_of_thousands_of_digits_is_the_first_page(client: Client) -> None:
+    async with signed_in(client.worker) as console:
+        for path in ("/revisions", "/outbox"):
+            await console.page(f"{path}?page={'9' * 5000}")
 
 
 async def test_console_refuses_a_form_that_is_too_large(client: Client) -> None:

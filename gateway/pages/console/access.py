@@ -44,13 +44,17 @@ Form = Mapping[str, str]
 
 
 class Operator(NamedTuple):
-    """The operator behind a request; in an outage one confirmed before, who cannot act."""
+    """The operator behind a request.
+
+    In an outage it may be one that was confirmed before (`is_remembered`), who cannot act.
+    """
 
     token: str
     user_id: int
     name: str
     email: str
     may_act: bool
+    is_remembered: bool = False
 
     @property
     def form_token(self) -> str:
@@ -111,17 +115,25 @@ class Access:
     def _confirmed(self, request: Request, token: str) -> Operator | None:
         """The operator of a token that the database confirmed before it went away."""
         text, _, signature = request.cookies.get(CONFIRMED, "").partition(".")
-        if not hmac.compare_digest(_keyed_hash(self._key, text.encode()), signature):
+        if not _is_equal(_keyed_hash(self._key, text.encode()), signature):
             return None
         user_id, name, email, digest, at = orjson.loads(base64.urlsafe_b64decode(text))
         is_recent = time.time() - at < CONFIRMATION_AGE
         if digest != tokens.digest(token).hex() or not is_recent:
             return None
-        return Operator(token=token, user_id=user_id, name=name, email=email, may_act=False)
+        return Operator(
+            token=token,
+            user_id=user_id,
+            name=name,
+            email=email,
+            may_act=False,
+            is_remembered=True,
+        )
 
     def confirm(self, request: Request, response: Response, operator: Operator) -> None:
         """Let the operator look at the console if the database goes away."""
-        if self._pool.problem is None:
+        # A confirmation must not renew itself: only the database's word counts.
+        if self._pool.problem is None and not operator.is_remembered:
             known = [operator.user_id, operator.name, operator.email, operator.digest.hex()]
             text = base64.urlsafe_b64encode(orjson.dumps([*known, int(time.time())])).decode()
             signed = f"{text}.{_keyed_hash(self._key, text.encode())}"
@@ -179,13 +191,19 @@ async def read_form(request: Request) -> dict[str, str]:
 
 def check(form: Form, expected: str) -> None:
     """Raise ForgedError unless the field `form` has the expected value."""
-    if not hmac.compare_digest(form.get("form", "").encode(), expected.encode()):
+    if not _is_equal(form.get("form", ""), expected):
         raise ForgedError("The form is outdated. Load the page again, and repeat.")
 
 
 def new_form_token() -> str:
     """A value for the form that signs in, which has no session yet: a cookie repeats it."""
     return secrets.token_urlsafe(24)
+
+
+def _is_equal(one: str, other: str) -> bool:
+    """Whether two texts are equal, in a time that does not tell where they differ."""
+    # As bytes: of texts the function takes ASCII alone, and a cookie may hold anything.
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _keyed_hash(key: bytes, text: bytes) -> str:

@@ -1,7 +1,8 @@
 """The live part of a page, sent again and again as server-sent events (WHATWG HTML, 9.2).
 
-One reader of a worker renews the state for all streams; a live part that several operators look at
-is rendered once. A stream ends when the worker stops, since the server waits for open answers.
+One reader of a worker renews the state for all streams. The forms of a live part belong to a
+session, so a part is rendered for each session that looks at it. A stream ends when the worker
+stops, since the server waits for open answers.
 """
 
 import asyncio
@@ -39,7 +40,8 @@ class Streams:
         self._parts = parts
         self._open: Counter[bytes] = Counter()
         self._ended: set[bytes] = set()
-        self._rendered: dict[tuple[int, str, bool], str] = {}
+        self._state: State | None = None
+        self._rendered: dict[tuple[str, str, bool], str] = {}
 
     def held(self) -> list[bytes]:
         """The token hashes of the operators who watch."""
@@ -85,16 +87,18 @@ class Streams:
     async def _part(
         self, console: Console, request: Request, operator: Operator, name: str, state: State
     ) -> str:
-        """The text of a live part; rendered once for all who look at the same."""
-        key = id(state), f"{request.url.query} {operator.form_token}", operator.may_act
-        if key not in self._rendered:
-            self._rendered = {known: t for known, t in self._rendered.items() if known[0] == key[0]}
+        """The text of a live part of a state; rendered once for all windows of a session."""
+        if state is not self._state:
+            self._state, self._rendered = state, {}
+        rendered = self._rendered
+        key = request.url.query, operator.form_token, operator.may_act
+        if key not in rendered:
             values = {**console.common(state, operator), "streamed": True}
             part = self._parts[name](state, dict(request.query_params))
-            self._rendered[key] = await run_in_threadpool(
+            rendered[key] = await run_in_threadpool(
                 render, f"console/{name}_live.html", **values, **part
             )
-        return self._rendered[key]
+        return rendered[key]
 
 
 def _message(text: str) -> str:
