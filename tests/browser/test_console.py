@@ -1,9 +1,10 @@
 """The console in a real browser: what an operator does at 3 a.m."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from support.browser import LOOKS, assert_fits_and_is_accessible, launched, visiting
 from support.harness import Client, execute
 from support.mail import MailSetup, create, set_client_email
@@ -117,6 +118,18 @@ async def test_keys_lead_to_the_tabs_and_to_the_search(browser: Browser, url: st
         await expect(page.locator("#liveness")).to_have_text("live")
         await page.keyboard.press("/")
         await expect(page.get_by_role("searchbox")).to_be_focused()
+        assert problems == []
+
+
+async def test_page_is_live_however_late_its_scripts_arrive(browser: Browser, url: str) -> None:
+    async def delay(route: Route) -> None:
+        await asyncio.sleep(1)
+        await route.continue_()
+
+    async with visiting(browser, url) as (page, problems):
+        await page.route("**/hx-sse-*.js", delay)
+        await sign_in(page)
+        await expect(page.locator("#liveness")).to_have_text("live")
         assert problems == []
 
 
