@@ -1,9 +1,11 @@
 """Attack a gateway in many ways; print what each costs it, and a well-behaved client.
 
-For each attack: the longest stall of the event loop in CPU time, memory, connections, and the
-client's p99 without the attack and with it, one after the other on the same gateway.
-The gateway is the harness's: one worker without a database. Gateway, attacker and client are three
-processes; the attacker has a lower priority, since a real one has a machine of its own.
+For each attack: the longest stall of the event loop in CPU time, memory, connections, and three
+p99 of the client, one after the other on the same gateway: without an attack, while the same attack
+hits a bare server beside the gateway (what is lost to the machine they share), and attacked.
+The gateway is the harness's: one worker without a database. Gateway, attacker, client and bare
+server are processes of their own; the attacker has another address than the client, and a lower
+priority, since a real one has a machine of its own.
 """
 
 import asyncio
@@ -28,7 +30,10 @@ from gateway.runtime import memory
 from gateway.serve import server
 
 SECONDS = 2.0
-"""The length of each attack, and of the time without it before."""
+"""The length of each attack, and of each of the two times before."""
+
+ATTACKER = ("127.0.0.2", 0)
+"""The address that attacks come from."""
 
 NICENESS = 5
 """Of the attacker, which must still attack if other programs use the machine too."""
@@ -69,10 +74,13 @@ async def serve() -> None:
     """Serve on a free port, and answer each line of standard input with the figures since then."""
     listener = server.listen("127.0.0.1", 0)
     app = harness.worker().app
-    # As a worker does when it has built its table.
+    # As a worker does.
+    memory.collect_rarely()
     gc.collect()
     gc.freeze()
-    config = uvicorn.Config(app, http=Edge, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app, http=Edge, ws="none", lifespan="off", log_config=None, proxy_headers=False
+    )
     gateway, stalls = uvicorn.Server(config), Stalls()
     gateway.server_state = EdgeState()
     tasks = [
@@ -88,10 +96,40 @@ async def serve() -> None:
         task.cancel()
 
 
+async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection of the attacker."""
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=ATTACKER)
+
+
+class Bare(asyncio.Protocol):
+    """Refuses a request without a look at it, as soon as the client has sent all that it will."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport, self.received, self.expected = transport, 0, 0
+
+    def data_received(self, data: bytes) -> None:
+        if not self.received:
+            length = data.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]
+            self.expected = len(data.partition(b"\r\n\r\n")[0]) + int(length or 0)
+        self.received += len(data)
+        if self.received >= self.expected:
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            self.transport.close()
+
+
+async def serve_bare() -> None:
+    """Run the bare server on a free port until standard input ends."""
+    listener = server.listen("127.0.0.1", 0)
+    bare = await asyncio.get_running_loop().create_server(Bare, sock=listener)
+    print(listener.getsockname()[1], flush=True)
+    async with bare:
+        await asyncio.to_thread(sys.stdin.read)
+
+
 async def repeat(port: int, request: bytes) -> None:
     """One connection that sends a request again as soon as it is answered."""
     while True:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await connect(port)
         with contextlib.suppress(ConnectionError):
             writer.write(request)
             await reader.read()
@@ -124,7 +162,7 @@ async def at_once(port: int) -> None:
 
 async def once(port: int, request: bytes) -> None:
     """One request on a connection of its own."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await connect(port)
     try:
         writer.write(request)
         await reader.read()
@@ -134,7 +172,7 @@ async def once(port: int, request: bytes) -> None:
 
 async def hold(port: int, data: bytes, count: int) -> None:
     """Connections that send these bytes and then nothing, all at the same moment."""
-    writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(count)]
+    writers = [(await connect(port))[1] for _ in range(count)]
     try:
         for writer in writers:
             writer.write(data)
@@ -185,11 +223,11 @@ async def innocent(port: int, seconds: float) -> tuple[float, int]:
 
 
 @asynccontextmanager
-async def gateway() -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """A gateway in a process of its own, and its port."""
+async def running(what: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """A server in a process of its own, and its port: `serve` is the gateway, or `serve-bare`."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "serve", stdin=pipe, stdout=pipe
+        sys.executable, __file__, what, stdin=pipe, stdout=pipe
     )
     assert process.stdin
     assert process.stdout
@@ -238,24 +276,28 @@ async def attacker(name: str, port: int) -> AsyncIterator[None]:
 
 async def measure(name: str) -> str:
     """One attack on a gateway of its own, as cells of a table."""
-    async with gateway() as (process, port):
+    async with running("serve") as (process, port), running("serve-bare") as (_, bare_port):
         await innocent(port, 0.3)
         alone, _ = await innocent(port, SECONDS)
+        async with attacker(name, bare_port):
+            beside, _ = await innocent(port, SECONDS)
         before = await figures(process)
         async with attacker(name, port):
             p99, failures = await innocent(port, SECONDS)
             after = await figures(process)
     grown, requests = (after.resident - before.resident) / 1e6, after.requests - before.requests
-    client = f"{alone * 1e3:8.1f} {p99 * 1e3:8.1f} {p99 / alone:6.1f} {failures:9}"
-    return f"{after.stall * 1e3:9.1f} {grown:+9.1f} {after.connections:12} {requests:9} {client}"
+    times = f"{alone * 1e3:7.1f} {beside * 1e3:7.1f} {p99 * 1e3:9.1f}"
+    costs = f"{after.stall * 1e3:8.1f} {grown:+7.1f} {after.connections:12} {requests:9}"
+    return f"{costs} {times} {p99 / beside:6.1f} {failures:9}"
 
 
 async def main(names: Iterable[str]) -> None:
     """Print the conditions, and a line for each attack."""
     load = "load averages " + " ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"{os.cpu_count()} processors, {load} before; attacker at niceness {NICENESS}")
-    columns = "stall ms        MB  connections  requests   p99 ms attacked  ratio  failures"
-    print(f"{'attack':28}  {columns}")
+    print("The last columns: p99 in ms alone, beside the attack, attacked; attacked / beside.")
+    columns = "stall ms      MB  connections  requests   alone  beside  attacked  ratio  failures"
+    print(f"{'attack':28} {columns}")
     for name in names:
         print(f"{name:28} {await measure(name)}", flush=True)
 
@@ -264,6 +306,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["serve"]:
             uvloop.run(serve())
+        case ["serve-bare"]:
+            uvloop.run(serve_bare())
         case ["attack", name, port]:
             os.nice(NICENESS)
             print(flush=True)

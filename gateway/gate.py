@@ -76,6 +76,8 @@ class Gate:
         try:
             if response is None:
                 response, trace = await self._pipeline.answer(request, exchange)
+                if trace.valid is None:
+                    self._admission.note_refusal(request, trace.caller)
             if response is not None:
                 await self._send(request, trace, response, exchange)
         finally:

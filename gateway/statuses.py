@@ -195,8 +195,8 @@ _ALL = (
         429,
         "authenticate",
         "caller",
-        "Too many calls, or too many wrong passwords or tokens; retry after the seconds in "
-        "`Retry-After`.",
+        "Too many calls, too many wrong passwords or tokens, or a large body too soon after a "
+        "refused one; retry after the seconds in `Retry-After`.",
     ),
     Status(
         INVALID_PARAM,

@@ -11,10 +11,15 @@ from typing import Protocol
 
 from gateway import statuses
 from gateway.edge import addresses
-from gateway.edge.exchange import Exchange, receive_chunk, refuse_announced
-from gateway.edge.large_bodies import LARGE_BODY, LargeBodyTurns
+from gateway.edge.exchange import Exchange, receive_chunk
+from gateway.edge.large_bodies import (
+    LARGE_BODY,
+    LargeBodyTurns,
+    announced_length,
+    may_be_large,
+)
 from gateway.runtime import memory
-from gateway.values import Rejection, Request
+from gateway.values import Caller, Rejection, Request
 
 TRIM_BYTES = 64 * 1024 * 1024
 """Bytes of bodies after which memory that is free is given back to the system."""
@@ -52,18 +57,37 @@ class Admission:
     async def read(self, request: Request, exchange: Exchange, limits: BodyLimits) -> bytes:
         """The whole body of a request that is counted in flight.
 
-        Raises Rejection (payload-too-large, service-unavailable) and ClientDisconnectedError.
+        Raises Rejection (payload-too-large, rate-limit-exceeded, service-unavailable) and
+        ClientDisconnectedError.
         """
         body = exchange.take_body()
         if body is None:
-            refuse_announced(exchange, limits.max_body)
             network = addresses.client_network(request.address)
+            self._refuse_announced(exchange, network, limits.max_body)
             body = await self._read_outside(exchange, network, limits.max_body)
         elif len(body) > limits.max_body:
             raise Rejection(statuses.PAYLOAD_TOO_LARGE)
         if len(body) > LARGE_BODY:
-            await self._turns.wait(len(body))
+            await self._turns.wait(addresses.client_network(request.address), len(body))
         return body
+
+    def note_refusal(self, request: Request, caller: Caller | None) -> None:
+        """A request was refused; if it was large and its caller is unknown, the client pauses."""
+        is_known = caller and (caller.session or caller.application)
+        if not is_known and may_be_large(request.headers):
+            self._turns.pause(addresses.client_network(request.address))
+
+    def _refuse_announced(self, exchange: Exchange, network: str, limit: int) -> None:
+        """Refuse a body by its announced length, before it is read.
+
+        A client that expects 100 Continue need not send it.
+        Raises Rejection (payload-too-large, rate-limit-exceeded).
+        """
+        length = announced_length(exchange.headers)
+        if length > limit:
+            raise Rejection(statuses.PAYLOAD_TOO_LARGE)
+        if length > LARGE_BODY:
+            self._turns.check_pause(network)
 
     async def _read_outside(self, exchange: Exchange, network: str, limit: int) -> bytes:
         """Read a body whose request is not in flight meanwhile."""

@@ -50,11 +50,12 @@ class Channel:
         self._write_timer: asyncio.TimerHandle | None = None
 
     def scope(self) -> dict[str, Any]:
-        """The connection's part of an ASGI scope."""
+        """The connection's part of an ASGI scope; without addresses if the client has left."""
+        has_left = self.transport.is_closing()
         return {
             "state": self._app_state.copy(),
-            "server": get_local_addr(self.transport),
-            "client": get_remote_addr(self.transport),
+            "server": None if has_left else get_local_addr(self.transport),
+            "client": None if has_left else get_remote_addr(self.transport),
             "scheme": "https" if is_ssl(self.transport) else "http",
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from gateway.edge import addresses
 from gateway.edge.channel import WRITE_TIMEOUT, Channel
 from gateway.edge.http1 import Http1Exchange, Serve
 from gateway.edge.unparsed import ParseTurns, Unparsed
@@ -135,6 +136,11 @@ class Connection(asyncio.Protocol):
         """The application has returned from an exchange."""
         if exchange.task:
             self._server.tasks.discard(exchange.task)
+
+    @property
+    def network(self) -> str:
+        """The client of this connection, as limits count clients."""
+        return addresses.client_network(self.channel.peer)
 
     def parse_more(self) -> None:
         """Parse a part of the bytes that wait to be parsed."""

@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from gateway import statuses
 from gateway.edge import addresses
-from gateway.values import ClientDisconnectedError, Rejection
+from gateway.values import ClientDisconnectedError
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -93,16 +92,6 @@ class AsgiExchange:
         start = {"type": "http.response.start", "status": status, "headers": list(headers)}
         await self.send(start)
         await self.send({"type": "http.response.body", "body": body})
-
-
-def refuse_announced(exchange: Exchange, limit: int) -> None:
-    """Raises Rejection (payload-too-large) if the body is announced as larger than `limit`.
-
-    Before it is read: a client that expects 100 Continue need not send it.
-    """
-    announced = exchange.headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise Rejection(statuses.PAYLOAD_TOO_LARGE)
 
 
 async def receive_chunk(exchange: Exchange) -> tuple[bytes, bool]:

@@ -1,6 +1,11 @@
 """Large bodies take turns: to parse one holds the event loop for some milliseconds."""
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from gateway import statuses
+from gateway.values import Rejection
 
 LARGE_BODY = 64 * 1024
 """Bytes from which a body waits for its turn."""
@@ -8,22 +13,63 @@ LARGE_BODY = 64 * 1024
 BYTES_PER_SECOND = 50 * 1024 * 1024
 """Twice the time that a worker needs to parse a body: half of it is for other requests."""
 
+REFUSED_PAUSE = 1.0
+"""Seconds for which a client whose large body was refused may not send the next one."""
+
+MAX_NETWORKS = 10_000
+"""Clients that are remembered for such a pause."""
+
 
 class LargeBodyTurns:
     """Lets one large body after the other through, with time for other requests between them.
 
     Without it several that are complete at the same moment would hold the loop one after the other.
-    A body that comes alone does not wait.
+    A body that comes alone does not wait. A client that nobody knows, and whose large body was
+    refused, has a pause: it could repeat such bodies for ever, at the cost of all others.
     """
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._free_at = 0.0
+        self._paused_until: OrderedDict[str, float] = OrderedDict()
 
-    async def wait(self, size: int) -> None:
-        """Wait for the turn of a body of `size` bytes; the caller then parses it at once."""
+    async def wait(self, network: str, size: int) -> None:
+        """Wait for the turn of a body of `size` bytes; the caller then parses it at once.
+
+        Raises Rejection (rate-limit-exceeded) during the pause of a client.
+        """
         loop = asyncio.get_running_loop()
         async with self._turn:
             if (pause := self._free_at - loop.time()) > 0:
                 await asyncio.sleep(pause)
+            self.check_pause(network)
             self._free_at = loop.time() + size / BYTES_PER_SECOND
+
+    def check_pause(self, network: str) -> None:
+        """Raises Rejection (rate-limit-exceeded) if a large body has to come later."""
+        if not self._paused_until:
+            return
+        if self._paused_until.get(network, 0.0) > asyncio.get_running_loop().time():
+            reason = "A large body from this address was refused a moment ago."
+            raise Rejection(statuses.RATE_LIMIT_EXCEEDED, reason, retry_after=1)
+        self._paused_until.pop(network, None)
+
+    def pause(self, network: str) -> None:
+        """Start the client's pause; a refusal during it does not make it longer."""
+        now = asyncio.get_running_loop().time()
+        if self._paused_until.get(network, 0.0) > now:
+            return
+        self._paused_until[network] = now + REFUSED_PAUSE
+        if len(self._paused_until) > MAX_NETWORKS:
+            self._paused_until.popitem(last=False)
+
+
+def announced_length(headers: Mapping[bytes, bytes]) -> int:
+    """The body's length in bytes; 0 if the head does not say it."""
+    length = headers.get(b"content-length", b"0")
+    return int(length[:20]) if length.isdigit() else 0
+
+
+def may_be_large(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request has a large body, or one in chunks, whose length its head does not say."""
+    return b"transfer-encoding" in headers or announced_length(headers) > LARGE_BODY

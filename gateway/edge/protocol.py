@@ -15,18 +15,14 @@ from gateway.edge import addresses, parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
-from gateway.edge.unparsed import CHUNKS, HEAD_END, MIN_PIECE, PIECE
+from gateway.edge.unparsed import (
+    CHUNKS,
+    HEAD_END,
+    MAX_READS,
+    MIN_PIECE,
+    PIECE,
+)
 from gateway.runtime import events
-
-__all__ = [
-    "BODY_WINDOW",
-    "HEAD_TIMEOUT",
-    "MAX_BODY_WINDOWS",
-    "MAX_HEAD",
-    "MAX_HEADERS",
-    "MIN_BODY_BYTES",
-    "Edge",
-]
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
@@ -80,11 +76,18 @@ class Edge(Connection):
     def data_received(self, data: bytes) -> None:
         """asyncio: parse what was received; refuse a malformed or ambiguous request.
 
-        Usually it is one whole request; anything else is parsed in pieces.
+        Usually it is one whole request; anything else is parsed in pieces. When very many requests
+        come at the same moment, the later ones wait for their turn.
         """
         if self._refused:
             return
-        if self._in_request or len(data) > PIECE or data.count(HEAD_END) > 1 or self._unparsed.size:
+        self._turns.reads += 1
+        if self._turns.reads > MAX_READS:
+            self._unparsed.append(data)
+            self._wait_for_turn()
+        elif (
+            len(data) > PIECE or self._in_request or self._unparsed.size or data.count(HEAD_END) > 1
+        ):
             self._unparsed.append(data)
             self.parse_more()
         else:
@@ -125,8 +128,9 @@ class Edge(Connection):
         return bool(newest and not newest.complete and (self._waiting or not self._in_body))
 
     def _wait_for_turn(self) -> None:
-        """Stop reading until the bytes that were read are parsed."""
-        self.channel.hold_reading()
+        """Parse the bytes that were read later; if they are many, read no more until then."""
+        if self._unparsed.size > PIECE:
+            self.channel.hold_reading()
         if not self._in_body:
             # The rest of a head may be here already.
             self._stop_timer()

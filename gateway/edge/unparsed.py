@@ -24,6 +24,12 @@ HEAD_END = b"\r\n\r\n"
 TURN = 0.001
 """Seconds for which all connections together parse, in one iteration of the event loop."""
 
+MAX_READS = 50
+"""Reads to parse at once, without a turn; usually each is a whole request, which runs next."""
+
+MAX_TURNS = 20
+"""Connections that parse in one iteration, even if `TURN` has room for more."""
+
 _LINE_ENDS = b"\r\n"
 
 
@@ -75,6 +81,10 @@ class Unparsed:
 class Parser(Protocol):
     """A connection that has unparsed bytes."""
 
+    @property
+    def network(self) -> str:
+        """The client: clients take turns, however many connections each of them has."""
+
     def parse_more(self) -> None:
         """Parse a part of them; take another turn if bytes are left."""
 
@@ -83,21 +93,24 @@ class ParseTurns:
     """Lets connections parse in turn, for at most `TURN` seconds in an iteration of the event loop.
 
     So other requests are parsed and answered in between, however many clients send a lot at once.
+    `reads` counts the reads that were parsed at once, without a turn, since turns were last taken.
     """
 
     def __init__(self, turn: float = TURN) -> None:
+        self.reads = 0
         self._turn = turn
-        self._parsers: OrderedDict[Parser, None] = OrderedDict()
+        self._clients: OrderedDict[str, OrderedDict[Parser, None]] = OrderedDict()
         self._is_scheduled = False
 
     def add(self, parser: Parser, loop: asyncio.AbstractEventLoop) -> None:
         """Queue a connection to parse; if it is added twice, it gets one turn."""
-        self._parsers[parser] = None
+        self._clients.setdefault(parser.network, OrderedDict())[parser] = None
         self._schedule(loop)
 
     def discard(self, parser: Parser) -> None:
         """Remove a closed connection."""
-        self._parsers.pop(parser, None)
+        if self._clients and (waiting := self._clients.get(parser.network)):
+            waiting.pop(parser, None)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_scheduled:
@@ -105,11 +118,22 @@ class ParseTurns:
             loop.call_soon(self._run, loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.reads = 0
         end = time.monotonic() + self._turn
-        while self._parsers:
-            self._parsers.popitem(last=False)[0].parse_more()
-            if time.monotonic() >= end:
+        for _ in range(MAX_TURNS):
+            self._run_next()
+            if not self._clients or time.monotonic() >= end:
                 break
         self._is_scheduled = False
-        if self._parsers:
+        if self._clients:
             self._schedule(loop)
+
+    def _run_next(self) -> None:
+        """Let one connection of the next client parse; that client then is the last."""
+        network, waiting = self._clients.popitem(last=False)
+        if not waiting:
+            return
+        parser = waiting.popitem(last=False)[0]
+        if waiting:
+            self._clients[network] = waiting
+        parser.parse_more()

@@ -13,6 +13,7 @@ import uvicorn
 
 from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
+from gateway.runtime import memory
 from gateway.runtime.errors import OperatorError
 from gateway.serve.supervisor_link import SupervisorLink
 from gateway.serve.worker import Worker
@@ -221,6 +222,7 @@ def run(
 
     Raises OperatorError if it cannot start; with a link the supervisor gets to know the reason.
     """
+    memory.collect_rarely()
     with asyncio.Runner(loop_factory=_uvloop) as runner:
         runner.run(_run(settings, listener, admin, worker_index, link))
 

@@ -135,3 +135,13 @@ async def test_service_mistake_is_answered_as_application_crash(
 async def test_encoded_slash_does_not_reach_a_health_page(client: Client) -> None:
     response = await client.request("GET", "/-%2Flive")
     assert response.json()["status"] == "route-non-existent"
+
+
+async def test_large_body_after_a_refused_one_waits_and_small_ones_do_not(probe: Client) -> None:
+    large = {"text": "x" * 100_000}
+    assert (await probe.post(ECHO, large)).json()["status"] == "missing-param"
+    paused = await probe.post(ECHO, large)
+    assert (paused.status_code, paused.headers["retry-after"]) == (429, "1")
+    assert paused.json()["status"] == "rate-limit-exceeded"
+    token = {"authorization": f"Bearer {probe.tokens['employee']}"}
+    assert (await probe.post(ECHO, {"text": "x"}, headers=token)).status_code == 200

@@ -25,11 +25,13 @@ READ = 256 * 1024
 
 HEAD = b"POST " + harness.PATH.encode() + b" HTTP/1.1\r\nHost: x\r\n"
 CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 40_000
+SMALL = HEAD + b"Content-Length: 2\r\n\r\n{}"
 PIPELINE = b"GET /n HTTP/1.1\r\nHost: x\r\n\r\n" * 9000
 FLOODS = {
     "pipelines that are not read": [PIPELINE] * CLIENTS,
     "chunks of one byte": [CHUNKS] * CLIENTS,
     "heads without bodies": [HEAD + b"Content-Length: 100\r\n\r\n"] * CLIENTS,
+    "requests at once": [SMALL] * 1001,
     "small headers": [HEAD + b"a:\r\n" * 8000] * CLIENTS,
 }
 

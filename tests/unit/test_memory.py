@@ -31,6 +31,19 @@ print(memory.trim(), used - resident())
 """
 
 
+# A setting that a worker refuses, so that it ends at once.
+REFUSED = """
+import gc, socket
+from gateway.runtime.errors import OperatorError
+from gateway.serve import server
+from gateway.settings import Settings
+try:
+    server.run(Settings.load({"GATEWAY_APP": "no-such-folder"}), socket.socket(), socket.socket())
+except OperatorError:
+    print(gc.get_threshold())
+"""
+
+
 def can_collapse() -> bool:
     version = re.match(r"(\d+)\.(\d+)", platform.release())
     is_new = version is not None and tuple(map(int, version.groups())) >= (6, 1)
@@ -53,3 +66,9 @@ def test_memory_that_is_free_goes_back_to_the_system() -> None:
     trimmed, freed = done.split()
     assert (trimmed == "True") == (platform.libc_ver()[0] == "glibc")
     assert trimmed == "False" or int(freed) > 50_000_000
+
+
+def test_memory_of_a_worker_is_searched_for_garbage_rarely() -> None:
+    command = [sys.executable, "-c", REFUSED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert done == "(50000, 10, 10)\n"

@@ -57,9 +57,9 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": line})
 
 
-def connect() -> tuple[protocol.Edge, Wire]:
+def connect(state: EdgeState | None = None) -> tuple[protocol.Edge, Wire]:
     wire = Wire()
-    return harness.edge(echo, wire, EdgeState()), wire
+    return harness.edge(echo, wire, state or EdgeState()), wire
 
 
 async def answers(reads: list[bytes]) -> list[str]:
@@ -219,10 +219,13 @@ def test_unparsed_bytes_are_cut_after_the_end_of_a_head() -> None:
 
 
 class Client:
-    """A connection that parses a number of times, and notes each."""
+    """A connection that parses a number of times, and notes each; by default of its own network."""
 
-    def __init__(self, name: str, times: int, turns: ParseTurns, log: list[str]) -> None:
+    def __init__(
+        self, name: str, times: int, turns: ParseTurns, log: list[str], network: str = ""
+    ) -> None:
         self.name, self.times, self.turns, self.log = name, times, turns, log
+        self.network = network or name
 
     def parse_more(self) -> None:
         self.log.append(self.name)
@@ -245,3 +248,34 @@ async def test_parse_turns_end_after_their_time_and_go_round(seconds: float, fir
     for _ in range(6):
         await asyncio.sleep(0)
     assert "".join(log) == "abcabc"
+
+
+async def test_parse_turns_of_one_client_do_not_delay_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unparsed, "MAX_TURNS", 3)
+    log: list[str] = []
+    turns = ParseTurns(60.0)
+    flood = [Client("f", 1, turns, log, network="attacker") for _ in range(6)]
+    for client in [*flood, Client("i", 1, turns, log)]:
+        turns.add(client, asyncio.get_running_loop())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert "".join(log) == "fifffff"
+
+
+async def test_unparsed_requests_of_many_connections_at_once_run_a_few_at_a_time() -> None:
+    state = EdgeState()
+    clients = [connect(state) for _ in range(1000)]
+    with mock.patch("gateway.edge.protocol.Http1Exchange", wraps=Http1Exchange) as created:
+        for edge, _ in clients:
+            edge.data_received(request("GET", "", b"", "")[0])
+        assert created.call_count == unparsed.MAX_READS
+        while created.call_count < len(clients):
+            before = created.call_count
+            await asyncio.sleep(0)
+            assert created.call_count - before <= unparsed.MAX_TURNS
+    for _ in range(IDLE):
+        await asyncio.sleep(0)
+    assert all(wire.written.startswith(b"HTTP/1.1 200") for _, wire in clients)
+    await _leave(*(edge for edge, _ in clients))
