@@ -68,7 +68,7 @@ _ALL = (
         414,
         "edge",
         "caller",
-        "The request line is longer than 8 KiB; the connection is closed.",
+        "The request target is longer than 8 KiB; the connection is closed.",
     ),
     Status(
         HEADERS_TOO_LARGE,

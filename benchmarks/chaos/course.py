@@ -20,10 +20,10 @@ from chaos.fleet import WORKERS, Fleet, Log
 from chaos.judge import Case, Documented, judge
 from chaos.load import Load
 from chaos.mandrill import Mandrill
+from chaos.operations import Operations
 from chaos.postgres import SQL, Postgres
 from chaos.record import Record
 from chaos.report import Process, report
-from chaos.works import Works
 from gateway import statuses
 from gateway.database.connect import Connection
 from gateway.database.migrate import find_all, migrate
@@ -75,7 +75,7 @@ async def run(options: Options, folder: Path) -> bool:
         fleet = Fleet(_settings(folder, postgres, mandrill), log, record)
         world = World(fleet=fleet, postgres=postgres, mandrill=mandrill, record=record)
         try:
-            return await _run(options, world, Works(f"run {options.seed},", tokens))
+            return await _run(options, world, Operations(f"run {options.seed},", tokens))
         finally:
             await fleet.kill()
     finally:
@@ -83,12 +83,14 @@ async def run(options: Options, folder: Path) -> bool:
         await mandrill.stop()
 
 
-async def _run(options: Options, world: World, works: Works) -> bool:
+async def _run(options: Options, world: World, operations: Operations) -> bool:
     fleet = world.fleet
     await fleet.start()
     await world.postgres.run(partial(wait_until_started, workers=WORKERS))
     workers = {"at the start": await _measure(fleet)}
-    load = Load(record=world.record, works=works, find_port=lambda: fleet.port, seed=options.seed)
+    load = Load(
+        record=world.record, operations=operations, find_port=lambda: fleet.port, seed=options.seed
+    )
     load.start(options.callers)
     await load.wait_for_a_round(FINISH_TIMEOUT)
     await _let_faults_happen(options, world)

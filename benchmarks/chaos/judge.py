@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from chaos.record import LOST, Answer, Effect, Record, Rows, Work
+from chaos.record import LOST, Answer, Effect, Operation, Record, Rows
 from gateway import statuses as slugs
 from gateway.statuses import Status
 
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 class Case:
     """The record of a run, and the rows at its end.
 
-    `done` maps the number of each acknowledged work to the ids of the rows that its answers showed.
+    `done` maps the number of each acknowledged operation to the ids of the rows that its answers showed.
     """
 
     def __init__(self, record: Record, rows: Rows, documented: Documented) -> None:
@@ -53,13 +53,15 @@ class Case:
         self.status_ids: defaultdict[str, set[int]] = defaultdict(set)
         for row_id, (name, _) in rows.statuses.items():
             self.status_ids[name].add(row_id)
-        self.deleted = {work.row_id for work in self.works("no status")}
-        self.logged_out = {work.row_id for work in self.works("no session")}
+        self.deleted = {operation.row_id for operation in self.operations("no status")}
+        self.logged_out = {operation.row_id for operation in self.operations("no session")}
         self.colors = self._possible_colors()
 
-    def works(self, effect: Effect) -> Iterator[Work]:
-        """The works with an effect, in the order of their first answers."""
-        return (work for work in self.record.works.values() if work.effect == effect)
+    def operations(self, effect: Effect) -> Iterator[Operation]:
+        """The operations with an effect, in the order of their first answers."""
+        return (
+            operation for operation in self.record.operations.values() if operation.effect == effect
+        )
 
     def _possible_colors(self) -> Mapping[int, set[str]]:
         """The colors that each status may have at the end.
@@ -68,16 +70,16 @@ class Case:
         server may have executed such an update late.
         """
         last, unknown = {}, defaultdict(set)
-        for work in self.works("color"):
-            if work.number in self.done:
-                last[work.row_id] = work.text
-            if any(map(_is_unknown, self.record.answers[work.number])):
-                unknown[work.row_id].add(work.text)
+        for operation in self.operations("color"):
+            if operation.number in self.done:
+                last[operation.row_id] = operation.text
+            if any(map(_is_unknown, self.record.answers[operation.number])):
+                unknown[operation.row_id].add(operation.text)
         return {row_id: unknown[row_id] | {color} for row_id, color in last.items()}
 
 
 def says_done(answer: Answer) -> bool:
-    """Whether an answer says that the work is committed: also if only its mail is late."""
+    """Whether an answer says that the operation is committed: also if only its mail is late."""
     return answer.code == 200 or answer.slug == slugs.MANDRILL_EMAIL_FAILED
 
 
@@ -85,56 +87,62 @@ def _is_unknown(answer: Answer) -> bool:
     return answer.slug in {LOST, slugs.SERVICE_UNAVAILABLE}
 
 
-def _has_stage(case: Case, work: Work, ids: set[int]) -> bool:
-    found = set(case.rows.stages.get(work.text, ()))
+def _has_stage(case: Case, operation: Operation, ids: set[int]) -> bool:
+    found = set(case.rows.stages.get(operation.text, ()))
     return bool(found) and ids <= found
 
 
-def _has_status(case: Case, work: Work, ids: set[int]) -> bool:
-    return ids <= case.status_ids[work.text] | case.deleted
+def _has_status(case: Case, operation: Operation, ids: set[int]) -> bool:
+    return ids <= case.status_ids[operation.text] | case.deleted
 
 
-def _has_color(case: Case, work: Work, _: set[int]) -> bool:
-    row = case.rows.statuses.get(work.row_id)
-    return row[1] in case.colors[work.row_id] if row else work.row_id in case.deleted
+def _has_color(case: Case, operation: Operation, _: set[int]) -> bool:
+    row = case.rows.statuses.get(operation.row_id)
+    return row[1] in case.colors[operation.row_id] if row else operation.row_id in case.deleted
 
 
-def _has_session(case: Case, _: Work, ids: set[int]) -> bool:
+def _has_session(case: Case, _: Operation, ids: set[int]) -> bool:
     return ids <= case.rows.sessions | case.logged_out
 
 
-_IS_PRESENT: Mapping[Effect, Callable[[Case, Work, set[int]], bool]] = {
+_IS_PRESENT: Mapping[Effect, Callable[[Case, Operation, set[int]], bool]] = {
     "": lambda *_: True,
     "stage": _has_stage,
     "status": _has_status,
     "color": _has_color,
     "session": _has_session,
-    "no status": lambda case, work, _: work.row_id not in case.rows.statuses,
-    "no session": lambda case, work, _: work.row_id not in case.rows.sessions,
+    "no status": lambda case, operation, _: operation.row_id not in case.rows.statuses,
+    "no session": lambda case, operation, _: operation.row_id not in case.rows.sessions,
 }
 
 
 def missing(case: Case) -> Iterator[Finding]:
     """Every acknowledged write is in the database."""
     for number, ids in case.done.items():
-        work = case.record.works[number]
-        if not _IS_PRESENT[work.effect](case, work, ids):
-            yield Finding(MISSING, work.kind, f"call {number}, rows {sorted(ids)}")
+        operation = case.record.operations[number]
+        if not _IS_PRESENT[operation.effect](case, operation, ids):
+            yield Finding(MISSING, operation.kind, f"call {number}, rows {sorted(ids)}")
 
 
 def twice(case: Case) -> Iterator[Finding]:
-    """No work is executed twice, however often it was requested."""
+    """No operation is executed twice, however often it was requested."""
     written = {"stage": case.rows.stages, "status": case.status_ids}
-    for work in case.record.works.values():
-        found = set(written[work.effect].get(work.text, ())) if work.effect in written else set()
-        ids = found | (case.done.get(work.number, set()) if work.effect in written else set())
+    for operation in case.record.operations.values():
+        found = (
+            set(written[operation.effect].get(operation.text, ()))
+            if operation.effect in written
+            else set()
+        )
+        ids = found | (
+            case.done.get(operation.number, set()) if operation.effect in written else set()
+        )
         if len(ids) > 1:
-            yield Finding(TWICE, work.kind, f"call {work.number}, rows {sorted(ids)}")
+            yield Finding(TWICE, operation.kind, f"call {operation.number}, rows {sorted(ids)}")
 
 
 def unasked(case: Case) -> Iterator[Finding]:
     """No refused call writes a row."""
-    texts = {work.text for work in case.works("stage")}
+    texts = {operation.text for operation in case.operations("stage")}
     for text, ids in case.rows.stages.items():
         if text not in texts:
             yield Finding(UNASKED, "create a stage", f"rows {list(ids)}, notes {text!r}")
@@ -148,26 +156,26 @@ def unsent(case: Case) -> Iterator[Finding]:
         if mail.state != "sent" or not case.record.arrivals[message]:
             times = case.record.arrivals[message]
             yield Finding(MAIL, "", f"message {message} is {mail.state}, arrived {times} times")
-    for work in case.works("stage"):
-        ids = case.done.get(work.number, set())
-        if work.has_mail and ids and not ids & stages:
-            yield Finding(MAIL, work.kind, f"call {work.number} has no message")
+    for operation in case.operations("stage"):
+        ids = case.done.get(operation.number, set())
+        if operation.has_mail and ids and not ids & stages:
+            yield Finding(MAIL, operation.kind, f"call {operation.number} has no message")
 
 
 def statuses(case: Case) -> Iterator[Finding]:
     """Each answer is documented for its route, with its code, and right for its call."""
     for number, answers in case.record.answers.items():
-        work, allowed = case.record.works[number], frozenset[str]()
+        operation, allowed = case.record.operations[number], frozenset[str]()
         for answer in answers:
-            allowed |= work.allowed_again if allowed else work.allowed
-            if answer.slug != LOST and (rule := _wrong(case, work, answer, allowed)):
+            allowed |= operation.allowed_again if allowed else operation.allowed
+            if answer.slug != LOST and (rule := _wrong(case, operation, answer, allowed)):
                 text = f"call {number}: {answer.code} {answer.slug}{_near(case, answer)}"
-                yield Finding(rule, work.kind, text)
+                yield Finding(rule, operation.kind, text)
 
 
-def _wrong(case: Case, work: Work, answer: Answer, allowed: frozenset[str]) -> str:
+def _wrong(case: Case, operation: Operation, answer: Answer, allowed: frozenset[str]) -> str:
     """The rule that an answer breaks; empty if none."""
-    status = case.documented[work.route].get(answer.slug)
+    status = case.documented[operation.route].get(answer.slug)
     if status is None or not status.http == answer.code == answer.stated:
         return UNDOCUMENTED
     return "" if answer.slug in allowed else UNEXPECTED
@@ -178,7 +186,7 @@ def broken(case: Case) -> Iterator[Finding]:
     for number, answers in case.record.answers.items():
         for answer in answers:
             if answer.slug == LOST and not _overlaps_kill(case, answer):
-                kind = case.record.works[number].kind
+                kind = case.record.operations[number].kind
                 text = f"call {number}: {answer.error}{_near(case, answer)}"
                 yield Finding(BROKEN, kind, text)
 
@@ -202,9 +210,11 @@ def _near(case: Case, answer: Answer) -> str:
 def unfinished(case: Case) -> Iterator[Finding]:
     """A caller that repeats its call gets its final answer."""
     for number, answers in case.record.answers.items():
-        work = case.record.works[number]
-        if work.final and not any(answer.slug in work.final for answer in answers):
-            yield Finding(UNFINISHED, work.kind, f"call {number}: last answer {answers[-1].slug}")
+        operation = case.record.operations[number]
+        if operation.final and not any(answer.slug in operation.final for answer in answers):
+            yield Finding(
+                UNFINISHED, operation.kind, f"call {number}: last answer {answers[-1].slug}"
+            )
 
 
 def others(case: Case) -> Iterator[Finding]:

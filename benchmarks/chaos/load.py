@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from chaos.connection import Connection, LostError
-from chaos.record import LOST, Answer, Record, Work
-from chaos.works import Works, body_of, row_of, slug_of, token_of
+from chaos.operations import Operations, body_of, row_of, slug_of, token_of
+from chaos.record import LOST, Answer, Operation, Record
 from gateway import statuses as slugs
 
 ROUND_CHECK = 0.05
@@ -23,7 +23,7 @@ ORDERS = 98
 PAUSE = (0.0, 0.1)
 LOGIN_PAUSE = (0.5, 1.5)
 REPEAT_PAUSE = (0.02, 0.2)
-"""Seconds between two works of a caller, between two log-ins, and before a repeat."""
+"""Seconds between two operations of a caller, between two log-ins, and before a repeat."""
 
 MAIL_SHARE = 0.3
 KEYED_SHARE = 0.8
@@ -36,17 +36,17 @@ EMAILS = ("client@example.com", "liaison@example.com")
 
 
 class Load:
-    """All callers; `later` are works whose mail is not sent yet, to be repeated at the end."""
+    """All callers; `later` are operations whose mail is not sent yet, to be repeated at the end."""
 
     def __init__(
-        self, *, record: Record, works: Works, find_port: Callable[[], int], seed: int
+        self, *, record: Record, operations: Operations, find_port: Callable[[], int], seed: int
     ) -> None:
         self.record = record
-        self.works = works
+        self.operations = operations
         self.find_port = find_port
         self.seed = seed
         self.is_stopping = False
-        self.later: list[Work] = []
+        self.later: list[Operation] = []
         self._callers: list[Caller] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,7 +69,7 @@ class Load:
             await asyncio.sleep(ROUND_CHECK)
 
     async def stop(self, seconds: float) -> None:
-        """Let each caller finish its work, for at most `seconds`."""
+        """Let each caller finish its operation, for at most `seconds`."""
         self.is_stopping = True
         _, unfinished = await asyncio.wait(self._tasks, timeout=seconds)
         for task in unfinished:
@@ -82,11 +82,11 @@ class Load:
     async def repeat_later_ones(self, seconds: float) -> None:
         """Repeat the works whose mail was late until each has its answer."""
         caller = Caller(self, -1, create_stage)
-        works, self.later = self.later, []
+        operations, self.later = self.later, []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                for work in works:
-                    while (await caller.ask(work)).slug not in work.final:
+                for operation in operations:
+                    while (await caller.ask(operation)).slug not in operation.final:
                         await caller.pause(REPEAT_PAUSE)
         caller.close()
 
@@ -104,10 +104,10 @@ class Caller:
         self.token = "employee" if number % 2 else "application"
         self._script = script
         self._connections = [Connection(load.find_port) for _ in range(2)]
-        self._mistakes = itertools.cycle(load.works.refused())
+        self._mistakes = itertools.cycle(load.operations.refused())
 
     async def run(self) -> None:
-        """Work until the load stops."""
+        """Call until the load stops."""
         while not self.load.is_stopping:
             await self._script(self)
             self.rounds += 1
@@ -118,7 +118,7 @@ class Caller:
         """Wait for a random time in this range."""
         await asyncio.sleep(self.rng.uniform(*seconds))
 
-    def next_mistake(self) -> Work:
+    def next_mistake(self) -> Operation:
         """The next of the calls that must be refused."""
         return next(self._mistakes)
 
@@ -127,11 +127,11 @@ class Caller:
         for connection in self._connections:
             connection.close()
 
-    async def ask(self, work: Work, *, is_twin: bool = False) -> Answer:
-        """Request a work once, and note the answer."""
+    async def ask(self, operation: Operation, *, is_twin: bool = False) -> Answer:
+        """Request an operation once, and note the answer."""
         sent = time.monotonic()
         try:
-            answer = await self._connections[is_twin].ask(work.request)
+            answer = await self._connections[is_twin].ask(operation.request)
         except LostError as error:
             noted = Answer(sent=sent, ended=time.monotonic(), slug=LOST, error=str(error))
         else:
@@ -145,17 +145,17 @@ class Caller:
                 row_id=row_of(body),
                 token=token_of(body),
             )
-        self.load.record.add(work, noted)
+        self.load.record.add(operation, noted)
         return noted
 
-    async def do(self, work: Work, *, is_twin: bool = False) -> Answer | None:
-        """Request a work until its answer is final; None if it has to be repeated later."""
+    async def do(self, operation: Operation, *, is_twin: bool = False) -> Answer | None:
+        """Request an operation until its answer is final; None if it has to be repeated later."""
         while True:
-            answer = await self.ask(work, is_twin=is_twin)
-            if not work.final or answer.slug in work.final:
+            answer = await self.ask(operation, is_twin=is_twin)
+            if not operation.final or answer.slug in operation.final:
                 return answer
             if answer.slug == slugs.MANDRILL_EMAIL_FAILED:
-                self.load.later.append(work)
+                self.load.later.append(operation)
                 return None
             await self.pause(REPEAT_PAUSE)
 
@@ -163,41 +163,41 @@ class Caller:
 async def create_stage(caller: Caller) -> None:
     """Create a stage; sometimes send the call twice at once, or again when it is done."""
     rng = caller.rng
-    work = caller.load.works.stage(
+    operation = caller.load.operations.stage(
         order=rng.randint(1, ORDERS),
         caller=caller.token,
         is_keyed=rng.random() < KEYED_SHARE,
         has_mail=rng.random() < MAIL_SHARE,
     )
-    if work.final and rng.random() < TWIN_SHARE:
-        await asyncio.gather(caller.do(work), caller.do(work, is_twin=True))
+    if operation.final and rng.random() < TWIN_SHARE:
+        await asyncio.gather(caller.do(operation), caller.do(operation, is_twin=True))
         return
-    answer = await caller.do(work)
-    if work.final and answer and rng.random() < REPEAT_SHARE:
-        await caller.do(work)
-        await caller.ask(caller.load.works.mismatch(work, caller.token))
+    answer = await caller.do(operation)
+    if operation.final and answer and rng.random() < REPEAT_SHARE:
+        await caller.do(operation)
+        await caller.ask(caller.load.operations.mismatch(operation, caller.token))
 
 
 async def keep_status(caller: Caller) -> None:
     """Create a status, change it a few times, and perhaps delete it."""
-    works, rng = caller.load.works, caller.rng
-    created = await caller.do(works.status())
+    operations, rng = caller.load.operations, caller.rng
+    created = await caller.do(operations.status())
     assert created
     for _ in range(rng.randint(0, 4)):
-        await caller.do(works.color(created.row_id))
-        await caller.do(works.list_statuses())
+        await caller.do(operations.color(created.row_id))
+        await caller.do(operations.list_statuses())
         await caller.pause(PAUSE)
     if rng.random() < DELETED_SHARE:
-        await caller.do(works.no_status(created.row_id))
+        await caller.do(operations.no_status(created.row_id))
 
 
 async def log_in_and_out(caller: Caller) -> None:
     """Log in and, if that worked, log out again."""
-    works = caller.load.works
-    answer = await caller.ask(works.log_in(caller.rng.choice(EMAILS)))
+    operations = caller.load.operations
+    answer = await caller.ask(operations.log_in(caller.rng.choice(EMAILS)))
     await caller.pause(LOGIN_PAUSE)
     if answer.token:
-        await caller.do(works.log_out(answer.row_id, answer.token))
+        await caller.do(operations.log_out(answer.row_id, answer.token))
 
 
 async def make_mistakes(caller: Caller) -> None:

@@ -18,8 +18,8 @@ WINDOW_MARGIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One piece of work, which is requested once, or until it has one of the `final` answers.
+class Operation:
+    """One operation, which is requested once, or until it has one of the `final` answers.
 
     `allowed` are the slugs that its first request may get, `allowed_again` further slugs that a
     repeat may get. `text` identifies the row that it writes, `row_id` the row that it changes.
@@ -39,7 +39,7 @@ class Work:
 
 
 class Answer(NamedTuple):
-    """The answer to one request of a work; times are of the monotonic clock, in seconds.
+    """The answer to one request of an operation; times are of the monotonic clock, in seconds.
 
     `code` is the HTTP status and `stated` the `code` in the body; both are 0 without an answer.
     `row_id` is the id of the row in the answer, 0 if there is none. `error` says what a connection
@@ -75,7 +75,7 @@ class Mail(NamedTuple):
 class Record:
     """Everything that callers and faults have noted; it is filled while the run goes on."""
 
-    works: dict[int, Work] = field(default_factory=dict)
+    operations: dict[int, Operation] = field(default_factory=dict)
     answers: dict[int, list[Answer]] = field(default_factory=dict)
     faults: list[Happened] = field(default_factory=list)
     kills: list[Happened] = field(default_factory=list)
@@ -90,10 +90,10 @@ class Record:
     problems: list[str] = field(default_factory=list)
     """What was wrong with the processes themselves."""
 
-    def add(self, work: Work, answer: Answer) -> None:
+    def add(self, operation: Operation, answer: Answer) -> None:
         """Note an answer."""
-        self.works[work.number] = work
-        self.answers.setdefault(work.number, []).append(answer)
+        self.operations[operation.number] = operation
+        self.answers.setdefault(operation.number, []).append(answer)
 
     @contextlib.contextmanager
     def killing(self, name: str) -> Iterator[None]:

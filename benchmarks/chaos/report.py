@@ -45,7 +45,7 @@ def calls_table(record: Record) -> Iterator[str]:
     """The answers of each kind of call; a refusal that the call must get is among the others."""
     by_kind: dict[str, list[Answer]] = defaultdict(list)
     for number, answers in record.answers.items():
-        by_kind[record.works[number].kind] += answers
+        by_kind[record.operations[number].kind] += answers
         by_kind["all"] += answers
     # The last line has the sums.
     by_kind["all"] = by_kind.pop("all")
@@ -57,9 +57,9 @@ def calls_table(record: Record) -> Iterator[str]:
 
 
 def writes_table(case: Case, findings: Sequence[Finding]) -> Iterator[str]:
-    """The acknowledged works of each kind, those in the database, and those done twice."""
-    works = [case.record.works[number] for number in case.done]
-    done = Counter(work.kind for work in works if work.effect)
+    """The acknowledged operations of each kind, those in the database, and those done twice."""
+    operations = [case.record.operations[number] for number in case.done]
+    done = Counter(operation.kind for operation in operations if operation.effect)
     wrong = Counter((finding.rule, finding.kind) for finding in findings)
     yield f"{'writes':22}{'acknowledged':>14}{'present':>10}{'twice':>8}"
     for kind, count in done.items():

@@ -35,8 +35,8 @@ MAX_BODY_WINDOWS = 6
 """Windows after which a body must be complete, however steadily it grows."""
 
 
-MAX_LINE = 8 * 1024
-_TOO_LONG = f"the request line is longer than {MAX_LINE} bytes"
+MAX_TARGET = 8 * 1024
+_TOO_LONG = f"the request target is longer than {MAX_TARGET} bytes"
 _TOO_LARGE = f"the request line and the headers are larger than {MAX_HEAD} bytes"
 
 
@@ -157,7 +157,7 @@ class Edge(Connection):
         """
         if not self._progressed:
             self._pending_size += len(self._piece)
-            if len(self._url) > MAX_LINE:
+            if len(self._url) > MAX_TARGET:
                 raise BadRequestError(_TOO_LONG, statuses.URI_TOO_LONG)
             if self._pending_size > MAX_HEAD:
                 raise BadRequestError(_TOO_LARGE, statuses.HEADERS_TOO_LARGE)
@@ -206,7 +206,7 @@ class Edge(Connection):
         if count > MAX_HEADERS:
             self._check_header_count()
         # Only a head that came in several pieces can be too large.
-        if self._pending_size > MAX_LINE - PIECE:
+        if self._pending_size > MAX_TARGET - PIECE:
             self._check_head_size()
         parser = self._parser
         version, method = "1.1", parser.get_method()
@@ -260,8 +260,8 @@ class Edge(Connection):
             raise BadRequestError(f"more than {MAX_HEADERS} headers", statuses.HEADERS_TOO_LARGE)
 
     def _check_head_size(self) -> None:
-        """Refuse a request line or headers, or the trailers of a body, that are too large."""
-        if len(self._url) > MAX_LINE:
+        """Refuse a target, headers, or the trailers of a body that are too large."""
+        if len(self._url) > MAX_TARGET:
             raise BadRequestError(_TOO_LONG, statuses.URI_TOO_LONG)
         lengths = (len(name) + len(value) + len(b": \r\n") for name, value in self._headers)
         if len(self._url) + sum(lengths) > MAX_HEAD:

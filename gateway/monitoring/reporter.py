@@ -57,11 +57,18 @@ class Reporter:
         }
 
     async def run(self) -> None:
-        """Report until cancelled, then once more."""
+        """Report until cancelled, then once more.
+
+        The first report tells at once who this worker is: if it dies, it has a place to be missed.
+        """
+        await self._write()
         await flush_periodically(self._report, REPORT_INTERVAL)
 
     async def _report(self) -> None:
         self._metrics.windows.close()
+        await self._write()
+
+    async def _write(self) -> None:
         database = Database.within(self._pool, REPORT_TIMEOUT)
         windows = [*self._metrics.windows.closed]
         try:

@@ -31,8 +31,14 @@ class WorkerView:
     def label(self) -> str:
         """Its machine and its number there, or its process if it has no number."""
         index = self.figures.get("index")
-        machine = self.figures.get("machine") or self.name.partition(":")[0]
-        return f"{machine} {self.name.partition(':')[2] if index is None else f'worker {index}'}"
+        return (
+            f"{self.machine} {self.name.partition(':')[2] if index is None else f'worker {index}'}"
+        )
+
+    @property
+    def machine(self) -> str:
+        """The name of its machine, which its heartbeat has from the first."""
+        return self.figures.get("machine") or self.name.partition(":")[0]
 
     @property
     def started_at(self) -> datetime | None:

@@ -181,13 +181,21 @@ def _silent(state: State) -> list[WorkerView]:
 
 
 def _successor(state: State, silent: WorkerView) -> WorkerView | None:
-    """The live worker that took the place of a silent one: on its machine, with its number."""
-    place = silent.figures.get("machine"), silent.figures.get("index")
+    """The live worker that took the place of a silent one, or None."""
     for worker in state.alive:
-        is_later = (worker.started_at or silent.seen_at) >= (silent.started_at or silent.seen_at)
-        if (worker.figures.get("machine"), worker.figures.get("index")) == place and is_later:
+        if _is_place_of(worker, silent) and _is_later(worker, silent):
             return worker
     return None
+
+
+def _is_place_of(worker: WorkerView, silent: WorkerView) -> bool:
+    """Whether both have the same number on a machine; before its first report any number fits."""
+    is_index = not silent.figures or worker.figures.get("index") == silent.figures.get("index")
+    return worker.machine == silent.machine and is_index
+
+
+def _is_later(worker: WorkerView, silent: WorkerView) -> bool:
+    return (worker.started_at or silent.seen_at) >= (silent.started_at or silent.seen_at)
 
 
 def _latest(workers: Sequence[WorkerView]) -> datetime | None:

@@ -20,7 +20,7 @@ LOOK_TIMEOUT = 30.0
 
 QUERY_TIMEOUT = 2.0
 MAX_NOTIFICATIONS = 200
-SILENCE = 4.0
+SILENCE = 2.9
 """Seconds without a heartbeat, which a worker sends each second, until it counts as silent."""
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))

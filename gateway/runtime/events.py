@@ -217,6 +217,12 @@ WORKER_TASK_CRASHED = Event(
     ("task",),
     "A background task of a worker met an unexpected error and was started again.",
 )
+WORKER_IMPORT_SLOW = Event(
+    "worker.import-slow",
+    "warning",
+    ("module",),
+    "The import of a service has not ended after 5 s; the worker does not serve before it does.",
+)
 WORKER_LOOP_BLOCKED = Event(
     "worker.loop-blocked",
     "warning",

@@ -2,12 +2,10 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import types
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,7 @@ from types import MappingProxyType
 from gateway.runtime import events, metrics
 from gateway.serve.console import KEY, new_key
 from gateway.serve.server import ServeError, stop_signals
+from gateway.serve.shared_folder import shared_folder
 from gateway.serve.supervisor_link import WorkerLink
 from gateway.serve.supervisor_metrics import SupervisorMetrics
 
@@ -184,13 +183,13 @@ def _stop_listening(listener: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _shared_folder() -> Iterator[str]:
-    """The folder in which the workers keep their metrics. Raises ServeError."""
-    try:
-        folder = tempfile.mkdtemp(prefix="gateway-")
-    except OSError as error:
-        message = f"cannot create a folder for the workers' metrics: {error}; set TMPDIR to another"
-        raise ServeError(message) from error
-    try:
+    """The folder of the workers' metrics. Raises ServeError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(shared_folder())
+        except OSError as error:
+            message = (
+                f"cannot create a folder for the workers' metrics: {error}; set TMPDIR to another"
+            )
+            raise ServeError(message) from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

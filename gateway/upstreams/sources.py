@@ -5,11 +5,13 @@ entry point in the group `gateway.services`. Plano's own services that need the 
 alone are used where the application folder does not have them.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import pkgutil
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
@@ -17,6 +19,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
+from gateway.runtime import events
 from gateway.runtime.app_folder import ENTRY_POINTS, AppFolder, installed_services
 from gateway.runtime.errors import OperatorError
 
@@ -26,6 +29,10 @@ PLANO_PACKAGE = "plano_services"
 
 SHARED = ("clients", "sessions", "users")
 """Plano's services that need the gateway's tables alone."""
+
+
+SLOW_IMPORT = 5.0
+"""Seconds after which an import that still runs is logged."""
 
 
 class ServiceError(OperatorError):
@@ -94,9 +101,24 @@ def _of_package(
             yield info.name, _import_module(f"{package.__name__}.{info.name}", package.__path__[0])
 
 
+@contextlib.contextmanager
+def _watched(module: str) -> Iterator[None]:
+    """Log an import that takes long: the worker does not serve until it ends."""
+    timer = threading.Timer(
+        SLOW_IMPORT, events.emit, (events.WORKER_IMPORT_SLOW,), {"module": module}
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _import_module(name: str, folder: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _watched(name):
+            return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise ServiceError(_describe(error, Path(folder))) from error
 
@@ -161,7 +183,8 @@ def _forget_package(package: str) -> None:
 def _of_entry(entry: EntryPoint) -> Iterator[tuple[str, ModuleType]]:
     """The services of an entry point: a module is one, a package has one for each module."""
     try:
-        module = entry.load()
+        with _watched(entry.value):
+            module = entry.load()
     except ImportError as error:
         raise ServiceError(
             f"the entry point {entry.name} of the group {ENTRY_POINTS} cannot be imported: {error}"

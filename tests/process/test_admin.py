@@ -120,7 +120,7 @@ def test_admin_metrics_of_a_killed_worker_keep_counts_and_drop_gauges(
             send_to_others(worker, url, 4)
         wait_until(lambda: total(admin, COUNT) >= 8)
         assert [s.value for s in samples(admin) if s.name == RESTARTS] == [0]
-        [folder] = tmp_path.glob("gateway-*")
+        [folder] = tmp_path.glob("gateway-metrics-*")
         before = set(folder.iterdir())
         waiting = active_while_one_waits(database, tokens, url, admin, workers)
         assert asyncio.run(waiting) == 1
@@ -225,7 +225,7 @@ def test_supervisor_without_a_temporary_folder_raises_serve_error(
     def refuse(**_: object) -> str:
         raise FileNotFoundError(2, "no usable temporary directory")
 
-    monkeypatch.setattr("gateway.serve.supervisor.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("gateway.serve.shared_folder.tempfile.mkdtemp", refuse)
     with server.listen("127.0.0.1", 0) as listener, server.listen("127.0.0.1", 0) as admin:
         supervisor = Supervisor(listener, admin, 2)
         before = [signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)]

@@ -131,7 +131,7 @@ TOO_LARGE = {
         + b"a: b\r\n" * 200
         + b"\r\n",
     ),
-    "a long path": (414, b"GET /" + b"b" * protocol.MAX_LINE + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "a long path": (414, b"GET /" + b"b" * protocol.MAX_TARGET + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
     "an endless path": (414, b"GET /" + b"b" * 2 * protocol.MAX_HEAD),
 }
 

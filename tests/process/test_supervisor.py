@@ -14,6 +14,7 @@ from support.command import PATIENCE, Gateway, Running, children_of, running, wa
 
 BROKEN = "import a_module_that_is_missing\n"
 WHOLE = "async def nothing(call): ...\n"
+TWO = ("--workers", "2")
 
 
 def serving(folder: Path, database: str, *args: str, **changes: str) -> Any:
@@ -59,6 +60,28 @@ def test_workers_whose_supervisor_dies_while_they_start_end(database: str, tmp_p
         wait_until(lambda: not any(map(alive, workers)))
 
 
+def test_folder_of_a_killed_supervisor_is_removed_by_the_next_one(
+    database: str, tmp_path: Path
+) -> None:
+    def folders() -> set[Path]:
+        return set(tmp_path.glob("gateway-metrics-*"))
+
+    options = {"TMPDIR": str(tmp_path)}
+    with serving(tmp_path, database, *TWO, **options) as command:
+        wait_until(lambda: is_ready(command.url()))
+        first = folders()
+        command.end(signal.SIGKILL)
+    with (
+        serving(tmp_path, database, *TWO, **options) as command,
+        serving(tmp_path, database, *TWO, **options) as other,
+    ):
+        wait_until(lambda: is_ready(command.url()) and is_ready(other.url()))
+        assert len(folders()) == 2, "each has its own folder"
+        assert not first & folders()
+        assert [command.end(), other.end()] == [0, 0]
+    assert not folders()
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_hangup_stops_the_gateway_in_order(database: str, tmp_path: Path, workers: str) -> None:
     with serving(tmp_path, database, "--workers", workers, GATEWAY_DRAIN_DELAY="600") as command:
@@ -68,6 +91,16 @@ def test_hangup_stops_the_gateway_in_order(database: str, tmp_path: Path, worker
         wait_until(lambda: not is_ready(url))
         assert httpx2.get(f"{url}/-/ready").json()["draining"], "it still answers"
         assert command.end() == 0
+
+
+def test_import_that_hangs_is_named_in_the_log(database: str, tmp_path: Path) -> None:
+    files = {"services/things.py": WHOLE, "services/slow.py": "import time\ntime.sleep(3600)\n"}
+    app = application(tmp_path / "app", files).path
+    with serving(tmp_path, database, GATEWAY_APP=str(app)) as command:
+        wait_until(lambda: "worker.import-slow" in command.err)
+        [line] = [line for line in command.err.splitlines() if "worker.import-slow" in line]
+        assert orjson.loads(line)["module"] == "services.slow"
+        command.end(signal.SIGKILL)
 
 
 def broken_app(folder: Path) -> Path:

@@ -43,9 +43,9 @@ class RecordingServer:
 
 
 @contextlib.contextmanager
-def served_in_thread(app: Any) -> Iterator[str]:
-    """Serve an application in another thread on a free port; yields its address."""
-    listener = server.listen("127.0.0.1", 0)
+def served_in_thread(app: Any, port: int = 0) -> Iterator[str]:
+    """Serve an application in another thread, by default on a free port; yields its address."""
+    listener = server.listen("127.0.0.1", port)
     started, stop, loops = threading.Event(), asyncio.Event(), []
 
     async def serve() -> None:

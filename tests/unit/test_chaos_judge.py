@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 from chaos import judge
 from chaos.judge import Finding
+from chaos.operations import Operations
 from chaos.record import LOST, Answer, Happened, Mail, Record, Rows
-from chaos.works import Works
 
 from gateway import statuses
 
 TOKENS = dict.fromkeys(("application", "employee", "client", "nobody", "expired"), "token")
-WORKS = Works("run", TOKENS)
-STAGE = WORKS.stage(order=7, caller="employee", is_keyed=True, has_mail=True)
-STATUS = WORKS.status()
-OLD_COLOR, NEW_COLOR = WORKS.color(5), WORKS.color(5)
-DELETED = WORKS.no_status(6)
-LOG_IN = WORKS.log_in("client@example.com")
-LOG_OUT = WORKS.log_out(8, "token")
-MISTAKE, *_ = WORKS.refused()
+OPERATIONS = Operations("run", TOKENS)
+STAGE = OPERATIONS.stage(order=7, caller="employee", is_keyed=True, has_mail=True)
+STATUS = OPERATIONS.status()
+OLD_COLOR, NEW_COLOR = OPERATIONS.color(5), OPERATIONS.color(5)
+DELETED = OPERATIONS.no_status(6)
+LOG_IN = OPERATIONS.log_in("client@example.com")
+LOG_OUT = OPERATIONS.log_out(8, "token")
+MISTAKE, *_ = OPERATIONS.refused()
 
 DOCUMENTED = dict.fromkeys(
-    ("", *(work.route for work in (STAGE, STATUS, NEW_COLOR, DELETED, LOG_IN, LOG_OUT))),
+    ("", *(operation.route for operation in (STAGE, STATUS, NEW_COLOR, DELETED, LOG_IN, LOG_OUT))),
     statuses.COMMON,
 )
 ROWS = Rows(

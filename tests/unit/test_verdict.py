@@ -137,3 +137,12 @@ def test_verdict_says_what_is_over() -> None:
     assert verdict.since == ended
     replaced = replace(WELL, workers=[worker(0), SILENT, worker(1, figures=NEW)])
     assert [finding.title for finding in judge(replaced).over] == ["A worker died"]
+
+
+def test_worker_that_died_before_its_first_report_was_replaced_by_a_later_one() -> None:
+    seen_at = NOW - timedelta(minutes=1)
+    silent = replace(worker(), figures={}, name="one:7", seen_at=seen_at, alive=False)
+    [finding] = judge(replace(WELL, workers=[silent, worker(0), worker(1)])).findings
+    assert finding.title == "A worker does not report"
+    replaced = replace(WELL, workers=[silent, worker(0), worker(1, figures=NEW)])
+    assert [finding.title for finding in judge(replaced).over] == ["A worker died"]

@@ -1,4 +1,4 @@
-"""The works that callers ask for: the request of each, and the answers that it may get."""
+"""The operations that callers ask for: the request of each, and the answers that it may get."""
 
 import base64
 import itertools
@@ -9,7 +9,7 @@ import orjson
 from harness import PATH as CREATE
 
 from chaos.connection import HttpAnswer, request
-from chaos.record import Work
+from chaos.record import Operation
 from gateway import statuses as slugs
 from gateway.dev.demo import APPLICATION, PASSWORD
 
@@ -27,15 +27,15 @@ VALID = OK | LATE
 _SHOPLO_SLUGS = {(401, "202"): slugs.INVALID_TOKEN, (403, "202"): slugs.PERMISSION_DENIED}
 
 
-class Works:
-    """Makes works with running numbers; `tokens` are the demo's, `run` begins this run's texts."""
+class Operations:
+    """Makes operations with running numbers; `tokens` are the demo's, `run` begins this run's texts."""
 
     def __init__(self, run: str, tokens: Mapping[str, str]) -> None:
         self._run = run
         self._tokens = tokens
         self._numbers = itertools.count(1)
 
-    def stage(self, *, order: int, caller: str, is_keyed: bool, has_mail: bool) -> Work:
+    def stage(self, *, order: int, caller: str, is_keyed: bool, has_mail: bool) -> Operation:
         """Create a stage of an order, with or without a key and a mail to the client."""
         number, text = self._next()
         event = {"event_slug": "stage-changed"} if has_mail else {}
@@ -43,7 +43,7 @@ class Works:
         mail = {slugs.MANDRILL_EMAIL_FAILED} if has_mail else set()
         # Of two equal calls at the same moment, the second may be answered first.
         twin = {slugs.IDEMPOTENCY_CONFLICT} if is_keyed else set()
-        return Work(
+        return Operation(
             number=number,
             kind="create a stage" if is_keyed else "create without a key",
             route="order_stages.create",
@@ -55,7 +55,7 @@ class Works:
             has_mail=has_mail,
         )
 
-    def mismatch(self, done: Work, caller: str) -> Work:
+    def mismatch(self, done: Operation, caller: str) -> Operation:
         """Send other params with the key of a stage that was created."""
         params = {"order_id": 1, "update_status": True, "stage": "scheduled", "notes": REFUSED}
         allowed = LATE | {slugs.IDEMPOTENCY_MISMATCH}
@@ -63,10 +63,10 @@ class Works:
             "refused", done.route, self._post(CREATE, params, caller, done.text), allowed
         )
 
-    def status(self) -> Work:
+    def status(self) -> Operation:
         """Create a status, with a key."""
         number, text = self._next()
-        return Work(
+        return Operation(
             number=number,
             kind="create a status",
             route="statuses.create",
@@ -78,12 +78,12 @@ class Works:
             text=text,
         )
 
-    def color(self, status: int) -> Work:
+    def color(self, status: int) -> Operation:
         """Change the color of a status to one that no other call sets."""
         number, _ = self._next()
         color = f"{number:06x}"
         params = {"status": {"color": color}}
-        return Work(
+        return Operation(
             number=number,
             kind="update a status",
             route="statuses.update",
@@ -95,10 +95,10 @@ class Works:
             row_id=status,
         )
 
-    def no_status(self, status: int) -> Work:
+    def no_status(self, status: int) -> Operation:
         """Delete a status; a repeat may find that it is gone."""
         gone = frozenset((slugs.INVALID_PARAM,))
-        return Work(
+        return Operation(
             number=self._next()[0],
             kind="delete a status",
             route="statuses.delete",
@@ -110,14 +110,14 @@ class Works:
             row_id=status,
         )
 
-    def list_statuses(self) -> Work:
+    def list_statuses(self) -> Operation:
         """List a page of the statuses."""
         return self._plain("list", "statuses.index", self._get(STATUSES), VALID)
 
-    def log_in(self, email: str) -> Work:
+    def log_in(self, email: str) -> Operation:
         """Log a user in."""
         params = {"email": email, "password": PASSWORD, "application": APPLICATION}
-        return Work(
+        return Operation(
             number=self._next()[0],
             kind="log in",
             route="sessions.create",
@@ -126,10 +126,10 @@ class Works:
             effect="session",
         )
 
-    def log_out(self, session: int, token: str) -> Work:
+    def log_out(self, session: int, token: str) -> Operation:
         """End a session with its own token; a repeat may find that it has ended."""
         ended = frozenset((slugs.INVALID_TOKEN,))
-        return Work(
+        return Operation(
             number=self._next()[0],
             kind="log out",
             route="sessions.delete",
@@ -141,7 +141,7 @@ class Works:
             row_id=session,
         )
 
-    def refused(self) -> list[Work]:
+    def refused(self) -> list[Operation]:
         """Calls with a mistake, each with the refusal that it must get."""
         stage = {"order_id": 7, "update_status": True, "notes": REFUSED}
         calls = {
@@ -152,17 +152,17 @@ class Works:
             slugs.SESSION_EXPIRED: self._post(CREATE, {**stage, "stage": "s"}, "expired"),
             slugs.INVALID_TOKEN: self._post(CREATE, {**stage, "stage": "s", "token": "t"}, ""),
         }
-        works = [
+        operations = [
             self._plain("refused", "order_stages.create", call, LATE | {slug})
             for slug, call in calls.items()
         ]
         unknown = self._plain(
             "refused", "", request("GET", "/nowhere"), frozenset((slugs.ROUTE_NON_EXISTENT,))
         )
-        return [*works, unknown]
+        return [*operations, unknown]
 
-    def _plain(self, kind: str, route: str, call: bytes, allowed: frozenset[str]) -> Work:
-        return Work(self._next()[0], kind, route, call, allowed)
+    def _plain(self, kind: str, route: str, call: bytes, allowed: frozenset[str]) -> Operation:
+        return Operation(self._next()[0], kind, route, call, allowed)
 
     def _next(self) -> tuple[int, str]:
         number = next(self._numbers)
