@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 class Case:
     """The record of a run, and the rows at its end.
 
-    `done` maps the number of each acknowledged operation to the ids of the rows that its answers showed.
+    `done` maps the number of each acknowledged operation to the ids of the rows in its answers.
     """
 
     def __init__(self, record: Record, rows: Rows, documented: Documented) -> None:

@@ -28,7 +28,10 @@ _SHOPLO_SLUGS = {(401, "202"): slugs.INVALID_TOKEN, (403, "202"): slugs.PERMISSI
 
 
 class Operations:
-    """Makes operations with running numbers; `tokens` are the demo's, `run` begins this run's texts."""
+    """Makes operations with running numbers.
+
+    `tokens` are the demo's; `run` begins this run's texts.
+    """
 
     def __init__(self, run: str, tokens: Mapping[str, str]) -> None:
         self._run = run

@@ -24,8 +24,8 @@ class LargeBodyTurns:
     """Lets one large body after the other through, with time for other requests between them.
 
     Without it several that are complete at the same moment would hold the loop one after the other.
-    A body that comes alone does not wait. A client that nobody knows, and whose large body was
-    refused, has a pause: it could repeat such bodies for ever, at the cost of all others.
+    A body that comes alone does not wait. A stranger whose large body was refused has a
+    pause: it could repeat such bodies for ever, at the cost of all others.
     """
 
     def __init__(self) -> None:
