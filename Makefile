@@ -86,7 +86,8 @@ $(DOCS_STAMP): requirements-docs.lock
 	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
-docs-refresh: $(STAMP) ## Rewrite the tables and the console output of the pages, from the code.
+docs-refresh: $(STAMP) ## Rewrite what is made from the code: tables and console output of the pages, schemas.
+	$(BIN)/python tools/editor_schemas.py
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 

@@ -24,7 +24,10 @@ from gateway.manifest import pinned
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check
 from gateway.manifest.dump import dump
-from gateway.manifest.params import SCHEMAS
+from gateway.manifest.editor_schema import (
+    editor_schema_of_manifests,
+    editor_schema_of_params,
+)
 from gateway.manifest.plan import Base, plan
 from gateway.manifest.read import Diagnostic, ManifestError, name_of
 from gateway.manifest.wait import wait_for_workers
@@ -210,12 +213,20 @@ def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], 
 
 
 @click.command
-def print_schema() -> None:
-    """Print the JSON Schema of a manifest, for editors that complete and check YAML.
+@click.argument(
+    "kind",
+    metavar="[manifest|params]",
+    type=click.Choice(["manifest", "params"]),
+    default="manifest",
+    help="Of what: manifest (the default), or params, for the files in schemas/.",
+)
+def print_schema(kind: str) -> None:
+    """Print the JSON Schema of manifests or of params, for editors that complete and check.
 
     Example: `gateway schema > routes.schema.json`
     """
-    click.echo((SCHEMAS / "manifest.json").read_text(encoding="utf-8"), nl=False)
+    is_manifest = kind == "manifest"
+    print_json(editor_schema_of_manifests() if is_manifest else editor_schema_of_params())
 
 
 @click.command

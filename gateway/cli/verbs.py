@@ -159,7 +159,7 @@ VERBS: dict[str, Verb | Group] = {
     "schema": Verb(
         "manifest",
         "print_schema",
-        "Print the JSON Schema of a manifest, for editors that complete and check YAML.",
+        "Print the JSON Schema of manifests or of params, for editors that complete and check.",
     ),
     "dump": Verb(
         "manifest", "dump_registry", "Print the registry as YAML, one document per namespace."

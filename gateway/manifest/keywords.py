@@ -8,13 +8,15 @@ from gateway.runtime.suggest import did_you_mean
 
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
-_TEXT = "text"
-_FLAG = "true or false"
-_NUMBER = "a number"
-_COUNT = "a whole number, 0 or more"
-_SCHEMA = "a schema: an object, true or false"
-_SCHEMAS = "a list of schemas, and not empty"
-_NAMED_SCHEMAS = "an object of names and their schemas"
+NAMES = "a list of names, each once"
+VALUES = "a list of values"
+TEXT = "text"
+FLAG = "true or false"
+NUMBER = "a number"
+COUNT = "a whole number, 0 or more"
+SCHEMA = "a schema: an object, true or false"
+SCHEMAS = "a list of schemas, and not empty"
+NAMED_SCHEMAS = "an object of names and their schemas"
 
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -30,25 +32,24 @@ PLACES: dict[str, str] = {
 """The keywords that hold schemas, and whether one or many."""
 
 KEYWORDS: dict[str, str] = {
-    **dict.fromkeys(_NAMED, _NAMED_SCHEMAS),
-    **dict.fromkeys(_LISTED, _SCHEMAS),
-    **dict.fromkeys(_SINGLE, _SCHEMA),
+    **dict.fromkeys(_NAMED, NAMED_SCHEMAS),
+    **dict.fromkeys(_LISTED, SCHEMAS),
+    **dict.fromkeys(_SINGLE, SCHEMA),
     "type": f"one of {', '.join(TYPES)}, or a list of them, each once",
-    "enum": "a list of values",
+    **dict.fromkeys(("enum", "examples"), VALUES),
     "const": "any value",
     "default": "any value",
-    "examples": "a list of values",
-    "required": "a list of names, each once",
+    "required": NAMES,
     "dependentRequired": "an object of names and lists of names",
     "pattern": "a regular expression",
     "multipleOf": "a number above 0",
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _NUMBER),
-    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _COUNT),
-    **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), _COUNT),
-    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), _FLAG),
-    **dict.fromkeys(("title", "description", "format", "$comment"), _TEXT),
-    **dict.fromkeys(("$schema", "$id", "$ref", "$anchor", "$dynamicRef", "$dynamicAnchor"), _TEXT),
-    **dict.fromkeys(("contentEncoding", "contentMediaType"), _TEXT),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), NUMBER),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), COUNT),
+    **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), COUNT),
+    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), FLAG),
+    **dict.fromkeys(("title", "description", "format", "$comment"), TEXT),
+    **dict.fromkeys(("$schema", "$id", "$ref", "$anchor", "$dynamicRef", "$dynamicAnchor"), TEXT),
+    **dict.fromkeys(("contentEncoding", "contentMediaType"), TEXT),
     "$vocabulary": "an object of addresses and true or false",
 }
 """Each keyword with what it may hold, in words."""
@@ -82,7 +83,7 @@ def invalid(path: Iterable[Any], value: Any) -> str:  # noqa: ANN401 - JSON is a
     """The message for a value at a path of a schema that JSON Schema does not allow there."""
     keyword = _keyword_at(path)
     if keyword is None:
-        return f"must be {_SCHEMA}, not {shown(value)}"
+        return f"must be {SCHEMA}, not {shown(value)}"
     words = f"{keyword} must be {KEYWORDS.get(keyword, 'another value')}, not {shown(value)}"
     is_word = keyword == "type" and isinstance(value, str)
     return words + (did_you_mean(value, TYPES) if is_word else "")

@@ -59,7 +59,7 @@ _EMPTY: dict[str, Any] = {"version": 1, "namespace": "empty", "services": {}, "r
 
 def diagnostics(data: Any) -> Iterator[tuple[YamlPath, str]]:  # noqa: ANN401 - a document is any
     """The schema errors of a document: path and message."""
-    for error in _validator_class()(_schema()).iter_errors(_without_valid_entries(data)):
+    for error in _validator_class()(manifest_schema()).iter_errors(_without_valid_entries(data)):
         # For a list the error of its invalid item is more precise than `x-allowed`.
         is_precise = _allowed(error) and not isinstance(error.instance, list)
         best = error if is_precise else jsonschema.exceptions.best_match([error])
@@ -97,14 +97,15 @@ def _pattern(_: Any, pattern: str, text: Any, __: Any) -> Iterator[jsonschema.Va
 
 
 @cache
-def _schema() -> dict[str, Any]:
+def manifest_schema() -> dict[str, Any]:
+    """The schema of one document; `x-allowed` says in words what a value may be."""
     schema: dict[str, Any] = orjson.loads((SCHEMAS / "manifest.json").read_bytes())
     return schema
 
 
 @cache
 def _fast_validator() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(_schema())
+    return jsonschema_rs.Draft202012Validator(manifest_schema())
 
 
 def _without_valid_entries(data: Any) -> Any:  # noqa: ANN401
@@ -158,7 +159,7 @@ def _missing(error: Any) -> str:  # noqa: ANN401
     """The message for a key that is missing, with what the key would take."""
     # Each missing key is an error of its own, which only jsonschema's text tells apart.
     key = next(key for key in error.validator_value if error.message.startswith(repr(key)))
-    allowed = _in_words(error.schema.get("properties", {}).get(key, {}))
+    allowed = in_words(error.schema.get("properties", {}).get(key, {}))
     return f"the key {key} is missing" + (f"; write {allowed}" if allowed else "")
 
 
@@ -178,11 +179,11 @@ def _allowed(error: Any) -> str | None:  # noqa: ANN401
     if not isinstance(error.schema, dict):
         return None
     if error.validator in {"type", "enum", "const"} or "x-allowed" in error.schema:
-        return _in_words(error.schema)
+        return in_words(error.schema)
     return None
 
 
-def _in_words(schema: dict[str, Any]) -> str:
+def in_words(schema: dict[str, Any]) -> str:
     """What a schema allows, in words; empty if there are none."""
     if "$ref" in schema:
         schema = _referenced(schema["$ref"])
@@ -199,7 +200,7 @@ def _in_words(schema: dict[str, Any]) -> str:
 
 def _referenced(reference: str) -> dict[str, Any]:
     """A part of the manifest's schema; empty if the reference is to another schema."""
-    part: Any = _schema()
+    part: Any = manifest_schema()
     for key in reference.split("/")[1:]:
         part = part.get(key, {})
     found: dict[str, Any] = part

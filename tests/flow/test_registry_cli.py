@@ -10,7 +10,7 @@ import orjson
 import pytest
 from rich.console import Console
 from support.cli import Gateway, gateway_in_process
-from support.harness import execute, on
+from support.harness import ROOT, execute, on
 from support.manifests import wipe
 
 from gateway.cli.plans import print_applied, print_plan
@@ -623,10 +623,13 @@ def test_check_prints_annotations_for_github(gateway: Gateway) -> None:
     )
 
 
-def test_schema_prints_the_schema_of_a_manifest(gateway: Gateway) -> None:
-    code, out, err = gateway("schema")
+@pytest.mark.parametrize(("words", "file"), [([], "routes"), (["params"], "params")])
+def test_schema_prints_the_schema_for_editors(
+    gateway: Gateway, words: list[str], file: str
+) -> None:
+    code, out, err = gateway("schema", *words)
     assert (code, err) == (0, "")
-    assert orjson.loads(out)["title"] == "routes.yaml"
+    assert out == (ROOT / "gateway" / "schemas" / f"{file}.schema.json").read_text()
 
 
 def test_apply_exits_1_on_too_many_deletes_without_max_deletes(gateway: Gateway) -> None:
