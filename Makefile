@@ -9,6 +9,8 @@ BROWSER_STAMP := $(VENV)/browser-installed
 DOCS_STAMP := $(VENV)-docs/installed
 CLIENTS := tests/clients
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
+EDITOR := tests/editor
+EDITOR_STAMP := $(EDITOR)/node_modules/installed
 
 
 SITE_BUILDER := zensical>=0.0.73,<0.2
@@ -22,7 +24,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser test-editor test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +65,14 @@ $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
 	npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund
 	@touch $(CLIENTS_STAMP)
+
+test-editor: $(STAMP) $(EDITOR_STAMP) ## Install the language server that editors use (Node), and ask it about routes.yaml.
+	$(BIN)/python -m pytest $(EDITOR)
+
+$(EDITOR_STAMP): $(EDITOR)/package.json $(EDITOR)/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
+	npm --prefix $(EDITOR) ci --ignore-scripts --no-audit --no-fund
+	@touch $(EDITOR_STAMP)
 
 test-browser: $(BROWSER_STAMP) ## Install a browser and its driver, and look at every page with them.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
@@ -135,7 +145,7 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--constraint $(VENV)-bench/versions.txt --requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test; CI runs this, then test-clients, test-browser and test-newest.
+check: lint test ## Run lint and test; CI runs this, then test-clients, test-browser, test-editor and test-newest.
 
 lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
@@ -159,4 +169,4 @@ release-check: $(STAMP) ## Build the distributions into dist/, and check version
 	$(BIN)/python tools/release.py
 
 clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
-	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
+	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site

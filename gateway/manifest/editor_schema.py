@@ -37,7 +37,8 @@ def editor_schema_of_params() -> dict[str, Any]:
 def _with_inner(route: dict[str, Any], key: str) -> dict[str, Any]:
     """A key that holds the name of a file or, now with its keywords, a schema."""
     file, _ = route["properties"][key]["oneOf"]
-    allowed = [file, {"type": "object", "$ref": "#/$defs/schema"}]
+    # As a list: yaml-language-server joins two single types to a message of its own.
+    allowed = [file, {"type": ["object"], "$ref": "#/$defs/schema"}]
     return {**route["properties"][key], "oneOf": allowed}
 
 
