@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gateway.cli.output import console, print_json
+from gateway.cli.plan_markdown import markdown
 from gateway.manifest.apply import Applied
 from gateway.manifest.breaking import breakages
 from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
-from gateway.manifest.plan_words import field_lines
+from gateway.manifest.plan_words import KEPT, field_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +20,6 @@ _MARKS = {
     "delete": ("-", "red"),
     "rename": (">", "cyan"),
 }
-_KEPT = "kept, although the manifest leaves it out; --prune deletes it"
 
 
 def print_plan(console: "Console", plan: Plan) -> None:
@@ -31,7 +31,7 @@ def print_plan(console: "Console", plan: Plan) -> None:
             console.print(f"      {line}", soft_wrap=True)
         _print_breakages(console, change, indent="      ")
     for name in plan.left_alone:
-        console.print(f"  {name}: {_KEPT}")
+        console.print(f"  {name}: {KEPT}")
     if not plan.changes:
         console.print("  nothing to change")
 
@@ -50,36 +50,13 @@ def _name(change: Change) -> str:
     return f"{change.old_name} → {change.name} (renamed)" if change.old_name else change.name
 
 
-def _names(change: Change) -> str:
-    """The names of a change in Markdown; its verb says already that it is a rename."""
-    return " → ".join(_code(name) for name in (change.old_name, change.name) if name)
-
-
-def markdown(plan: Plan) -> str:
-    """A plan as Markdown, for a comment on a merge request."""
-    lines = [f"**Namespace `{plan.namespace}`**, at revision {plan.base.number}", ""]
-    for change in plan.steps:
-        lines.append(f"- {change.verb} {change.kind} {_names(change)}")
-        lines += [f"  - {_code(line)}" for line in field_lines(change)]
-        lines += [f"  - **breaks callers**: {reason}" for reason in breakages(change)]
-    lines += [f"- {_code(name)}: {_KEPT}" for name in plan.left_alone]
-    if not plan.changes:
-        lines.append("- nothing to change")
-    return "\n".join(lines)
-
-
-def _code(text: str) -> str:
-    """A code span; text that contains a backtick is enclosed in two."""
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
-
-
 def print_applied(console: "Console", applied: Applied) -> None:
     """Print the changes that were written to a namespace, and what breaks callers."""
     for change in applied.steps:
         _print_change(console, change, indent="")
         _print_breakages(console, change, indent="    ")
     for name in applied.left_alone:
-        console.print(f"{name}: {_KEPT}")
+        console.print(f"{name}: {KEPT}")
     outcome = "is at" if applied.changes else "has nothing to change at"
     console.print(f"namespace {applied.namespace} {outcome} revision {applied.revision}")
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
+from gateway.manifest.secret_values import hidden
 from gateway.registry import paths
 
 Kind = Literal["application", "service", "route"]
@@ -47,11 +48,18 @@ class Change:
         return "change" if self.after is not None else "delete"
 
     def fields(self) -> Iterator[tuple[str, Any, Any]]:
-        """The fields of a changed record that differ, dotted into schemas: (name, old, new)."""
+        """The fields of a changed record that differ, dotted into schemas: (name, old, new).
+
+        Secrets in the settings of a service are hidden.
+        """
         if self.before is None or self.after is None:
             return
         differences = list(_differences("", parsed(self.before), parsed(self.after)))
-        yield from differences or _key_order(self.before, self.after)
+        for name, old, new in differences or _key_order(self.before, self.after):
+            if self.kind == "service":
+                yield name, hidden(name, old), hidden(name, new)
+            else:
+                yield name, old, new
 
     def as_object(self) -> dict[str, Any]:
         """The change as JSON: verb, kind, name, and the fields that differ."""

@@ -597,10 +597,13 @@ def test_plan_prints_markdown(gateway: Gateway) -> None:
     assert out.splitlines() == [
         "**Namespace `test`**, at revision 1",
         "",
-        "- change route `things.create`",
-        '  - `method: "GET" -> "POST"`',
-        '  - `` title: "T" -> "a `b`" ``',
-        "  - **breaks callers**: method changes from GET to POST",
+        "| change | fields | breaks callers |",
+        "| --- | --- | --- |",
+        (
+            '| change route `things.create` | `method: "GET" -> "POST"`<br>'
+            '`` title: "T" -> "a `b`" `` | `method changes from GET to POST` |'
+        ),
+        "",
         "- `things.read`: kept, although the manifest leaves it out; --prune deletes it",
         "",
     ]
