@@ -110,7 +110,7 @@ format: $(STAMP) ## Fix style problems that can be fixed automatically, and form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lint: $(STAMP) ## Check style, types, imports, spelling and container files.
+lint: $(STAMP) ## Check style, types, imports, spelling, container files and the GitHub action.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -119,6 +119,7 @@ lint: $(STAMP) ## Check style, types, imports, spelling and container files.
 	$(BIN)/python tools/words.py
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions deploy/github/action.yml
 
 words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 	$(BIN)/python tools/words.py

@@ -91,7 +91,10 @@ def test_gateway_env_sets_nothing() -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [*sorted(DEPLOY.glob("[!.]*")), ROOT / "docs" / "how-to" / "deploy.md"],
+    [
+        *sorted(file for file in DEPLOY.rglob("[!.]*") if file.is_file()),
+        ROOT / "docs" / "how-to" / "deploy.md",
+    ],
     ids=lambda file: file.name,
 )
 def test_deploy_file_names_only_existing_settings(file: Path) -> None:
