@@ -66,11 +66,12 @@ $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund
 	@touch $(CLIENTS_STAMP)
 
-test-editor: $(STAMP) $(EDITOR_STAMP) ## Install the language server that editors use (Node), and ask it about routes.yaml.
+test-editor: $(STAMP) $(EDITOR_STAMP) ## Test what people use around the gateway: editors (Node), pre-commit, man, completion.
 	$(BIN)/python -m pytest $(EDITOR)
 
 $(EDITOR_STAMP): $(EDITOR)/package.json $(EDITOR)/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
+	@command -v man > /dev/null || { echo "man is not on this machine; install man-db"; exit 1; }
 	npm --prefix $(EDITOR) ci --ignore-scripts --no-audit --no-fund
 	@touch $(EDITOR_STAMP)
 
@@ -96,8 +97,9 @@ $(DOCS_STAMP): requirements-docs.lock
 	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
-docs-refresh: $(STAMP) ## Rewrite what is made from the code: tables and console output of the pages, schemas.
+docs-refresh: $(STAMP) ## Rewrite what is made from the code: tables and console output, schemas, man pages.
 	$(BIN)/python tools/editor_schemas.py
+	$(BIN)/python tools/man_pages.py
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 

@@ -79,6 +79,13 @@ def wheel_files(tracked: set[str], project: dict[str, Any], info: str) -> set[st
         for file in tracked
         if file == source or file.startswith(f"{source}/")
     }
+    data = f"{info.removesuffix('.dist-info')}.data/data"
+    shared = {
+        f"{data}/{inside}{file.removeprefix(source)}"
+        for source, inside in wheel.get("shared-data", {}).items()
+        for file in tracked
+        if file.startswith(f"{source}/")
+    }
     metadata = (
         "METADATA",
         "RECORD",
@@ -87,7 +94,7 @@ def wheel_files(tracked: set[str], project: dict[str, Any], info: str) -> set[st
         "licenses/LICENSE",
         "sboms/sbom.cdx.json",
     )
-    return code | {f"{info}/{name}" for name in metadata} | {"gateway/py.typed"}
+    return code | shared | {f"{info}/{name}" for name in metadata} | {"gateway/py.typed"}
 
 
 def _built(name: str, version: str, tracked: set[str], project: dict[str, Any]) -> Iterator[str]:
