@@ -18,4 +18,4 @@ def test_action_installs_the_gateway_of_its_own_version(tmp_path: Path) -> None:
     [path] = (job.temporary / "github_path").read_text().splitlines()
     command = [f"{path}/gateway", "check", str(ROOT / "routes.yaml")]
     told = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    assert "is valid: 21 routes of 7 services" in told.stdout
+    assert "routes.yaml is valid: " in told.stdout
