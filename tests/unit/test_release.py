@@ -57,17 +57,23 @@ def test_a_file_too_few_and_a_file_too_many_are_problems() -> None:
 
 
 def test_a_wheel_holds_its_packages_and_metadata() -> None:
-    wheel = {"packages": ["gateway"], "force-include": {"routes": "gateway/plano/routes"}}
+    wheel = {
+        "packages": ["gateway"],
+        "force-include": {"routes": "gateway/plano/routes"},
+        "shared-data": {"share": "share"},
+    }
     project = {"tool": {"hatch": {"build": {"targets": {"wheel": wheel}}}}}
     tracked = {"gateway/app.py", "gateways.py", "tests/test_app.py", "README.md", "routes/a.yaml"}
-    assert release.wheel_files(tracked, project, "info") == {
+    tracked |= {"share/man/a.1", "shares/b"}
+    assert release.wheel_files(tracked, project, "g.dist-info") == {
         "gateway/app.py",
         "gateway/plano/routes/a.yaml",
         "gateway/py.typed",
-        "info/METADATA",
-        "info/RECORD",
-        "info/WHEEL",
-        "info/entry_points.txt",
-        "info/licenses/LICENSE",
-        "info/sboms/sbom.cdx.json",
+        "g.data/data/share/man/a.1",
+        "g.dist-info/METADATA",
+        "g.dist-info/RECORD",
+        "g.dist-info/WHEEL",
+        "g.dist-info/entry_points.txt",
+        "g.dist-info/licenses/LICENSE",
+        "g.dist-info/sboms/sbom.cdx.json",
     }
