@@ -24,7 +24,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser test-editor test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ $(EDITOR_STAMP): $(EDITOR)/package.json $(EDITOR)/package-lock.json
 
 test-browser: $(BROWSER_STAMP) ## Install a browser and its driver, and look at every page with them.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
+
+screenshots: $(BROWSER_STAMP) ## Photograph the console and the documentation into docs/screenshots/.
+	$(BIN)/python tools/screenshots.py
 
 $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
 	@command -v chromium > /dev/null \
