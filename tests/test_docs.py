@@ -16,7 +16,7 @@ import gateway
 from gateway import statuses
 from gateway.manifest.check import check
 from gateway.runtime.events import CATALOGUE
-from gateway.runtime.metrics import METRICS
+from gateway.runtime.metric_catalogue import METRICS
 from gateway.settings import SETTINGS
 
 README = (ROOT / "README.md").read_text()

@@ -19,7 +19,7 @@ from gateway import statuses
 from gateway.cli.main import app
 from gateway.manifest.check import Desired, check
 from gateway.runtime.events import CATALOGUE
-from gateway.runtime.metrics import METRICS
+from gateway.runtime.metric_catalogue import METRICS
 from gateway.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -101,9 +101,10 @@ def _settings(selection: str) -> list[str]:
 
 def _metrics(_: str) -> list[str]:
     rows = [
-        (f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.sentence) for m in METRICS
+        (f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.sentence)
+        for m in METRICS
     ]
-    return _rows(("metric", "labels", "meaning"), rows)
+    return _rows(("metric", "kind", "labels", "meaning"), rows)
 
 
 def _events(_: str) -> list[str]:

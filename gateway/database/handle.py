@@ -139,6 +139,7 @@ class Database:
         except TimeoutError as error:
             if not timer.expired:
                 raise
+            self._pool.statement_timeouts += 1
             await _abandon(connection)
             raise DatabaseUnavailable("the database did not answer in time") from error
 

@@ -39,19 +39,29 @@ class Pool:
         # A waiter receives a connection, or None: permission to open one.
         self._waiters: WaitQueue[Connection | None] = WaitQueue()
         self._closing = False
+        self.waiting_timeouts = 0
+        self.statement_timeouts = 0
 
     async def acquire(self, owner: Hashable = None) -> Connection:
         """A connection, to be released by the same owner. Raises DatabaseUnavailable."""
         self._refuse_if_down()
-        if owner is not None:
-            await self._bulkhead.acquire(owner)
         try:
-            connection = await self._acquire()
-        except BaseException:
-            self._leave_bulkhead(owner)
+            connection = await self._acquire_for(owner)
+        except asyncio.CancelledError:
+            # Only a deadline cancels a call, or the end of the worker, which ends the count too.
+            self.waiting_timeouts += 1
             raise
         self._in_use.add(connection)
         return connection
+
+    async def _acquire_for(self, owner: Hashable) -> Connection:
+        if owner is not None:
+            await self._bulkhead.acquire(owner)
+        try:
+            return await self._acquire()
+        except BaseException:
+            self._leave_bulkhead(owner)
+            raise
 
     def release(self, connection: Connection, owner: Hashable = None) -> None:
         """Return a connection, closed or not."""
@@ -79,6 +89,8 @@ class Pool:
             idle=len(self._idle),
             waiting=len(self._waiters),
             waiting_bulkhead=self._bulkhead.waiting(),
+            waiting_timeouts=self.waiting_timeouts,
+            statement_timeouts=self.statement_timeouts,
         )
 
     def mark_down(self, why: str) -> None:

@@ -47,12 +47,14 @@ class _Lookup(NamedTuple):
 class TokenStore:
     """The principals of tokens, and the slugs of applications.
 
-    `clock` gives the monotonic seconds of the cache.
+    `clock` gives the monotonic seconds of the cache. `sources` counts the answers since the
+    process began, by where they came from.
     """
 
     def __init__(self, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.pool = pool
         self.cache = TokenCache(clock)
+        self.sources = {"cache": 0, "database": 0, "stale": 0}
         self._lookups: dict[bytes, _Lookup] = {}
         # Of sessions and of applications: a lock on the tables of one does not delay the other.
         self._breakers = {
@@ -64,7 +66,10 @@ class TokenStore:
 
     def remembered(self, token: str) -> Principal | None:
         """The principal of a token, if the cache has a fresh one."""
-        return self.cache.fresh(tokens.digest(token))
+        principal = self.cache.fresh(tokens.digest(token))
+        if principal:
+            self.sources["cache"] += 1
+        return principal
 
     def is_guess(self, token: str) -> bool:
         """Whether this may be a guess: it has the form of a token, and the cache has never seen it.
@@ -87,11 +92,13 @@ class TokenStore:
             return None
         digest = tokens.digest(token)
         if self.cache.is_unknown(digest):
+            self.sources["cache"] += 1
             return None
         try:
             return await self._look_up_or_recall(token, digest, deadline)
         except DatabaseUnavailable:
             if principal := self.cache.within_grace(digest):
+                self.sources["stale"] += 1
                 return principal
             raise
 
@@ -108,11 +115,14 @@ class TokenStore:
             # Asked again: a notice may have dropped the entry meanwhile.
             recalled = None if lookup.task.done() else self.cache.within_grace(digest)
             if recalled:
+                self.sources["stale"] += 1
                 return recalled
         await _wait(lookup.task, deadline)
         if not lookup.task.done():
             raise DatabaseUnavailable("the look-up of a token is late")
-        return lookup.task.result()
+        principal = lookup.task.result()
+        self.sources["database"] += 1
+        return principal
 
     def _shared_lookup(self, token: str, digest: bytes) -> _Lookup:
         """A query of the database; concurrent look-ups of one token share it.

@@ -1,8 +1,19 @@
 -- name: report
--- Store what a worker says of itself.
+-- Store what a worker says of itself; return the number of workers that were heard of lately, and of
+-- the open notifications by severity.
 insert into gateway.figures (worker, figures, windows) values ($1, $2, $3)
 on conflict (worker) do update
-set at = now(), figures = excluded.figures, windows = excluded.windows;
+set at = now(), figures = excluded.figures, windows = excluded.windows
+returning
+    (
+        select count(*) from gateway.workers where seen_at > now() - make_interval(secs => $4)
+    ) as workers,
+    (
+        select coalesce(jsonb_object_agg(severity, open), '{}') from (
+            select severity, count(*) as open from gateway.notifications
+            where resolved_at is null group by severity
+        ) n
+    ) as notifications;
 
 -- name: windows
 -- The figures and windows of the workers that reported lately, and the last window of each that was

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from gateway.database.errors import DatabaseError
@@ -14,8 +14,10 @@ from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
 from gateway.monitoring.recent import RecentFaults
+from gateway.notifications.kinds import Severity
+from gateway.registry.store import WORKER_TIMEOUT
 from gateway.runtime import memory
-from gateway.runtime.metrics import Metrics, WorkerState
+from gateway.runtime.metrics import Fleet, Metrics, WorkerState
 from gateway.runtime.periodic import flush_periodically
 
 REPORT_INTERVAL = 5.0
@@ -23,12 +25,14 @@ REPORT_INTERVAL = 5.0
 
 REPORT_TIMEOUT = 4.0
 
+_NONE_OPEN: dict[str, int] = dict.fromkeys(get_args(Severity), 0)
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class Reporter:
     """Writes the figures of one worker to the database every few seconds.
 
+    `fleet` is what the database answered last about all workers.
     `settings` are reported as they are: `index` and `max_in_flight`. `state` gives what the metrics
     show now.
     """
@@ -48,6 +52,7 @@ class Reporter:
         self._recent = recent
         self._worker = worker
         self._state = state
+        self.fleet: Fleet | None = None
         self._fixed = {
             "machine": socket.gethostname(),
             "pid": os.getpid(),
@@ -72,10 +77,13 @@ class Reporter:
         database = Database.within(self._pool, REPORT_TIMEOUT)
         windows = [*self._metrics.windows.closed]
         try:
-            await database.fetch(_SQL["report"], self._worker, self.figures(), windows)
+            [row] = await database.fetch(
+                _SQL["report"], self._worker, self.figures(), windows, WORKER_TIMEOUT
+            )
         except DatabaseError:
             # The windows are kept and written with the next report; the heartbeat has logged it.
             return
+        self.fleet = Fleet(workers=row["workers"], notifications=_NONE_OPEN | row["notifications"])
 
     def figures(self) -> Mapping[str, Any]:
         """What this worker is doing now; sizes in bytes, times in seconds."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +64,7 @@ class Registry:
         self._hint = asyncio.Event()
         self._changed = asyncio.Condition()
         self._saved: Table | None = None
+        self._snapshot_written_at = -math.inf
         self._cleanup: asyncio.Task[None] | None = None
         self._newest = EMPTY
         self._polls_begun = 0
@@ -72,6 +75,11 @@ class Registry:
     def problems(self) -> tuple[str, ...]:
         """Why the newest revision is not served; empty if it is."""
         return tuple(self._problems.values())
+
+    @property
+    def snapshot_age(self) -> float:
+        """Seconds since the snapshot on disk was written; infinite if there is none."""
+        return max(0.0, time.time() - self._snapshot_written_at)
 
     async def start(self, seconds: float) -> None:
         """Wait at most `seconds` for the first table.
@@ -93,6 +101,7 @@ class Registry:
             return
         try:
             self.current = snapshot.load(self._snapshot, self._origin)
+            self._snapshot_written_at = snapshot.written_at(self._snapshot)
         except snapshot.SnapshotError as error:
             self._set_problem("start", f"the snapshot is refused: {error}")
             return
@@ -151,6 +160,7 @@ class Registry:
             differs = table and snapshot.saved_revision(self._snapshot) != table.identity
             if table and (differs or not self._saved):
                 await snapshot.save(self._snapshot, table, self._origin)
+            self._snapshot_written_at = snapshot.written_at(self._snapshot)
             self._saved = table
 
     def poll_now(self) -> None:

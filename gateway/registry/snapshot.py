@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -140,6 +141,14 @@ def saved_revision(path: Path) -> Revision | None:
             return _revision(orjson.loads(file.readline()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def written_at(path: Path) -> float:
+    """When the snapshot was written, in seconds of the system's clock; -inf if there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return -math.inf
 
 
 async def _schema_indexes(table: Table) -> dict[ParamSchema, int]:

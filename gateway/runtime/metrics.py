@@ -6,9 +6,12 @@ index and not after its process, so that the worker that replaces a dead one con
 """
 
 import collections
+import math
 import os
+import platform
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -18,90 +21,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from gateway.runtime import metric_catalogue as catalogue
 from gateway.runtime.events import Event, Fields
+from gateway.runtime.metric_catalogue import Combine, Metric
 from gateway.runtime.windows import Windows
 from gateway.statuses import COMMON, Fault
-
-
-class Metric(NamedTuple):
-    """A metric: its name, its help text, and the names of its labels."""
-
-    name: str
-    sentence: str
-    labels: tuple[str, ...] = ()
-
-
-DURATIONS = Metric(
-    "http_server_request_duration_seconds",
-    "Histogram of the time from a request's head to the end of its answer.",
-    ("http_request_method", "http_route", "http_response_status_code", "status"),
-)
-ANSWERS = Metric(
-    "gateway_answers_total",
-    "Requests, by the status of their answer and by whose fault it is.",
-    ("status", "fault"),
-)
-ACTIVE = Metric("http_server_active_requests", "Requests that are being handled.")
-BODIES = Metric("gateway_bodies", "Bodies that are being read; those requests are not active yet.")
-REVISION = Metric(
-    "gateway_registry_revision",
-    "Revision of the registry that a worker serves; of several workers `pid` says which.",
-)
-DEGRADED = Metric(
-    "gateway_registry_degraded",
-    "Workers that cannot follow the registry, and serve what they have.",
-)
-UNAVAILABLE = Metric(
-    "gateway_database_unavailable", "Workers that get no answer from the database."
-)
-OUTBOX = Metric(
-    "gateway_outbox_messages",
-    "Messages that are not sent yet: waiting for the next attempt, or parked.",
-    ("state",),
-)
-OLDEST = Metric(
-    "gateway_outbox_oldest_seconds",
-    "Age of the oldest message that waits to be sent, by kind (`mail`, `webhook`); 0 if none.",
-    ("kind",),
-)
-EVENTS = Metric(
-    "gateway_events_total",
-    "Events of the catalogue, by name and level; requests are counted apart.",
-    ("event", "level"),
-)
-LOG_DROPPED = Metric(
-    "gateway_log_lines_dropped_total",
-    "Lines of the log that were dropped, because they were not read or the disk was full.",
-)
-LOOP_LAG = Metric(
-    "gateway_event_loop_lag_seconds",
-    "The longest delay of the event loop in the last second, of the slowest worker.",
-)
-WORKER_RESTARTS = Metric(
-    "gateway_worker_restarts_total",
-    "Workers that ended unexpectedly and were restarted by the supervisor; 0 if there is no "
-    "supervisor, as with one worker.",
-)
-NO_DESCRIPTORS = Metric(
-    "gateway_out_of_descriptors_seconds_total",
-    "Seconds in which a worker had no file descriptor left, and dropped new connections.",
-)
-CONNECTIONS = Metric(
-    "gateway_database_connections",
-    "Connections to the database, by pool (`calls`, `lookup`, `outbox`, `background`) and by state "
-    "(`in-use`, `idle`).",
-    ("pool", "state"),
-)
-WAITING = Metric(
-    "gateway_database_waiting",
-    "Calls that wait for a connection, or for one of the connections that a single route may use "
-    "(`bulkhead`).",
-    ("pool", "reason"),
-)
-METRICS = (
-    *(DURATIONS, ANSWERS, ACTIVE, BODIES, REVISION, DEGRADED, UNAVAILABLE, OUTBOX, OLDEST, EVENTS),
-    *(LOG_DROPPED, WORKER_RESTARTS, LOOP_LAG, NO_DESCRIPTORS, CONNECTIONS, WAITING),
-)
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 METHODS = frozenset(
@@ -118,22 +42,42 @@ OTHER = "other"
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable from which the library takes the folder that several workers share."""
 
+_MODES: Mapping[Combine, Any] = {
+    "sum": "livesum",
+    "max": "livemax",
+    "each": "liveall",
+    "newest": "livemostrecent",
+}
+
 
 class PoolUsage(NamedTuple):
-    """How a pool of database connections is used now: connections and waiting calls."""
+    """How a pool of database connections is used now: connections and waiting calls.
+
+    The time-outs are totals of the process.
+    """
 
     in_use: int
     idle: int
     waiting: int
     waiting_bulkhead: int
+    waiting_timeouts: int
+    statement_timeouts: int
+
+
+class Fleet(NamedTuple):
+    """All machines that share the database: live workers, and open notifications by severity."""
+
+    workers: int
+    notifications: Mapping[str, int]
 
 
 class WorkerState(NamedTuple):
     """The current state of a worker, as its metrics show it.
 
     `outbox` counts messages by state, `oldest` has ages in seconds by kind of message, `pools` has
-    the pools by name. `loop_lag` is in seconds; `log_dropped` lines and `out_of_descriptors`
-    seconds are totals of the process.
+    the pools by name. `loop_lag` and `snapshot_age` are in seconds. `fleet` is
+    None before the first answer of the database. `tokens`, by source, `log_dropped` lines and
+    `out_of_descriptors` seconds are totals of the process.
     """
 
     in_flight: int = 0
@@ -147,6 +91,9 @@ class WorkerState(NamedTuple):
     loop_lag: float = 0.0
     out_of_descriptors: int = 0
     pools: Mapping[str, PoolUsage] = MappingProxyType({})
+    tokens: Mapping[str, int] = MappingProxyType({})
+    snapshot_age: float = math.inf
+    fleet: Fleet | None = None
 
 
 _Labels: TypeAlias = tuple[str, str, int | None, str]
@@ -189,26 +136,14 @@ class Metrics:
     def __init__(self, worker_index: int | None = None) -> None:
         choose_storage(worker_index)
         self._registry = registry = CollectorRegistry()
-        self._durations = Histogram(*DURATIONS, buckets=BUCKETS, registry=registry)
-        self._answers = Counter(*ANSWERS, registry=registry)
-        self._active = Gauge(*ACTIVE, registry=registry, multiprocess_mode="livesum")
-        self._bodies = Gauge(*BODIES, registry=registry, multiprocess_mode="livesum")
-        self._revision = Gauge(*REVISION, registry=registry, multiprocess_mode="liveall")
-        self._degraded = Gauge(*DEGRADED, registry=registry, multiprocess_mode="livesum")
-        self._unavailable = Gauge(*UNAVAILABLE, registry=registry, multiprocess_mode="livesum")
-        # All workers count the same rows: the most recent count is right.
-        self._outbox = Gauge(*OUTBOX, registry=registry, multiprocess_mode="livemostrecent")
-        self._oldest = Gauge(*OLDEST, registry=registry, multiprocess_mode="livemostrecent")
-        self._events = Counter(*EVENTS, registry=registry)
-        self._log_dropped = Counter(*LOG_DROPPED, registry=registry)
-        self._known_dropped = 0
-        # Shown as 0 until the supervisor counts one: an increase needs a value to start from.
-        Counter(*WORKER_RESTARTS, registry=registry)
-        self._no_descriptors = Counter(*NO_DESCRIPTORS, registry=registry)
-        self._known_no_descriptors = 0
-        self._loop_lag = Gauge(*LOOP_LAG, registry=registry, multiprocess_mode="livemax")
-        self._connections = Gauge(*CONNECTIONS, registry=registry, multiprocess_mode="livesum")
-        self._waiting = Gauge(*WAITING, registry=registry, multiprocess_mode="livesum")
+        self._durations = create_histogram(registry)
+        self._metrics = {
+            metric: create(metric, registry)
+            for metric in catalogue.METRICS
+            if metric is not catalogue.DURATIONS
+        }
+        self._totals: dict[Counter, float] = {}
+        self._set(catalogue.BUILD, 1, version("plano-gateway"), platform.python_version())
         self._new_events: collections.Counter[Event] = collections.Counter()
         self._series: dict[_Labels, _Series] = {}
         self.windows = Windows()
@@ -243,7 +178,7 @@ class Metrics:
         if labels not in self._series:
             route, method, code, status = labels
             durations = self._durations.labels(method, route, "" if code is None else code, status)
-            answers = self._answers.labels(status, fault)
+            answers = self._metrics[catalogue.ANSWERS].labels(status, fault)
             self._series[labels] = _Series(
                 durations=durations, answers=answers, fault=fault, unflushed=[]
             )
@@ -258,37 +193,75 @@ class Metrics:
         # Exchanged first: another thread may emit an event meanwhile.
         new_events, self._new_events = self._new_events, collections.Counter()
         for event, count in list(new_events.items()):
-            self._events.labels(event.name, event.level).inc(count)
+            self._metrics[catalogue.EVENTS].labels(event.name, event.level).inc(count)
         self._flush_state(state)
+        self._flush_database(state)
         self._flush_pools(state.pools)
 
     def _flush_state(self, state: WorkerState) -> None:
-        self._active.set(state.in_flight)
-        self._bodies.set(state.bodies)
-        self._revision.set(state.revision)
-        self._degraded.set(state.degraded)
-        self._unavailable.set(state.database_unavailable)
-        self._loop_lag.set(state.loop_lag)
+        self._set(catalogue.ACTIVE, state.in_flight)
+        self._set(catalogue.BODIES, state.bodies)
+        self._set(catalogue.REVISION, state.revision)
+        self._set(catalogue.DEGRADED, state.degraded)
+        self._set(catalogue.SNAPSHOT_AGE, state.snapshot_age)
+        self._set(catalogue.UNAVAILABLE, state.database_unavailable)
+        self._set(catalogue.LOOP_LAG, state.loop_lag)
+        self._advance(catalogue.LOG_DROPPED, state.log_dropped)
+        self._advance(catalogue.NO_DESCRIPTORS, state.out_of_descriptors)
+        for source, total in state.tokens.items():
+            self._advance(catalogue.TOKENS, total, source)
+
+    def _flush_database(self, state: WorkerState) -> None:
+        """What every worker reads from the database, for all of them."""
         for name, count in state.outbox.items():
-            self._outbox.labels(name).set(count)
+            self._set(catalogue.OUTBOX, count, name)
         for kind, seconds in state.oldest.items():
-            self._oldest.labels(kind).set(seconds)
-        self._log_dropped.inc(state.log_dropped - self._known_dropped)
-        self._known_dropped = state.log_dropped
-        self._no_descriptors.inc(state.out_of_descriptors - self._known_no_descriptors)
-        self._known_no_descriptors = state.out_of_descriptors
+            self._set(catalogue.OLDEST, seconds, kind)
+        if state.fleet:
+            self._set(catalogue.WORKERS, state.fleet.workers)
+            for severity, count in state.fleet.notifications.items():
+                self._set(catalogue.NOTIFICATIONS, count, severity)
 
     def _flush_pools(self, pools: Mapping[str, PoolUsage]) -> None:
         for pool, usage in pools.items():
-            self._connections.labels(pool, "in-use").set(usage.in_use)
-            self._connections.labels(pool, "idle").set(usage.idle)
-            self._waiting.labels(pool, "connection").set(usage.waiting)
-            self._waiting.labels(pool, "bulkhead").set(usage.waiting_bulkhead)
+            self._set(catalogue.CONNECTIONS, usage.in_use, pool, "in-use")
+            self._set(catalogue.CONNECTIONS, usage.idle, pool, "idle")
+            self._set(catalogue.WAITING, usage.waiting, pool, "connection")
+            self._set(catalogue.WAITING, usage.waiting_bulkhead, pool, "bulkhead")
+            self._advance(catalogue.TIMEOUTS, usage.waiting_timeouts, pool, "waiting")
+            self._advance(catalogue.TIMEOUTS, usage.statement_timeouts, pool, "statement")
+
+    def _set(self, metric: Metric, value: float, *labels: str) -> None:
+        gauge = self._metrics[metric]
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def _advance(self, metric: Metric, total: float, *labels: str) -> None:
+        """Add what a total of the process has grown by since the last time."""
+        counter = self._metrics[metric]
+        child = counter.labels(*labels) if labels else counter
+        child.inc(total - self._totals.get(child, 0))
+        self._totals[child] = total
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers in a format of the `Accept` header, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._exported), content_type
+
+
+def create(metric: Metric, registry: CollectorRegistry) -> Any:  # noqa: ANN401 - as the library
+    """A counter or a gauge of the catalogue; without labels it is 0 from the start."""
+    arguments = metric.name, metric.sentence, metric.labels
+    if metric.kind == "counter":
+        return Counter(*arguments, registry=registry)
+    return Gauge(*arguments, registry=registry, multiprocess_mode=_MODES[metric.combine])
+
+
+def create_histogram(registry: CollectorRegistry) -> Histogram:
+    """The histogram of the requests' durations."""
+    metric = catalogue.DURATIONS
+    return Histogram(
+        metric.name, metric.sentence, metric.labels, buckets=BUCKETS, registry=registry
+    )
 
 
 def drop_worker(worker_index: int, folder: str) -> None:

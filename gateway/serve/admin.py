@@ -12,6 +12,8 @@ from starlette.routing import Route
 
 from gateway.database.pool import Pool
 from gateway.edge.admission import Admission
+from gateway.identity.token_store import TokenStore
+from gateway.monitoring.reporter import Reporter
 from gateway.outbox.dispatcher import Outbox
 from gateway.pages import assets
 from gateway.pages.health import Health
@@ -27,6 +29,8 @@ class Watched(NamedTuple):
     """The objects of a worker from which its state is read; the pools by their names."""
 
     admission: Admission
+    tokens: TokenStore
+    reporter: Reporter
     outbox: Outbox
     loop_watch: LoopWatch
     pools: Mapping[str, Pool]
@@ -43,7 +47,7 @@ class Admin:
         watched: Watched,
         console: Sequence[Route],
     ) -> None:
-        self._admission, self._outbox, self._loop_watch, self._pools = watched
+        self._watched = watched
         self._lag = self._lag_since = 0.0
         self._health = health
         self._metrics = metrics
@@ -73,25 +77,28 @@ class Admin:
 
     def state(self) -> WorkerState:
         """What this worker is doing now."""
-        registry = self._health.registry
+        watched, registry = self._watched, self._health.registry
         return WorkerState(
-            in_flight=self._admission.in_flight,
-            bodies=self._admission.bodies,
+            in_flight=watched.admission.in_flight,
+            bodies=watched.admission.bodies,
             revision=registry.current.revision if registry.current else 0,
             degraded=bool(registry.problems),
             database_unavailable=self._health.pool.problem is not None,
-            outbox=self._outbox.outstanding,
-            oldest=self._outbox.oldest(),
+            outbox=watched.outbox.outstanding,
+            oldest=watched.outbox.oldest(),
             log_dropped=log_thread.dropped_lines(),
             loop_lag=self._recent_lag(),
-            out_of_descriptors=self._loop_watch.out_of_descriptors,
-            pools={name: pool.usage() for name, pool in self._pools.items()},
+            out_of_descriptors=watched.loop_watch.out_of_descriptors,
+            pools={name: pool.usage() for name, pool in watched.pools.items()},
+            tokens=watched.tokens.sources,
+            snapshot_age=registry.snapshot_age,
+            fleet=watched.reporter.fleet,
         )
 
     def _recent_lag(self) -> float:
         """The longest delay of about a second: a request for the metrics must not shorten that."""
         now = time.monotonic()
-        lag = self._loop_watch.take_lag()
+        lag = self._watched.loop_watch.take_lag()
         if now >= self._lag_since + FLUSH_INTERVAL:
             self._lag, self._lag_since = lag, now
         self._lag = max(self._lag, lag)
@@ -112,8 +119,8 @@ class Admin:
             "revision_uid": uid and str(uid),
             "worker": registry.name,
             "routes": len(registry.current.routes) if registry.current else 0,
-            "in_flight": self._admission.in_flight,
-            "bodies": self._admission.bodies,
+            "in_flight": self._watched.admission.in_flight,
+            "bodies": self._watched.admission.bodies,
         }
 
     async def _show_metrics(self, request: Request) -> Response:

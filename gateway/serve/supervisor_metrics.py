@@ -2,11 +2,12 @@
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from gateway.runtime import events
 from gateway.runtime.events import Event, Fields
-from gateway.runtime.metrics import EVENTS, FOLDER, WORKER_RESTARTS, choose_storage
+from gateway.runtime.metric_catalogue import EVENTS, WORKER_RESTARTS
+from gateway.runtime.metrics import FOLDER, choose_storage, create
 
 
 class SupervisorMetrics:
@@ -20,8 +21,8 @@ class SupervisorMetrics:
         os.environ[FOLDER] = folder
         choose_storage("supervisor")
         registry = CollectorRegistry()
-        self._restarts = Counter(*WORKER_RESTARTS, registry=registry)
-        self._events = Counter(*EVENTS, registry=registry)
+        self._restarts = create(WORKER_RESTARTS, registry)
+        self._events = create(EVENTS, registry)
         # All values exist from the start, so that the files do not grow later: writing to a
         # memory-mapped file while the disk is full would kill the process.
         for event in (events.WORKER_ENDED, events.WORKER_START_FAILED, events.LOG_DROPPED):

@@ -160,6 +160,8 @@ class Worker:
             metrics=self.metrics,
             watched=Watched(
                 admission=self.pipeline.admission,
+                tokens=self.identity.store,
+                reporter=self.reporter,
                 outbox=self.outbox,
                 loop_watch=self.loop_watch,
                 pools=dict(zip(POOL_NAMES, self._pools, strict=True)),

@@ -10,7 +10,7 @@ from support.harness import ROOT
 
 from gateway import statuses
 from gateway.manifest.check import check
-from gateway.runtime.metrics import METRICS
+from gateway.runtime.metric_catalogue import METRICS
 from gateway.settings import SETTINGS
 
 PAGE = (ROOT / "docs" / "explanation" / "reliability.md").read_text()

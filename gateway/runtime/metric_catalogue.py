@@ -1,0 +1,163 @@
+"""The catalogue of metrics: the documentation's table and the dashboard come from here.
+
+`metrics.py` counts them. A test compares the catalogue with what `/-/metrics` shows.
+"""
+
+from typing import Literal, NamedTuple, TypeAlias
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+Combine: TypeAlias = Literal["sum", "max", "each", "newest"]
+"""What a gauge shows of several workers: the sum, the largest value, or the value of each worker.
+
+`newest` is for a figure of the whole database, which every worker reads: the value read last.
+"""
+
+
+class Metric(NamedTuple):
+    """A metric; `sentence` is its help text. Durations are in seconds, as the name says."""
+
+    name: str
+    kind: Kind
+    sentence: str
+    labels: tuple[str, ...] = ()
+    combine: Combine = "sum"
+
+
+DURATIONS = Metric(
+    "http_server_request_duration_seconds",
+    "histogram",
+    "Time from a request's head to the end of its answer.",
+    ("http_request_method", "http_route", "http_response_status_code", "status"),
+)
+ANSWERS = Metric(
+    "gateway_answers_total",
+    "counter",
+    "Requests, by the status of their answer and by whose fault it is.",
+    ("status", "fault"),
+)
+ACTIVE = Metric("http_server_active_requests", "gauge", "Requests that are being handled.")
+BODIES = Metric(
+    "gateway_bodies", "gauge", "Bodies that are being read; those requests are not active yet."
+)
+BUILD = Metric(
+    "gateway_build_info",
+    "gauge",
+    "Always 1; the labels have the versions of the gateway and of Python.",
+    ("version", "python"),
+    combine="max",
+)
+WORKERS = Metric(
+    "gateway_workers",
+    "gauge",
+    "Workers, on all machines that share the database, that have sent a heartbeat in the last "
+    "10 s. It keeps its value while the database is away.",
+    combine="newest",
+)
+WORKER_RESTARTS = Metric(
+    "gateway_worker_restarts_total",
+    "counter",
+    "Workers that ended unexpectedly and were restarted by the supervisor; 0 if there is no "
+    "supervisor, as with one worker.",
+)
+LOOP_LAG = Metric(
+    "gateway_event_loop_lag_seconds",
+    "gauge",
+    "The longest delay of the event loop in the last second, of the slowest worker.",
+    combine="max",
+)
+NO_DESCRIPTORS = Metric(
+    "gateway_out_of_descriptors_seconds_total",
+    "counter",
+    "Seconds in which a worker had no file descriptor left, and dropped new connections.",
+)
+REVISION = Metric(
+    "gateway_registry_revision",
+    "gauge",
+    "Revision of the registry that a worker serves; of several workers `pid` says which.",
+    combine="each",
+)
+DEGRADED = Metric(
+    "gateway_registry_degraded",
+    "gauge",
+    "Workers that cannot follow the registry, and serve what they have.",
+)
+SNAPSHOT_AGE = Metric(
+    "gateway_registry_snapshot_age_seconds",
+    "gauge",
+    "Age of the registry's snapshot on disk, which is written after each new revision; `+Inf` if "
+    "there is none, so that a worker cannot start without the database.",
+    combine="max",
+)
+TOKENS = Metric(
+    "gateway_token_lookups_total",
+    "counter",
+    "Tokens that were looked up, by source: the worker's `cache`, the `database`, or its last "
+    "answer (`stale`) because it was late or unavailable.",
+    ("source",),
+)
+UNAVAILABLE = Metric(
+    "gateway_database_unavailable", "gauge", "Workers that get no answer from the database."
+)
+CONNECTIONS = Metric(
+    "gateway_database_connections",
+    "gauge",
+    "Connections to the database, by pool (`calls`, `lookup`, `outbox`, `background`) and by state "
+    "(`in-use`, `idle`).",
+    ("pool", "state"),
+)
+WAITING = Metric(
+    "gateway_database_waiting",
+    "gauge",
+    "Calls that wait for a connection, or for one of the connections that a single route may use "
+    "(`bulkhead`).",
+    ("pool", "reason"),
+)
+TIMEOUTS = Metric(
+    "gateway_database_timeouts_total",
+    "counter",
+    "Uses of a pool that ended at their deadline, by pool: while they waited for a connection "
+    "(`waiting`), or for the answer to a `statement`.",
+    ("pool", "reason"),
+)
+OUTBOX = Metric(
+    "gateway_outbox_messages",
+    "gauge",
+    "Messages that are not sent yet: waiting for the next attempt, or parked.",
+    ("state",),
+    combine="newest",
+)
+OLDEST = Metric(
+    "gateway_outbox_oldest_seconds",
+    "gauge",
+    "Age of the oldest message that waits to be sent, by kind (`mail`, `webhook`); 0 if none.",
+    ("kind",),
+    combine="newest",
+)
+NOTIFICATIONS = Metric(
+    "gateway_notifications_open",
+    "gauge",
+    "Notifications that are not resolved, by severity. It keeps its value while the database is "
+    "away.",
+    ("severity",),
+    combine="newest",
+)
+EVENTS = Metric(
+    "gateway_events_total",
+    "counter",
+    "Events of the catalogue, by name and level; requests are counted apart.",
+    ("event", "level"),
+)
+LOG_DROPPED = Metric(
+    "gateway_log_lines_dropped_total",
+    "counter",
+    "Lines of the log that were dropped, because they were not read or the disk was full.",
+)
+METRICS = (
+    *(DURATIONS, ANSWERS, ACTIVE, BODIES),
+    *(BUILD, WORKERS, WORKER_RESTARTS, LOOP_LAG, NO_DESCRIPTORS),
+    *(REVISION, DEGRADED, SNAPSHOT_AGE, TOKENS),
+    *(UNAVAILABLE, CONNECTIONS, WAITING, TIMEOUTS),
+    *(OUTBOX, OLDEST, NOTIFICATIONS, EVENTS, LOG_DROPPED),
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
