@@ -8,6 +8,7 @@ BENCH_STAMP := $(VENV)-bench/installed
 BROWSER_STAMP := $(VENV)/browser-installed
 DOCS_STAMP := $(VENV)-docs/installed
 CLIENTS := tests/clients
+PROMTOOL := $(or $(shell command -v promtool),$(VENV)/promtool)
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 EDITOR := tests/editor
 EDITOR_STAMP := $(EDITOR)/node_modules/installed
@@ -24,7 +25,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,11 +101,12 @@ $(DOCS_STAMP): requirements-docs.lock
 	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
-docs-refresh: $(STAMP) ## Rewrite what is made from the code: tables and console output, schemas, man pages.
+docs-refresh: $(STAMP) ## Rewrite what is made from the code: tables, console output, schemas, man pages, dashboard.
 	$(BIN)/python tools/editor_schemas.py
 	$(BIN)/python tools/man_pages.py
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
+	$(BIN)/python tools/dashboard.py
 
 assets: ## Copy the scripts of others that pages load into the package (Node); run it after a new version.
 	npm --prefix tools/assets ci --ignore-scripts --no-audit --no-fund
@@ -125,6 +127,15 @@ lint: $(STAMP) ## Check style, types, imports, spelling, container files and the
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions deploy/github/action.yml
+
+check-alerts: $(PROMTOOL) ## Check the alerts for Prometheus, and when they fire; get promtool if it is missing.
+	$(PROMTOOL) check rules deploy/prometheus/alerts.yaml
+	$(PROMTOOL) test rules tests/alerts/cases.yaml
+
+# Taken out of Debian's package: installing that would start a server.
+$(VENV)/promtool: | $(STAMP)
+	@tools/get-promtool $@ \
+		|| { echo "promtool is not on this machine and cannot be downloaded; install Prometheus"; exit 1; }
 
 words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 	$(BIN)/python tools/words.py
@@ -151,7 +162,7 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--constraint $(VENV)-bench/versions.txt --requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test; CI runs this, then test-clients, test-browser, test-editor and test-newest.
+check: lint test ## Run lint and test; CI runs this, then test-clients, test-browser, test-editor, check-alerts and test-newest.
 
 lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import orjson
+import yaml
 
 from gateway import statuses
 from gateway.cli.main import app
@@ -113,6 +114,30 @@ def _events(_: str) -> list[str]:
         for e in CATALOGUE
     ]
     return _rows(("event", "level", "fields", "meaning"), rows)
+
+
+def _alerts(_: str) -> list[str]:
+    """The alerts for Prometheus, in the order of their file."""
+    rows = [
+        (
+            f"`{rule['alert']}` {rule['labels']['severity']}",
+            f"{rule['annotations']['summary']} {_link(rule['annotations']['runbook_url'])}",
+            rule["annotations"]["description"],
+        )
+        for rule in alerts()
+    ]
+    return _rows(("alert", "meaning", "what to do"), rows)
+
+
+def _link(page: str) -> str:
+    """A link from a page in a folder of `docs/` to another page."""
+    return f"[More]({page.replace('docs/', '../')})"
+
+
+def alerts() -> list[dict[str, Any]]:
+    """The rules of `deploy/prometheus/alerts.yaml`."""
+    groups = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 def _commands(_: str) -> list[str]:
@@ -221,6 +246,7 @@ TABLES: dict[str, Callable[[str], list[str]]] = {
     "settings": _settings,
     "metrics": _metrics,
     "events": _events,
+    "alerts": _alerts,
     "commands": _commands,
     "routes": _routes,
     "params": _params,
