@@ -19,6 +19,7 @@ import yaml
 from gateway import statuses
 from gateway.cli.main import app
 from gateway.manifest.check import Desired, check
+from gateway.notifications.kinds import KINDS
 from gateway.runtime.events import CATALOGUE
 from gateway.runtime.metric_catalogue import METRICS
 from gateway.settings import SETTINGS
@@ -114,6 +115,11 @@ def _events(_: str) -> list[str]:
         for e in CATALOGUE
     ]
     return _rows(("event", "level", "fields", "meaning"), rows)
+
+
+def _notifications(_: str) -> list[str]:
+    rows = [(f"`{k.name}`", k.severity, k.meaning, k.resolved, k.advice) for k in KINDS]
+    return _rows(("kind", "severity", "raised when", "resolved", "what to do"), rows)
 
 
 def _alerts(_: str) -> list[str]:
@@ -246,6 +252,7 @@ TABLES: dict[str, Callable[[str], list[str]]] = {
     "settings": _settings,
     "metrics": _metrics,
     "events": _events,
+    "notifications": _notifications,
     "alerts": _alerts,
     "commands": _commands,
     "routes": _routes,
