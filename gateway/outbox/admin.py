@@ -14,10 +14,21 @@ from gateway.runtime.errors import OperatorError
 
 STATES = ("waiting", "parked", "sent", "discarded")
 OUTSTANDING = STATES[:2]
+PARKED = ("parked",)
 
 MAX_ERRORS = 20
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
+
+
+def _changing(change: str) -> str:
+    """A change of messages, of those alone that an operator may change: one statement."""
+    return f"with changeable as (\n{_SQL['changeable']}\n)\n{_SQL[change]}"
+
+
+_RETRY, _REDIRECT, _DISCARD = map(_changing, ("retry", "redirect", "discard"))
+_ANY = (None, None)
+"""Any last error, and any notification."""
 
 
 class Filters(NamedTuple):
@@ -26,6 +37,23 @@ class Filters(NamedTuple):
     kind: str | None = None
     error: str | None = None
     fault: str | None = None
+
+
+class Same(NamedTuple):
+    """What messages have in common: their last error, or the key of their notification."""
+
+    error: str | None
+    fault: str | None
+
+    @classmethod
+    def of(cls, error: str | None = None, fault: str | None = None) -> "Same":
+        """The messages with a last error, with a notification's key, or with both.
+
+        Raises ValueError if both are missing, since that would be every message.
+        """
+        if not (error or fault):
+            raise ValueError("name a last error or a notification")
+        return cls(error or None, fault or None)
 
 
 class OutboxError(OperatorError):
@@ -64,9 +92,10 @@ async def errors(connection: Connection) -> list[Record]:
     return rows
 
 
-async def retry_error(connection: Connection, error: str) -> int:
-    """Make the messages due now whose last error is this one; return how many."""
-    return len(await connection.fetch(_SQL["retry_error"], error))
+async def count(connection: Connection, same: Same) -> int:
+    """How many messages are not sent that have something in common."""
+    number: int = await connection.fetchval(_SQL["count"], *same)
+    return number
 
 
 async def message(connection: Connection, message_id: int) -> Record:
@@ -84,26 +113,27 @@ async def retry(connection: Connection, ids: Sequence[int]) -> int:
 
     Raises OutboxError, and then changes nothing, if one of them cannot be retried.
     """
-    return await update_all(connection, _SQL["retry"], ids, refusal=partial(_refusal, "retried"))
+    states = OUTSTANDING if ids else PARKED
+    refusal = partial(_refusal, "retried")
+    return await update_all(connection, _RETRY, ids, *_ANY, states, refusal=refusal)
 
 
-async def retry_fault(connection: Connection, fault: str) -> int:
-    """Make the messages due now that failed with one error, a notification's deduplication key.
+async def retry_same(connection: Connection, same: Same) -> int:
+    """Make the messages due now that have something in common; return how many.
 
-    Messages with an attempt in progress are left alone. Returns how many were changed.
+    Messages with an attempt in progress are left alone.
     """
-    return len(await connection.fetch(_SQL["retry_fault"], fault))
+    return len(await connection.fetch(_RETRY, None, *same, OUTSTANDING))
 
 
 async def redirect(connection: Connection, message_id: int, email: str) -> None:
     """Change the address of a mail that was not sent, and retry it. Raises OutboxError."""
-    async with connection.transaction():
-        if await connection.fetchval(_SQL["redirect"], message_id, email) is None:
-            raise OutboxError(
-                f"nothing was changed: message {message_id} is not a mail that can be retried; "
-                f"`gateway outbox show {message_id}` shows its kind and state"
-            )
-        await retry(connection, [message_id])
+    rows = await connection.fetch(_REDIRECT, [message_id], *_ANY, OUTSTANDING, email)
+    if not rows:
+        raise OutboxError(
+            f"nothing was changed: message {message_id} is not a mail that can be retried; "
+            f"`gateway outbox show {message_id}` shows its kind and state"
+        )
 
 
 async def discard(connection: Connection, ids: Sequence[int]) -> int:
@@ -111,8 +141,18 @@ async def discard(connection: Connection, ids: Sequence[int]) -> int:
 
     Raises OutboxError, and then changes nothing, if one of them cannot be discarded.
     """
+    if not ids:
+        return 0
     refusal = partial(_refusal, "discarded")
-    return await update_all(connection, _SQL["discard"], ids, refusal=refusal)
+    return await update_all(connection, _DISCARD, ids, *_ANY, OUTSTANDING, refusal=refusal)
+
+
+async def discard_same(connection: Connection, same: Same) -> int:
+    """Discard the messages that have something in common; return how many.
+
+    Messages with an attempt in progress are left alone.
+    """
+    return len(await connection.fetch(_DISCARD, None, *same, OUTSTANDING))
 
 
 def _refusal(change: str, ids: str) -> OutboxError:

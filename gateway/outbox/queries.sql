@@ -119,15 +119,12 @@ select last_error as error, count(*) as messages
 from gateway.outbox where state in ('waiting', 'parked') and last_error is not null
 group by last_error order by count(*) desc, last_error limit $1;
 
--- name: retry_error
--- Make the messages due now whose last error is this one. Messages with an attempt in progress, and
--- those that a call waits for, are left alone.
-update gateway.outbox
-set state = 'waiting', next_at = now()
-where last_error = $1 and state in ('parked', 'waiting')
-    and (claimed_at is null or next_at <= now())
-    and (awaited_until is null or awaited_until <= now())
-returning id;
+-- name: count
+-- How many messages that are not sent have this last error, or failed with one notification.
+select count(*) as messages from gateway.outbox
+where state in ('waiting', 'parked')
+    and ($1::text is null or last_error = $1)
+    and ($2::text is null or fault = $2);
 
 -- name: show
 -- One message, with its content, attempts and last error.
@@ -135,39 +132,34 @@ select id, kind, state, attempts, created_at, next_at, claimed_at, sent_at, last
        about, about_id, route, request_id, payload
 from gateway.outbox where id = $1;
 
--- name: retry
--- Make parked or waiting messages due now, all parked ones if no id is given. Messages with an
--- attempt in progress, and those that a call waits for, are left alone.
-update gateway.outbox
-set state = 'waiting', next_at = now()
-where (($1::bigint[] is null and state = 'parked') or id = any ($1))
-    and state in ('parked', 'waiting')
+-- name: changeable
+-- Lock the messages that an operator may change, of some ids, last error, notification and states.
+-- Messages with an attempt in progress, and those that a call waits for, are left alone. `retry`,
+-- `redirect` and `discard` change the rows of this query.
+select id from gateway.outbox
+where ($1::bigint[] is null or id = any ($1))
+    and ($2::text is null or last_error = $2)
+    and ($3::text is null or fault = $3)
+    and state = any ($4::text[]) and state in ('waiting', 'parked')
     and (claimed_at is null or next_at <= now())
     and (awaited_until is null or awaited_until <= now())
-returning id;
+for update;
 
--- name: retry_fault
--- Make the messages due now that failed with one error. Messages with an attempt in progress, and
--- those that a call waits for, are left alone.
-update gateway.outbox
-set state = 'waiting', next_at = now()
-where fault = $1 and state in ('parked', 'waiting')
-    and (claimed_at is null or next_at <= now())
-    and (awaited_until is null or awaited_until <= now())
-returning id;
+-- name: retry
+-- Make messages due now.
+update gateway.outbox o set state = 'waiting', next_at = now()
+from changeable where o.id = changeable.id
+returning o.id;
 
 -- name: redirect
--- Change the recipient of a mail that was not sent, unless an attempt is in progress.
-update gateway.outbox set payload = jsonb_set(payload, '{email}', to_jsonb($2::text))
-where id = $1 and kind = 'mail' and state in ('parked', 'waiting')
-    and (claimed_at is null or next_at <= now())
-    and (awaited_until is null or awaited_until <= now())
-returning id;
+-- Change the recipient of a mail, and make it due now.
+update gateway.outbox o
+set state = 'waiting', next_at = now(), payload = jsonb_set(payload, '{email}', to_jsonb($5::text))
+from changeable where o.id = changeable.id and o.kind = 'mail'
+returning o.id;
 
 -- name: discard
--- Discard messages that were not sent, unless an attempt is in progress.
-update gateway.outbox set state = 'discarded', claimed_at = null, awaited_until = null
-where id = any ($1) and state in ('parked', 'waiting')
-    and (claimed_at is null or next_at <= now())
-    and (awaited_until is null or awaited_until <= now())
-returning id;
+-- Discard messages, which are then never sent.
+update gateway.outbox o set state = 'discarded', claimed_at = null, awaited_until = null
+from changeable where o.id = changeable.id
+returning o.id;

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -67,9 +68,9 @@ class Console:
         self.actions = actions
         self.is_stopping = is_stopping
 
-    def database(self) -> Database:
+    def database(self, seconds: float = DATABASE_TIMEOUT) -> Database:
         """The database for the work of one page or form."""
-        return Database.within(self.pool, DATABASE_TIMEOUT)
+        return Database.within(self.pool, seconds)
 
     def routes(self, views: Sequence["Path"]) -> list[Route]:
         """The paths of the console, for a Starlette application."""
@@ -174,10 +175,25 @@ class Path(NamedTuple):
     acts: Act | None = None
 
 
+class _Id(Convertor[int]):
+    """An id in a path: `{id:id}`. One of too many digits is the largest id, which no row has."""
+
+    regex = "[0-9]+"
+
+    def convert(self, value: str) -> int:
+        return int(value) if len(value) <= MAX_DIGITS else MAX_ID
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("id", _Id())
+
+
 def path_id(request: Request) -> int:
     """The number in a path, at most the largest id that PostgreSQL can hold."""
     number: int = request.path_params["id"]
-    return min(number, MAX_ID)
+    return number
 
 
 def page_number(request: Request, maximum: int) -> int:

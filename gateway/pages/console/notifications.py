@@ -12,6 +12,7 @@ from gateway.notifications import admin
 from gateway.notifications.admin import NotificationError
 from gateway.notifications.kinds import BY_NAME, KINDS
 from gateway.outbox import admin as outbox
+from gateway.outbox.admin import Same
 from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, path_id
 
@@ -88,5 +89,5 @@ async def retry(console: Console, request: Request, operator: Operator, _: Form)
     fold = await database.run(lambda connection: admin.fold(connection, notification_id))
     if fold is None:
         return await console.missing(operator, "The notification is not open any more.")
-    await database.run(lambda connection: outbox.retry_fault(connection, fold))
+    await database.run(lambda connection: outbox.retry_same(connection, Same.of(fault=fold)))
     return back("/notifications")

@@ -1,6 +1,7 @@
 """The outbox: messages that wait, are parked, or were sent; retry and discard."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,42 +10,47 @@ from starlette.responses import Response
 
 from gateway.database.connect import Connection
 from gateway.outbox import admin
-from gateway.outbox.admin import STATES, Filters, OutboxError
+from gateway.outbox.admin import STATES, Filters, OutboxError, Same
 from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, page_number, path_id
 
 PAGE = 50
 MAX_PAGE = 10_000
 KINDS = ("mail", "webhook")
+FILTERS = ("state", "kind", "error", "fault")
+CHANGE_TIMEOUT = 30.0
+"""Seconds for a change of all messages with one error, which may be a hundred thousand."""
 
 
 async def index(console: Console, request: Request, operator: Operator) -> Response:
     """The messages that are not sent yet, or those in the state `?state=`; a page at a time."""
-    query = {"state": "", "kind": "", "error": "", "fault": ""} | dict(request.query_params)
+    query = {name: _text(request.query_params, name) for name in FILTERS}
     try:
         states = admin.states_named(query["state"])
     except OutboxError as error:
         return await console.missing(operator, f"{error}.")
-    filters = Filters(*(query[name] or None for name in ("kind", "error", "fault")))
     page = page_number(request, MAX_PAGE)
 
-    async def read(connection: Connection) -> tuple[Any, Any]:
-        offset = PAGE * (page - 1)
-        rows = await admin.page(connection, states, filters, PAGE + 1, offset)
-        return rows, await admin.errors(connection)
+    async def read(connection: Connection) -> Mapping[str, Any]:
+        filters = Filters(*(query[name] or None for name in FILTERS[1:]))
+        rows = await admin.page(connection, states, filters, PAGE + 1, PAGE * (page - 1))
+        same = _same(query)
+        number = await admin.count(connection, same) if same else 0
+        return {"rows": rows, "errors": await admin.errors(connection), "number": number}
 
-    rows, errors = await console.database().run(read)
+    found = await console.database().run(read)
     return await console.page(
         "outbox.html",
         operator,
-        rows=rows[:PAGE],
-        errors=errors,
+        errors=found["errors"],
+        number=found["number"],
+        rows=found["rows"][:PAGE],
         query=query,
+        same=_same_query(query),
         states=STATES,
         kinds=KINDS,
-        page_number=page,
         newer=_page(query, page - 1) if page > 1 else None,
-        older=_page(query, page + 1) if len(rows) > PAGE else None,
+        older=_page(query, page + 1) if len(found["rows"]) > PAGE else None,
     )
 
 
@@ -52,7 +58,7 @@ async def show(console: Console, request: Request, operator: Operator) -> Respon
     """One message with its content, attempts and last error."""
     message = await _message(console, request)
     if message is None:
-        return await _unknown(console, request, operator)
+        return await _unknown(console, operator)
     return await console.page("message.html", operator, message=message, asks=False)
 
 
@@ -60,7 +66,7 @@ async def ask_discard(console: Console, request: Request, operator: Operator) ->
     """Ask whether a message is to be discarded: a page of its own, which needs no script."""
     message = await _message(console, request)
     if message is None:
-        return await _unknown(console, request, operator)
+        return await _unknown(console, operator)
     return await console.page("message.html", operator, message=message, asks=True)
 
 
@@ -74,11 +80,39 @@ async def discard(console: Console, request: Request, operator: Operator, _: For
     return await _change(console, request, operator, admin.discard)
 
 
-async def retry_error(console: Console, _: Request, __: Operator, form: Form) -> Response:
-    """Make all messages due now whose last error is this one."""
-    error = form.get("error", "")
-    await console.database().run(lambda connection: admin.retry_error(connection, error))
-    return back("/outbox")
+async def ask_discard_same(console: Console, request: Request, operator: Operator) -> Response:
+    """Ask whether all messages with one error, or behind one notification, are to be discarded."""
+    query = request.query_params
+    same = _same(query)
+    if same is None:
+        return await console.missing(operator, "Name the error of the messages to discard.")
+    number = await console.database().run(lambda connection: admin.count(connection, same))
+    return await console.page("discard.html", operator, number=number, same=same)
+
+
+async def retry_same(console: Console, _: Request, operator: Operator, form: Form) -> Response:
+    """Make all messages due now that have one error, or are behind one notification."""
+    return await _change_same(console, operator, form, admin.retry_same)
+
+
+async def discard_same(console: Console, _: Request, operator: Operator, form: Form) -> Response:
+    """Discard all messages that have one error, or are behind one notification."""
+    return await _change_same(console, operator, form, admin.discard_same)
+
+
+async def _change_same(
+    console: Console,
+    operator: Operator,
+    form: Form,
+    change: Callable[[Connection, Same], Awaitable[int]],
+) -> Response:
+    same = _same(form)
+    if same is None:
+        return await console.missing(operator, "Name the error of the messages.")
+    database = console.database(CHANGE_TIMEOUT)
+    await database.run(lambda connection: change(connection, same))
+    # The list that was changed, in all states: it shows what happened to each message.
+    return back(f"/outbox?{_same_query(form)}&state=all")
 
 
 async def _change(
@@ -91,6 +125,8 @@ async def _change(
     try:
         await console.database().run(lambda connection: change(connection, [message_id]))
     except OutboxError as error:
+        if await _message(console, request) is None:
+            return await _unknown(console, operator)
         return await console.page("refused.html", operator, code=409, reason=f"{error}.")
     return back(f"/outbox/{message_id}")
 
@@ -105,8 +141,26 @@ async def _message(console: Console, request: Request) -> Any:  # noqa: ANN401 -
         return None
 
 
-async def _unknown(console: Console, request: Request, operator: Operator) -> Response:
-    return await console.missing(operator, f"There is no message {request.path_params['id']}.")
+async def _unknown(console: Console, operator: Operator) -> Response:
+    return await console.missing(operator, "There is no such message.")
+
+
+def _text(fields: Mapping[str, str], name: str) -> str:
+    """A field of a query or form, as the database has it: browsers send line ends as CR LF."""
+    # PostgreSQL has no text with a NUL.
+    return fields.get(name, "").replace("\r\n", "\n").replace("\0", "")
+
+
+def _same(fields: Mapping[str, str]) -> Same | None:
+    """What the messages have in common that a query or form is about; None if it is nothing."""
+    with suppress(ValueError):
+        return Same.of(_text(fields, "error"), _text(fields, "fault"))
+    return None
+
+
+def _same_query(fields: Mapping[str, str]) -> str:
+    named = {name: _text(fields, name) for name in ("error", "fault")}
+    return urlencode({name: text for name, text in named.items() if text})
 
 
 def _page(query: Mapping[str, str], number: int) -> str:
