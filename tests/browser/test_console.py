@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 from support.browser import LOOKS, assert_fits_and_is_accessible, launched, visiting
 from support.harness import Client, execute
-from support.mail import MailSetup, create, set_client_email
+from support.mail import MailSetup, create, messages, set_client_email
 
 from gateway.serve import server
 
@@ -150,10 +151,12 @@ async def test_every_tab_is_accessible_and_fits(
     browser: Browser, client: Client, url: str, look: str
 ) -> None:
     await fail_mail(client)
+    [message] = await messages(client.database_url)
+    error = urlencode({"error": message["last_error"]})
     async with visiting(browser, url, **LOOKS[look]) as (page, problems):
         await page.goto(CONSOLE)
         await assert_fits_and_is_accessible(page, problems)
         await sign_in(page)
-        for tab in TABS:
+        for tab in (*TABS, f"/outbox?{error}", f"/outbox/discard?{error}"):
             await page.goto(CONSOLE + tab)
             await assert_fits_and_is_accessible(page, problems)
