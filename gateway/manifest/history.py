@@ -15,18 +15,37 @@ from gateway.manifest.rollback import UnknownRevisionError
 from gateway.registry.revision import Revision
 
 
-async def revisions(connection: Connection, limit: int) -> list[asyncpg.Record]:
-    """The revisions, newest first, with the number of records added, changed and deleted."""
-    rows: list[asyncpg.Record] = await connection.fetch(stored.SQL["revisions"], limit)
+async def revisions(
+    connection: Connection, limit: int, *, before: int | None = None
+) -> list[asyncpg.Record]:
+    """The revisions, newest first, with the number of records added, changed and deleted.
+
+    With `before` only those that are older than this revision.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(stored.SQL["revisions"], limit, before)
     return rows
 
 
 async def changes_of(connection: Connection, revision: int) -> Plan:
     """The changes of one revision, as the plan it applied. Raises UnknownRevisionError."""
     rows = await connection.fetch(stored.SQL["changes_of"], revision)
+    return await _plan(connection, revision, rows)
+
+
+async def first_changes_of(connection: Connection, revision: int, limit: int) -> tuple[Plan, int]:
+    """At most `limit` changes of one revision, additions last to be kept, and how many it has.
+
+    Raises UnknownRevisionError.
+    """
+    rows = await connection.fetch(stored.SQL["first_changes_of"], revision, limit)
+    return await _plan(connection, revision, rows), rows[0]["number"]
+
+
+async def _plan(connection: Connection, revision: int, rows: list[asyncpg.Record]) -> Plan:
     if not rows:
         raise UnknownRevisionError(revision)
-    texts = await stored.schemas(connection)
+    records = [record for row in rows for record in (row["before"], row["after"])]
+    texts = await stored.schemas_of(connection, records)
     return Plan(
         namespace=rows[0]["namespace"],
         base=Revision(number=revision, uid=rows[0]["uid"]),

@@ -108,16 +108,23 @@ where revoked_at is null
 select pg_notify($1, $2);
 
 -- name: revisions
--- The history, newest first, with the number of changes of each revision.
-select r.id as revision, r.uid, r.namespace, r.applied_at, r.applied_by, r.message, r.source, r.reverts_to,
-       count(*) filter (where c.before is null) as added,
-       count(*) filter (where c.before is not null and c.after is not null) as changed,
-       count(*) filter (where c.after is null) as deleted
-from gateway.revisions r
-join gateway.changes c on c.revision = r.id
-group by r.id
-order by r.id desc
-limit $1;
+-- The history, newest first, with the number of changes of each revision: those before a revision,
+-- or the newest ones. Only the changes of the revisions that are listed are counted.
+select r.id as revision, r.uid, r.namespace, r.applied_at, r.applied_by, r.message, r.source,
+       r.reverts_to, c.added, c.changed, c.deleted
+from (
+    select * from gateway.revisions
+    where id < coalesce($2::bigint, 9223372036854775807)
+        and exists (select from gateway.changes where revision = gateway.revisions.id)
+    order by id desc limit $1
+) r
+cross join lateral (
+    select count(*) filter (where before is null) as added,
+           count(*) filter (where before is not null and after is not null) as changed,
+           count(*) filter (where after is null) as deleted
+    from gateway.changes where revision = r.id
+) c
+order by r.id desc;
 
 -- name: changes_of
 -- The changes of one revision: applications, services, routes.
@@ -125,6 +132,19 @@ select c.kind, c.name, c.namespace, c.before, c.after, r.uid
 from gateway.changes c
 join gateway.revisions r on r.id = c.revision
 where c.revision = $1
+order by array_position('{application,service,route}', c.kind), c.name;
+
+-- name: first_changes_of
+-- Some changes of one revision, with the number of all: what it changed or deleted comes before what
+-- it added, since an addition breaks no caller.
+select c.kind, c.name, c.namespace, c.before, c.after, r.uid, c.number
+from (
+    select *, count(*) over () as number from gateway.changes
+    where revision = $1
+    order by before is null, array_position('{application,service,route}', kind), name
+    limit $2
+) c
+join gateway.revisions r on r.id = c.revision
 order by array_position('{application,service,route}', c.kind), c.name;
 
 -- name: versions_of_route

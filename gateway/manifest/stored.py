@@ -111,6 +111,15 @@ async def _stored(connection: Connection, routes: list[Any]) -> Stored:
     return Stored(records, owners, revisions, frozenset(slugs))
 
 
+async def schemas_of(connection: Connection, records: Sequence[Record | None]) -> dict[bytes, str]:
+    """The schemas that some records from the history name, by their hash."""
+    hashes = {
+        bytes.fromhex(record["params"]) for record in records if record and "params" in record
+    }
+    rows = await connection.fetch(SQL["schemas_by_hash"], hashes)
+    return {row["hash"]: row["text"] for row in rows}
+
+
 async def schemas(connection: Connection) -> dict[bytes, str]:
     """All schemas by their hash."""
     return {row["hash"]: row["text"] for row in await connection.fetch(SQL["schemas"])}

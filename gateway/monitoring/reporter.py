@@ -93,6 +93,7 @@ class Reporter:
             "in_flight": state.in_flight,
             "bodies": state.bodies,
             "revision": state.revision,
+            "revision_since": state.revision_since and state.revision_since.isoformat(),
             "loop_lag": state.loop_lag,
             "memory": memory.resident(),
             "pools": {name: usage._asdict() for name, usage in state.pools.items()},

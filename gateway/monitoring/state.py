@@ -46,6 +46,14 @@ class WorkerView:
         text = self.figures.get("started_at")
         return datetime.fromisoformat(text) if text else None
 
+    @property
+    def revision_since(self) -> datetime | None:
+        """When it began to serve its revision; None until its figures are of that revision too."""
+        text = self.figures.get("revision_since")
+        if text and self.figures.get("revision") == self.revision:
+            return datetime.fromisoformat(text)
+        return None
+
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "WorkerView":
         """A worker from the JSON of the query."""

@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ _Part = Literal["start", "revision", "database"]
 class Registry:
     """Holds `current`, the table that each request reads once; None until one is loaded.
 
+    `served_since` is when it began to be served.
     A worker serves a revision as a whole. If a revision cannot be built, the worker keeps serving
     the one before, and `problems` says so.
     """
@@ -52,6 +54,7 @@ class Registry:
         origin: snapshot.Origin = snapshot.UNBOUND,
     ) -> None:
         self.current: Table | None = None
+        self.served_since: datetime | None = None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.worker_id = uuid.uuid4()
         self._dsn = dsn
@@ -102,6 +105,7 @@ class Registry:
         try:
             self.current = snapshot.load(self._snapshot, self._origin)
             self._snapshot_written_at = snapshot.written_at(self._snapshot)
+            self.served_since = datetime.now(UTC)
         except snapshot.SnapshotError as error:
             self._set_problem("start", f"the snapshot is refused: {error}")
             return
@@ -261,6 +265,7 @@ class Registry:
 
     async def _swap(self, loaded: Table) -> None:
         old, self.current = self.current, loaded
+        self.served_since = datetime.now(UTC)
         if not (old and loaded.routes.shares_base(old.routes)):
             self._cleanup = asyncio.create_task(_clean_up(old, loaded))
         self._problems.clear()

@@ -11,6 +11,7 @@ import os
 import platform
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -75,9 +76,10 @@ class WorkerState(NamedTuple):
     """The current state of a worker, as its metrics show it.
 
     `outbox` counts messages by state, `oldest` has ages in seconds by kind of message, `pools` has
-    the pools by name. `loop_lag` and `snapshot_age` are in seconds. `fleet` is
-    None before the first answer of the database. `tokens`, by source, `log_dropped` lines and
-    `out_of_descriptors` seconds are totals of the process.
+    the pools by name. `loop_lag` and `snapshot_age` are in seconds. `fleet` is None before the
+    first answer of the database; `revision_since` is when the revision began to be served.
+    `tokens`, by source, `log_dropped` lines and `out_of_descriptors` seconds are totals of the
+    process.
     """
 
     in_flight: int = 0
@@ -94,6 +96,7 @@ class WorkerState(NamedTuple):
     tokens: Mapping[str, int] = MappingProxyType({})
     snapshot_age: float = math.inf
     fleet: Fleet | None = None
+    revision_since: datetime | None = None
 
 
 _Labels: TypeAlias = tuple[str, str, int | None, str]

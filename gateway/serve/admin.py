@@ -93,6 +93,7 @@ class Admin:
             tokens=watched.tokens.sources,
             snapshot_age=registry.snapshot_age,
             fleet=watched.reporter.fleet,
+            revision_since=registry.served_since,
         )
 
     def _recent_lag(self) -> float:

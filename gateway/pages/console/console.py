@@ -196,11 +196,15 @@ def path_id(request: Request) -> int:
     return number
 
 
+def query_number(request: Request, name: str) -> int | None:
+    """A number of the query; None for any other text."""
+    text = request.query_params.get(name, "")
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
+
+
 def page_number(request: Request, maximum: int) -> int:
     """The page of a list that `?page=` names, at most `maximum`; the first for any other text."""
-    text = request.query_params.get("page", "")
-    is_number = text.isdecimal() and len(text) <= MAX_DIGITS
-    return min(max(int(text), 1), maximum) if is_number else 1
+    return min(max(query_number(request, "page") or 1, 1), maximum)
 
 
 def back(path: str) -> Response:

@@ -1,8 +1,9 @@
 """The revisions of the registry: who applied what, when and why, and which workers serve it."""
 
-from collections import Counter
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,13 +13,14 @@ from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 from gateway.manifest.plan_words import field_lines
 from gateway.manifest.rollback import UnknownRevisionError
+from gateway.monitoring.state import State
 from gateway.pages.console.access import Operator
-from gateway.pages.console.console import Console, page_number, path_id
+from gateway.pages.console.console import Console, path_id, query_number
 
 PAGE = 50
-MAX_REVISIONS = 1000
+MAX_READ = 1000
 MAX_CHANGES = 200
-"""Changes of a revision that its page lists; `gateway history REVISION` lists all."""
+"""Changes of a revision that its page reads and lists; `gateway history REVISION` lists all."""
 
 
 class Shown(NamedTuple):
@@ -29,21 +31,31 @@ class Shown(NamedTuple):
     lines: tuple[str, ...]
 
 
+class Serving(NamedTuple):
+    """The workers that serve one revision, and when the last of them began, if that is known."""
+
+    workers: int
+    since: datetime | None
+
+
 async def index(console: Console, request: Request, operator: Operator) -> Response:
-    """The revisions, newest first, a page at a time."""
-    page = page_number(request, MAX_REVISIONS // PAGE)
+    """The revisions, newest first; `?before=` shows those that are older than a revision."""
+    before = query_number(request, "before")
     rows = await console.database().run(
-        lambda connection: history.revisions(connection, page * PAGE + 1)
+        lambda connection: history.revisions(connection, PAGE + 1, before=before)
     )
     state = await console.watcher.look()
+    shown = rows[:PAGE]
     return await console.page(
         "revisions.html",
         operator,
         state=state,
-        rows=rows[(page - 1) * PAGE : page * PAGE],
-        page_number=page,
-        has_more=len(rows) > page * PAGE,
-        served=Counter(worker.revision for worker in state.alive),
+        rows=shown,
+        before=before,
+        older=shown[-1]["revision"] if len(rows) > PAGE else None,
+        # Numbers have no gaps: the page before this one ends just above it.
+        newer=(shown[0]["revision"] if shown else 0) + PAGE + 1,
+        serving={row["revision"]: _serving(state, row["revision"]) for row in shown},
     )
 
 
@@ -51,22 +63,30 @@ async def show(console: Console, request: Request, operator: Operator) -> Respon
     """What one revision changed; what breaks callers comes first."""
     revision = path_id(request)
     try:
-        plan = await console.database().run(
-            lambda connection: history.changes_of(connection, revision)
+        plan, number = await console.database().run(
+            lambda connection: history.first_changes_of(connection, revision, MAX_READ)
         )
     except UnknownRevisionError:
-        return await console.missing(operator, f"There is no revision {revision}.")
+        return await console.missing(operator, "There is no such revision.")
     state = await console.watcher.look()
-    shown = _shown(plan)
+    shown = await run_in_threadpool(_shown, plan)
+    unread = number - len(plan.changes)
     return await console.page(
         "revision.html",
         operator,
         state=state,
         plan=plan,
         shown=shown[:MAX_CHANGES],
-        more=len(shown) - len(shown[:MAX_CHANGES]),
-        serving=[worker for worker in state.alive if worker.revision >= revision],
+        more=len(shown) - len(shown[:MAX_CHANGES]) + unread,
+        serving=_serving(state, revision),
+        later=sum(worker.revision > revision for worker in state.alive),
     )
+
+
+def _serving(state: State, revision: int) -> Serving:
+    workers = [worker for worker in state.alive if worker.revision == revision]
+    starts = [worker.revision_since for worker in workers if worker.revision_since]
+    return Serving(workers=len(workers), since=max(starts, default=None))
 
 
 def _shown(plan: Plan) -> list[Shown]:
