@@ -33,6 +33,7 @@ DEPLOY = ROOT / "deploy"
 STOP_MARGIN = 5
 """Seconds for stopping, beyond the drain delay and the time for requests in flight."""
 
+FILES = sorted(file for file in DEPLOY.rglob("[!.]*") if file.is_file())
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 DOCKERFILE = re.sub(
@@ -91,10 +92,7 @@ def test_gateway_env_sets_nothing() -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [
-        *sorted(file for file in DEPLOY.rglob("[!.]*") if file.is_file()),
-        ROOT / "docs" / "how-to" / "deploy.md",
-    ],
+    [*FILES, ROOT / "docs" / "how-to" / "deploy.md"],
     ids=lambda file: file.name,
 )
 def test_deploy_file_names_only_existing_settings(file: Path) -> None:
