@@ -54,8 +54,6 @@ async def test_metrics_count_token_look_ups_by_source(client: Client) -> None:
 async def test_metrics_have_live_workers_and_open_notifications_by_severity(
     client: Client,
 ) -> None:
-    page = await text(client)
-    assert OPEN not in {line.partition("{")[0] for line in page.splitlines()}
     for name in ("a", "b"):
         notice = (
             "select gateway.raise_notification"
@@ -94,3 +92,9 @@ async def test_metrics_have_the_age_of_the_snapshot_and_infinity_without_one(
 async def test_metrics_name_the_versions_of_the_gateway_and_of_python(client: Client) -> None:
     labels = {"version": version("plano-gateway"), "python": platform.python_version()}
     assert total(await text(client), "gateway_build_info", **labels) == 1
+
+
+async def test_metrics_have_no_open_notifications_before_the_database_has_answered() -> None:
+    worker = Worker(settings("postgresql://127.0.0.1:1/nowhere"))
+    page = (await ask(worker, "/-/metrics")).text
+    assert OPEN not in {line.partition("{")[0] for line in page.splitlines()}
