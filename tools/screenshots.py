@@ -1,7 +1,7 @@
 """Photograph the console and the documentation into docs/screenshots/: light, dark and on a phone.
 
-A gateway with the demo serves a minute of calls, some of which fail, and a second revision is
-applied. The plots repeat parts of that minute, so that they show an hour without one passing.
+A gateway with the demo serves a minute of calls, and some fail; a second revision is applied.
+The plots repeat parts of that minute, so that they show an hour without one passing.
 """
 
 import asyncio

@@ -15,13 +15,7 @@ from gateway.edge import addresses, parsing, request_ids
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
-from gateway.edge.unparsed import (
-    CHUNKS,
-    HEAD_END,
-    MAX_READS,
-    MIN_PIECE,
-    PIECE,
-)
+from gateway.edge.unparsed import CHUNKS, HEAD_END, MAX_READS, MIN_PIECE, PIECE
 from gateway.runtime import events
 
 MAX_HEAD = 32 * 1024
@@ -33,7 +27,6 @@ BODY_WINDOW = 10.0
 MIN_BODY_BYTES = 10 * 1024
 MAX_BODY_WINDOWS = 6
 """Windows after which a body must be complete, however steadily it grows."""
-
 
 MAX_TARGET = 8 * 1024
 _TOO_LONG = f"the request target is longer than {MAX_TARGET} bytes"
@@ -82,16 +75,16 @@ class Edge(Connection):
         if self._refused:
             return
         self._turns.reads += 1
-        if self._turns.reads > MAX_READS:
-            self._unparsed.append(data)
-            self._wait_for_turn()
-        elif (
-            len(data) > PIECE or self._in_request or self._unparsed.size or data.count(HEAD_END) > 1
-        ):
-            self._unparsed.append(data)
-            self.parse_more()
-        else:
+        is_late = self._turns.reads > MAX_READS
+        is_first = not (is_late or self._in_request or self._unparsed.size)
+        if is_first and len(data) <= PIECE and data.count(HEAD_END) <= 1:
             self._parse(data)
+            return
+        self._unparsed.append(data)
+        if is_late:
+            self._wait_for_turn()
+        else:
+            self.parse_more()
 
     def parse_more(self) -> None:
         """Parse a head or a part of a body, unless an earlier answer is due first.
