@@ -47,7 +47,9 @@ SECONDS = 3.0
 ROUNDS = 5
 
 
-def serve_gateway(listener: socket.socket, database_url: str) -> None:
+def serve_gateway(
+    listener: socket.socket, database_url: str, admin: socket.socket | None = None
+) -> None:
     """Serve the gateway with everything that a request runs through except a real service."""
     environment = {
         "GATEWAY_DATABASE_URL": database_url,
@@ -62,7 +64,7 @@ def serve_gateway(listener: socket.socket, database_url: str) -> None:
 
     async def run() -> None:
         worker = Worker(settings, Actions({"order_stages.create": echo}))
-        await server.serve(worker, settings, listener)
+        await server.serve(worker, settings, listener, admin)
 
     uvloop.run(run())
 
