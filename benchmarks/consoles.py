@@ -1,4 +1,4 @@
-"""What open consoles cost the calls of a worker: the no-op call beside twenty live pages, and alone.
+"""What open consoles cost the calls of a worker: the no-op call beside twenty of them, and alone.
 
 Rounds alternate on one gateway, so that what else the machine does affects both.
 """
