@@ -18,6 +18,9 @@ from gateway.dev.mandrill import API, StandIn
 from gateway.monitoring import watcher
 
 
+REPORTED = "select from gateway.figures"
+
+
 class Operator:
     """A browser that stays signed in; admin ports of several workers answer it in turn."""
 
@@ -83,6 +86,8 @@ def test_overview_names_what_is_killed_and_says_when_it_is_over(
         workers = workers_of(command, 2)
         operator = Operator(http)
         operator.sign_in()
+        # A worker that has not said that it is there cannot be missed.
+        wait_until(lambda: len(server.run(REPORTED)) == len(workers))
         operator.sees("All is well")
 
         os.kill(workers.pop(), signal.SIGKILL)
