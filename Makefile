@@ -25,7 +25,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-newest test-versions coverage check bench instructions attack chaos soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -151,6 +151,10 @@ attack: $(STAMP) ## Attack a gateway in many ways; print what each attack costs 
 
 chaos: $(STAMP) ## Kill, freeze and replace processes under load for MINUTES=10; find lost and double writes.
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(or $(MINUTES),10) * 60)) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(STAMP) ## Call every documented route in new ways for MINUTES=5 a caller; report undocumented answers.
+	GATEWAY_TEST_FUZZ_MINUTES=$(or $(MINUTES),5) $(BIN)/python -m pytest --timeout 0 --show-capture no \
+		--numprocesses 2 tests/process/test_documented_answers.py
 
 soak: $(STAMP) ## Call a gateway for MINUTES=60 while routes, tokens and roles change; report what grows.
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60) $(SOAK)
