@@ -77,10 +77,15 @@ def _route(before: Record, after: Record) -> Iterator[str]:
     if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):
         yield f"rate_limit becomes {as_written('rate_limit', after['rate_limit'])}"
     yield from _schema("", orjson.loads(before["params"]), orjson.loads(after["params"]))
-    if "returns" in before and "returns" in after:
-        yield from breaking_returns.breakages(
-            orjson.loads(before["returns"]), orjson.loads(after["returns"])
-        )
+    yield from _returns(before.get("returns"), after.get("returns"))
+
+
+def _returns(before: str | None, after: str | None) -> Iterator[str]:
+    """How a change of what the action returns, as JSON, breaks callers."""
+    if before is not None and after is None:
+        yield "returns is removed"
+    elif before is not None and after is not None:
+        yield from breaking_returns.breakages(orjson.loads(before), orjson.loads(after))
 
 
 def _requests(field: str, record: Record) -> Any:  # noqa: ANN401

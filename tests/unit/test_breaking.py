@@ -412,3 +412,9 @@ def test_change_of_an_answer_breaks_callers_who_knew_its_schema() -> None:
     assert not breakages_of_route(known, known)
     # A route without `returns` promised nothing.
     assert not breakages_of_route({}, other)
+
+
+def test_answer_that_is_no_longer_described_breaks_callers_who_knew_its_schema() -> None:
+    known = {"returns": json.dumps({"type": "object"})}
+    assert breakages_of_route(known, {}) == ["returns is removed"]
+    assert not breakages_of_route({}, {})
