@@ -12,12 +12,15 @@ PROMTOOL := $(or $(shell command -v promtool),$(VENV)/promtool)
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 EDITOR := tests/editor
 EDITOR_STAMP := $(EDITOR)/node_modules/installed
+GENERATOR_STAMP := $(VENV)-clients/installed
 
 
 SITE_BUILDER := zensical>=0.0.73,<0.2
 # What builds the wheel, an editable installation, and the one package without a wheel (docopt).
 BUILDERS := hatchling editables setuptools
 LOCK_TOOLS := pip-tools>=7.5,<8
+# Writes a client in Python from the OpenAPI document.
+CLIENT_GENERATOR := openapi-python-client>=0.29,<0.30
 AUDITOR := pip-audit>=2.10,<3
 
 INSTALL := python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -58,7 +61,7 @@ test-versions: ## Run tests/unit on each supported Python except the default one
 test-newest: ## Run tests/unit on the newest supported Python that is not the default one; CI runs this.
 	@tools/on-each-python --newest $(MAKE) test TESTS="tests/unit"
 
-test-clients: $(STAMP) $(CLIENTS_STAMP) ## Install clients that others wrote (Node), and run them against a gateway.
+test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Install clients that others wrote and generators of clients, and run them against a gateway.
 	$(BIN)/python -m pytest $(CLIENTS)
 
 $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
@@ -75,6 +78,11 @@ $(EDITOR_STAMP): $(EDITOR)/package.json $(EDITOR)/package-lock.json
 	@command -v man > /dev/null || { echo "man is not on this machine; install man-db"; exit 1; }
 	npm --prefix $(EDITOR) ci --ignore-scripts --no-audit --no-fund
 	@touch $(EDITOR_STAMP)
+
+$(GENERATOR_STAMP): requirements-clients.lock
+	@$(PYTHON) -m venv --clear $(VENV)-clients
+	$(VENV)-clients/bin/$(INSTALL) --requirement requirements-clients.lock
+	@touch $(GENERATOR_STAMP)
 
 test-browser: $(BROWSER_STAMP) ## Install a browser and its driver, and look at every page with them.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
@@ -177,6 +185,7 @@ lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.to
 	printf '%s\n' $(BUILDERS) \
 		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
 	echo "$(SITE_BUILDER)" | $(COMPILE) --output-file requirements-docs.lock -
+	echo "$(CLIENT_GENERATOR)" | $(COMPILE) --output-file requirements-clients.lock -
 	$(VENV)-lock/bin/python tools/sbom.py
 	rm -rf $(VENV)-lock
 

@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import jsonschema_rs
 import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -194,6 +195,33 @@ def test_enum_beside_an_any_of_keeps_both_rules() -> None:
         "anyOf": [{"maxLength": 1}],
         "allOf": [{"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "integer", "enum": [1]}]}],
     }
+
+
+def test_list_of_anything_has_items_that_are_anything() -> None:
+    schema = {"properties": {"tags": {"type": ["array", "null"]}, "ids": {"items": {"minimum": 1}}}}
+    tags, ids = clean(schema)["properties"].values()
+    assert tags == {"type": ["array", "null"], "items": {}}
+    assert ids == {"items": {"minimum": 1}}
+
+
+def test_choice_of_required_params_leaves_the_body_its_types() -> None:
+    schema = params(a={"type": "integer"}, b={"type": "integer"}, c={"type": "integer"})
+    schema["anyOf"] = [{"required": ["a", "b"]}, {"required": ["c"]}]
+    found = document(route(schema=schema))
+    assert "anyOf" not in body(found)
+    validator = jsonschema_rs.Draft202012Validator(body(found))
+    for names in ("", "a", "b", "ab", "c", "ac", "abc"):
+        assert validator.is_valid(dict.fromkeys(names, 1)) is (
+            "c" in names or names.startswith("ab")
+        ), names
+    assert operation(found)["requestBody"]["required"]
+
+
+@pytest.mark.parametrize("rest", [{}, {"minProperties": 1}])
+def test_choice_of_other_rules_stays_as_it_is(rest: dict[str, Any]) -> None:
+    schema = params(a={"type": "integer"})
+    schema |= {"anyOf": [{"required": ["a"], **rest}], "not": {"required": ["z"]}}
+    assert body(document(route(schema=schema)))["anyOf"] == schema["anyOf"]
 
 
 def test_definitions_move_to_the_components_with_the_references_to_them() -> None:

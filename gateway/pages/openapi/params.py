@@ -8,7 +8,7 @@ import orjson
 
 from gateway.pages.documentation.examples import QUERY_METHODS, example, example_params
 from gateway.pages.openapi.components import Components, Ref
-from gateway.pages.openapi.schemas import clean, without
+from gateway.pages.openapi.schemas import choice_as_not, clean, without
 from gateway.registry import paths
 from gateway.registry.records import Route
 from gateway.registry.schema import INT_MAX, subschemas
@@ -49,7 +49,9 @@ class OperationParams:
         self._in_query = route.method in QUERY_METHODS and not route.sensitive_params
         document = clean(route.params.document, slugs)
         optional = {TOKEN} & route.params.common
-        self._document = without(document, route.path_params, optional)
+        own = without(document, route.path_params, optional)
+        self._is_body_required = _requires_some(own)
+        self._document = choice_as_not(own)
         self._path_schemas = document.get("properties", {})
         self._share_common_params()
 
@@ -111,7 +113,7 @@ class OperationParams:
         whole = self._whole()
         form = {"schema": whole, **({"encoding": encoding} if encoding else {})}
         return {
-            "required": _requires_some(self._document),
+            "required": self._is_body_required,
             "content": {
                 JSON: {"schema": whole, "example": example(self._route).body},
                 FORM: form,

@@ -29,6 +29,9 @@ def clean(document: dict[str, Any], slugs: Sequence[str] = ()) -> dict[str, Any]
         for keyword in _DROPPED:
             schema.pop(keyword, None)
         _split_enum(schema)
+        if "array" in types_of(schema):
+            # Some generators drop every schema around a list of anything.
+            schema.setdefault("items", {})
     return document
 
 
@@ -78,6 +81,21 @@ def without(
     }
     copy: dict[str, Any] = _not_requiring({**document, **choices, "properties": kept}, names)
     return copy
+
+
+def choice_as_not(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy that says "one of these params is required" by `not` in place of `anyOf`.
+
+    Some generators make a body without types of an `anyOf`, and all of them skip a `not`.
+    """
+    branches = document.get("anyOf", [])
+    names_only = all(
+        isinstance(branch, dict) and set(branch) == {"required"} for branch in branches
+    )
+    if not branches or not names_only or "not" in document:
+        return document
+    rest = {key: value for key, value in document.items() if key != "anyOf"}
+    return {**rest, "not": {"allOf": [{"not": branch} for branch in branches]}}
 
 
 def _is_referred_to(document: dict[str, Any], name: str) -> bool:
