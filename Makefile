@@ -100,8 +100,9 @@ $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
 coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow run; fail below the floor.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
 
-docs: $(DOCS_STAMP) ## Build the pages of docs/ as a site in site/, and check every link.
+docs: $(STAMP) $(DOCS_STAMP) ## Build docs/ and the pages of the routes as a site in site/, and check every link.
 	$(VENV)-docs/bin/zensical build --clean --strict
+	$(BIN)/python tools/route_pages.py site
 	$(VENV)-docs/bin/python tools/check_site.py site
 
 $(DOCS_STAMP): requirements-docs.lock

@@ -49,7 +49,7 @@ REACHED = {
         "clients.register": {"email-already-registered"},
     },
 }
-"""Slugs that a seeded run answers at least: one that is only refused at first would prove little."""
+"""Slugs that a seeded run gets at least: one that is refused at the first stage proves little."""
 
 
 @pytest.fixture

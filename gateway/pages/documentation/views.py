@@ -5,8 +5,7 @@ the first one compiles its template.
 """
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
@@ -14,25 +13,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as WebRoute
 
-from gateway import statuses
 from gateway.database.errors import DatabaseUnavailable
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.manifest.history import versions_of_route
-from gateway.pages.documentation.examples import example
-from gateway.pages.documentation.manifest_keys import manifest_keys
-from gateway.pages.documentation.responses import responses
+from gateway.pages.documentation import contents
 from gateway.pages.documentation.route_page import RoutePage, page_path, route_page
-from gateway.pages.documentation.snippets import Snippet, snippets
 from gateway.pages.documentation.versions import VersionPage
 from gateway.pages.render import page
 from gateway.pages.search import MAX_COUNTED, SearchIndex, SearchIndexCache
 from gateway.registry.follow import Registry
 from gateway.registry.records import Route
 from gateway.registry.table import Table
-
-MAX_LISTED = 300
-"""Routes that the index lists; a larger registry shows its services alone."""
 
 MAX_QUERY = 200
 MAX_VERSIONS = 50
@@ -74,19 +66,14 @@ class Documentation:
         index = self._indexes.index_of(table)
         query = request.query_params.get("q", "").strip()[:MAX_QUERY]
         service = request.query_params.get("service", "")
-        groups = [group for group in index.groups if service in {"", group.service}]
-        results = index.search(query) if query else None
-        return page(
-            "documentation/index.html",
-            **_common(table, query),
-            groups=groups,
-            is_listed=bool(service) or index.total <= MAX_LISTED,
-            total=index.total,
-            results=results,
-            max_counted=MAX_COUNTED,
-            page_path=page_path,
-            first=_first_call(table, _origin(request)),
-        )
+        shown = contents.index(index, table, _origin(request))
+        values = contents.common(table, query=query) | shown
+        if service:
+            groups = [group for group in index.groups if service == group.service]
+            values |= {"groups": groups, "is_listed": True}
+        if query:
+            values |= {"results": index.search(query), "max_counted": MAX_COUNTED}
+        return page("documentation/index.html", **values)
 
     async def route(self, request: Request) -> Response:
         """The page of the route with this path.
@@ -125,44 +112,27 @@ class Documentation:
     def statuses(self, _: Request) -> Response:
         """Every status, and what all routes share."""
         table = self._registry.current
-        own = _own_statuses(self._indexes.index_of(table)) if table else []
-        return page(
-            "documentation/statuses.html",
-            **_common(table),
-            responses=responses(),
-            own=own,
-            page_path=page_path,
-        )
+        index = self._indexes.index_of(table) if table else None
+        values = contents.common(table) | contents.all_statuses(index)
+        return page("documentation/statuses.html", **values)
 
     def manifest(self, _: Request) -> Response:
         """Every key of `routes.yaml`."""
         table = self._registry.current
-        return page("documentation/manifest.html", **_common(table), sections=manifest_keys())
+        values = contents.common(table) | contents.manifest()
+        return page("documentation/manifest.html", **values)
 
     def _not_found(self, table: Table, path: str) -> Response:
         index = self._indexes.index_of(table)
         words = " ".join(part for part in path.split("/") if part)[:MAX_QUERY]
         results = index.search(words)
-        values = _common(table) | {"path": path, "results": results, "page_path": page_path}
+        values = contents.common(table) | {"path": path, "results": results}
         return page("documentation/not_found.html", 404, **values)
 
 
 def _origin(request: Request) -> str:
     """The scheme and host that the client called."""
     return f"{request.url.scheme}://{request.headers['host']}"
-
-
-def _first_call(table: Table, origin: str) -> Snippet | None:
-    """The command that the index shows: a call of the first route with an example."""
-    with_example = (r for r in islice(table.routes.values(), MAX_LISTED) if _is_for_index(r))
-    route = next(with_example, None)
-    return snippets(example(route), origin)[0] if route else None
-
-
-def _is_for_index(route: Route) -> bool:
-    documentation = route.documentation
-    has_example = documentation.documented and "params" in documentation.examples
-    return route.deployed and has_example and not route.sensitive_params
 
 
 def _found(index: SearchIndex, table: Table, path: str, method: str) -> Found | None:
@@ -196,18 +166,18 @@ def _version_page(found: Found, history: VersionPage, table: Table, origin: str)
 def _show(
     shown: RoutePage, siblings: tuple[str, ...], history: VersionPage | None, table: Table
 ) -> Response:
-    values = {"page": shown, "siblings": siblings, "history": history, "page_path": page_path}
-    return page("documentation/route.html", **_common(table) | values)
+    values = contents.common(table) | contents.of_route(shown, siblings, history)
+    return page("documentation/route.html", **values)
 
 
 def _no_version(route: Route, table: Table, revision: str) -> Response:
-    values = {"route": route, "asked": revision, "page_path": page_path}
-    return page("documentation/no_version.html", 404, **_common(table) | values)
+    values = {"route": route, "asked": revision}
+    return page("documentation/no_version.html", 404, **contents.common(table) | values)
 
 
 def _no_history(route: Route, table: Table) -> Response:
-    values = {"route": route, "asked": None, "page_path": page_path}
-    return page("documentation/no_version.html", 503, **_common(table) | values)
+    values = {"route": route, "asked": None}
+    return page("documentation/no_version.html", 503, **contents.common(table) | values)
 
 
 def _path(request: Request) -> str:
@@ -216,24 +186,5 @@ def _path(request: Request) -> str:
     return unquote(raw.decode("latin-1").removeprefix("/documentation"))
 
 
-def _own_statuses(index: SearchIndex) -> list[tuple[Any, list[Route]]]:
-    """The statuses of single routes, with the routes."""
-    by_slug: dict[str, list[Route]] = {}
-    for group in index.groups:
-        for route in group.routes:
-            for slug in route.statuses.keys() - statuses.COMMON.keys():
-                by_slug.setdefault(slug, []).append(route)
-    return [(routes[0].statuses[slug], routes) for slug, routes in sorted(by_slug.items())]
-
-
-def _common(table: Table | None, query: str = "") -> dict[str, Any]:
-    """What every page shows."""
-    return {
-        "revision": table.revision if table else None,
-        "services": table.services if table else {},
-        "query": query,
-    }
-
-
 def _no_table() -> Response:
-    return page("documentation/unavailable.html", 503, **_common(None))
+    return page("documentation/unavailable.html", 503, **contents.common(None))

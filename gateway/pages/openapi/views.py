@@ -76,6 +76,7 @@ class OpenApi:
             "documentation/reference.html",
             revision=table.revision if table else None,
             query="",
+            is_live=True,
             services=services,
             chosen=chosen if chosen in services else next(iter(services), ""),
             has_files=bool(swagger_ui.files()),
