@@ -100,6 +100,7 @@ async def test_python_client_has_every_route_and_types_every_body(folder: Path) 
         [text] = [
             file.read_text() for file in api.rglob(f"{each['operationId'].replace('.', '_')}.py")
         ]
-        assert "body: Any" not in text, each["operationId"]
+        # The types of a body are lost in `Any`, and in a class of the common params alone.
+        assert not re.search(r"body: (Any|Common)\b", text), each["operationId"]
         # A success that the generator does not understand is left out.
         assert "response.status_code == 200" in text, each["operationId"]

@@ -125,8 +125,9 @@ def test_token_is_not_required_since_the_scheme_carries_it() -> None:
         "properties": {"stage": {}, **COMMON},
     }
     found = document(route(schema=schema))
-    assert body(found)["required"] == ["stage"]
-    assert "token" in body(found)["properties"]
+    common, own = body(found)["allOf"]
+    assert own["required"] == ["stage"]
+    assert "token" in resolve_ref(common["$ref"], found)["properties"]
 
 
 def test_own_param_called_token_stays_required() -> None:
@@ -197,6 +198,16 @@ def test_enum_beside_an_any_of_keeps_both_rules() -> None:
     }
 
 
+def test_common_params_are_among_those_of_a_route_that_refuses_others() -> None:
+    schema = {"properties": {"stage": {}, **COMMON}, "additionalProperties": False}
+    found = document(route(schema=schema))
+    assert {"stage", "token", "application"} <= body(found)["properties"].keys()
+    validator = jsonschema_rs.Draft202012Validator(
+        {**body(found), "components": found["components"]}
+    )
+    assert validator.is_valid({"stage": 1, "token": "t"})
+
+
 def test_list_of_anything_has_items_that_are_anything() -> None:
     schema = {"properties": {"tags": {"type": ["array", "null"]}, "ids": {"items": {"minimum": 1}}}}
     tags, ids = clean(schema)["properties"].values()
@@ -260,7 +271,8 @@ def test_params_of_two_routes_with_equal_schemas_refer_to_the_same_definitions()
     )
     shared = {"$ref": "#/components/schemas/things.a.params.id"}
     for path in found["paths"].values():
-        listed = {part["name"]: part["schema"] for part in path["get"]["parameters"]}
+        parts = [resolve_ref(part["$ref"], found) for part in path["get"]["parameters"]]
+        listed = {part["name"]: part["schema"] for part in parts}
         assert listed == {"id": {**shared, "type": "string"}, "at": shared}
 
 
@@ -310,7 +322,8 @@ def test_paths_that_openapi_cannot_tell_apart_lose_no_route() -> None:
     )
     [path] = shared["paths"]
     assert path == "/things/{id}"
-    assert shared["paths"][path]["put"]["parameters"][0]["name"] == "id"
+    [parameter] = shared["paths"][path]["put"]["parameters"]
+    assert resolve_ref(parameter["$ref"], shared)["name"] == "id"
 
 
 def test_example_of_a_body_is_that_of_the_manifest() -> None:

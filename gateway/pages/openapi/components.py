@@ -1,7 +1,7 @@
 """The parts of a document that its operations share, each under a name of its own."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -63,6 +63,21 @@ class Components:
         copy: dict[str, Any] = orjson.loads(orjson.dumps(part))
         _move_references(copy, name, self._targets[name])
         return copy
+
+    def inline_unshared(self, section: str, places: Iterable[tuple[Any, Any]]) -> None:
+        """Put a part to which one place refers there.
+
+        `places` are all references to parts of the section: each a list or an object, and the
+        index or the key of the reference in it.
+        """
+        by_ref: dict[str, list[tuple[Any, Any]]] = {}
+        for holder, key in places:
+            by_ref.setdefault(holder[key]["$ref"], []).append((holder, key))
+        parts = self._sections.get(section, {})
+        for ref, found in by_ref.items():
+            if len(found) == 1:
+                [(holder, key)] = found
+                holder[key] = parts.pop(ref.rpartition("/")[2])
 
     def _move_definitions(self, name: str, document: dict[str, Any]) -> None:
         targets = self._targets[name] = {}

@@ -90,7 +90,21 @@ def _paths(routes: list[Route], table: Table, components: Components) -> dict[st
             operation["requestBody"] = body
         operation["responses"] = responses(route, components)
         found.setdefault(path, {})[route.method.lower()] = operation
+    _inline_unshared(found, components)
     return found
+
+
+def _inline_unshared(paths: dict[str, Any], components: Components) -> None:
+    """Parts of one operation alone are in it, so that components are what operations share."""
+    operations = [operation for item in paths.values() for operation in item.values()]
+    parameters = [operation.get("parameters", []) for operation in operations]
+    responses_by_code = [operation["responses"] for operation in operations]
+    components.inline_unshared(
+        "parameters", [(each, index) for each in parameters for index in range(len(each))]
+    )
+    components.inline_unshared(
+        "responses", [(each, code) for each in responses_by_code for code in each]
+    )
 
 
 def _operation(route: Route, table: Table) -> dict[str, Any]:

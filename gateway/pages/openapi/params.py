@@ -51,20 +51,38 @@ class OperationParams:
         optional = {TOKEN} & route.params.common
         own = without(document, route.path_params, optional)
         self._is_body_required = _requires_some(own)
+        self._styles = {name: _style(schema) for name, schema in own["properties"].items()}
         self._document = choice_as_not(own)
         self._path_schemas = document.get("properties", {})
         self._share_common_params()
 
     def _share_common_params(self) -> None:
-        """Most routes have the same common params: each is there once."""
+        """Most routes have the same common params: one schema has them all."""
         properties = self._document["properties"]
-        for name in self._route.params.common & properties.keys():
-            if not self._in_query and not _refers(properties[name]):
-                shared = self._components.add_schema(f"common.{name}", properties[name])
-                properties[name] = shared
+        names = [name for name in properties if self._is_shared(name)]
+        shared = {
+            name: self._components.add_schema(f"common.{name}", properties[name]) for name in names
+        }
+        if not shared or _refers(self._document) or _is_closed(self._document):
+            self._document["properties"] = {**properties, **shared}
+            return
+        group = self._components.add_schema("common", {"type": "object", "properties": shared})
+        own = {name: schema for name, schema in properties.items() if name not in shared}
+        # Not beside the `allOf`: some generators take one of a single schema for that schema.
+        self._document = {"allOf": [group, {**self._document, "properties": own}]}
 
-    def parameters(self, names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """The parameters; `names` has those of the path by the names that the route gives them."""
+    def _is_shared(self, name: str) -> bool:
+        is_common = name in self._route.params.common and not self._in_query
+        return is_common and not _refers(self._document["properties"][name])
+
+    def parameters(self, names: Mapping[str, str]) -> Iterator[Ref]:
+        """References to the parameters; `names` has the document's names for those of the path."""
+        for parameter in self._parameters(names):
+            is_common = parameter["name"] in self._route.params.common
+            prefix = "common" if is_common else self._route.name
+            yield self._components.add("parameters", f"{prefix}.{parameter['name']}", parameter)
+
+    def _parameters(self, names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         for segment in paths.parse(self._route.path):
             if segment.name:
                 own = self._alone(self._path_schemas.get(segment.name, {}))
@@ -88,9 +106,6 @@ class OperationParams:
         for name, own in self._document["properties"].items():
             schema = self._alone(own)
             parameter = {"name": name, "in": "query", **_described(schema), **_style(schema)}
-            if name in self._route.params.common and name not in required and not _refers(schema):
-                yield self._components.add("parameters", f"common.{name}", parameter)
-                continue
             if name in required:
                 parameter["required"] = True
             if name in examples:
@@ -98,18 +113,15 @@ class OperationParams:
             yield parameter
 
     def _idempotency_key(self) -> dict[str, Any]:
-        required = self._route.idempotency == "required"
-        name = f"Idempotency-Key-{self._route.idempotency}"
-        return self._components.once("parameters", name, lambda: {**_KEY, "required": required})
+        return {**_KEY, "required": self._route.idempotency == "required"}
 
     def body(self) -> dict[str, Any] | None:
         """The request body; None for a route whose params are in the query."""
-        properties = self._document["properties"]
-        if self._in_query or not properties:
+        if self._in_query or not self._styles:
             return None
         if self._route.sensitive_params:
             return self._base64_body()
-        encoding = {name: style for name, schema in properties.items() if (style := _style(schema))}
+        encoding = {name: style for name, style in self._styles.items() if style}
         whole = self._whole()
         form = {"schema": whole, **({"encoding": encoding} if encoding else {})}
         return {
@@ -141,6 +153,11 @@ class OperationParams:
 
 def _refers(schema: Any) -> bool:  # noqa: ANN401 - JSON is any
     return any("$ref" in inner for inner in subschemas(schema))
+
+
+def _is_closed(document: dict[str, Any]) -> bool:
+    """Whether the schema looks at the properties of others beside it."""
+    return not {"additionalProperties", "unevaluatedProperties"}.isdisjoint(document)
 
 
 def _requires_some(document: dict[str, Any]) -> bool:

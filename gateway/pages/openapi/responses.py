@@ -50,10 +50,16 @@ def _success(route: Route, components: Components) -> dict[str, Any]:
     returns = clean(route.returns.document) if route.returns else None
     data = components.add_schema(f"{route.name}.returns", returns) if returns else None
     content = {"schema": success_schema(route, data, components)}
-    if (example := example_answer(route)) is not None:
-        content["example"] = example
+    if _has_example(route):
+        content["example"] = example_answer(route)
     response = _success_with(content, components)
     return components.add("responses", f"{route.name}-{SUCCESS.http}", response)
+
+
+def _has_example(route: Route) -> bool:
+    """Whether the manifest has an example of the answer; tools make one up from a schema."""
+    in_schema = bool(route.returns and '"examples"' in route.returns.text)
+    return in_schema or '"returns"' in route.documentation.examples
 
 
 def _any_success(route: Route, components: Components) -> dict[str, Any]:
@@ -71,7 +77,8 @@ def _refusal(route: Route, listed: Sequence[Status], components: Components) -> 
     common = [status for status in listed if status.slug in statuses.COMMON]
     if own:
         return _own_refusal(route, own, common, components)
-    name = _shared_name(route, common)
+    # A thousand operations have twelve references each to such names: the usual ones are short.
+    name = _shared_name(route, common).removeprefix(f"{envelopes.DEFAULT}-")
     return components.once("responses", name, lambda: _common_refusal(route, common, components))
 
 
