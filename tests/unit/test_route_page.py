@@ -108,7 +108,7 @@ def test_param_of_a_schema_that_contains_itself_ends() -> None:
 
 def test_example_takes_the_params_of_the_manifest() -> None:
     route = builders.route(documentation=Documentation(examples='{"params": {"b": 1, "a": 2}}'))
-    example = examples.example(route)
+    example = examples.example(route, ())
     assert list(example.body) == ["b", "a"]
     assert example.target == "/api/v1/things/create"
 
@@ -120,7 +120,16 @@ def test_example_fills_the_path_and_the_query() -> None:
         "required": ["id", "q"],
     }
     route = builders.route("/things/{id:int}", method="GET", schema=schema)
-    assert examples.example(route).target == "/things/1?q=a+b"
+    assert examples.example(route, ()).target == "/things/1?q=a+b"
+
+
+def test_example_names_an_application_that_may_call() -> None:
+    slugs = ("planoauth", "planoorder")
+    param = {"x-values": "applications"}
+    for own, expected in ((param, "planoauth"), ({**param, "examples": ["planox2"]}, "planox2")):
+        schema = {"properties": {"application": own}, "required": ["application"]}
+        route = builders.route(schema=schema)
+        assert examples.example(route, slugs).body == {"application": expected}
 
 
 def test_sample_of_alternatives_has_what_the_first_requires() -> None:
@@ -142,7 +151,7 @@ def test_answer_of_an_example_has_the_envelope_of_the_route() -> None:
 @pytest.mark.parametrize("title", ["curl", "Python", "JavaScript"])
 def test_snippet_of_a_public_route_needs_no_token(title: str) -> None:
     route = builders.route(auth=frozenset())
-    [snippet] = [s for s in snippets(examples.example(route), ORIGIN) if s.title == title]
+    [snippet] = [s for s in snippets(examples.example(route, ()), ORIGIN) if s.title == title]
     assert "TOKEN" not in snippet.code
     assert f"{ORIGIN}/api/v1/things/create" in snippet.code
 

@@ -6,6 +6,7 @@ from typing import Any
 from gateway import statuses
 from gateway.pages.documentation.examples import example
 from gateway.pages.documentation.manifest_keys import manifest_keys
+from gateway.pages.documentation.params import application_slugs
 from gateway.pages.documentation.responses import responses
 from gateway.pages.documentation.route_page import RoutePage, page_path
 from gateway.pages.documentation.snippets import Snippet, snippets
@@ -64,7 +65,9 @@ def _first_call(table: Table, origin: str) -> Snippet | None:
     """The command that the index shows: a call of the first route with an example."""
     with_example = (r for r in islice(table.routes.values(), MAX_LISTED) if _is_for_index(r))
     route = next(with_example, None)
-    return snippets(example(route), origin)[0] if route else None
+    if route is None:
+        return None
+    return snippets(example(route, application_slugs(route, table)), origin)[0]
 
 
 def _is_for_index(route: Route) -> bool:

@@ -1,12 +1,17 @@
 """An example call of a route, and its answer: as the manifest has them, otherwise made up."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import orjson
 
 from gateway.registry.records import Route
+from gateway.registry.schema import subschemas
 from gateway.registry.schema.samples import sample
+
+APPLICATIONS = "applications"
+"""The value of `x-values` for a param whose possible values are the applications."""
 
 QUERY_METHODS = ("GET", "DELETE")
 """The methods whose params are sent in the query string; others have a body."""
@@ -29,13 +34,20 @@ class Example(NamedTuple):
     needs_key: bool
 
 
-def example_params(route: Route) -> dict[str, Any]:
-    """The params of an example call, without the common ones."""
+def example_params(route: Route, slugs: Sequence[str]) -> dict[str, Any]:
+    """The params of an example call, without the common ones.
+
+    `slugs` are the applications that a caller may name: the first is the example of such a param.
+    """
     examples = orjson.loads(route.documentation.examples or "{}")
     if "params" in examples:
         params: dict[str, Any] = examples["params"]
         return params
-    sampled: dict[str, Any] = sample(route.params.document, route.params.common)
+    document = route.params.document
+    for schema in subschemas(document):
+        if schema.get("x-values") == APPLICATIONS and slugs:
+            schema.setdefault("examples", list(slugs[:1]))
+    sampled: dict[str, Any] = sample(document, route.params.common)
     return sampled
 
 
@@ -52,9 +64,9 @@ def example_answer(route: Route) -> Any:  # noqa: ANN401 - JSON is any
     return answer if data is None else {**answer, "data": data}
 
 
-def example(route: Route) -> Example:
-    """An example call of a route."""
-    params = example_params(route)
+def example(route: Route, slugs: Sequence[str]) -> Example:
+    """An example call of a route; `slugs` as for its params."""
+    params = example_params(route, slugs)
     body = dict(params)
     path = "/".join(_segment(part, body, route) for part in route.path.split("/"))
     in_query = route.method in QUERY_METHODS and not route.sensitive_params

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.pages.documentation.examples import APPLICATIONS
 from gateway.registry.records import Route
 from gateway.registry.schema.shape import resolve_ref, types_of
 from gateway.registry.table import Table
@@ -118,7 +119,7 @@ def type_name(schema: dict[str, Any]) -> str:
 
 
 def _values(schema: dict[str, Any], slugs: tuple[str, ...]) -> tuple[str, ...]:
-    if schema.get("x-values") == "applications":
+    if schema.get("x-values") == APPLICATIONS:
         return slugs
     listed = [schema["const"]] if "const" in schema else schema.get("enum", ())
     return tuple(map(as_text, listed))

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gateway.manifest import written
 from gateway.pages.documentation import examples
-from gateway.pages.documentation.params import Param, documented_params
+from gateway.pages.documentation.params import Param, application_slugs, documented_params
 from gateway.pages.documentation.responses import Responses, responses
 from gateway.pages.documentation.snippets import Snippet, snippets
 from gateway.pages.render import pretty
@@ -45,7 +45,7 @@ class RoutePage(NamedTuple):
 def route_page(route: Route, table: Table, origin: str) -> RoutePage:
     """The page of a route of this table, for callers of the gateway at `origin`."""
     service = table.services.get(route.service)
-    example = examples.example(route)
+    example = examples.example(route, application_slugs(route, table))
     return RoutePage(
         route=route,
         service=service.title if service else route.service,

@@ -45,6 +45,7 @@ class OperationParams:
 
     def __init__(self, route: Route, slugs: tuple[str, ...], components: Components) -> None:
         self._route = route
+        self._slugs = slugs
         self._components = components
         self._in_query = route.method in QUERY_METHODS and not route.sensitive_params
         document = clean(route.params.document, slugs)
@@ -101,7 +102,7 @@ class OperationParams:
         return self._components.add_schema(f"{self._route.name}.params", self._document)
 
     def _query_parameters(self) -> Iterator[dict[str, Any]]:
-        examples = example_params(self._route)
+        examples = example_params(self._route, self._slugs)
         required = self._document.get("required", ())
         for name, own in self._document["properties"].items():
             schema = self._alone(own)
@@ -127,13 +128,13 @@ class OperationParams:
         return {
             "required": self._is_body_required,
             "content": {
-                JSON: {"schema": whole, "example": example(self._route).body},
+                JSON: {"schema": whole, "example": example(self._route, self._slugs).body},
                 FORM: form,
             },
         }
 
     def _base64_body(self) -> dict[str, Any]:
-        text = orjson.dumps(example(self._route).body)
+        text = orjson.dumps(example(self._route, self._slugs).body)
         encoded = {
             "type": "string",
             "contentEncoding": "base64",

@@ -7,11 +7,9 @@ generators of clients do not understand.
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from gateway.pages.documentation.examples import APPLICATIONS
 from gateway.registry.schema import subschemas
 from gateway.registry.schema.shape import types_of
-
-APPLICATIONS = "applications"
-"""The value of `x-values` for a param whose possible values are the applications."""
 
 _DROPPED = ("x-common", "x-joined", "x-values", "x-omit", "$schema", "$id")
 
