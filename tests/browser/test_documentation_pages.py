@@ -50,6 +50,21 @@ async def test_every_page_is_accessible_and_fits(browser: Browser, url: str, loo
             await assert_fits_and_is_accessible(page, problems)
 
 
+@pytest.mark.parametrize("look", ["light", "dark phone"])
+async def test_opened_operations_of_the_reference_are_accessible(
+    browser: Browser, url: str, look: str
+) -> None:
+    async with visiting(browser, url, **LOOKS[look]) as (page, problems):
+        for service in ("order_statuses", "sessions", "statuses"):
+            await page.goto(f"/documentation/reference?service={service}")
+            await page.locator(".opblock-tag").click()
+            for operation in await page.locator(".opblock-summary-control").all():
+                await operation.click()
+                await operation.and_(page.locator("[aria-expanded=true]")).wait_for()
+            await page.locator("table[aria-label^=Responses]").last.wait_for()
+            await assert_fits_and_is_accessible(page, problems)
+
+
 async def test_search_finds_a_route_from_the_keyboard(browser: Browser, url: str) -> None:
     async with visiting(browser, url) as (page, problems):
         await page.goto("/documentation/statuses")

@@ -21,8 +21,27 @@ function layoutPlugin({ React }) {
       wrapper(part("Models")),
     );
   }
-  return { components: { ReferenceLayout } };
+  // A link inside the button that opens an operation cannot be reached by the keyboard alone.
+  const DeepLink = ({ text }) => create("span", null, text);
+  return { components: { ReferenceLayout, DeepLink } };
 }
+
+// Swagger UI gives its choices and tables no names, and a keyboard cannot scroll its examples.
+function complete() {
+  for (const select of element.querySelectorAll("select:not([aria-label])")) {
+    const name = select.classList.contains("content-type") ? "Content type" : "Example";
+    select.setAttribute("aria-label", name);
+  }
+  for (const code of element.querySelectorAll("pre:not([tabindex])")) code.tabIndex = 0;
+  for (const table of element.querySelectorAll("table[role=region]:not([aria-label])")) {
+    const operation = table.closest(".opblock");
+    const [method, path] = ["method", "path"].map((part) => operation.querySelector(`.opblock-summary-${part}`).textContent);
+    const number = [...operation.querySelectorAll("table[role=region]")].indexOf(table);
+    table.setAttribute("aria-label", `Responses of ${method} ${path}${number ? `, ${number + 1}` : ""}`);
+  }
+}
+
+new MutationObserver(complete).observe(element, { childList: true, subtree: true });
 
 SwaggerUIBundle({
   domNode: element,
