@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlencode
 
+import generated_routes
+import pages
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 from support.browser import LOOKS, assert_fits_and_is_accessible, launched, visiting
@@ -119,6 +122,30 @@ async def test_keys_lead_to_the_tabs_and_to_the_search(browser: Browser, url: st
         await expect(page.locator("#liveness")).to_have_text("live")
         await page.keyboard.press("/")
         await expect(page.get_by_role("searchbox")).to_be_focused()
+        assert problems == []
+
+
+async def test_search_finds_one_of_10_000_routes_and_explains_a_path_that_none_has(
+    browser: Browser, client: Client, url: str, tmp_path: Path
+) -> None:
+    served = client.worker.registry.current
+    assert served
+    made = pages.table(generated_routes.write(tmp_path, 10_000), served.revision)
+    made.revision_uid = served.revision_uid
+    client.worker.registry.current = made
+    wanted = [*made.routes.values()][7_777]
+    async with visiting(browser, url) as (page, problems):
+        await sign_in(page)
+        await page.goto(f"{CONSOLE}/routes")
+        await expect(page.get_by_text("10,000 routes")).to_be_visible()
+        await page.get_by_label("Search").fill(f"{wanted.service} {wanted.name}")
+        await page.get_by_role("button", name="Search").click()
+        await page.get_by_role("link", name=wanted.name, exact=True).click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(wanted.name)
+        await page.goto(f"{CONSOLE}/routes")
+        await page.get_by_label("a request's path or URL").fill("/api/v1/nothing")
+        await page.get_by_role("button", name="Explain").click()
+        await expect(page.get_by_text("route-non-existent").first).to_be_visible()
         assert problems == []
 
 

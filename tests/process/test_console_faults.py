@@ -17,7 +17,6 @@ from gateway.dev.demo import PASSWORD
 from gateway.dev.mandrill import API, StandIn
 from gateway.monitoring import watcher
 
-
 REPORTED = "select from gateway.figures"
 
 
