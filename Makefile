@@ -28,10 +28,10 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
 
 help: ## Print this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml requirements.lock requirements-build.lock
 	@tools/find-python $(PYTHON) > /dev/null \
@@ -46,22 +46,22 @@ $(STAMP): pyproject.toml requirements.lock requirements-build.lock
 		--no-build-isolation --no-deps --editable .
 	@touch $(STAMP)
 
-run: $(STAMP) ## Install what is missing, and start a gateway with demo data.
+run: $(STAMP) ## Start a gateway with demo data.
 	@$(BIN)/gateway dev
 
-test: $(STAMP) ## Install what is missing, and run the tests.
+test: $(STAMP) ## Run the tests.
 	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(TESTS)
 
-test-all: ## Run every test on each Python from 3.11 to 3.13 that this machine has.
+test-all: ## Run every test on each Python from 3.11 to 3.13 that is here.
 	@tools/on-each-python $(MAKE) test
 
-test-versions: ## Run tests/unit on each supported Python except the default one.
+test-versions: ## Run tests/unit on each Python except the default one.
 	@tools/on-each-python --others $(MAKE) test TESTS="tests/unit"
 
-test-newest: ## Run tests/unit on the newest supported Python that is not the default one; CI runs this.
+test-newest: ## Run tests/unit on the newest Python except the default one.
 	@tools/on-each-python --newest $(MAKE) test TESTS="tests/unit"
 
-test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Install clients that others wrote and generators of clients, and run them against a gateway.
+test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Run clients of others, and generated ones, against a gateway.
 	$(BIN)/python -m pytest $(CLIENTS)
 
 $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
@@ -70,7 +70,7 @@ $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund
 	@touch $(CLIENTS_STAMP)
 
-test-editor: $(STAMP) $(EDITOR_STAMP) ## Test what people use around the gateway: editors (Node), pre-commit, man, completion.
+test-editor: $(STAMP) $(EDITOR_STAMP) ## Test editors (Node), pre-commit, man pages and completion.
 	$(BIN)/python -m pytest $(EDITOR)
 
 $(EDITOR_STAMP): $(EDITOR)/package.json $(EDITOR)/package-lock.json
@@ -84,10 +84,10 @@ $(GENERATOR_STAMP): requirements-clients.lock
 	$(VENV)-clients/bin/$(INSTALL) --requirement requirements-clients.lock
 	@touch $(GENERATOR_STAMP)
 
-test-browser: $(BROWSER_STAMP) ## Install a browser and its driver, and look at every page with them.
+test-browser: $(BROWSER_STAMP) ## Look at every page in a browser.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
 
-screenshots: $(BROWSER_STAMP) ## Photograph the console and the documentation into docs/screenshots/.
+screenshots: $(BROWSER_STAMP) ## Photograph console and documentation into docs/screenshots/.
 	$(BIN)/python tools/screenshots.py
 
 $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
@@ -97,10 +97,10 @@ $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
 	$(BIN)/$(INSTALL) --requirement requirements-browser.lock
 	@touch $(BROWSER_STAMP)
 
-coverage: $(STAMP) ## Measure lines and branches that tests/unit and tests/flow run; fail below the floor.
+coverage: $(STAMP) ## Measure what tests/unit and tests/flow run; fail below the floor.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
 
-docs: $(STAMP) $(DOCS_STAMP) ## Build docs/ and the pages of the routes as a site in site/, and check every link.
+docs: $(STAMP) $(DOCS_STAMP) ## Build the site of docs/ and of the routes; check every link.
 	$(VENV)-docs/bin/zensical build --clean --strict
 	$(BIN)/python tools/route_pages.py site
 	$(VENV)-docs/bin/python tools/check_site.py site
@@ -110,23 +110,23 @@ $(DOCS_STAMP): requirements-docs.lock
 	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
-docs-refresh: $(STAMP) ## Rewrite what is made from the code: tables, console output, schemas, man pages, dashboard.
+docs-refresh: $(STAMP) ## Rewrite what is made from the code, such as tables and man pages.
 	$(BIN)/python tools/editor_schemas.py
 	$(BIN)/python tools/man_pages.py
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 	$(BIN)/python tools/dashboard.py
 
-assets: ## Copy the scripts of others that pages load into the package (Node); run it after a new version.
+assets: ## Copy the scripts of others that pages load into the package.
 	npm --prefix tools/assets ci --ignore-scripts --no-audit --no-fund
 	$(PYTHON) tools/assets.py
 	rm -rf tools/assets/node_modules
 
-format: $(STAMP) ## Fix style problems that can be fixed automatically, and format every file.
+format: $(STAMP) ## Fix what can be fixed automatically, and format every file.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lint: $(STAMP) ## Check style, types, imports, spelling, container files and the GitHub action.
+lint: $(STAMP) ## Check style, types, imports, spelling and files of deploy/.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -137,7 +137,7 @@ lint: $(STAMP) ## Check style, types, imports, spelling, container files and the
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions deploy/github/action.yml
 
-check-alerts: $(PROMTOOL) ## Check the alerts for Prometheus, and when they fire; get promtool if it is missing.
+check-alerts: $(PROMTOOL) ## Check the alerts for Prometheus, and when they fire.
 	$(PROMTOOL) check rules deploy/prometheus/alerts.yaml
 	$(PROMTOOL) test rules tests/alerts/cases.yaml
 
@@ -149,23 +149,26 @@ $(VENV)/promtool: | $(STAMP)
 words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
 	$(BIN)/python tools/words.py
 
-bench: $(STAMP) $(BENCH_STAMP) ## Measure the gateway and its peers; write docs/explanation/benchmarks.md (about 15 minutes).
+bench: $(STAMP) $(BENCH_STAMP) ## Measure gateway and peers into docs/ (about 15 minutes).
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
 
-instructions: $(STAMP) ## Count the instructions of a request with valgrind; fail above a limit.
+test-benchmarks: $(STAMP) ## Run each workload of the benchmarks for a moment.
+	$(BIN)/python -m pytest tests/benchmarks
+
+instructions: $(STAMP) ## Count the instructions of a request; fail above a limit.
 	$(BIN)/python benchmarks/instructions.py
 
-attack: $(STAMP) ## Attack a gateway in many ways; print what each attack costs it, and a well-behaved client.
+attack: $(STAMP) ## Attack a gateway in many ways; print what each attack costs.
 	$(BIN)/python benchmarks/attack.py
 
-chaos: $(STAMP) ## Kill, freeze and replace processes under load for MINUTES=10; find lost and double writes.
+chaos: $(STAMP) ## Kill and freeze processes for MINUTES=10; look for lost writes.
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(or $(MINUTES),10) * 60)) $(if $(SEED),--seed $(SEED))
 
-fuzz: $(STAMP) ## Call every documented route in new ways for MINUTES=5 a caller; report undocumented answers.
+fuzz: $(STAMP) ## Look for undocumented answers for MINUTES=5 a caller.
 	GATEWAY_TEST_FUZZ_MINUTES=$(or $(MINUTES),5) $(BIN)/python -m pytest --timeout 0 --show-capture no \
 		--numprocesses 2 tests/process/test_documented_answers.py
 
-soak: $(STAMP) ## Call a gateway for MINUTES=60 while routes, tokens and roles change; report what grows.
+soak: $(STAMP) ## Call a gateway for MINUTES=60; report what grows.
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60) $(SOAK)
 
 $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
@@ -175,9 +178,9 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 		--constraint $(VENV)-bench/versions.txt --requirement benchmarks/requirements.txt
 	@touch $(BENCH_STAMP)
 
-check: lint test ## Run lint and test; CI runs this, then test-clients, test-browser, test-editor, check-alerts and test-newest.
+check: lint test ## Run lint and test; CI runs it, as .ci/run says.
 
-lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.toml.
+lock: ## Update the lock files and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet "$(LOCK_TOOLS)"
 	$(COMPILE) --extra dev --extra test --output-file requirements.lock pyproject.toml
@@ -190,14 +193,14 @@ lock: ## Update the lock files, with hashes, and sbom.cdx.json from pyproject.to
 	$(VENV)-lock/bin/python tools/sbom.py
 	rm -rf $(VENV)-lock
 
-audit: ## Look for published vulnerabilities in what is locked; needs the advisories of the package index.
+audit: ## Look for published vulnerabilities in what is locked.
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet "$(AUDITOR)"
 	$(VENV)-audit/bin/python tools/audit.py requirements-serve.lock requirements-build.lock requirements.lock
 	rm -rf $(VENV)-audit
 
-release-check: $(STAMP) ## Build the distributions into dist/, and check version, changelog and contents.
+release-check: $(STAMP) ## Build into dist/; check version, changelog and contents.
 	$(BIN)/python tools/release.py
 
-clean: ## Remove everything that make created, except .gateway/ (the database of `make run`).
+clean: ## Remove what make created, except the database of `make run`.
 	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
