@@ -52,7 +52,7 @@ run: $(STAMP) ## Start a gateway with demo data.
 test: $(STAMP) ## Run the tests.
 	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(TESTS)
 
-test-all: ## Run every test on each Python from 3.11 to 3.13 that is here.
+test-all: ## Run every test on each Python, 3.11 to 3.13.
 	@tools/on-each-python $(MAKE) test
 
 test-versions: ## Run tests/unit on each Python except the default one.
@@ -61,7 +61,7 @@ test-versions: ## Run tests/unit on each Python except the default one.
 test-newest: ## Run tests/unit on the newest Python except the default one.
 	@tools/on-each-python --newest $(MAKE) test TESTS="tests/unit"
 
-test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Run clients of others, and generated ones, against a gateway.
+test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Run other people's and generated clients against a gateway.
 	$(BIN)/python -m pytest $(CLIENTS)
 
 $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
@@ -87,7 +87,7 @@ $(GENERATOR_STAMP): requirements-clients.lock
 test-browser: $(BROWSER_STAMP) ## Look at every page in a browser.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
 
-screenshots: $(BROWSER_STAMP) ## Photograph console and documentation into docs/screenshots/.
+screenshots: $(BROWSER_STAMP) ## Photograph the pages into docs/screenshots/.
 	$(BIN)/python tools/screenshots.py
 
 $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
@@ -97,10 +97,10 @@ $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
 	$(BIN)/$(INSTALL) --requirement requirements-browser.lock
 	@touch $(BROWSER_STAMP)
 
-coverage: $(STAMP) ## Measure what tests/unit and tests/flow run; fail below the floor.
+coverage: $(STAMP) ## Measure what tests run; fail below the floor.
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term tests/unit tests/flow
 
-docs: $(STAMP) $(DOCS_STAMP) ## Build the site of docs/ and of the routes; check every link.
+docs: $(STAMP) $(DOCS_STAMP) ## Build the site of docs/ and the routes; check its links.
 	$(VENV)-docs/bin/zensical build --clean --strict
 	$(BIN)/python tools/route_pages.py site
 	$(VENV)-docs/bin/python tools/check_site.py site
@@ -110,14 +110,14 @@ $(DOCS_STAMP): requirements-docs.lock
 	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
-docs-refresh: $(STAMP) ## Rewrite what is made from the code, such as tables and man pages.
+docs-refresh: $(STAMP) ## Rewrite what is made from the code, such as tables.
 	$(BIN)/python tools/editor_schemas.py
 	$(BIN)/python tools/man_pages.py
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 	$(BIN)/python tools/dashboard.py
 
-assets: ## Copy the scripts of others that pages load into the package.
+assets: ## Copy the scripts that pages load into the package.
 	npm --prefix tools/assets ci --ignore-scripts --no-audit --no-fund
 	$(PYTHON) tools/assets.py
 	rm -rf tools/assets/node_modules
@@ -146,7 +146,7 @@ $(VENV)/promtool: | $(STAMP)
 	@tools/get-promtool $@ \
 		|| { echo "promtool is not on this machine and cannot be downloaded; install Prometheus"; exit 1; }
 
-words: $(STAMP) ## List words to avoid in sentences, and what to write instead.
+words: $(STAMP) ## List words to avoid, and what to write instead.
 	$(BIN)/python tools/words.py
 
 bench: $(STAMP) $(BENCH_STAMP) ## Measure gateway and peers into docs/ (about 15 minutes).
@@ -158,10 +158,10 @@ test-benchmarks: $(STAMP) ## Run each workload of the benchmarks for a moment.
 instructions: $(STAMP) ## Count the instructions of a request; fail above a limit.
 	$(BIN)/python benchmarks/instructions.py
 
-attack: $(STAMP) ## Attack a gateway in many ways; print what each attack costs.
+attack: $(STAMP) ## Attack a gateway; print what each attack costs.
 	$(BIN)/python benchmarks/attack.py
 
-chaos: $(STAMP) ## Kill and freeze processes for MINUTES=10; look for lost writes.
+chaos: $(STAMP) ## Kill processes for MINUTES=10; look for lost writes.
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(or $(MINUTES),10) * 60)) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(STAMP) ## Look for undocumented answers for MINUTES=5 a caller.
@@ -180,7 +180,7 @@ $(BENCH_STAMP): benchmarks/requirements.txt requirements.lock
 
 check: lint test ## Run lint and test; CI runs it, as .ci/run says.
 
-lock: ## Update the lock files and sbom.cdx.json from pyproject.toml.
+lock: ## Update lock files and sbom.cdx.json from pyproject.toml.
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet "$(LOCK_TOOLS)"
 	$(COMPILE) --extra dev --extra test --output-file requirements.lock pyproject.toml
@@ -202,5 +202,5 @@ audit: ## Look for published vulnerabilities in what is locked.
 release-check: $(STAMP) ## Build into dist/; check version, changelog and contents.
 	$(BIN)/python tools/release.py
 
-clean: ## Remove what make created, except the database of `make run`.
+clean: ## Remove what make created, except the database of `run`.
 	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
