@@ -92,6 +92,8 @@ class Connection(asyncio.Protocol):
         for exchange in (self._active, self._newest, *self._waiting):
             if exchange:
                 exchange.disconnect()
+        # They call this connection back: a circle would wait for the collector, with their bodies.
+        self._active = self._newest = None
         self._waiting.clear()
         self._unparsed.clear()
         self._turns.discard(self)

@@ -64,7 +64,7 @@ class Edge(Connection):
         self._stop_timer()
         super().connection_lost(exc)
         # The parser holds our methods: break the circle, so that neither waits for the collector.
-        self._parser = None
+        self._parser = self._previous = None
 
     def data_received(self, data: bytes) -> None:
         """asyncio: parse what was received; refuse a malformed or ambiguous request.
@@ -141,6 +141,8 @@ class Edge(Connection):
             self._ignore_upgrade(piece[upgrade.args[0] :])
         except (httptools.HttpParserError, BadRequestError, MemoryError) as error:
             self._refuse(error)
+        # An idle connection keeps no body.
+        self._piece = b""
 
     def _limit_incomplete(self) -> None:
         """Limit the time and the size of a request that is incomplete after a read.
