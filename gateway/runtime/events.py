@@ -221,7 +221,7 @@ WORKER_IMPORT_SLOW = Event(
     "worker.import-slow",
     "warning",
     ("module",),
-    "The import of a service has not ended after 5 s; the worker does not serve before it does.",
+    "The import of a service is not finished after 5 s; the worker does not serve until it is.",
 )
 WORKER_LOOP_BLOCKED = Event(
     "worker.loop-blocked",

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 COLLECT_AFTER = 50_000
-"""Objects, such as dicts and tasks, that are created and not freed; about 5 MB."""
+"""New objects, such as dicts and tasks, that are not freed; about 5 MB."""
 
 MIN_ROUTES = 10_000
 """A table with fewer routes fits into the processor's caches."""
@@ -35,10 +35,10 @@ _MIN_SHARE = 0.9
 
 
 def collect_rarely() -> None:
-    """Have the garbage collector wait for `COLLECT_AFTER` new objects.
+    """Let the garbage collector run only after `COLLECT_AFTER` new objects.
 
-    Requests leave no circles behind. With Python's thresholds, a thousand new connections start a
-    look at everything that they hold, which takes 30 ms.
+    Requests leave no reference cycles. With Python's thresholds, a thousand new connections start a
+    collection of everything that they hold, which takes 30 ms.
     """
     gc.set_threshold(COLLECT_AFTER, 10, 10)
 

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple, TypeAlias
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 Combine: TypeAlias = Literal["sum", "max", "each", "newest"]
-"""What a gauge shows of several workers: the sum, the largest value, or the value of each worker.
+"""How a gauge combines the values of several workers: their sum, the largest, or each of them.
 
-`newest` is for a figure of the whole database, which every worker reads: the value read last.
+`newest` is for a figure of the whole database, which every worker reads: the gauge has the value
+that was read last.
 """
 
 
@@ -51,7 +52,7 @@ WORKERS = Metric(
     "gateway_workers",
     "gauge",
     "Workers, on all machines that share the database, that have sent a heartbeat in the last "
-    "10 s. It keeps its value while the database is away.",
+    "10 s. The value does not change while the database is away.",
     combine="newest",
 )
 WORKER_RESTARTS = Metric(
@@ -86,14 +87,14 @@ SNAPSHOT_AGE = Metric(
     "gateway_registry_snapshot_age_seconds",
     "gauge",
     "Age of the registry's snapshot on disk, which is written after each new revision; `+Inf` if "
-    "there is none, so that a worker cannot start without the database.",
+    "there is none. Without a snapshot, a worker cannot start while the database is away.",
     combine="max",
 )
 TOKENS = Metric(
     "gateway_token_lookups_total",
     "counter",
-    "Tokens that were looked up, by source: the worker's `cache`, the `database`, or its last "
-    "answer (`stale`) because it was late or unavailable.",
+    "Token look-ups, by the source of the answer: the worker's `cache`, the `database`, or an "
+    "older answer of a database that is late or unavailable (`stale`).",
     ("source",),
 )
 UNAVAILABLE = Metric(
@@ -116,8 +117,8 @@ WAITING = Metric(
 TIMEOUTS = Metric(
     "gateway_database_timeouts_total",
     "counter",
-    "Uses of a pool that ended at their deadline, by pool: while they waited for a connection "
-    "(`waiting`), or for the answer to a `statement`.",
+    "Deadlines that passed, by pool and reason: during the wait for a connection (`waiting`), or "
+    "for the answer to a statement (`statement`).",
     ("pool", "reason"),
 )
 OUTBOX = Metric(
@@ -137,8 +138,8 @@ OLDEST = Metric(
 NOTIFICATIONS = Metric(
     "gateway_notifications_open",
     "gauge",
-    "Notifications that are not resolved, by severity. It keeps its value while the database is "
-    "away.",
+    "Notifications that are not resolved, by severity. The value does not change while the "
+    "database is away.",
     ("severity",),
     combine="newest",
 )

@@ -66,7 +66,10 @@ class PoolUsage(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """All machines that share the database: live workers, and open notifications by severity."""
+    """Figures of all machines that share the database.
+
+    `workers` counts live workers, `notifications` the open ones by severity.
+    """
 
     workers: int
     notifications: Mapping[str, int]
@@ -215,7 +218,7 @@ class Metrics:
             self._advance(catalogue.TOKENS, total, source)
 
     def _flush_database(self, state: WorkerState) -> None:
-        """What every worker reads from the database, for all of them."""
+        """Set the figures of all workers, which every worker reads from the database."""
         for name, count in state.outbox.items():
             self._set(catalogue.OUTBOX, count, name)
         for kind, seconds in state.oldest.items():
@@ -239,7 +242,7 @@ class Metrics:
         (gauge.labels(*labels) if labels else gauge).set(value)
 
     def _advance(self, metric: Metric, total: float, *labels: str) -> None:
-        """Add what a total of the process has grown by since the last time."""
+        """Add the growth of a total of this process since the last call."""
         counter = self._metrics[metric]
         child = counter.labels(*labels) if labels else counter
         child.inc(total - self._totals.get(child, 0))
