@@ -36,8 +36,9 @@ KINDS: tuple[Kind, ...] = (
         "A service crashes",
         "The code raised an unexpected error; one for each route and place in the code.",
         "By hand.",
-        "Look up the request in the log: the line `request.crashed` has the error and its frames. "
-        "Deploy a fix, or roll the registry back if the crash came with a revision; then resolve.",
+        "Find the request in the log: the event `request.crashed` has the error and its frames. "
+        "Deploy a fix, or roll the registry back if the crashes began with a revision; then "
+        "resolve.",
     ),
     Kind(
         "answer-misfit",
@@ -54,8 +55,9 @@ KINDS: tuple[Kind, ...] = (
         "Workers are late",
         "A worker cannot build the newest revision, or has not served it for 10 s.",
         "When all live workers serve it, or by hand.",
-        "The worker serves the revision before, whole. Read its problem below Workers. If the new "
-        "revision is at fault, `gateway rollback` to the one before.",
+        "The worker keeps serving the whole previous revision. Read its problem in the tab "
+        "Workers. If the new revision causes it, go back to the previous one with "
+        "`gateway rollback`.",
     ),
     Kind(
         "registry-went-back",
@@ -90,6 +92,6 @@ BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
 
 
 def title(name: str) -> str:
-    """The title of a kind; its name if an older release wrote it."""
+    """The title of a kind; the name itself if only another release knows the kind."""
     kind = BY_NAME.get(name)
     return kind.title if kind else name
