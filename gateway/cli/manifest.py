@@ -218,10 +218,10 @@ def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], 
     metavar="[manifest|params]",
     type=click.Choice(["manifest", "params"]),
     default="manifest",
-    help="Of what: manifest (the default), or params, for the files in schemas/.",
+    help="Which schema: manifest (the default), or params, for the files in schemas/.",
 )
 def print_schema(kind: str) -> None:
-    """Print the JSON Schema of manifests or of params, for editors that complete and check.
+    """Print the JSON Schema of a manifest or of params; editors use it to complete and check.
 
     Example: `gateway schema > routes.schema.json`
     """

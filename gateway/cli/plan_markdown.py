@@ -1,4 +1,4 @@
-"""A plan as Markdown, for a comment on a merge request: what breaks callers comes first."""
+"""A plan as Markdown, for a comment on a merge request; changes that break callers come first."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def _row(change: Change, broken: Sequence[str]) -> str:
 
 
 def _names(change: Change) -> str:
-    """The names of a change; its verb says already that it is a rename."""
+    """The name of a change; for a rename the old and the new name."""
     return " → ".join(_code(name) for name in (change.old_name, change.name) if name)
 
 
@@ -40,7 +40,8 @@ def _cell(texts: Sequence[str]) -> str:
 
 def _code(text: str) -> str:
     """A code span inside a cell: values come from a manifest, and must not become Markdown."""
-    # A bar ends a cell, also inside code; more backticks than the text has end no code span.
+    # A bar would end the cell, even inside code. The fence is longer than the text's backticks, so
+    # that they do not end the code.
     text = " ".join(text.split()).replace("|", "\\|")
     fence = "`"
     while fence in text:

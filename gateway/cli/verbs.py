@@ -159,7 +159,7 @@ VERBS: dict[str, Verb | Group] = {
     "schema": Verb(
         "manifest",
         "print_schema",
-        "Print the JSON Schema of manifests or of params, for editors that complete and check.",
+        "Print the JSON Schema of a manifest or of params; editors use it to complete and check.",
     ),
     "dump": Verb(
         "manifest", "dump_registry", "Print the registry as YAML, one document per namespace."

@@ -9,7 +9,7 @@ from gateway.manifest.change import Change
 from gateway.manifest.written import as_written
 
 KEPT = "kept, although the manifest leaves it out; --prune deletes it"
-"""What a plan says of a record that only prune would delete."""
+"""What a plan says of a record that only `--prune` would delete."""
 
 MAX_VALUE_LENGTH = 120
 """Characters of JSON after which a value is cut off."""
