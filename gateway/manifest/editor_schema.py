@@ -1,7 +1,8 @@
 """The JSON Schemas that editors read, each with messages in the words of `gateway check`.
 
-JSON Schema has no keyword `errorMessage`: editors show it instead of their own text. It belongs to
-a whole schema, so a mapping with fixed keys has none, and the editor names the key itself.
+Editors show `errorMessage`, which is not a keyword of JSON Schema, instead of their own text. It is
+the message of every error of a schema. So an object with fixed keys has none: the editor's own text
+names the wrong key.
 """
 
 from collections.abc import Mapping
@@ -16,43 +17,43 @@ _SCHEMA_KEYS = ("params", "returns")
 
 
 def editor_schema_of_manifests() -> dict[str, Any]:
-    """The schema of `routes.yaml`, with that of schemas that are written into it."""
+    """The schema of `routes.yaml`, and of the schemas that it may contain."""
     document = manifest_schema()
-    inner = params_schema()["$defs"]["schema"]
+    inline = params_schema()["$defs"]["schema"]
     route = document["$defs"]["route"]
-    properties = {**route["properties"], **{key: _with_inner(route, key) for key in _SCHEMA_KEYS}}
+    properties = {**route["properties"], **{key: _with_inline(route, key) for key in _SCHEMA_KEYS}}
     definitions = {
         **document["$defs"],
         "route": {**route, "properties": properties},
-        "schema": inner,
+        "schema": inline,
     }
-    return _worded({**document, "$defs": definitions})
+    return _with_messages({**document, "$defs": definitions})
 
 
 def editor_schema_of_params() -> dict[str, Any]:
     """The schema of a file in `schemas/`."""
-    return _worded(params_schema())
+    return _with_messages(params_schema())
 
 
-def _with_inner(route: dict[str, Any], key: str) -> dict[str, Any]:
-    """A key that holds the name of a file or, now with its keywords, a schema."""
+def _with_inline(route: dict[str, Any], key: str) -> dict[str, Any]:
+    """A key that holds the name of a schema file, or a schema whose keywords are checked too."""
     file, _ = route["properties"][key]["oneOf"]
-    # As a list: yaml-language-server joins two single types to a message of its own.
+    # `type` is a list, since yaml-language-server makes a message of its own from single types.
     allowed = [file, {"type": ["object"], "$ref": "#/$defs/schema"}]
     return {**route["properties"][key], "oneOf": allowed}
 
 
-def _worded(schema: dict[str, Any], inherited: str = "") -> dict[str, Any]:
-    """A schema with messages; `inherited` is the message of the choice that it is part of."""
+def _with_messages(schema: dict[str, Any], inherited: str = "") -> dict[str, Any]:
+    """A schema with messages; `inherited` is the message of the `oneOf` that it is part of."""
     message = inherited or _message(schema)
-    # An editor reports the part of a choice that fits best, with the message of that part.
+    # An editor reports the part of a `oneOf` that fits best, with the message of that part.
     chosen = message if "x-allowed" in schema else ""
-    worded = {
+    copy = {
         key: _children(key, value, chosen) if key in keywords.PLACES else value
         for key, value in schema.items()
         if key != "x-allowed"
     }
-    return {**worded, **_markdown(schema), **_error_message(schema, message)}
+    return {**copy, **_markdown(schema), **_error_message(schema, message)}
 
 
 def _children(key: str, value: Any, chosen: str) -> Any:  # noqa: ANN401
@@ -60,10 +61,10 @@ def _children(key: str, value: Any, chosen: str) -> Any:  # noqa: ANN401
     if isinstance(value, bool):
         return value
     if keywords.PLACES[key] == "one":
-        return _worded(value)
+        return _with_messages(value)
     if isinstance(value, Mapping):
-        return {name: _worded(child) for name, child in value.items()}
-    return [_worded(child, chosen) for child in value]
+        return {name: _with_messages(child) for name, child in value.items()}
+    return [_with_messages(child, chosen) for child in value]
 
 
 def _error_message(schema: dict[str, Any], message: str) -> dict[str, str]:
@@ -77,6 +78,6 @@ def _message(schema: dict[str, Any]) -> str:
 
 
 def _markdown(schema: dict[str, Any]) -> dict[str, str]:
-    """The description as Markdown, without which an editor shows back-ticks as they are."""
+    """The description as Markdown; in other descriptions an editor shows back-ticks as they are."""
     text = schema.get("description", "")
     return {"markdownDescription": text} if "`" in text else {}

@@ -33,7 +33,7 @@ async def changes_of(connection: Connection, revision: int) -> Plan:
 
 
 async def first_changes_of(connection: Connection, revision: int, limit: int) -> tuple[Plan, int]:
-    """At most `limit` changes of one revision, additions last to be kept, and how many it has.
+    """At most `limit` changes of one revision, and how many it has; additions are left out first.
 
     Raises UnknownRevisionError.
     """

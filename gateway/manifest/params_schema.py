@@ -1,6 +1,6 @@
-"""The JSON Schema of schemas of params, for editors: the allowed keywords, and the gateway's own.
+"""The JSON Schema of param schemas, for editors: the allowed keywords, and the gateway's own.
 
-What a keyword may hold is written in `keywords`, from which this schema is made.
+It is made from `keywords`, which says what each keyword may hold.
 """
 
 from typing import Any
@@ -56,11 +56,11 @@ _DESCRIPTIONS = {
     "items": "The schema of each item of a list.",
     "enum": "The allowed values.",
     "const": "The only allowed value.",
-    "default": "Not applied: the service does not get it; say it in `description`.",
+    "default": "Not applied: the service does not get it. Say in `description` what it does.",
     "examples": "Examples of the value; each must fit this schema.",
     "description": "What the value means, in a sentence; text in back-ticks is code.",
     "format": "The format of the text.",
-    "pattern": "A regular expression that the text must contain a match of; "
+    "pattern": "A regular expression that must match some part of the text; "
     "`^` and `$` mean the ends of the text. Look-around is not allowed.",
     "anyOf": "At least one of these schemas must fit.",
     "oneOf": "Exactly one of these schemas must fit.",
@@ -90,12 +90,12 @@ _OWN: dict[str, Any] = {
     "x-message": {
         "type": "string",
         "minLength": 1,
-        "description": "The message for values that this schema refuses; it must not name a value.",
+        "description": "The message for values that this schema refuses, without the value.",
         "examples": ["must be a date as YYYY-MM-DD"],
     },
     "x-empty": {
         "const": "absent",
-        "description": "With `absent`, empty text means that the param is absent.",
+        "description": "With `absent`, an empty text means that the param is absent.",
         "examples": ["absent"],
     },
     "x-values": {
@@ -116,7 +116,7 @@ _OWN: dict[str, Any] = {
         "examples": [False],
     },
 }
-"""The keywords that JSON Schema does not have; others that begin with `x-` are free."""
+"""The gateway's own keywords; any other keyword that begins with `x-` is allowed too."""
 
 
 def params_schema() -> dict[str, Any]:

@@ -108,8 +108,8 @@ where revoked_at is null
 select pg_notify($1, $2);
 
 -- name: revisions
--- The history, newest first, with the number of changes of each revision: those before a revision,
--- or the newest ones. Only the changes of the revisions that are listed are counted.
+-- The revisions before a given one, or the newest ones, newest first, with the number of changes of
+-- each. Only the changes of the listed revisions are counted.
 select r.id as revision, r.uid, r.namespace, r.applied_at, r.applied_by, r.message, r.source,
        r.reverts_to, c.added, c.changed, c.deleted
 from (
@@ -135,8 +135,8 @@ where c.revision = $1
 order by array_position('{application,service,route}', c.kind), c.name;
 
 -- name: first_changes_of
--- Some changes of one revision, with the number of all: what it changed or deleted comes before what
--- it added, since an addition breaks no caller.
+-- The first changes of one revision, with the number of all. Changed and deleted records come before
+-- added ones, since an addition breaks no caller.
 select c.kind, c.name, c.namespace, c.before, c.after, r.uid, c.number
 from (
     select *, count(*) over () as number from gateway.changes

@@ -1,6 +1,6 @@
 """Secrets in the settings of a service, which no plan, page or history shows.
 
-A secret should not be in a manifest at all; one that is must not come into a comment that many
+A secret should not be in a manifest at all; if one is, it must not appear in a comment that many
 people read.
 """
 
@@ -15,7 +15,7 @@ _NAME = re.compile(
 )
 _URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
 _REFERENCE = "env:"
-"""How a value begins that names an environment variable: it is not a secret itself."""
+"""The prefix of a value that names an environment variable; such a value is not a secret."""
 
 
 def hidden(field: str, value: Any) -> Any:  # noqa: ANN401 - JSON is any
