@@ -48,7 +48,8 @@ class Pool:
         try:
             connection = await self._acquire_for(owner)
         except asyncio.CancelledError:
-            # Only a deadline cancels a call, or the end of the worker, which ends the count too.
+            # A call is cancelled at its deadline. It is also cancelled when the worker ends, but
+            # then the counts end as well.
             self.waiting_timeouts += 1
             raise
         self._in_use.add(connection)

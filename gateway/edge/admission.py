@@ -72,7 +72,7 @@ class Admission:
         return body
 
     def note_refusal(self, request: Request, caller: Caller | None) -> None:
-        """A request was refused; if it was large and its caller is unknown, the client pauses."""
+        """Pause the client of a refused request, if its body is large and its caller unknown."""
         is_known = caller and (caller.session or caller.application)
         if not is_known and may_be_large(request.headers):
             self._turns.pause(addresses.client_network(request.address))

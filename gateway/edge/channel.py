@@ -50,7 +50,7 @@ class Channel:
         self._write_timer: asyncio.TimerHandle | None = None
 
     def scope(self) -> dict[str, Any]:
-        """The connection's part of an ASGI scope; without addresses if the client has left."""
+        """The connection's part of an ASGI scope; without addresses if the client disconnected."""
         has_left = self.transport.is_closing()
         return {
             "state": self._app_state.copy(),

@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def network(self) -> str:
-        """The client of this connection, as limits count clients."""
+        """The network of the client, by which limits tell clients apart."""
         return addresses.client_network(self.channel.peer)
 
     def parse_more(self) -> None:

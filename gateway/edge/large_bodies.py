@@ -14,18 +14,18 @@ BYTES_PER_SECOND = 50 * 1024 * 1024
 """Twice the time that a worker needs to parse a body: half of it is for other requests."""
 
 REFUSED_PAUSE = 1.0
-"""Seconds for which a client whose large body was refused may not send the next one."""
+"""Seconds before a client whose large body was refused may send another one."""
 
 MAX_NETWORKS = 10_000
-"""Clients that are remembered for such a pause."""
+"""Clients whose pauses are remembered; if there are more, the oldest pause ends early."""
 
 
 class LargeBodyTurns:
     """Lets one large body after the other through, with time for other requests between them.
 
     Without it several that are complete at the same moment would hold the loop one after the other.
-    A body that comes alone does not wait. A stranger whose large body was refused has a
-    pause: it could repeat such bodies for ever, at the cost of all others.
+    A lone body does not wait. A client that has no known token, and whose large body was refused,
+    has to pause: otherwise it could repeat such bodies without end, and delay all others.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class LargeBodyTurns:
             self._free_at = loop.time() + size / BYTES_PER_SECOND
 
     def check_pause(self, network: str) -> None:
-        """Raises Rejection (rate-limit-exceeded) if a large body has to come later."""
+        """Raises Rejection (rate-limit-exceeded) during the pause of a client."""
         if not self._paused_until:
             return
         if self._paused_until.get(network, 0.0) > asyncio.get_running_loop().time():
@@ -55,7 +55,7 @@ class LargeBodyTurns:
         self._paused_until.pop(network, None)
 
     def pause(self, network: str) -> None:
-        """Start the client's pause; a refusal during it does not make it longer."""
+        """Start the pause of a client; a refusal during the pause does not make it longer."""
         now = asyncio.get_running_loop().time()
         if self._paused_until.get(network, 0.0) > now:
             return
@@ -65,11 +65,11 @@ class LargeBodyTurns:
 
 
 def announced_length(headers: Mapping[bytes, bytes]) -> int:
-    """The body's length in bytes; 0 if the head does not say it."""
+    """The body's length in bytes; 0 if the head does not announce it."""
     length = headers.get(b"content-length", b"0")
     return int(length[:20]) if length.isdigit() else 0
 
 
 def may_be_large(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request has a large body, or one in chunks, whose length its head does not say."""
+    """Whether the body of a request is large, or chunked, so that its length is not announced."""
     return b"transfer-encoding" in headers or announced_length(headers) > LARGE_BODY

@@ -70,14 +70,14 @@ class Edge(Connection):
         """asyncio: parse what was received; refuse a malformed or ambiguous request.
 
         Usually it is one whole request; anything else is parsed in pieces. When very many requests
-        come at the same moment, the later ones wait for their turn.
+        arrive at the same moment, the later ones wait for their turn.
         """
         if self._refused:
             return
         self._turns.reads += 1
         is_late = self._turns.reads > MAX_READS
-        is_first = not (is_late or self._in_request or self._unparsed.size)
-        if is_first and len(data) <= PIECE and data.count(HEAD_END) <= 1:
+        is_new_request = not (self._in_request or self._unparsed.size)
+        if is_new_request and not is_late and len(data) <= PIECE and data.count(HEAD_END) <= 1:
             self._parse(data)
             return
         self._unparsed.append(data)
@@ -121,7 +121,7 @@ class Edge(Connection):
         return bool(newest and not newest.complete and (self._waiting or not self._in_body))
 
     def _wait_for_turn(self) -> None:
-        """Parse the bytes that were read later; if they are many, read no more until then."""
+        """Parse the unparsed bytes in a later turn; if there are many, stop reading until then."""
         if self._unparsed.size > PIECE:
             self.channel.hold_reading()
         if not self._in_body:

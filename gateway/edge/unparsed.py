@@ -25,10 +25,13 @@ TURN = 0.001
 """Seconds for which all connections together parse, in one iteration of the event loop."""
 
 MAX_READS = 50
-"""Reads to parse at once, without a turn; usually each is a whole request, which runs next."""
+"""Reads that are parsed immediately, before further reads wait for a turn.
+
+Usually each is a whole request, whose task then runs.
+"""
 
 MAX_TURNS = 20
-"""Connections that parse in one iteration, even if `TURN` has room for more."""
+"""Connections that parse in one iteration of the event loop, even if `TURN` has not passed."""
 
 _LINE_ENDS = b"\r\n"
 
@@ -83,7 +86,7 @@ class Parser(Protocol):
 
     @property
     def network(self) -> str:
-        """The client: clients take turns, however many connections each of them has."""
+        """The network of the client: networks take turns, however many connections each has."""
 
     def parse_more(self) -> None:
         """Parse a part of them; take another turn if bytes are left."""
@@ -93,7 +96,7 @@ class ParseTurns:
     """Lets connections parse in turn, for at most `TURN` seconds in an iteration of the event loop.
 
     So other requests are parsed and answered in between, however many clients send a lot at once.
-    `reads` counts the reads that were parsed at once, without a turn, since turns were last taken.
+    `reads` counts the reads of all connections since connections last took turns.
     """
 
     def __init__(self, turn: float = TURN) -> None:
@@ -129,7 +132,7 @@ class ParseTurns:
             self._schedule(loop)
 
     def _run_next(self) -> None:
-        """Let one connection of the next client parse; that client then is the last."""
+        """Let one connection of the next client parse; then that client is last in the queue."""
         network, waiting = self._clients.popitem(last=False)
         if not waiting:
             return

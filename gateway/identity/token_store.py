@@ -48,7 +48,7 @@ class TokenStore:
     """The principals of tokens, and the slugs of applications.
 
     `clock` gives the monotonic seconds of the cache. `sources` counts the answers since the
-    process began, by where they came from.
+    process began, by their source.
     """
 
     def __init__(self, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
