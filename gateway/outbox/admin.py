@@ -22,7 +22,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 def _changing(change: str) -> str:
-    """A change of messages, of those alone that an operator may change: one statement."""
+    """A statement that changes messages, but only those that an operator may change."""
     return f"with changeable as (\n{_SQL['changeable']}\n)\n{_SQL[change]}"
 
 
@@ -39,15 +39,15 @@ class Filters(NamedTuple):
     fault: str | None = None
 
 
-class Same(NamedTuple):
-    """What messages have in common: their last error, or the key of their notification."""
+class MessageGroup(NamedTuple):
+    """The messages with the same last error, or with the key of the same notification."""
 
     error: str | None
     fault: str | None
 
     @classmethod
-    def of(cls, error: str | None = None, fault: str | None = None) -> "Same":
-        """The messages with a last error, with a notification's key, or with both.
+    def of(cls, error: str | None = None, fault: str | None = None) -> "MessageGroup":
+        """The group of a last error, of a notification's key, or of both.
 
         Raises ValueError if both are missing, since that would be every message.
         """
@@ -92,9 +92,9 @@ async def errors(connection: Connection) -> list[Record]:
     return rows
 
 
-async def count(connection: Connection, same: Same) -> int:
-    """How many messages are not sent that have something in common."""
-    number: int = await connection.fetchval(_SQL["count"], *same)
+async def count(connection: Connection, group: MessageGroup) -> int:
+    """How many messages of a group are not sent yet."""
+    number: int = await connection.fetchval(_SQL["count"], *group)
     return number
 
 
@@ -118,12 +118,12 @@ async def retry(connection: Connection, ids: Sequence[int]) -> int:
     return await update_all(connection, _RETRY, ids, *_ANY, states, refusal=refusal)
 
 
-async def retry_same(connection: Connection, same: Same) -> int:
-    """Make the messages due now that have something in common; return how many.
+async def retry_group(connection: Connection, group: MessageGroup) -> int:
+    """Make the messages of a group due now; return how many.
 
     Messages with an attempt in progress are left alone.
     """
-    return len(await connection.fetch(_RETRY, None, *same, OUTSTANDING))
+    return len(await connection.fetch(_RETRY, None, *group, OUTSTANDING))
 
 
 async def redirect(connection: Connection, message_id: int, email: str) -> None:
@@ -147,12 +147,12 @@ async def discard(connection: Connection, ids: Sequence[int]) -> int:
     return await update_all(connection, _DISCARD, ids, *_ANY, OUTSTANDING, refusal=refusal)
 
 
-async def discard_same(connection: Connection, same: Same) -> int:
-    """Discard the messages that have something in common; return how many.
+async def discard_group(connection: Connection, group: MessageGroup) -> int:
+    """Discard the messages of a group; return how many.
 
     Messages with an attempt in progress are left alone.
     """
-    return len(await connection.fetch(_DISCARD, None, *same, OUTSTANDING))
+    return len(await connection.fetch(_DISCARD, None, *group, OUTSTANDING))
 
 
 def _refusal(change: str, ids: str) -> OutboxError:

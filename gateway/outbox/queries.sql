@@ -120,7 +120,7 @@ from gateway.outbox where state in ('waiting', 'parked') and last_error is not n
 group by last_error order by count(*) desc, last_error limit $1;
 
 -- name: count
--- How many messages that are not sent have this last error, or failed with one notification.
+-- How many messages with this last error, and with this notification's key, are not sent yet.
 select count(*) as messages from gateway.outbox
 where state in ('waiting', 'parked')
     and ($1::text is null or last_error = $1)
@@ -133,9 +133,9 @@ select id, kind, state, attempts, created_at, next_at, claimed_at, sent_at, last
 from gateway.outbox where id = $1;
 
 -- name: changeable
--- Lock the messages that an operator may change, of some ids, last error, notification and states.
--- Messages with an attempt in progress, and those that a call waits for, are left alone. `retry`,
--- `redirect` and `discard` change the rows of this query.
+-- Lock the messages that an operator may change, selected by ids, last error, notification and
+-- states. Messages with an attempt in progress, and those that a call waits for, are left alone.
+-- `retry`, `redirect` and `discard` change the rows of this query.
 select id from gateway.outbox
 where ($1::bigint[] is null or id = any ($1))
     and ($2::text is null or last_error = $2)

@@ -8,7 +8,7 @@ from support.harness import Client, execute, on
 
 from gateway.database.connect import Connection
 from gateway.outbox import admin
-from gateway.outbox.admin import OutboxError, Same
+from gateway.outbox.admin import MessageGroup, OutboxError
 
 UNKNOWN = "Unknown_Template: there is\nno such template"
 REFUSED = "rejected: hard-bounce"
@@ -81,7 +81,7 @@ async def test_outbox_discards_all_messages_with_one_error_after_a_page_has_aske
         page = await console.page(response.headers["location"].removeprefix("/-/console"))
         assert len(page.root.all("tr")) == 1 + 3
         page = await console.page(f"/outbox/discard?{query}")
-        assert "No message that is not sent has this error any more." in page.root.text
+        assert "No unsent message has this error." in page.root.text
 
 
 async def test_outbox_discards_all_messages_behind_one_notification(queued: Client) -> None:
@@ -102,14 +102,19 @@ async def test_outbox_retries_all_messages_with_one_error(queued: Client) -> Non
 
 
 @pytest.mark.parametrize(
-    "same", [Same.of(error=UNKNOWN), Same.of(fault=FAULT), Same.of(error=UNKNOWN, fault=FAULT)]
+    "group",
+    [
+        MessageGroup.of(error=UNKNOWN),
+        MessageGroup.of(fault=FAULT),
+        MessageGroup.of(error=UNKNOWN, fault=FAULT),
+    ],
 )
-async def test_outbox_retry_of_the_same_makes_due_what_is_not_sent(
-    database: str, same: Same
+async def test_outbox_retry_of_a_group_makes_due_what_is_not_sent(
+    database: str, group: MessageGroup
 ) -> None:
     await execute(database, QUEUE, UNKNOWN, REFUSED, FAULT)
-    assert await on(database, lambda db: admin.count(db, same)) == 2
-    assert await on(database, lambda db: admin.retry_same(db, same)) == 2
+    assert await on(database, lambda db: admin.count(db, group)) == 2
+    assert await on(database, lambda db: admin.retry_group(db, group)) == 2
     due = "select id from gateway.outbox where state = 'waiting' and next_at <= now() order by id"
     assert [row["id"] for row in await execute(database, due)] == [1, 2]
 
@@ -147,12 +152,12 @@ async def _redirect(db: Connection) -> int:
     "change",
     [
         lambda db: admin.retry(db, [1]),
-        lambda db: admin.retry_same(db, Same.of(error=UNKNOWN)),
+        lambda db: admin.retry_group(db, MessageGroup.of(error=UNKNOWN)),
         lambda db: admin.discard(db, [1]),
-        lambda db: admin.discard_same(db, Same.of(fault=FAULT)),
+        lambda db: admin.discard_group(db, MessageGroup.of(fault=FAULT)),
         _redirect,
     ],
-    ids=["retry", "retry_same", "discard", "discard_same", "redirect"],
+    ids=["retry", "retry_group", "discard", "discard_group", "redirect"],
 )
 async def test_outbox_message_in_progress_is_left_alone_by_every_change(
     database: str, in_progress: str, change: object

@@ -60,7 +60,7 @@ async def test_revisions_are_listed_in_pages_to_the_first_and_back(client: Clien
 async def test_revisions_before_any_text_are_a_page(client: Client, before: str) -> None:
     async with signed_in(client.worker) as console:
         page = await console.page(f"/revisions?before={before}")
-        assert ("No revision is older." in page.root.text) == (before in {"0", "1"})
+        assert ("There is no older revision." in page.root.text) == (before in {"0", "1"})
 
 
 def rows_read(plan: dict[str, Any], table: str) -> int:
@@ -108,7 +108,7 @@ async def test_revision_says_on_how_many_workers_it_is_and_since_when(client: Cl
         text = f"on 1 of 1 since {since:%Y-%m-%d %H:%M}"
         assert text in re.sub(r"\s+", " ", (await console.page("/revisions")).root.text)
         page = await console.page("/revisions/1")
-        text = f"On 1 of 1 worker since {since:%Y-%m-%d %H:%M}."
+        text = f"Served by 1 of 1 worker since {since:%Y-%m-%d %H:%M}."
         assert text in re.sub(r"\s+", " ", page.root.text)
 
 

@@ -46,7 +46,8 @@ Form = Mapping[str, str]
 class Operator(NamedTuple):
     """The operator behind a request.
 
-    In an outage it may be one that was confirmed before (`is_remembered`), who cannot act.
+    `is_remembered` means that the database is away and confirmed this operator before; such an
+    operator cannot act.
     """
 
     token: str
@@ -132,7 +133,7 @@ class Access:
 
     def confirm(self, request: Request, response: Response, operator: Operator) -> None:
         """Let the operator look at the console if the database goes away."""
-        # A confirmation must not renew itself: only the database's word counts.
+        # A confirmation must not renew itself: only the database may confirm an operator.
         if self._pool.problem is None and not operator.is_remembered:
             known = [operator.user_id, operator.name, operator.email, operator.digest.hex()]
             text = base64.urlsafe_b64encode(orjson.dumps([*known, int(time.time())])).decode()
@@ -201,8 +202,8 @@ def new_form_token() -> str:
 
 
 def _is_equal(one: str, other: str) -> bool:
-    """Whether two texts are equal, in a time that does not tell where they differ."""
-    # As bytes: of texts the function takes ASCII alone, and a cookie may hold anything.
+    """Whether two texts are equal, in a time that does not show where they differ."""
+    # As bytes: the function takes only texts in ASCII, and a cookie may hold anything.
     return hmac.compare_digest(one.encode(), other.encode())
 
 

@@ -41,7 +41,7 @@ TABS = (
 
 MAX_ID = 2**63 - 1
 MAX_DIGITS = 18
-"""Digits of a number in a query; Python refuses to read one of thousands."""
+"""Digits of a number in a path or query; Python refuses to parse thousands of digits."""
 
 
 class Console:
@@ -176,7 +176,7 @@ class Path(NamedTuple):
 
 
 class _Id(Convertor[int]):
-    """An id in a path: `{id:id}`. One of too many digits is the largest id, which no row has."""
+    """An id in a path: `{id:id}`. With too many digits it is the largest id, which no row has."""
 
     regex = "[0-9]+"
 
@@ -197,13 +197,13 @@ def path_id(request: Request) -> int:
 
 
 def query_number(request: Request, name: str) -> int | None:
-    """A number of the query; None for any other text."""
+    """A number in the query; None if it is missing, or is not a number."""
     text = request.query_params.get(name, "")
     return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def page_number(request: Request, maximum: int) -> int:
-    """The page of a list that `?page=` names, at most `maximum`; the first for any other text."""
+    """The page of a list that `?page=` names, from 1 to `maximum`; 1 if it is not a number."""
     return min(max(query_number(request, "page") or 1, 1), maximum)
 
 

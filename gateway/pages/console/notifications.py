@@ -12,7 +12,7 @@ from gateway.notifications import admin
 from gateway.notifications.admin import NotificationError
 from gateway.notifications.kinds import BY_NAME, KINDS
 from gateway.outbox import admin as outbox
-from gateway.outbox.admin import Same
+from gateway.outbox.admin import MessageGroup
 from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, path_id
 
@@ -83,11 +83,12 @@ async def resolve(console: Console, request: Request, operator: Operator, _: For
 
 
 async def retry(console: Console, request: Request, operator: Operator, _: Form) -> Response:
-    """Retry the messages behind one notification; it resolves itself once they are sent."""
+    """Retry the messages of one notification; it resolves itself once they are sent."""
     notification_id = path_id(request)
     database = console.database()
     fold = await database.run(lambda connection: admin.fold(connection, notification_id))
     if fold is None:
         return await console.missing(operator, "The notification is not open any more.")
-    await database.run(lambda connection: outbox.retry_same(connection, Same.of(fault=fold)))
+    group = MessageGroup.of(fault=fold)
+    await database.run(lambda connection: outbox.retry_group(connection, group))
     return back("/notifications")

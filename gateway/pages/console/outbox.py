@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.database.connect import Connection
 from gateway.outbox import admin
-from gateway.outbox.admin import STATES, Filters, OutboxError, Same
+from gateway.outbox.admin import STATES, Filters, MessageGroup, OutboxError
 from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, page_number, path_id
 
@@ -34,23 +34,23 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
     async def read(connection: Connection) -> Mapping[str, Any]:
         filters = Filters(*(query[name] or None for name in FILTERS[1:]))
         rows = await admin.page(connection, states, filters, PAGE + 1, PAGE * (page - 1))
-        same = _same(query)
-        number = await admin.count(connection, same) if same else 0
+        group = _group(query)
+        number = await admin.count(connection, group) if group else 0
         return {"rows": rows, "errors": await admin.errors(connection), "number": number}
 
-    found = await console.database().run(read)
+    content = await console.database().run(read)
     return await console.page(
         "outbox.html",
         operator,
-        errors=found["errors"],
-        number=found["number"],
-        rows=found["rows"][:PAGE],
+        errors=content["errors"],
+        number=content["number"],
+        rows=content["rows"][:PAGE],
         query=query,
-        same=_same_query(query),
+        group_query=_group_query(query),
         states=STATES,
         kinds=KINDS,
         newer=_page(query, page - 1) if page > 1 else None,
-        older=_page(query, page + 1) if len(found["rows"]) > PAGE else None,
+        older=_page(query, page + 1) if len(content["rows"]) > PAGE else None,
     )
 
 
@@ -80,39 +80,39 @@ async def discard(console: Console, request: Request, operator: Operator, _: For
     return await _change(console, request, operator, admin.discard)
 
 
-async def ask_discard_same(console: Console, request: Request, operator: Operator) -> Response:
-    """Ask whether all messages with one error, or behind one notification, are to be discarded."""
+async def ask_discard_group(console: Console, request: Request, operator: Operator) -> Response:
+    """Ask whether to discard all messages with one error, or of one notification."""
     query = request.query_params
-    same = _same(query)
-    if same is None:
+    group = _group(query)
+    if group is None:
         return await console.missing(operator, "Name the error of the messages to discard.")
-    number = await console.database().run(lambda connection: admin.count(connection, same))
-    return await console.page("discard.html", operator, number=number, same=same)
+    number = await console.database().run(lambda connection: admin.count(connection, group))
+    return await console.page("discard.html", operator, number=number, group=group)
 
 
-async def retry_same(console: Console, _: Request, operator: Operator, form: Form) -> Response:
-    """Make all messages due now that have one error, or are behind one notification."""
-    return await _change_same(console, operator, form, admin.retry_same)
+async def retry_group(console: Console, _: Request, operator: Operator, form: Form) -> Response:
+    """Make all messages with one error, or of one notification, due now."""
+    return await _change_group(console, operator, form, admin.retry_group)
 
 
-async def discard_same(console: Console, _: Request, operator: Operator, form: Form) -> Response:
-    """Discard all messages that have one error, or are behind one notification."""
-    return await _change_same(console, operator, form, admin.discard_same)
+async def discard_group(console: Console, _: Request, operator: Operator, form: Form) -> Response:
+    """Discard all messages with one error, or of one notification."""
+    return await _change_group(console, operator, form, admin.discard_group)
 
 
-async def _change_same(
+async def _change_group(
     console: Console,
     operator: Operator,
     form: Form,
-    change: Callable[[Connection, Same], Awaitable[int]],
+    change: Callable[[Connection, MessageGroup], Awaitable[int]],
 ) -> Response:
-    same = _same(form)
-    if same is None:
+    group = _group(form)
+    if group is None:
         return await console.missing(operator, "Name the error of the messages.")
     database = console.database(CHANGE_TIMEOUT)
-    await database.run(lambda connection: change(connection, same))
-    # The list that was changed, in all states: it shows what happened to each message.
-    return back(f"/outbox?{_same_query(form)}&state=all")
+    await database.run(lambda connection: change(connection, group))
+    # With all states, the list shows what happened to each message of the group.
+    return back(f"/outbox?{_group_query(form)}&state=all")
 
 
 async def _change(
@@ -147,18 +147,18 @@ async def _unknown(console: Console, operator: Operator) -> Response:
 
 def _text(fields: Mapping[str, str], name: str) -> str:
     """A field of a query or form, as the database has it: browsers send line ends as CR LF."""
-    # PostgreSQL has no text with a NUL.
+    # A text of PostgreSQL cannot contain NUL.
     return fields.get(name, "").replace("\r\n", "\n").replace("\0", "")
 
 
-def _same(fields: Mapping[str, str]) -> Same | None:
-    """What the messages have in common that a query or form is about; None if it is nothing."""
+def _group(fields: Mapping[str, str]) -> MessageGroup | None:
+    """The group of messages that a query or form names; None if it names none."""
     with suppress(ValueError):
-        return Same.of(_text(fields, "error"), _text(fields, "fault"))
+        return MessageGroup.of(_text(fields, "error"), _text(fields, "fault"))
     return None
 
 
-def _same_query(fields: Mapping[str, str]) -> str:
+def _group_query(fields: Mapping[str, str]) -> str:
     named = {name: _text(fields, name) for name in ("error", "fault")}
     return urlencode({name: text for name, text in named.items() if text})
 

@@ -53,7 +53,7 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
         rows=shown,
         before=before,
         older=shown[-1]["revision"] if len(rows) > PAGE else None,
-        # Numbers have no gaps: the page before this one ends just above it.
+        # Revision numbers have no gaps, so the page of newer ones ends just above this page.
         newer=(shown[0]["revision"] if shown else 0) + PAGE + 1,
         serving={row["revision"]: _serving(state, row["revision"]) for row in shown},
     )
