@@ -31,7 +31,7 @@ def sample_of(workers: Sequence[Record | Mapping[str, Any]]) -> Mapping[str, Any
     `numbers` has the last window of each worker that is part of it.
     """
     new = [_new_windows(worker) for worker in workers]
-    windows = [window for of_worker in new for window in of_worker]
+    windows = [window for worker_windows in new for window in worker_windows]
     numbers = {
         worker["worker"]: max((window["number"] for window in worker["windows"]), default=0)
         for worker in workers
@@ -40,7 +40,7 @@ def sample_of(workers: Sequence[Record | Mapping[str, Any]]) -> Mapping[str, Any
     return {
         "numbers": numbers,
         "workers": len(workers),
-        # The windows of one worker follow each other.
+        # The windows of one worker follow each other; those of different workers overlap.
         "seconds": REPORT_INTERVAL * max(map(len, new), default=0),
         "in_flight": sum(worker["in_flight"] for worker in figures),
         "loop_lag": max((worker["loop_lag"] for worker in figures), default=0.0),

@@ -1,6 +1,6 @@
 -- name: report
--- Store what a worker says of itself; return the number of workers that were heard of lately, and of
--- the open notifications by severity.
+-- Store the figures of a worker. Return the number of workers with a recent heartbeat, and of open
+-- notifications by severity.
 insert into gateway.figures (worker, figures, windows) values ($1, $2, $3)
 on conflict (worker) do update
 set at = now(), figures = excluded.figures, windows = excluded.windows

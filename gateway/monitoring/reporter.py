@@ -32,7 +32,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 class Reporter:
     """Writes the figures of one worker to the database every few seconds.
 
-    `fleet` is what the database answered last about all workers.
+    `fleet` has the figures of all workers that the last report returned.
     `settings` are reported as they are: `index` and `max_in_flight`. `state` gives what the metrics
     show now.
     """
@@ -64,7 +64,8 @@ class Reporter:
     async def run(self) -> None:
         """Report until cancelled, then once more.
 
-        The first report tells at once who this worker is: if it dies, it has a place to be missed.
+        The first report is immediate: it has the worker's machine and index, by which the console
+        recognizes the worker that replaces it.
         """
         await self._write()
         await flush_periodically(self._report, REPORT_INTERVAL)

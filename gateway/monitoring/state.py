@@ -37,7 +37,7 @@ class WorkerView:
 
     @property
     def machine(self) -> str:
-        """The name of its machine, which its heartbeat has from the first."""
+        """The name of its machine; before its first report, the one in its heartbeat."""
         return self.figures.get("machine") or self.name.partition(":")[0]
 
     @property
@@ -48,7 +48,7 @@ class WorkerView:
 
     @property
     def revision_since(self) -> datetime | None:
-        """When it began to serve its revision; None until its figures are of that revision too."""
+        """When it began to serve its revision; None while its figures are of an earlier one."""
         text = self.figures.get("revision_since")
         if text and self.figures.get("revision") == self.revision:
             return datetime.fromisoformat(text)

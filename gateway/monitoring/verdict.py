@@ -181,17 +181,17 @@ def _silent(state: State) -> list[WorkerView]:
 
 
 def _successor(state: State, silent: WorkerView) -> WorkerView | None:
-    """The live worker that took the place of a silent one, or None."""
+    """The live worker that replaced a silent one, or None."""
     for worker in state.alive:
-        if _is_place_of(worker, silent) and _is_later(worker, silent):
+        if _is_in_place_of(worker, silent) and _is_later(worker, silent):
             return worker
     return None
 
 
-def _is_place_of(worker: WorkerView, silent: WorkerView) -> bool:
-    """Whether both have the same number on a machine; before its first report any number fits."""
-    is_index = not silent.figures or worker.figures.get("index") == silent.figures.get("index")
-    return worker.machine == silent.machine and is_index
+def _is_in_place_of(worker: WorkerView, silent: WorkerView) -> bool:
+    """Whether both have the same index on a machine; if the silent one never reported, any fits."""
+    is_same_index = not silent.figures or worker.figures.get("index") == silent.figures.get("index")
+    return worker.machine == silent.machine and is_same_index
 
 
 def _is_later(worker: WorkerView, silent: WorkerView) -> bool:

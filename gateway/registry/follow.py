@@ -42,7 +42,7 @@ _Part = Literal["start", "revision", "database"]
 class Registry:
     """Holds `current`, the table that each request reads once; None until one is loaded.
 
-    `served_since` is when it began to be served.
+    `served_since` is when this worker began to serve it.
     A worker serves a revision as a whole. If a revision cannot be built, the worker keeps serving
     the one before, and `problems` says so.
     """

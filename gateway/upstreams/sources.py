@@ -102,8 +102,8 @@ def _of_package(
 
 
 @contextlib.contextmanager
-def _watched(module: str) -> Iterator[None]:
-    """Log an import that takes long: the worker does not serve until it ends."""
+def _log_if_slow(module: str) -> Iterator[None]:
+    """Log an import that takes long, since the worker does not serve until it ends."""
     timer = threading.Timer(
         SLOW_IMPORT, events.emit, (events.WORKER_IMPORT_SLOW,), {"module": module}
     )
@@ -117,7 +117,7 @@ def _watched(module: str) -> Iterator[None]:
 
 def _import_module(name: str, folder: str) -> ModuleType:
     try:
-        with _watched(name):
+        with _log_if_slow(name):
             return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise ServiceError(_describe(error, Path(folder))) from error
@@ -183,7 +183,7 @@ def _forget_package(package: str) -> None:
 def _of_entry(entry: EntryPoint) -> Iterator[tuple[str, ModuleType]]:
     """The services of an entry point: a module is one, a package has one for each module."""
     try:
-        with _watched(entry.value):
+        with _log_if_slow(entry.value):
             module = entry.load()
     except ImportError as error:
         raise ServiceError(
