@@ -133,7 +133,7 @@ class SearchIndex:
 class SearchIndexCache:
     """The index of the newest table; the first search of a table makes it.
 
-    With `hidden` it has the routes that are not documented too.
+    With `hidden` it also has the routes that are not documented.
     """
 
     def __init__(self, *, hidden: bool = False) -> None:

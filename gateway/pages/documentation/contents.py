@@ -1,4 +1,4 @@
-"""What the templates of the documentation show: the same on a page and in a file of `make docs`."""
+"""The variables of the documentation's templates, for pages and for the files of `make docs`."""
 
 from itertools import islice
 from typing import Any
@@ -23,7 +23,7 @@ Values = dict[str, Any]
 
 
 def common(table: Table | None, *, query: str = "", is_live: bool = True) -> Values:
-    """What every page shows; a page that is not live is a file, without a gateway behind it."""
+    """What every page shows; `is_live` is False for a file, which cannot call a gateway."""
     return {
         "revision": table.revision if table else None,
         "services": table.services if table else {},
@@ -33,20 +33,21 @@ def common(table: Table | None, *, query: str = "", is_live: bool = True) -> Val
     }
 
 
-def index(found: SearchIndex, table: Table, origin: str) -> Values:
+def index(search_index: SearchIndex, table: Table, origin: str) -> Values:
     """All routes by service, and the first call of the gateway at `origin`."""
     return {
-        "groups": found.groups,
-        "is_listed": found.total <= MAX_LISTED,
-        "total": found.total,
+        "groups": search_index.groups,
+        "is_listed": search_index.total <= MAX_LISTED,
+        "total": search_index.total,
         "results": None,
         "first": _first_call(table, origin),
     }
 
 
-def all_statuses(found: SearchIndex | None) -> Values:
+def all_statuses(search_index: SearchIndex | None) -> Values:
     """Every status, and what all routes share."""
-    return {"responses": responses(), "own": _own_statuses(found) if found else []}
+    own = _own_statuses(search_index) if search_index else []
+    return {"responses": responses(), "own": own}
 
 
 def manifest() -> Values:
@@ -76,10 +77,10 @@ def _is_for_index(route: Route) -> bool:
     return route.deployed and has_example and not route.sensitive_params
 
 
-def _own_statuses(index: SearchIndex) -> list[tuple[Any, list[Route]]]:
+def _own_statuses(search_index: SearchIndex) -> list[tuple[Any, list[Route]]]:
     """The statuses of single routes, with the routes."""
     by_slug: dict[str, list[Route]] = {}
-    for group in index.groups:
+    for group in search_index.groups:
         for route in group.routes:
             for slug in route.statuses.keys() - statuses.COMMON.keys():
                 by_slug.setdefault(slug, []).append(route)

@@ -37,7 +37,7 @@ class Example(NamedTuple):
 def example_params(route: Route, slugs: Sequence[str]) -> dict[str, Any]:
     """The params of an example call, without the common ones.
 
-    `slugs` are the applications that a caller may name: the first is the example of such a param.
+    `slugs` are the applications that a caller may name; the example names the first one.
     """
     examples = orjson.loads(route.documentation.examples or "{}")
     if "params" in examples:
@@ -65,7 +65,7 @@ def example_answer(route: Route) -> Any:  # noqa: ANN401 - JSON is any
 
 
 def example(route: Route, slugs: Sequence[str]) -> Example:
-    """An example call of a route; `slugs` as for its params."""
+    """An example call of a route; `slugs` are the applications that a caller may name."""
     params = example_params(route, slugs)
     body = dict(params)
     path = "/".join(_segment(part, body, route) for part in route.path.split("/"))

@@ -65,10 +65,10 @@ class Components:
         return copy
 
     def inline_unshared(self, section: str, places: Iterable[tuple[Any, Any]]) -> None:
-        """Put a part to which one place refers there.
+        """Move each part with one reference to the place of this reference.
 
-        `places` are all references to parts of the section: each a list or an object, and the
-        index or the key of the reference in it.
+        `places` has the place of every reference to a part of the section: a list or an object,
+        and the index or key of the reference in it.
         """
         by_ref: dict[str, list[tuple[Any, Any]]] = {}
         for holder, key in places:

@@ -95,15 +95,15 @@ def _paths(routes: list[Route], table: Table, components: Components) -> dict[st
 
 
 def _inline_unshared(paths: dict[str, Any], components: Components) -> None:
-    """Parts of one operation alone are in it, so that components are what operations share."""
+    """Move parts that only one operation uses into it: components are what operations share."""
     operations = [operation for item in paths.values() for operation in item.values()]
     parameters = [operation.get("parameters", []) for operation in operations]
     responses_by_code = [operation["responses"] for operation in operations]
     components.inline_unshared(
-        "parameters", [(each, index) for each in parameters for index in range(len(each))]
+        "parameters", [(refs, index) for refs in parameters for index in range(len(refs))]
     )
     components.inline_unshared(
-        "responses", [(each, code) for each in responses_by_code for code in each]
+        "responses", [(refs, code) for refs in responses_by_code for code in refs]
     )
 
 

@@ -69,7 +69,7 @@ class OperationParams:
             return
         group = self._components.add_schema("common", {"type": "object", "properties": shared})
         own = {name: schema for name, schema in properties.items() if name not in shared}
-        # Not beside the `allOf`: some generators take one of a single schema for that schema.
+        # Both are in the `allOf`: some generators take an `allOf` of one schema for the schema.
         self._document = {"allOf": [group, {**self._document, "properties": own}]}
 
     def _is_shared(self, name: str) -> bool:
@@ -77,7 +77,7 @@ class OperationParams:
         return is_common and not _refers(self._document["properties"][name])
 
     def parameters(self, names: Mapping[str, str]) -> Iterator[Ref]:
-        """References to the parameters; `names` has the document's names for those of the path."""
+        """References to the parameters; `names` has the document's names of path params."""
         for parameter in self._parameters(names):
             is_common = parameter["name"] in self._route.params.common
             prefix = "common" if is_common else self._route.name
@@ -157,7 +157,7 @@ def _refers(schema: Any) -> bool:  # noqa: ANN401 - JSON is any
 
 
 def _is_closed(document: dict[str, Any]) -> bool:
-    """Whether the schema looks at the properties of others beside it."""
+    """Whether the schema restricts properties that other schemas of an `allOf` define."""
     return not {"additionalProperties", "unevaluatedProperties"}.isdisjoint(document)
 
 

@@ -57,7 +57,7 @@ def _success(route: Route, components: Components) -> dict[str, Any]:
 
 
 def _has_example(route: Route) -> bool:
-    """Whether the manifest has an example of the answer; tools make one up from a schema."""
+    """Whether the manifest or the schema has an example; otherwise tools make one up themselves."""
     in_schema = bool(route.returns and '"examples"' in route.returns.text)
     return in_schema or '"returns"' in route.documentation.examples
 
@@ -77,7 +77,7 @@ def _refusal(route: Route, listed: Sequence[Status], components: Components) -> 
     common = [status for status in listed if status.slug in statuses.COMMON]
     if own:
         return _own_refusal(route, own, common, components)
-    # A thousand operations have twelve references each to such names: the usual ones are short.
+    # Each operation refers to about twelve such names, so the usual ones are short.
     name = _shared_name(route, common).removeprefix(f"{envelopes.DEFAULT}-")
     return components.once("responses", name, lambda: _common_refusal(route, common, components))
 

@@ -28,7 +28,7 @@ def clean(document: dict[str, Any], slugs: Sequence[str] = ()) -> dict[str, Any]
             schema.pop(keyword, None)
         _split_enum(schema)
         if "array" in types_of(schema):
-            # Some generators drop every schema around a list of anything.
+            # Some generators drop every schema that contains a list without `items`.
             schema.setdefault("items", {})
     return document
 
@@ -82,9 +82,9 @@ def without(
 
 
 def choice_as_not(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy that says "one of these params is required" by `not` in place of `anyOf`.
+    """A copy that says "one of these params is required" with `not` instead of `anyOf`.
 
-    Some generators make a body without types of an `anyOf`, and all of them skip a `not`.
+    From an `anyOf`, some generators make a body without types; all of them ignore a `not`.
     """
     branches = document.get("anyOf", [])
     names_only = all(

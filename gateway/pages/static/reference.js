@@ -21,13 +21,13 @@ function layoutPlugin({ React }) {
       wrapper(part("Models")),
     );
   }
-  // A link inside the button that opens an operation cannot be reached by the keyboard alone.
+  // Plain text: a keyboard cannot reach a link inside the button that opens an operation.
   const DeepLink = ({ text }) => create("span", null, text);
   return { components: { ReferenceLayout, DeepLink } };
 }
 
 // Swagger UI gives its choices and tables no names, and a keyboard cannot scroll its examples.
-function complete() {
+function addAccessibility() {
   for (const select of element.querySelectorAll("select:not([aria-label])")) {
     const name = select.classList.contains("content-type") ? "Content type" : "Example";
     select.setAttribute("aria-label", name);
@@ -41,7 +41,7 @@ function complete() {
   }
 }
 
-new MutationObserver(complete).observe(element, { childList: true, subtree: true });
+new MutationObserver(addAccessibility).observe(element, { childList: true, subtree: true });
 
 SwaggerUIBundle({
   domNode: element,
