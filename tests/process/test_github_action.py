@@ -187,5 +187,5 @@ def test_action_comment_of_a_huge_plan_is_cut_at_a_row(job: Job, comments: Comme
     [comment] = comments.comments
     assert len(comment["body"]) < 65_536
     assert comment["body"].endswith(
-        " |  |  |\n\nThe plan is longer; the summary of the job has all of it."
+        " |  |  |\n\nThe plan is too long for a comment; the summary of the job has all of it."
     )
