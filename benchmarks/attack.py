@@ -1,8 +1,9 @@
-"""Attack a gateway in many ways; print what each costs it, and a well-behaved client.
+"""Attack a gateway in many ways; print what each attack costs it and a well-behaved client.
 
-For each attack: the longest stall of the event loop in CPU time, memory, connections, and three
-p99 of the client, one after the other on the same gateway: without an attack, while the same attack
-hits a bare server beside the gateway (what is lost to the machine they share), and attacked.
+For each attack it prints the longest stall of the event loop in CPU time, memory, connections, and
+the client's p99, measured three times on the same gateway: without an attack, while the attack hits
+a bare server beside the gateway, and while it hits the gateway. The second p99 shows what an attack
+costs because it runs on the same machine.
 The gateway is the harness's: one worker without a database. Gateway, attacker, client and bare
 server are processes of their own; the attacker has another address than the client, and a lower
 priority, since a real one has a machine of its own.
@@ -30,7 +31,7 @@ from gateway.runtime import memory
 from gateway.serve import server
 
 SECONDS = 2.0
-"""The length of each attack, and of each of the two times before."""
+"""The length of each of the three measurements."""
 
 ATTACKER = ("127.0.0.2", 0)
 """The address that attacks come from."""
@@ -74,7 +75,7 @@ async def serve() -> None:
     """Serve on a free port, and answer each line of standard input with the figures since then."""
     listener = server.listen("127.0.0.1", 0)
     app = harness.worker().app
-    # As a worker does.
+    # A worker does the same.
     memory.collect_rarely()
     gc.collect()
     gc.freeze()
@@ -102,7 +103,7 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 class Bare(asyncio.Protocol):
-    """Refuses a request without a look at it, as soon as the client has sent all that it will."""
+    """Refuses every request once all of it has arrived; it reads only the announced length."""
 
     def connection_made(self, transport: Any) -> None:
         self.transport, self.received, self.expected = transport, 0, 0
@@ -224,7 +225,7 @@ async def innocent(port: int, seconds: float) -> tuple[float, int]:
 
 @asynccontextmanager
 async def running(what: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """A server in a process of its own, and its port: `serve` is the gateway, or `serve-bare`."""
+    """A server in a process of its own, and its port; `what` is `serve` or `serve-bare`."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, __file__, what, stdin=pipe, stdout=pipe
@@ -295,7 +296,9 @@ async def main(names: Iterable[str]) -> None:
     """Print the conditions, and a line for each attack."""
     load = "load averages " + " ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"{os.cpu_count()} processors, {load} before; attacker at niceness {NICENESS}")
-    print("The last columns: p99 in ms alone, beside the attack, attacked; attacked / beside.")
+    print(
+        "p99 in ms: alone, beside (a bare server is attacked), attacked; ratio: attacked / beside."
+    )
     columns = "stall ms      MB  connections  requests   alone  beside  attacked  ratio  failures"
     print(f"{'attack':28} {columns}")
     for name in names:

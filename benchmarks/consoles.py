@@ -1,6 +1,6 @@
-"""What open consoles cost the calls of a worker: the no-op call beside twenty of them, and alone.
+"""Measure what open consoles cost a worker: the no-op call beside twenty live pages, and alone.
 
-Rounds alternate on one gateway, so that what else the machine does affects both.
+Rounds with and without consoles alternate on one gateway, so that other load affects both.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def sign_in(http: httpx2.AsyncClient) -> None:
 
 
 async def look(admin: str, ready: Any) -> None:
-    """Keep the live overview open in twenty browsers."""
+    """Keep the live overview open twenty times, as browsers do."""
     limits = httpx2.Limits(max_connections=None)
     async with httpx2.AsyncClient(base_url=admin, timeout=None, limits=limits) as http:
         await sign_in(http)
@@ -69,11 +69,11 @@ def consoles(admin: str) -> Iterator[None]:
     process.start()
     try:
         assert ready.wait(30)
-        # Their first pages are made now.
+        # Wait until the first pages are rendered.
         time.sleep(1)
         assert process.is_alive()
         yield
-        assert process.is_alive(), "a console has left"
+        assert process.is_alive(), "a console has disconnected"
     finally:
         process.terminate()
         process.join()

@@ -26,21 +26,21 @@ COUNTS = (21, 10_000, 100_000)
 REPEATS = 40
 
 
-def table(file: Path, revision: int) -> Table:
+def build_table(file: Path, revision: int) -> Table:
     """The routes of a manifest."""
-    made = Table(revision)
+    table = Table(revision)
     for desired in check(file):
-        made.services = {
+        table.services = {
             name: service_from(name, record) for name, record in desired.services.items()
         }
         for name, route in desired.routes.items():
-            made.add(route_from(name, route.record, interned(route.params)))
-    return made
+            table.add(route_from(name, route.record, interned(route.params)))
+    return table
 
 
-def pages(made: Table) -> dict[str, list[str]]:
-    """The addresses of each kind of page; different ones, so that no answer is a cached one."""
-    routes = [*made.routes.values()][:: max(1, len(made.routes) // REPEATS)][:REPEATS]
+def pages(table: Table) -> dict[str, list[str]]:
+    """The addresses of each kind of page; they differ, so that no answer comes from a cache."""
+    routes = [*table.routes.values()][:: max(1, len(table.routes) // REPEATS)][:REPEATS]
     service, action = routes[-1].service, routes[-1].name.partition(".")[2]
     return {
         "index": [f"/documentation?page={number % 3 + 1}" for number in range(REPEATS)],
@@ -75,9 +75,9 @@ async def main() -> None:
         for revision, count in enumerate(COUNTS, start=2):
             with tempfile.TemporaryDirectory() as name:
                 file = generated_routes.write(Path(name), count)
-                worker.registry.current = made = table(file, revision)
+                worker.registry.current = table = build_table(file, revision)
             await http.get("/documentation")
-            for kind, paths in pages(made).items():
+            for kind, paths in pages(table).items():
                 times, size = await measure(http, paths)
                 median, longest = statistics.median(times) * 1e3, times[-1] * 1e3
                 print(f"{count:8,}  {kind:32} {median:7.2f} {longest:8.2f} {size / 1024:5.0f}")

@@ -1,8 +1,8 @@
 """Writes `deploy/grafana/plano-gateway.json`, the dashboard for Grafana, from the catalogue.
 
 `python tools/dashboard.py` makes it; with `--check` it only says whether the file is out of date.
-Each metric has a panel. What a panel sums follows from the kind of its metric, and from how the
-values of several workers combine.
+Each metric has a panel. Its expression depends on the kind of the metric, and on how the values of
+several workers are combined.
 """
 
 import json
@@ -63,7 +63,7 @@ WIDTH, HEIGHT = 24 // COLUMNS, 8
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard, as Grafana imports it; the same catalogue gives the same text."""
+    """The dashboard as Grafana imports it; the same catalogue gives the same dashboard."""
     return {
         "uid": "plano-gateway",
         "title": "Plano gateway",
@@ -84,7 +84,7 @@ def text() -> str:
 
 
 def _variables() -> Iterator[dict[str, Any]]:
-    """What a reader chooses: where the metrics come from, which jobs, which instances."""
+    """What a reader chooses above the panels: data source, jobs and instances."""
     yield {
         "name": "datasource",
         "label": "Data source",
@@ -151,7 +151,7 @@ def _queries(metric: Metric) -> list[tuple[str, str]]:
         return [(f"sum{by} (rate({series}[$__rate_interval]))", legend)]
     if metric.combine == "each":
         return [(series, "{{instance}} {{pid}}")]
-    # Every instance counts the same rows of the database: their sum would count them twice.
+    # Every instance counts the same rows of the database: a sum would count them several times.
     function = "sum" if metric.combine == "sum" else "max"
     return [(f"{function}{by} ({series})", legend)]
 

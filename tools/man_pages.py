@@ -43,7 +43,7 @@ def files() -> dict[Path, str]:
 
 
 def _contexts(context: click.Context) -> Iterator[click.Context]:
-    """A command and all commands below it, each as it is called."""
+    """The contexts of a command and of all commands below it, with the names to call them by."""
     yield context
     if isinstance(context.command, click.Group):
         for name, command in context.command.commands.items():
@@ -75,7 +75,7 @@ def _page(context: click.Context) -> str:
 
 
 def _ascii(text: str) -> str:
-    """A page that is read alike in every locale."""
+    """A page in ASCII, which looks the same in every locale."""
     return "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
 
 
@@ -99,7 +99,7 @@ def _described(paragraphs: Iterable[str]) -> list[str]:
 
 
 def _example(paragraph: str) -> list[str]:
-    """Lines to be copied, below their heading."""
+    """A heading, and lines to copy."""
     _, heading, *lines = paragraph.splitlines()
     copied = [_literal(line.strip()) for line in lines]
     return [".PP", _prose(heading), ".PP", ".nf", ".RS", *copied, ".RE", ".fi"]
@@ -112,7 +112,7 @@ def _exit_codes(command: click.Command) -> str:
 
 
 def _usage(context: click.Context) -> list[str]:
-    """What follows the command's name, as `--help` has it."""
+    """What follows the command's name, as `--help` shows it."""
     return [_prose(" ".join(context.command.collect_usage_pieces(context)))]
 
 
@@ -149,7 +149,7 @@ def _see_also(context: click.Context) -> str:
 
 
 def _prose(text: str) -> str:
-    """A paragraph, in which back-ticks make bold what is typed."""
+    """A paragraph; text in back-ticks is bold, since it is to be typed."""
     parts = text.split("`")
     words = [_literal(part) if index % 2 else _plain(part) for index, part in enumerate(parts)]
     line = "".join(f"\\fB{word}\\fR" if i % 2 else word for i, word in enumerate(words))
@@ -157,7 +157,7 @@ def _prose(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    # A hyphen before a word begins an option, which must stay a hyphen when it is copied.
+    # A hyphen before a word begins an option: it must stay a hyphen when it is copied.
     return re.sub(r"(?<![\w-])-+", lambda match: "\\-" * len(match[0]), text.replace("\\", "\\e"))
 
 
@@ -168,7 +168,7 @@ def _literal(text: str) -> str:
 
 
 def _guarded(line: str) -> str:
-    """A line that does not begin with a request of roff."""
+    """A line that roff does not read as a request."""
     return f"\\&{line}" if line.startswith((".", "'")) else line
 
 

@@ -66,7 +66,7 @@ class Files:
         return self._relative(self._file(route), render("documentation/route.html", **values))
 
     def _relative(self, file: str, text: str) -> tuple[str, bytes]:
-        """A page in whose links the addresses of the gateway are those of files."""
+        """A page whose links lead to files, in place of addresses of the gateway."""
         parent = Path(file).parent
 
         def link(found: re.Match[str]) -> str:
@@ -77,7 +77,7 @@ class Files:
         return file, _LINK.sub(link, text).encode()
 
     def _target(self, address: str) -> str:
-        """The file, and the place in it, that an address of the gateway leads to."""
+        """The file, and the place in it, that replace an address of the gateway."""
         parts = urlsplit(address)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path.startswith(assets.PATH) or parts.path == "/openapi.json":
@@ -91,7 +91,7 @@ class Files:
         return f"{self._file(route)}#{parts.fragment}".rstrip("#")
 
     def _file(self, route: Route) -> str:
-        """The file of a route; that of the first method of a path has the name of the path."""
+        """The file of a route, named after its path and, but for the first one, its method."""
         first = self._index.by_path[route.path][0]
         method = "" if route is first else f".{route.method}"
         return f"{FOLDER}/routes{_NOT_IN_NAMES.sub('-', route.path)}{method}.html"

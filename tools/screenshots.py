@@ -1,7 +1,7 @@
-"""Photograph the console and the documentation into docs/screenshots/: light, dark and on a phone.
+"""Write pictures of the console and the documentation to docs/screenshots/: light, dark, phone.
 
-A gateway with the demo serves a minute of calls, and some fail; a second revision is applied.
-The plots repeat parts of that minute, so that they show an hour without one passing.
+A gateway with demo data applies a second revision, and serves calls for a minute; some fail.
+Samples of that minute are also written for the hour before it, so that the plots are full.
 """
 
 import asyncio
@@ -54,21 +54,21 @@ select now() - n * interval '5 seconds',
     (select s.sample from gateway.samples s where n > 0 order by random() limit 1)
 from generate_series(13, 720) n
 """
-"""Any five seconds of the minute, for each five seconds of the hour before it."""
+"""For each five seconds of the hour before, one sample of the minute, chosen at random."""
 
 CREATE = "/api/v1/order_stages/create"
 READ = "/api/v1/order_statuses/read"
 
 
 class Dev(NamedTuple):
-    """A running `gateway dev`: its addresses, and the folder of its application."""
+    """A running `gateway dev`: its addresses, and its application folder."""
 
     url: str
     admin: str
     folder: Path
 
     def read(self) -> dict[str, Any]:
-        """What it wrote into `dev.json`."""
+        """The content of its `dev.json`."""
         written: dict[str, Any] = orjson.loads((self.folder / ".gateway/dev.json").read_bytes())
         return written
 
@@ -155,14 +155,14 @@ async def fill(running: Dev) -> None:
 
 
 @asynccontextmanager
-async def looking(browser: Browser, look: dict[str, Any], address: str) -> AsyncIterator[Page]:
-    """A page of a browser with this look."""
+async def open_page(browser: Browser, look: dict[str, Any], address: str) -> AsyncIterator[Page]:
+    """An empty page of a browser with this look."""
     context = await browser.new_context(base_url=address, **look)
     yield await context.new_page()
     await context.close()
 
 
-async def photograph(page: Page, paths: dict[str, str], look: str) -> None:
+async def take_pictures(page: Page, paths: dict[str, str], look: str) -> None:
     """Write one picture of each path."""
     for name, path in paths.items():
         await page.goto(path, wait_until="load")
@@ -189,12 +189,12 @@ async def main() -> None:
             options = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
             for look, settings in LOOKS.items():
-                async with looking(browser, settings, running.admin) as page:
+                async with open_page(browser, settings, running.admin) as page:
                     await sign_in(page)
                     tabs = {name: f"/-/console{path}" for name, path in TABS.items()}
-                    await photograph(page, tabs, look)
-                async with looking(browser, settings, running.url) as page:
-                    await photograph(page, PAGES, look)
+                    await take_pictures(page, tabs, look)
+                async with open_page(browser, settings, running.url) as page:
+                    await take_pictures(page, PAGES, look)
             await browser.close()
 
 

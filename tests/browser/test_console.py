@@ -130,7 +130,7 @@ async def test_search_finds_one_of_10_000_routes_and_explains_a_path_that_none_h
 ) -> None:
     served = client.worker.registry.current
     assert served
-    made = pages.table(generated_routes.write(tmp_path, 10_000), served.revision)
+    made = pages.build_table(generated_routes.write(tmp_path, 10_000), served.revision)
     made.revision_uid = served.revision_uid
     client.worker.registry.current = made
     wanted = [*made.routes.values()][7_777]
