@@ -61,7 +61,7 @@ test-versions: ## Run tests/unit on each Python except the default one.
 test-newest: ## Run tests/unit on the newest Python except the default one.
 	@tools/on-each-python --newest $(MAKE) test TESTS="tests/unit"
 
-test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Run other people's and generated clients against a gateway.
+test-clients: $(STAMP) $(CLIENTS_STAMP) $(GENERATOR_STAMP) ## Run third-party and generated clients against a gateway.
 	$(BIN)/python -m pytest $(CLIENTS)
 
 $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
@@ -87,7 +87,7 @@ $(GENERATOR_STAMP): requirements-clients.lock
 test-browser: $(BROWSER_STAMP) ## Look at every page in a browser.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
 
-screenshots: $(BROWSER_STAMP) ## Photograph the pages into docs/screenshots/.
+screenshots: $(BROWSER_STAMP) ## Write pictures of the pages to docs/screenshots/.
 	$(BIN)/python tools/screenshots.py
 
 $(BROWSER_STAMP): $(STAMP) requirements-browser.lock
@@ -110,7 +110,7 @@ $(DOCS_STAMP): requirements-docs.lock
 	$(VENV)-docs/bin/$(INSTALL) --requirement requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
-docs-refresh: $(STAMP) ## Rewrite what is made from the code, such as tables.
+docs-refresh: $(STAMP) ## Rewrite what is generated from the code, such as tables.
 	$(BIN)/python tools/editor_schemas.py
 	$(BIN)/python tools/man_pages.py
 	$(BIN)/python tools/tables.py
