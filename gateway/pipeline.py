@@ -61,7 +61,7 @@ class Pipeline:
         try:
             return await self._run(request, exchange, trace), trace
         except Rejection as error:
-            rejection = error.with_traceback(None)  # whose frames would hold it, and the body
+            rejection = error.with_traceback(None)  # its frames would keep the body
         except DatabaseUnavailable as error:
             self.recorder.log_unavailable(request.id, error)
             rejection = Rejection(statuses.SERVICE_UNAVAILABLE)

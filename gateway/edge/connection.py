@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         for exchange in (self._active, self._newest, *self._waiting):
             if exchange:
                 exchange.disconnect()
-        # They call this connection back: a circle would wait for the collector, with their bodies.
+        # They refer to this connection: a cycle would keep their bodies until garbage is collected.
         self._active = self._newest = None
         self._waiting.clear()
         self._unparsed.clear()
