@@ -22,6 +22,9 @@ RECENT = timedelta(minutes=1)
 MAX_LAG = 0.25
 """Seconds of event-loop delay above which calls wait noticeably."""
 
+MAX_NOTICES = 10
+"""Open notifications that are named; the others are counted."""
+
 OVER = timedelta(minutes=10)
 """For how long the end of a problem is reported."""
 
@@ -72,16 +75,17 @@ def judge(state: State) -> Verdict:
 
 def _database(state: State) -> Iterator[Finding]:
     if state.problem:
-        yield Finding("bad", "The database does not answer", state.problem, state.at, "workers")
+        detail = state.problem.removeprefix("the database does not answer").removeprefix(": ")
+        yield Finding("bad", "The database does not answer", detail, state.at, "workers")
 
 
 def _notices(state: State) -> Iterator[Finding]:
-    for notice in state.open:
-        # Reported at once by `_workers` and `_database`, before a notification is written.
-        if notice.kind != "worker-late":
-            yield _notice(notice)
-    if state.open_count > len(state.open):
-        more = state.open_count - len(state.open)
+    # `_workers` and `_database` report the late ones at once, before a notification is written.
+    shown = [notice for notice in state.open if notice.kind != "worker-late"]
+    for notice in shown[:MAX_NOTICES]:
+        yield _notice(notice)
+    more = state.open_count - len(state.open) + len(shown[MAX_NOTICES:])
+    if more:
         yield Finding("warn", f"{more} more notifications are open", "", None, "notifications")
 
 

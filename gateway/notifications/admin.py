@@ -23,9 +23,14 @@ async def notifications(connection: Connection, limit: int, *, resolved: bool) -
     return rows
 
 
-async def resolved(connection: Connection, limit: int) -> list[Record]:
-    """The resolved notifications, the last resolved first."""
-    rows: list[Record] = await connection.fetch(_SQL["resolved"], limit)
+async def search(
+    connection: Connection, limit: int, *, kind: str, text: str, resolved: bool
+) -> list[Record]:
+    """The open or the resolved notifications of a kind that have a text, the latest first.
+
+    An empty `kind` means any.
+    """
+    rows: list[Record] = await connection.fetch(_SQL["search"], resolved, kind, text.lower(), limit)
     return rows
 
 

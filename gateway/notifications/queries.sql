@@ -92,12 +92,20 @@ update gateway.notifications set resolved_at = now(), resolved_by = $2
 where resolved_at is null and ($1::bigint[] is null or id = any ($1))
 returning id;
 
--- name: resolved
--- The resolved notifications, the last resolved first.
-select id, kind, severity, message, route, request_id, first_seen, last_seen, count,
-       resolved_at, resolved_by, fold
-from gateway.notifications where resolved_at is not null
-order by resolved_at desc, id desc limit $1;
+-- name: search
+-- The open or the resolved notifications of a kind, or of any, that have a text in lower case; the
+-- latest first.
+select n.id, n.kind, n.severity, n.message, n.route, n.request_id, n.first_seen, n.last_seen,
+       n.count, n.resolved_at, n.resolved_by, n.fold,
+       (
+           select count(*) from gateway.outbox o
+           where o.fault = n.fold and o.state in ('waiting', 'parked') and n.resolved_at is null
+       ) as messages
+from gateway.notifications n
+where (n.resolved_at is not null) = $1
+    and $2 in ('', n.kind)
+    and position($3 in lower(concat_ws(' ', n.kind, n.route, n.message, n.request_id))) > 0
+order by coalesce(n.resolved_at, n.last_seen) desc, n.id desc limit $4;
 
 -- name: fold
 -- The deduplication key of an open notification.

@@ -77,6 +77,42 @@ async def test_console_cookie_is_for_the_console_alone(client: Client) -> None:
             assert attribute in cookie
 
 
+async def test_console_cookies_of_two_ports_of_a_host_are_apart(client: Client) -> None:
+    async with visiting(client.worker) as console:
+        console.http.base_url = "http://localhost:8001"
+        assert (await console.sign_in()).status_code == 303
+        console.http.base_url = "http://localhost:8011"
+        # Browsers send the cookies of one port to the other.
+        assert (await console.get()).status_code == 303
+        assert (await console.sign_in()).status_code == 303
+        assert (await console.get()).status_code == 200
+        console.http.base_url = "http://localhost:8001"
+        assert (await console.get()).status_code == 200
+
+
+async def test_console_sign_out_without_the_database_still_leaves_the_browser(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with signed_in(client.worker) as console:
+        await console.page()
+        token = await console.form_token("")
+        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
+        for pool in client.worker._pools:
+            pool.mark_down("taken away by the test")
+        response = await console.post("/sign-out", token)
+        assert response.status_code == 503
+        assert "This browser no longer has it" in response.text
+        assert not console.http.cookies
+        assert (await console.get()).status_code == 303
+
+
+async def test_console_is_found_with_a_slash_at_its_end(client: Client) -> None:
+    async with visiting(client.worker) as console:
+        for path in ("/", f"{CONSOLE}/"):
+            response = await console.http.get(path)
+            assert (response.status_code, response.headers["location"]) == (308, CONSOLE)
+
+
 async def test_console_session_is_refused_by_the_api_and_the_other_way_round(
     client: Client, tokens: dict[str, str]
 ) -> None:

@@ -59,6 +59,20 @@ async def test_outbox_lists_messages_by_state_kind_error_and_notification(
         assert (await console.get("/outbox?error=%00")).status_code == 200
 
 
+async def test_outbox_changes_a_group_only_where_the_list_shows_all_of_it(
+    queued: Client,
+) -> None:
+    async with signed_in(queued.worker) as console:
+        for query, offers in (
+            ({"error": REFUSED}, True),
+            ({"error": REFUSED, "state": "all"}, True),
+            ({"error": REFUSED, "kind": "mail"}, False),
+            ({"error": REFUSED, "state": "sent"}, False),
+        ):
+            page = await console.page(f"/outbox?{urlencode(query)}")
+            assert ("with this error" in page.root.text) == offers, query
+
+
 async def test_outbox_discards_all_messages_with_one_error_after_a_page_has_asked(
     queued: Client,
 ) -> None:

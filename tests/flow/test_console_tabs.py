@@ -1,7 +1,7 @@
 """The tabs of the console that look things up: routes, revisions, outbox."""
 
 import pytest
-from support.console import signed_in
+from support.console import NOTIFICATION, signed_in
 from support.harness import Client, execute
 from support.mail import MailSetup, create, messages, set_client_email, wait_until_sent
 
@@ -113,3 +113,45 @@ async def test_message_is_discarded_after_a_page_has_asked(failing: MailSetup) -
         [message] = await messages(failing.database)
         assert message["state"] == "discarded"
         assert (await console.get("/outbox/999")).status_code == 404
+
+
+MANY = """
+select gateway.raise_notification(
+    'application-crash', 'error', 'x' || n, 'failed ' || n, 'a.b', 'r' || n, now(), 1
+)
+from generate_series(1, 230) n
+"""
+
+
+async def test_notifications_are_found_even_if_there_are_very_many(client: Client) -> None:
+    await execute(client.database_url, MANY)
+    async with signed_in(client.worker) as console:
+        page = await console.page("/notifications")
+        assert "180 more notifications" in page.root.text
+        for text, found in (("failed 7", True), ("failed 229", True), ("failed 999", False)):
+            page = await console.page(f"/notifications?q={text}&kind=application-crash")
+            assert ("No notification matches." not in page.root.text) == found, text
+        verdict = (await console.page()).root.text
+        assert "220 more notifications are open" in verdict
+
+
+async def test_notification_that_another_operator_resolved_is_said_to_be_over(
+    client: Client,
+) -> None:
+    await execute(client.database_url, NOTIFICATION)
+    async with signed_in(client.worker) as console:
+        token = await console.form_token("/notifications")
+        assert (await console.post("/notifications/1/resolve", token)).status_code == 303
+        again = await console.post("/notifications/1/resolve", token)
+        assert again.status_code == 404
+        assert "not open any more" in again.text
+        page = await console.page("/notifications?state=resolved&q=keyerror")
+        assert "KeyError at a.py:1" in page.root.text
+
+
+async def test_text_that_turns_its_direction_turns_nothing_beside_it(client: Client) -> None:
+    turned = NOTIFICATION.replace("KeyError", "\u202eKeyError")
+    await execute(client.database_url, turned)
+    async with signed_in(client.worker) as console:
+        for path in ("", "/notifications"):
+            assert "<bdi>" in (await console.get(path)).text.partition("\u202e")[0][-200:]

@@ -139,6 +139,12 @@ async def test_search_without_a_result_suggests_a_known_word(client: Client) -> 
     assert "/documentation?q=appointments" in shown.links()
 
 
+@pytest.mark.parametrize("path", ["/documentation", "/documentation/api/v1/order_stages/create"])
+async def test_page_is_found_with_a_slash_at_its_end(client: Client, path: str) -> None:
+    answer = await client.get_page(f"{path}/")
+    assert (answer.status_code, answer.headers["location"]) == (307, path)
+
+
 async def test_unknown_page_suggests_routes_with_its_words(client: Client) -> None:
     shown = await page(client, "/documentation/api/v1/order_stages/crate", 404)
     assert "route-non-existent" in shown.root.text

@@ -52,6 +52,17 @@ def plan(job: Job, registry: str, **inputs: str) -> str:
     return done.stdout
 
 
+def test_action_finds_the_manifest_of_an_application_in_a_folder(
+    job: Job, repository: Path
+) -> None:
+    folder = repository / "apps" / "shop"
+    folder.mkdir(parents=True)
+    (repository / "routes.yaml").rename(folder / "routes.yaml")
+    done = job.run("check", {"application": "apps/shop"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "routes.yaml is valid" in done.stdout + done.stderr
+
+
 def test_action_file_follows_the_schema_of_github() -> None:
     checker = BIN / "check-jsonschema"
     subprocess.run([checker, "--builtin-schema", "vendor.github-actions", ACTION], check=True)

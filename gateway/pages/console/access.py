@@ -95,7 +95,7 @@ class Access:
 
     async def operator(self, request: Request) -> Operator | None:
         """The operator who is signed in; None for anybody else."""
-        token = request.cookies.get(COOKIE, "")
+        token = cookie(request, COOKIE)
         if not tokens.is_token(token):
             return None
         try:
@@ -115,7 +115,7 @@ class Access:
 
     def _confirmed(self, request: Request, token: str) -> Operator | None:
         """The operator of a token that the database confirmed before it went away."""
-        text, _, signature = request.cookies.get(CONFIRMED, "").partition(".")
+        text, _, signature = cookie(request, CONFIRMED).partition(".")
         if not _is_equal(_keyed_hash(self._key, text.encode()), signature):
             return None
         user_id, name, email, digest, at = orjson.loads(base64.urlsafe_b64decode(text))
@@ -153,7 +153,7 @@ class Access:
                 password=form.get("password", ""),
                 address=request.client.host if request.client else "",
                 # A token that was in the browser before never becomes that of the session.
-                replaced=request.cookies.get(COOKIE),
+                replaced=cookie(request, COOKIE) or None,
                 deadline=asyncio.get_running_loop().time() + SIGN_IN_TIMEOUT,
             ),
         )
@@ -164,8 +164,24 @@ class Access:
         self.store.cache.forget(operator.digest)
 
 
+def cookie_name(request: Request, name: str) -> str:
+    """The name of a cookie at a port: browsers send cookies to all ports of a host."""
+    return f"{name}_{request.url.port}" if request.url.port else name
+
+
+def cookie(request: Request, name: str) -> str:
+    """The value of a cookie; empty if it is missing."""
+    return request.cookies.get(cookie_name(request, name), "")
+
+
+def delete_cookie(request: Request, response: Response, name: str) -> None:
+    """Have the browser forget a cookie."""
+    response.delete_cookie(cookie_name(request, name), path=PATH)
+
+
 def set_cookie(request: Request, response: Response, name: str, value: str) -> None:
     """Set a cookie that scripts cannot read and other sites cannot send."""
+    name = cookie_name(request, name)
     is_tls = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
     response.set_cookie(name, value, path=PATH, httponly=True, samesite="strict", secure=is_tls)
 

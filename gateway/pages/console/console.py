@@ -75,6 +75,8 @@ class Console:
     def routes(self, views: Sequence["Path"]) -> list[Route]:
         """The paths of the console, for a Starlette application."""
         own = [
+            Route("/", _to_overview, methods=["GET"]),
+            Route(f"{PATH}/", _to_overview, methods=["GET"]),
             Route(f"{PATH}/sign-in", sign_in.Form(self.access).show, methods=["GET"]),
             Route(f"{PATH}/sign-in", sign_in.Form(self.access).submit, methods=["POST"]),
             Route(f"{PATH}/sign-out", self._acting(_sign_out, looks=True), methods=["POST"]),
@@ -220,9 +222,17 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"{PATH}/sign-in{wanted}", 303)
 
 
-async def _sign_out(console: Console, _: Request, operator: Operator, __: Form) -> Response:
-    await console.access.sign_out(operator)
-    response = RedirectResponse(f"{PATH}/sign-in", 303)
+async def _sign_out(console: Console, request: Request, operator: Operator, _: Form) -> Response:
+    try:
+        await console.access.sign_out(operator)
+        response: Response = RedirectResponse(f"{PATH}/sign-in", 303)
+    except DatabaseUnavailable:
+        # The session lives on until its time is over, but this browser no longer has it.
+        response = await console.page("signed_out.html", operator, code=503)
     for name in (access.COOKIE, access.CONFIRMED):
-        response.delete_cookie(name, path=PATH)
+        access.delete_cookie(request, response, name)
     return response
+
+
+async def _to_overview(_: Request) -> Response:
+    return RedirectResponse(PATH, 308)

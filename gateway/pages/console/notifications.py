@@ -1,7 +1,7 @@
 """The notifications: what an operator must fix, open and resolved, with what to do about each."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -16,58 +16,81 @@ from gateway.outbox.admin import MessageGroup
 from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, path_id
 
+NOT_OPEN = "The notification is not open any more: somebody resolved it, or the gateway did."
 MAX_SHOWN = 50
 MAX_QUERY = 200
-MAX_RESOLVED = 200
+MAX_FOUND = 500
+
+
+class Filter(NamedTuple):
+    """What `?kind=`, `?q=` and `?state=resolved` choose; an empty field chooses everything."""
+
+    kind: str
+    text: str
+    resolved: bool
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Filter":
+        """The filter of a query."""
+        # A text of PostgreSQL cannot contain NUL.
+        kind, text = (query.get(name, "").strip()[:MAX_QUERY] for name in ("kind", "q"))
+        return cls(kind.replace("\0", ""), text.replace("\0", ""), query.get("state") == "resolved")
+
+    def fits(self, notice: Notice) -> bool:
+        """Whether an open notification fits; the database does the same for all."""
+        fields = (notice.kind, notice.route, notice.message, notice.request_id)
+        searched = " ".join(field for field in fields if field)
+        return self.kind in {"", notice.kind} and self.text.lower() in searched.lower()
 
 
 def live(state: State, query: Mapping[str, str]) -> Mapping[str, Any]:
     """What the live part shows: the open notifications that fit, the last seen first."""
-    return _part(state, state.open, query, resolved=False)
+    chosen = Filter.of(query)
+    fitting = [notice for notice in state.open if chosen.fits(notice)]
+    hidden = 0 if chosen.kind or chosen.text else state.open_count - len(state.open)
+    return _part(state, chosen, fitting, hidden)
 
 
-def _part(
-    state: State, notices: Sequence[Notice], query: Mapping[str, str], *, resolved: bool
-) -> Mapping[str, Any]:
-    kind, text = query.get("kind", ""), query.get("q", "").strip()[:MAX_QUERY].lower()
-    fitting = [notice for notice in notices if _fits(notice, kind, text)]
+def _part(state: State, chosen: Filter, notices: Sequence[Notice], hidden: int) -> dict[str, Any]:
     return {
-        "shown": fitting[:MAX_SHOWN],
-        "more": len(fitting) - len(fitting[:MAX_SHOWN]),
+        "shown": notices[:MAX_SHOWN],
+        "more": len(notices[MAX_SHOWN:]) + hidden,
         "lines": {fault["request_id"]: fault["line"] for fault in state.recent_faults()},
         "by_kind": BY_NAME,
-        "is_filtered": bool(kind or text),
-        "resolved": resolved,
+        "is_filtered": bool(chosen.kind or chosen.text),
+        "resolved": chosen.resolved,
     }
 
 
-def _fits(notice: Notice, kind: str, text: str) -> bool:
-    searched = f"{notice.kind} {notice.route or ''} {notice.message} {notice.request_id or ''}"
-    return kind in {"", notice.kind} and text in searched.lower()
-
-
 async def index(console: Console, request: Request, operator: Operator) -> Response:
-    """The open notifications from memory, or with `?state=resolved` the resolved ones."""
+    """The notifications that fit; the open ones from memory, unless there are more than it has."""
     query = dict(request.query_params)
-    resolved = query.get("state") == "resolved"
-    state = await console.watcher.look()
-    notices = await _resolved(console) if resolved else state.open
+    chosen, state = Filter.of(query), await console.watcher.look()
+    is_whole = len(state.open) == state.open_count or not (chosen.kind or chosen.text)
+    is_live = is_whole and not chosen.resolved
+    found = [] if is_live else await _found(console, chosen)
+    part = live(state, query) if is_live else _part(state, chosen, found, 0)
     kept = {name: query[name] for name in ("kind", "q") if query.get(name)}
     return await console.page(
         "notifications.html",
         operator,
         state=state,
         kinds=KINDS,
-        kind=query.get("kind", ""),
-        q=query.get("q", ""),
+        kind=chosen.kind,
+        q=chosen.text,
         query=f"&{urlencode(kept)}" if kept else "",
-        **_part(state, notices, query, resolved=resolved),
+        is_live=is_live,
+        **part,
     )
 
 
-async def _resolved(console: Console) -> list[Notice]:
-    rows = await console.database().run(lambda connection: admin.resolved(connection, MAX_RESOLVED))
-    return [Notice.of({**row, "messages": 0}) for row in rows]
+async def _found(console: Console, chosen: Filter) -> list[Notice]:
+    rows = await console.database().run(
+        lambda connection: admin.search(
+            connection, MAX_FOUND, kind=chosen.kind, text=chosen.text, resolved=chosen.resolved
+        )
+    )
+    return [Notice.of(dict(row)) for row in rows]
 
 
 async def resolve(console: Console, request: Request, operator: Operator, _: Form) -> Response:
@@ -77,8 +100,8 @@ async def resolve(console: Console, request: Request, operator: Operator, _: For
         await console.database().run(
             lambda connection: admin.resolve(connection, [notification_id], operator.email)
         )
-    except NotificationError as error:
-        return await console.missing(operator, f"{error}.")
+    except NotificationError:
+        return await console.missing(operator, NOT_OPEN)
     return back("/notifications")
 
 
@@ -88,7 +111,7 @@ async def retry(console: Console, request: Request, operator: Operator, _: Form)
     database = console.database()
     fold = await database.run(lambda connection: admin.fold(connection, notification_id))
     if fold is None:
-        return await console.missing(operator, "The notification is not open any more.")
+        return await console.missing(operator, NOT_OPEN)
     group = MessageGroup.of(fault=fold)
     await database.run(lambda connection: outbox.retry_group(connection, group))
     return back("/notifications")

@@ -34,7 +34,8 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
     async def read(connection: Connection) -> Mapping[str, Any]:
         filters = Filters(*(query[name] or None for name in FILTERS[1:]))
         rows = await admin.page(connection, states, filters, PAGE + 1, PAGE * (page - 1))
-        group = _group(query)
+        # The actions are for the whole group: they are offered where the list shows all of it.
+        group = None if query["kind"] or query["state"] not in {"", "all"} else _group(query)
         number = await admin.count(connection, group) if group else 0
         return {"rows": rows, "errors": await admin.errors(connection), "number": number}
 

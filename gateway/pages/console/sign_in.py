@@ -46,7 +46,7 @@ class Form:
             return await self._page(request, 503, "The database does not answer. Try again soon.")
         response = RedirectResponse(_next(request), 303)
         access.set_cookie(request, response, COOKIE, token)
-        response.delete_cookie(SIGN_IN_FORM, path=PATH)
+        access.delete_cookie(request, response, SIGN_IN_FORM)
         return response
 
     async def _refused(self, request: Request, rejection: Rejection, email: str) -> Response:
@@ -60,7 +60,7 @@ class Form:
 
     async def _page(self, request: Request, code: int, reason: str, email: str = "") -> Response:
         # The same value for all tabs of a browser; the cookie goes nowhere but to this form.
-        value = request.cookies.get(SIGN_IN_FORM) or access.new_form_token()
+        value = access.cookie(request, SIGN_IN_FORM) or access.new_form_token()
         response = await run_in_threadpool(
             page,
             "console/sign_in.html",
@@ -77,7 +77,7 @@ class Form:
 
 def _expected(request: Request) -> str:
     """The value of the form's field. Raises ForgedError without the cookie that repeats it."""
-    value = request.cookies.get(SIGN_IN_FORM, "")
+    value = access.cookie(request, SIGN_IN_FORM)
     if not value:
         raise ForgedError("The form needs cookies. Allow them for this address, and try again.")
     return value

@@ -86,6 +86,8 @@ class Documentation:
         path = _path(request)
         index = await run_in_threadpool(self._indexes.index_of, table)
         found = _found(index, table, path, request.query_params.get("method", ""))
+        if found is None and path.endswith("/"):
+            return RedirectResponse(page_path(path.rstrip("/")), 307)
         if found is None:
             return await run_in_threadpool(self._not_found, table, path)
         if found.route.path != path:

@@ -18,7 +18,7 @@ function move(step) {
   if (!all.length) return;
   const at = all.findIndex((row) => row.contains(document.activeElement));
   const next = all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + step))];
-  (next.querySelector("a, button") ?? next).focus();
+  (next.querySelector("a, button:not(.copy-id)") ?? next).focus();
   next.scrollIntoView({ block: "nearest" });
 }
 
@@ -69,10 +69,11 @@ let lostSince = null;
 function showLive() {
   heardAt = Date.now();
   lostSince = null;
+  const stale = document.querySelector("#live [data-as-of]");
   liveness.hidden = false;
-  liveness.className = "tag good";
-  liveness.textContent = "live";
-  document.getElementById("live").classList.remove("old");
+  liveness.className = stale ? "tag bad" : "tag good";
+  liveness.textContent = stale ? `not live since ${stale.dataset.asOf}, trying again` : "live";
+  document.getElementById("live").classList.toggle("old", stale !== null);
   addCopyButtons();
 }
 
