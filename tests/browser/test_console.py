@@ -10,12 +10,20 @@ import pages
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 from support.browser import LOOKS, assert_fits_and_is_accessible, launched, visiting
+from support.console import NOTIFICATION
 from support.harness import Client, execute
 from support.mail import MailSetup, create, messages, set_client_email
 
 from gateway.serve import server
 
 CONSOLE = "/-/console"
+RENEWED = """
+() => new Promise((done) => {
+  document.addEventListener("htmx:sse:after:message", () => done(1), { once: true });
+})
+"""
+"""Waits for the next message of a live page."""
+
 TABS = (
     *("", "/notifications", "/routes", "/routes?as=GET&path=/api/v1/orders", "/revisions"),
     *("/routes/order_stages.create", "/revisions/1", "/outbox", "/outbox/1", "/outbox/1/discard"),
@@ -158,6 +166,22 @@ async def test_page_is_live_however_late_its_scripts_arrive(browser: Browser, ur
         await page.route("**/hx-sse-*.js", delay)
         await sign_in(page)
         await expect(page.locator("#liveness")).to_have_text("live")
+        assert problems == []
+
+
+async def test_focus_stays_where_it_is_while_the_page_renews_itself(
+    browser: Browser, client: Client, url: str
+) -> None:
+    await execute(client.database_url, NOTIFICATION)
+    async with visiting(browser, url) as (page, problems):
+        await sign_in(page)
+        await page.goto(f"{CONSOLE}/notifications")
+        await expect(page.locator("#liveness")).to_have_text("live")
+        copy = page.get_by_role("button", name="Copy r1")
+        await copy.focus()
+        for _ in range(2):
+            await page.evaluate(RENEWED)
+        await expect(copy).to_be_focused()
         assert problems == []
 
 

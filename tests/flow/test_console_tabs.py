@@ -1,7 +1,7 @@
 """The tabs of the console that look things up: routes, revisions, outbox."""
 
 import pytest
-from support.console import NOTIFICATION, signed_in
+from support.console import CONSOLE, NOTIFICATION, signed_in
 from support.harness import Client, execute
 from support.mail import MailSetup, create, messages, set_client_email, wait_until_sent
 
@@ -141,7 +141,11 @@ async def test_notification_that_another_operator_resolved_is_said_to_be_over(
     await execute(client.database_url, NOTIFICATION)
     async with signed_in(client.worker) as console:
         token = await console.form_token("/notifications")
-        assert (await console.post("/notifications/1/resolve", token)).status_code == 303
+        done = await console.post("/notifications/1/resolve", token, q="a b")
+        assert (done.status_code, done.headers["location"]) == (
+            303,
+            f"{CONSOLE}/notifications?q=a+b",
+        )
         again = await console.post("/notifications/1/resolve", token)
         assert again.status_code == 404
         assert "not open any more" in again.text

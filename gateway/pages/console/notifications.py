@@ -16,7 +16,7 @@ from gateway.outbox.admin import MessageGroup
 from gateway.pages.console.access import Form, Operator
 from gateway.pages.console.console import Console, back, path_id
 
-NOT_OPEN = "The notification is not open any more: somebody resolved it, or the gateway did."
+NOT_OPEN = "The notification is not open any more: an operator resolved it, or the gateway did."
 MAX_SHOWN = 50
 MAX_QUERY = 200
 MAX_FOUND = 500
@@ -35,6 +35,12 @@ class Filter(NamedTuple):
         # A text of PostgreSQL cannot contain NUL.
         kind, text = (query.get(name, "").strip()[:MAX_QUERY] for name in ("kind", "q"))
         return cls(kind.replace("\0", ""), text.replace("\0", ""), query.get("state") == "resolved")
+
+    @property
+    def query(self) -> str:
+        """The part of the query that names a kind and a text; empty if neither is chosen."""
+        fields = {"kind": self.kind, "q": self.text}
+        return urlencode({name: text for name, text in fields.items() if text})
 
     def fits(self, notice: Notice) -> bool:
         """Whether an open notification fits; the database does the same for all."""
@@ -59,6 +65,7 @@ def _part(state: State, chosen: Filter, notices: Sequence[Notice], hidden: int) 
         "by_kind": BY_NAME,
         "is_filtered": bool(chosen.kind or chosen.text),
         "resolved": chosen.resolved,
+        "chosen": chosen,
     }
 
 
@@ -70,7 +77,6 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
     is_live = is_whole and not chosen.resolved
     found = [] if is_live else await _found(console, chosen)
     part = live(state, query) if is_live else _part(state, chosen, found, 0)
-    kept = {name: query[name] for name in ("kind", "q") if query.get(name)}
     return await console.page(
         "notifications.html",
         operator,
@@ -78,7 +84,7 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
         kinds=KINDS,
         kind=chosen.kind,
         q=chosen.text,
-        query=f"&{urlencode(kept)}" if kept else "",
+        query=f"&{chosen.query}" if chosen.query else "",
         is_live=is_live,
         **part,
     )
@@ -93,7 +99,7 @@ async def _found(console: Console, chosen: Filter) -> list[Notice]:
     return [Notice.of(dict(row)) for row in rows]
 
 
-async def resolve(console: Console, request: Request, operator: Operator, _: Form) -> Response:
+async def resolve(console: Console, request: Request, operator: Operator, form: Form) -> Response:
     """Resolve one notification, in the operator's name."""
     notification_id = path_id(request)
     try:
@@ -102,10 +108,10 @@ async def resolve(console: Console, request: Request, operator: Operator, _: For
         )
     except NotificationError:
         return await console.missing(operator, NOT_OPEN)
-    return back("/notifications")
+    return _back(form)
 
 
-async def retry(console: Console, request: Request, operator: Operator, _: Form) -> Response:
+async def retry(console: Console, request: Request, operator: Operator, form: Form) -> Response:
     """Retry the messages of one notification; it resolves itself once they are sent."""
     notification_id = path_id(request)
     database = console.database()
@@ -114,4 +120,10 @@ async def retry(console: Console, request: Request, operator: Operator, _: Form)
         return await console.missing(operator, NOT_OPEN)
     group = MessageGroup.of(fault=fold)
     await database.run(lambda connection: outbox.retry_group(connection, group))
-    return back("/notifications")
+    return _back(form)
+
+
+def _back(form: Form) -> Response:
+    """To the open notifications with the filter that the form came from."""
+    query = Filter.of(form).query
+    return back(f"/notifications?{query}" if query else "/notifications")

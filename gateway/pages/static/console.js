@@ -3,6 +3,9 @@
 
 const SILENCE = 8000; // milliseconds without a message, which comes every two seconds
 
+// Buttons that need a script are hidden without it.
+document.documentElement.classList.add("scripted");
+
 function isTyping(element) {
   return element.closest("input, textarea, select") !== null;
 }
@@ -45,22 +48,13 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-function addCopyButtons() {
-  for (const code of document.querySelectorAll("code[data-copy]")) {
-    if (code.nextElementSibling?.classList.contains("copy-id")) continue;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy-id";
-    button.textContent = "Copy";
-    button.setAttribute("aria-label", `Copy ${code.textContent}`);
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(code.textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    });
-    code.after(button);
-  }
-}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy-id");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+});
 
 const liveness = document.getElementById("liveness");
 let heardAt = Date.now();
@@ -74,7 +68,6 @@ function showLive() {
   liveness.className = stale ? "tag bad" : "tag good";
   liveness.textContent = stale ? `not live since ${stale.dataset.asOf}, trying again` : "live";
   document.getElementById("live").classList.toggle("old", stale !== null);
-  addCopyButtons();
 }
 
 function showLost() {
@@ -91,4 +84,3 @@ if (document.querySelector("[hx-sse\\:connect]")) {
   document.addEventListener("signed-out", () => location.reload());
   setInterval(showLost, 1000);
 }
-addCopyButtons();
