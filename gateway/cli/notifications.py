@@ -7,7 +7,7 @@ import click
 from gateway.cli.context import current_user
 from gateway.cli.database import with_database
 from gateway.cli.options import ids_argument, json_option, limit_option
-from gateway.cli.output import echo, print_rows
+from gateway.cli.output import echo, echo_error, print_rows
 from gateway.notifications import admin
 from gateway.runtime.errors import OperatorError
 
@@ -28,9 +28,11 @@ def list_notifications(*, resolved: bool, limit: int, as_json: bool) -> None:
     Example: `gateway notifications list`
     """
     rows = with_database(
-        lambda connection: admin.notifications(connection, limit, resolved=resolved)
+        lambda connection: admin.notifications(connection, limit + 1, resolved=resolved)
     )
-    print_rows(COLUMNS if resolved else OPEN_COLUMNS, rows, as_json=as_json)
+    print_rows(COLUMNS if resolved else OPEN_COLUMNS, rows[:limit], as_json=as_json)
+    if len(rows) > limit and not as_json:
+        echo_error(f"There are more than {limit}: --limit shows more.")
 
 
 @click.command

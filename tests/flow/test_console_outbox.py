@@ -56,6 +56,8 @@ async def test_outbox_lists_messages_by_state_kind_error_and_notification(
         assert await listed(console, fault=FAULT) == ["2", "1"]
         assert await listed(console, fault=FAULT, state="discarded") == ["6"]
         assert (await console.get("/outbox?state=lost")).status_code == 404
+        beyond = await console.page("/outbox?page=9")
+        assert "There is no older message." in beyond.root.text
         assert (await console.get("/outbox?error=%00")).status_code == 200
 
 

@@ -191,6 +191,9 @@ def test_notifications_are_listed_until_they_are_resolved(gateway: Gateway, fill
     )
     assert (notifications[0]["request_id"], notifications[0]["count"]) == ("r3", 1)
     assert "RuntimeError at a:1 in b" in gateway("notifications", "list")[1]
+    _, _, more = gateway("notifications", "list", "--limit", str(len(notifications) - 1))
+    assert "--limit shows more" in more
+    assert "--limit" not in gateway("notifications", "list")[2]
     assert gateway("notifications", "resolve", "2") == (0, "1 notification resolved\n", "")
     assert ids(listed(gateway, "notifications", "list")) == [3, 1]
     assert ids(listed(gateway, "notifications", "list", "--limit", "1")) == [3]
