@@ -31,6 +31,12 @@ _SESSIONS = {
 }
 """Demo tokens that are sessions, by name: their user, and their age."""
 
+PREFIXES = {
+    "application": tokens.APPLICATION_PREFIX,
+    **dict.fromkeys(_SESSIONS, tokens.SESSION_PREFIX),
+}
+"""The names of the demo's tokens, with the prefix of each."""
+
 
 class DemoError(OperatorError):
     """The application folder's `services/demo.sql` cannot be run; the text says why."""
@@ -58,7 +64,7 @@ async def fill(
             await connection.execute(_SQL["people"])
             await _run_script(connection, (app or AppFolder.find()).services / "demo.sql")
         await connection.execute(_SQL["passwords"], await Passwords().hash(PASSWORD))
-        return await _renew_tokens(connection, previous, application) if application else {}
+        return await renew_tokens(connection, previous, application) if application else {}
 
 
 async def other_namespaces(connection: Connection, own: Iterable[str]) -> list[str]:
@@ -81,9 +87,13 @@ def _read(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-async def _renew_tokens(
+async def renew_tokens(
     connection: Connection, previous: Mapping[str, str], slug: str
 ) -> dict[str, str]:
+    """Make the demo's tokens valid in an application; return them by name.
+
+    Those in `previous` are kept, and get the age that they should have.
+    """
     application = previous.get("application") or tokens.make(tokens.APPLICATION_PREFIX)
     digest = tokens.digest(application)
     await connection.execute(_SQL["application_token"], slug, digest)

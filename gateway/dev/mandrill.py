@@ -127,10 +127,14 @@ class _Application(Starlette):
 
 
 class StandIn:
-    """The stand-in: `app` is the ASGI application, `received` the messages, newest first."""
+    """The stand-in: `app` is the ASGI application, `received` the messages, newest first.
+
+    `failure` is one of the outcomes in `FAILURES`, for every message; None if recipients decide.
+    """
 
     def __init__(self, slow_delay: float = SLOW_DELAY) -> None:
         self._slow_delay = slow_delay
+        self.failure: str | None = None
         self.received: deque[Received] = deque(maxlen=MAX_MESSAGES)
         self.app: Starlette = _Application(
             routes=[
@@ -154,7 +158,7 @@ class StandIn:
             raise RefusalError(
                 "ValidationError", _validation_message(error.absolute_path, error.message)
             )
-        failure = _failure(body)
+        failure = self.failure or _failure(body)
         replies = [_reply(recipient["email"], body) for recipient in body["message"]["to"]]
         answer = failure or ", ".join(_outcome(reply) for reply in replies)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -86,6 +86,7 @@ class Recorder:
         self._lost_at: float | None = None
         self._logged_at = -LOG_INTERVAL
         self._unlogged = 0
+        self._flushing = asyncio.Lock()
 
     def record_crash(self, error: BaseException, request_id: str, progress: Progress) -> Rejection:
         """Emit the event of a request's unexpected error; return the refusal to answer with."""
@@ -154,12 +155,17 @@ class Recorder:
         """Write the pending notifications once a second until cancelled, then once more."""
         unsubscribe = events.subscribe(self.read)
         try:
-            await flush_periodically(self._flush, FLUSH_INTERVAL)
+            await flush_periodically(self.flush, FLUSH_INTERVAL)
         finally:
             unsubscribe()
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         """Write the pending notifications, and queue new ones for the webhook."""
+        # Two at the same time would write the same notifications.
+        async with self._flushing:
+            await self._write()
+
+    async def _write(self) -> None:
         self._check_database()
         if self._lost_at is not None:
             await self._page(time.monotonic() - self._lost_at)

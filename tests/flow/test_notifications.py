@@ -42,7 +42,7 @@ async def check_repeatedly(client: Client, times: int = 5) -> None:
             job.due = 0.0
         with contextlib.suppress(DatabaseError):
             await client.worker.maintenance._run_due_jobs()
-        await client.worker.recorder._flush()
+        await client.worker.recorder.flush()
 
 
 async def test_notification_of_a_repeated_crash_is_counted_up(probe: Client) -> None:

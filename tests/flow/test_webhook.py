@@ -124,7 +124,7 @@ async def test_webhook_does_not_repeat_a_notification_that_is_counted_up(notifie
         notified.database_url, "select from gateway.notifications where count = 2", 1
     )
     for _ in range(3):
-        await notified.worker.recorder._flush()
+        await notified.worker.recorder.flush()
     assert len(await messages(notified.database_url)) == 1
 
 
@@ -198,7 +198,7 @@ async def test_webhook_without_an_address_posts_nothing(probe: Client) -> None:
     await crash(probe)
     await wait_for_rows(probe.database_url, "select from gateway.notifications", 1)
     for _ in range(3):
-        await probe.worker.recorder._flush()
+        await probe.worker.recorder.flush()
     assert not await messages(probe.database_url)
 
 
@@ -219,7 +219,7 @@ async def test_webhook_reports_a_database_outage_directly_and_once(
     assert (event["data"]["kind"], event["data"]["severity"]) == ("database-lost", "critical")
     assert receiver.headers[-1]["webhook-id"].startswith("database-lost-")
     for _ in range(3):
-        await notified.worker.recorder._flush()
+        await notified.worker.recorder.flush()
     assert len(receiver.bodies) == paged
     notified.worker.heartbeat._dsn = dsn
     await wait_for_rows(
