@@ -121,6 +121,16 @@ NOTIFICATION_VERBS = {
     ),
 }
 VERBS: dict[str, Verb | Group] = {
+    "init": Verb(
+        "scaffold",
+        "init",
+        "Write an application to begin with: a service with route, schemas and tests.",
+    ),
+    "new": Verb(
+        "scaffold",
+        "new",
+        "Add an action to the application: code, schemas, route and test; overwrite nothing.",
+    ),
     "dev": Verb(
         "serve",
         "dev",

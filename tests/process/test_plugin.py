@@ -4,7 +4,7 @@ import re
 import time
 from pathlib import Path
 
-from support.command import processes
+from support.command import fails, processes, succeeds
 from support.dev import developing
 from support.harness import ROOT
 from support.plugin import run_tests, write_application
@@ -276,3 +276,17 @@ def test_without_demo_there_are_no_callers(tmp_path: Path) -> None:
     write_application(tmp_path, tests, pytest_ini="[pytest]\ngateway_demo = false\n")
     counts, output = run_tests(tmp_path)
     assert counts == {"passed": 1}, output
+
+
+def test_new_application_and_new_actions_pass_their_tests(tmp_path: Path) -> None:
+    printed = succeeds("init", cwd=tmp_path)
+    assert "wrote routes.yaml\n" in printed
+    assert "Next: run `pytest`" in printed
+    for name in ("parcels.create", "greetings.read"):
+        assert "wrote routes.yaml\n" in succeeds("new", name, cwd=tmp_path)
+    assert fails("new", "greetings.read", cwd=tmp_path) == (
+        "routes.yaml has the route greetings.read already\n"
+    )
+    assert succeeds("check", cwd=tmp_path) == "routes.yaml is valid: 3 routes of 2 services\n"
+    counts, output = run_tests(tmp_path, "-p", "no:asyncio")
+    assert counts == {"passed": 10}, output

@@ -1,0 +1,1 @@
+"""`gateway init` and `gateway new`: files to begin an application or a service with."""

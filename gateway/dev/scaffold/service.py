@@ -1,0 +1,143 @@
+"""`gateway new`: an action of a service, with its schemas, its route and its test."""
+
+import ast
+import keyword
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.dev.scaffold.files import ScaffoldError, text_of, write
+from gateway.dev.scaffold.manifest_text import with_entry
+from gateway.manifest.check import check, schema_folder
+from gateway.manifest.read import files, read
+from gateway.runtime.app_folder import AppFolder
+
+_NAME = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)", re.ASCII)
+_IMPORTED = ("Call", "Reply")
+
+
+class Names(NamedTuple):
+    """The names of an action, in code and in titles."""
+
+    name: str
+    service: str
+    action: str
+    title: str
+    action_title: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Names":
+        """The names of `service.action`. Raises ScaffoldError."""
+        found = _NAME.fullmatch(name)
+        if found is None or keyword.iskeyword(found[2]) or keyword.iskeyword(found[1]):
+            raise ScaffoldError(
+                f"{name!r} is not the name of an action: write `service.action` with lower-case "
+                "letters, digits and underscores, such as parcels.create"
+            )
+        service, action = found.groups()
+        return cls(name, service, action, _title(service), _title(action))
+
+
+def _title(name: str) -> str:
+    return " ".join(word.capitalize() for word in name.split("_") if word)
+
+
+def add_action(app: AppFolder, name: str) -> list[str]:
+    """Add an action to an application folder; return the names of the files it wrote or changed.
+
+    Raises ScaffoldError, and writes nothing, if the action or one of its files exists; and
+    ManifestError if the manifest is invalid.
+    """
+    names = Names.parse(name)
+    desired = check(app.manifest)
+    if any(name in state.routes for state in desired):
+        raise ScaffoldError(f"{app.manifest} has the route {name} already")
+    is_known = any(names.service in state.services for state in desired)
+    new = _new_files(app, names)
+    for path in map(app.path.joinpath, new):
+        if path.exists():
+            raise ScaffoldError(f"{path} exists already; nothing was written")
+    changed = {**_module(app, names), **_manifest(app, names, is_known=is_known)}
+    for file, text in changed.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    written = list(write(app.path, new))
+    check(app.manifest)
+    return [*written, *(str(file.relative_to(app.path)) for file in changed)]
+
+
+def _new_files(app: AppFolder, names: Names) -> dict[str, str]:
+    schemas = schema_folder(app.manifest).relative_to(app.path.resolve())
+    values = names._asdict()
+    return {
+        f"{schemas}/{names.service}/{names.action}.json": text_of("action/params.json", **values),
+        f"{schemas}/{names.service}/{names.action}.returns.json": text_of(
+            "action/returns.json", **values
+        ),
+        f"tests/test_{names.service}_{names.action}.py": text_of("action/test.py", **values),
+    }
+
+
+def _module(app: AppFolder, names: Names) -> dict[Path, str]:
+    """The module of the service, with the action at its end."""
+    file = app.path / "services" / f"{names.service}.py"
+    values = names._asdict()
+    action = text_of("action/action.py", **values)
+    if not file.exists():
+        return {file: f"{text_of('action/service.py', **values)}\n\n{action}"}
+    text = file.read_text(encoding="utf-8")
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        raise ScaffoldError(f"{file}:{error.lineno}: {error.msg}; nothing was written") from error
+    if names.action in _defined(tree):
+        raise ScaffoldError(f"{file} has {names.action} already; nothing was written")
+    return {file: f"{_with_imports(text, tree).rstrip()}\n\n\n{action}"}
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """The names that a module has at its top."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def _with_imports(text: str, tree: ast.Module) -> str:
+    """The text of a module that imports what an action needs."""
+    missing = [name for name in _IMPORTED if name not in _defined(tree)]
+    if not missing:
+        return text
+    lines = text.splitlines(keepends=True)
+    head = 0
+    for node in tree.body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if not (is_docstring or is_future):
+            break
+        head = node.end_lineno or head
+    added = f"from gateway import {', '.join(missing)}\n"
+    return "".join([*lines[:head], "\n" if head else "", added, *lines[head:]])
+
+
+def _manifest(app: AppFolder, names: Names, *, is_known: bool) -> dict[Path, str]:
+    """The manifest's file with the route, and with the service unless it has that."""
+    found = files(app.manifest)
+    file = next((each for each in found if _has_service(each, names.service)), found[0])
+    text = file.read_text(encoding="utf-8")
+    values = names._asdict()
+    first, *others = read(file)
+    if is_known and others and names.service not in first.data.get("services", {}):
+        route = text_of("action/route.yaml", **values)
+        raise ScaffoldError(f"the service is not in the first document; add by hand:\n{route}")
+    if not is_known:
+        text = with_entry(text, "services", text_of("action/service.yaml", **values))
+    return {file: with_entry(text, "routes", text_of("action/route.yaml", **values))}
+
+
+def _has_service(file: Path, service: str) -> bool:
+    return any(service in state.services for state in check(file))
