@@ -7,7 +7,7 @@ import click
 from gateway.cli.context import app_folder
 from gateway.cli.database import with_database
 from gateway.cli.options import app_option, json_option
-from gateway.cli.output import echo, print_json, print_table
+from gateway.cli.output import echo, echo_error, print_json, print_table
 from gateway.registry import explain as explanations
 from gateway.registry import store
 from gateway.upstreams.python import Actions
@@ -35,6 +35,8 @@ def list_routes(*, as_json: bool) -> None:
         for route in sorted(table.routes.values(), key=lambda route: (route.path, route.method))
     ]
     print_table(("method", "path", "route", "auth", "state"), rows, as_json=as_json)
+    if any(explanations.NO_CODE in state for *_, state in rows):
+        echo_error(f"code of services: {actions.searched}")
 
 
 @click.command

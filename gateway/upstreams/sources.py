@@ -70,10 +70,25 @@ def searched(app: AppFolder) -> str:
 
 
 def folders(app: AppFolder) -> list[Path]:
-    """The existing folders whose files are the code of the services."""
-    roots = [app.services, *(Path(file).parent for file in _entry_files())]
-    inner = [path for root in roots if root.is_dir() for path in root.rglob("*.py")]
-    return sorted({*(root for root in roots if root.is_dir()), *(path.parent for path in inner)})
+    """The existing folders whose files are the code of the services.
+
+    Installed packages are found without being imported: while one cannot be imported, the save that
+    repairs it must be seen too.
+    """
+    specs = [spec for entry in installed_services() if (spec := _spec(entry.module))]
+    # Beside a single module there may be every other installed package.
+    modules = [Path(spec.origin).parent for spec in specs if spec.origin]
+    packages = [Path(path) for spec in specs for path in spec.submodule_search_locations or ()]
+    roots = [root for root in (app.services, *packages) if root.is_dir()]
+    inner = [file.parent for root in roots for file in root.rglob("*.py")]
+    return sorted({*modules, *roots, *inner})
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, SyntaxError, ValueError):
+        return None
 
 
 def clear_imports() -> None:
@@ -205,10 +220,3 @@ def _package_of(entry: EntryPoint) -> str:
     if hasattr(loaded, "__path__"):
         return entry.module
     return entry.module.rpartition(".")[0] or entry.module
-
-
-def _entry_files() -> Iterator[str]:
-    loaded = (sys.modules.get(entry.module) for entry in installed_services())
-    for module in loaded:
-        if module and module.__file__:
-            yield module.__file__

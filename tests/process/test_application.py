@@ -178,6 +178,12 @@ def test_dev_follows_a_save_in_an_installed_package(tmp_path: Path) -> None:
         write_files(site, {"acme_services/parcels.py": action(said="newer")})
         dev.wait_for("reloaded parcels\n")
         wait_until(lambda: said(app) == "newer")
+        write_files(site, {"acme_services/__init__.py": "def\n"})
+        dev.wait_for("not reloaded: ")
+        assert said(app) == "newer"
+        write_files(site, {"acme_services/parcels.py": action(said="newest")})
+        write_files(site, {"acme_services/__init__.py": ""})
+        wait_until(lambda: said(app) == "newest")
 
 
 def said(folder: Path) -> str:

@@ -246,3 +246,22 @@ def test_forgotten_services_and_installed_packages_are_imported_again(
     actions = Actions.load(app)
     names = ("greetings.create", "parcels.create", "labels.create")
     assert [said(actions, name) for name in names] == ["new"] * 3
+
+
+def test_folders_beside_a_single_module_are_not_code_of_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"acme_parcels.py": action(), "other/__init__.py": "", "other/inner/a.py": ""}
+    site = installed(tmp_path / "site", {"parcels": "acme_parcels"}, files)
+    monkeypatch.syspath_prepend(site)
+    app = application(tmp_path / "app", {"services/greetings.py": action()})
+    assert sources.folders(app) == sorted([app.services, site])
+
+
+def test_folder_of_a_package_that_cannot_be_imported_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"acme_services/__init__.py": "def\n", "acme_services/parcels.py": action()}
+    site = installed(tmp_path / "site", {"acme": "acme_services"}, files)
+    monkeypatch.syspath_prepend(site)
+    assert site / "acme_services" in sources.folders(application(tmp_path / "app", {}))
