@@ -28,7 +28,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ $(GENERATOR_STAMP): requirements-clients.lock
 	@$(PYTHON) -m venv --clear $(VENV)-clients
 	$(VENV)-clients/bin/$(INSTALL) --requirement requirements-clients.lock
 	@touch $(GENERATOR_STAMP)
+
+test-installed: $(STAMP) ## Do the tutorial with the built wheel in an empty folder.
+	$(BIN)/python -m pytest --capture=no tests/installed
 
 test-browser: $(BROWSER_STAMP) ## Look at every page in a browser.
 	$(BIN)/python -m pytest --numprocesses 2 tests/browser
