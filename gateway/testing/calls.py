@@ -1,8 +1,10 @@
 """The calls that a test makes of a gateway, in this process or in another."""
 
 import base64
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -88,6 +90,7 @@ class Calls:
                 headers={"authorization": f"Bearer {token}"} if token else {},
                 event_hooks={"response": [self._judge]},
                 timeout=TIMEOUT,
+                verify=_trusted(),
                 trust_env=False,
             )
         return self._clients[token]
@@ -112,6 +115,12 @@ class Calls:
         response.read()
         if complaint := self._reader.complaint(response):
             raise UndocumentedAnswerError(complaint)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The trusted certificates, read once: reading them takes longer than a call."""
+    return httpx2.create_ssl_context()
 
 
 def _path(route: Route, params: dict[str, Any]) -> str:
