@@ -9,7 +9,9 @@ import orjson
 import pytest
 from support.harness import execute
 
+from gateway.database.connect import connect
 from gateway.testing import assert_status
+from gateway.testing.databases import Databases
 from gateway.testing.inside import Gateway
 from gateway.testing.routes import ManifestReader
 from gateway.testing.session import LocalGateway, Session
@@ -113,3 +115,22 @@ def test_running_gateway_has_the_calls_alone(
         for work in ("user", "database"):
             with pytest.raises(pytest.skip.Exception, match="--gateway-url names"):
                 getattr(outside, work)()
+
+
+def test_databases_that_killed_runs_left_are_dropped(gateway_session: Session) -> None:
+    names = ("gateway_test_1_left", "gateway_template_left")
+
+    async def work() -> int:
+        connection = await connect(gateway_session.address)
+        try:
+            databases = Databases(connection, gateway_session.address)
+            for name in names:
+                await connection.execute(f'create database "{name}" template template0')
+            await databases.drop(await databases.create(gateway_session.content))
+            count = "select count(*) from pg_database where datname = any ($1)"
+            found: int = await connection.fetchval(count, names)
+        finally:
+            await connection.close()
+        return found
+
+    assert gateway_session.loop.run(work()) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.command import fails, processes, succeeds
 from support.dev import developing
-from support.harness import ROOT
+from support.harness import ROOT, Server
 from support.plugin import run_tests, write_application
 
 CALLS = """
@@ -290,3 +290,10 @@ def test_new_application_and_new_actions_pass_their_tests(tmp_path: Path) -> Non
     assert succeeds("check", cwd=tmp_path) == "routes.yaml is valid: 3 routes of 2 services\n"
     counts, output = run_tests(tmp_path, "-p", "no:asyncio")
     assert counts == {"passed": 10}, output
+
+
+def test_server_that_the_environment_names_is_used(tmp_path: Path, postgres: Server) -> None:
+    write_application(tmp_path, TEMPLATE)
+    counts, output = run_tests(tmp_path, GATEWAY_TEST_DATABASE_URL=postgres.admin)
+    assert counts == {"passed": 4}, output
+    assert not list(tmp_path.rglob("PG_VERSION"))
