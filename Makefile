@@ -50,7 +50,7 @@ run: $(STAMP) ## Start a gateway with demo data.
 	@$(BIN)/gateway dev
 
 test: $(STAMP) ## Run the tests.
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(PYTEST_OPTIONS) $(TESTS)
 
 test-all: ## Run every test on each Python, 3.11 to 3.13.
 	@tools/on-each-python $(MAKE) test
