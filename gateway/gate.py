@@ -20,6 +20,8 @@ from gateway.edge.cors import Cors, preflight_headers
 from gateway.edge.exchange import AsgiExchange, Exchange, Receive, Scope, Send
 from gateway.pipeline import Pipeline
 from gateway.registry import paths
+from gateway.runtime import trace_context
+from gateway.runtime.trace_context import TRACEPARENT
 from gateway.settings import Settings
 from gateway.stages import respond
 from gateway.stages.respond import Trace
@@ -75,7 +77,8 @@ class Gate:
         trace, response = Trace(), self._answer_here(request)
         try:
             if response is None:
-                response, trace = await self._pipeline.answer(request, exchange)
+                answer = self._pipeline.answer if request.trace is None else self._answer_traced
+                response, trace = await answer(request, exchange)
                 if trace.valid is None:
                     self._admission.note_refusal(request, trace.caller)
             if response is not None:
@@ -93,8 +96,24 @@ class Gate:
         address = exchange.peer
         if addresses.FORWARDED in headers:
             address = self._proxies.client_address(address, headers[addresses.FORWARDED])
+        context = None
+        if TRACEPARENT in headers:
+            context = trace_context.read(headers)
         method, path, query = exchange.method, exchange.path, exchange.query
-        return Request(request_id, method, path, query, headers, address, received_at)
+        return Request(request_id, method, path, query, headers, address, received_at, context)
+
+    async def _answer_traced(
+        self, request: Request, exchange: Exchange
+    ) -> tuple[Response | None, Trace]:
+        """The pipeline's answer, with the request's trace as that of the running code."""
+        logged = request.trace if request.trace and request.trace.is_logged else None
+        token = trace_context.current.set(logged)
+        try:
+            return await self._pipeline.answer(request, exchange)
+        finally:
+            # Before the answer is sent: the next request of the connection starts in that moment,
+            # in a copy of this context.
+            trace_context.current.reset(token)
 
     def _is_page(self, scope: Scope) -> bool:
         """Whether the gateway has this page; the pipeline refuses any other reserved path."""

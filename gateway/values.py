@@ -58,11 +58,39 @@ class Rate(NamedTuple):
     seconds: int
 
 
+class TraceContext(NamedTuple):
+    """A place in a distributed trace, as W3C Trace Context names it.
+
+    `trace_id` and `span_id` are 32 and 16 lower-case hex digits; whatever is called from here gets
+    `span_id` as its parent. `sampled` is the flag that is passed on, and `state` the `tracestate`,
+    as it came. `parent_id` is the span above this one, None for the first of a trace. `recorded` is
+    whether the gateway exports its spans.
+    """
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+    state: str = ""
+    parent_id: str | None = None
+    recorded: bool = False
+
+    @property
+    def traceparent(self) -> str:
+        """The header that passes this place on."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether log lines name the trace: the request brought it, or its spans are exported."""
+        return self.recorded or self.parent_id is not None
+
+
 class Request(NamedTuple):
     """The request as it arrived; `path` and `query` are raw bytes, header names lower case.
 
     `received_at` is when its head was complete, in seconds of the event loop's clock: from there
-    the timeout of its route counts.
+    the timeout of its route counts. `trace` is its place in a trace, if it brought one or the
+    gateway is set up for traces.
     """
 
     id: str
@@ -72,6 +100,7 @@ class Request(NamedTuple):
     headers: Mapping[bytes, bytes]
     address: str
     received_at: float
+    trace: TraceContext | None = None
 
     @property
     def bearer(self) -> str | None:

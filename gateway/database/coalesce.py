@@ -1,6 +1,7 @@
 """Singleflight: equal reads share one query, which starts after all of them have asked."""
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeAlias
 
@@ -16,6 +17,8 @@ class _Flight:
         self.sent = False
         self.task: asyncio.Task[None] | None = None
         self.next: _Flight | None = None
+        # Its first caller's; the task of the query before it would pass on that one's trace.
+        self.context = contextvars.copy_context()
         self._on_sent: list[OnSent] = []
         self._waiters: list[asyncio.Future[Any]] = []
 
@@ -85,7 +88,7 @@ class Coalescer:
 
     def _start(self, key: Hashable, flight: _Flight) -> _Flight:
         self._in_flight[key] = flight
-        flight.task = asyncio.create_task(self._run(key, flight))
+        flight.task = asyncio.create_task(self._run(key, flight), context=flight.context)
         return flight
 
     async def _run(self, key: Hashable, flight: _Flight) -> None:

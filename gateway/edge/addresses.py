@@ -9,21 +9,26 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from gateway.runtime.setting_values import Network
+from gateway.runtime.trace_context import TRACEPARENT, TRACESTATE
 
 FORWARDED = b"x-forwarded-for"
 UNKNOWN = "unknown"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_JOINED = frozenset((FORWARDED, TRACEPARENT, TRACESTATE))
 _MAPPED_PREFIX = "::ffff:"
 _MAPPED_BITS = 96
 
 
 def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Header values by name, the last of each; lines of `X-Forwarded-For` are joined in order."""
+    """Header values by name, the last of each; the lines of some are joined in their order.
+
+    Two lines of `traceparent` make one value that is malformed, as they should.
+    """
     values = dict(headers)
-    if FORWARDED in values:
-        values[FORWARDED] = b", ".join(value for name, value in headers if name == FORWARDED)
+    for joined in _JOINED & values.keys():
+        values[joined] = b", ".join(value for name, value in headers if name == joined)
     return values
 
 

@@ -6,7 +6,8 @@ from typing import TypeAlias
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 ALLOWED_HEADERS = (
-    b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision"
+    b"Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Min-Registry-Revision, "
+    b"Traceparent, Tracestate"
 )
 EXPOSED_HEADERS = (
     b"X-Request-Id, X-Registry-Revision, X-Ignored-Params, Retry-After, Idempotent-Replayed"

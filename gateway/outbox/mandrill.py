@@ -16,6 +16,7 @@ import mandrill
 import requests
 
 from gateway.outbox.transport import Message, SendError
+from gateway.runtime.trace_context import outgoing
 
 ERRORS = frozenset({*mandrill.ERROR_MAP, "GeneralError"})
 """The error names that Mandrill documents; any other text of a reply is neither kept nor shown."""
@@ -109,10 +110,13 @@ class Mandrill:
         if not self._key:
             raise MailError("missing key", transient=False)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: self._perform(work))
+        return await loop.run_in_executor(self._threads, self._perform, work, outgoing())
 
-    def _perform(self, work: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+    def _perform(self, work: Callable[[Any], Any], trace: Mapping[str, str]) -> Any:  # noqa: ANN401
         client = self._client()
+        client.session.headers.pop("tracestate", None)
+        client.session.headers.pop("traceparent", None)
+        client.session.headers.update(trace)
         try:
             return work(client)
         except Exception as error:  # noqa: BLE001 - the package lets anything through

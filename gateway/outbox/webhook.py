@@ -14,6 +14,7 @@ import requests
 
 from gateway.outbox.transport import SendError
 from gateway.runtime.setting_values import WEBHOOK_SECRET_PREFIX
+from gateway.runtime.trace_context import outgoing
 
 TIMEOUT = (3.05, 10.0)
 """Seconds to connect, and seconds without data while waiting for an answer."""
@@ -39,18 +40,19 @@ class Webhook:
             raise SendError("no address", "GATEWAY_WEBHOOK_URL is not set.", transient=False)
         loop = asyncio.get_running_loop()
         body = orjson.dumps(payload)
-        return await loop.run_in_executor(self._threads, self._post, message_id, body)
+        return await loop.run_in_executor(self._threads, self._post, message_id, body, outgoing())
 
     def close(self) -> None:
         """Stop the threads; waiting work is cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _post(self, message_id: str, body: bytes) -> str:
+    def _post(self, message_id: str, body: bytes, trace: Mapping[str, str]) -> str:
         now = str(int(time.time()))
         headers = {
             "content-type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": now,
+            **trace,
             **({"webhook-signature": sign(self._key, message_id, now, body)} if self._key else {}),
         }
         try:

@@ -12,6 +12,7 @@ import orjson
 
 from gateway.runtime import log_thread
 from gateway.runtime.events import LOG_DROPPED
+from gateway.runtime.trace_context import current
 
 FLUSH_INTERVAL = 0.25
 MAX_WAITING = 1000
@@ -31,6 +32,8 @@ class _JsonLines(logging.Formatter):
             line |= {"event": "log", "logger": record.name, "message": message}
         else:
             line |= {"event": vars(record)["event"], **fields}
+            if trace := current.get():
+                line["trace_id"] = trace.trace_id
         if record.exc_info and record.exc_info[0]:
             line["trace"] = _frames(record.exc_info)
         return orjson.dumps(line, default=str).decode()

@@ -46,23 +46,24 @@ class RequestLog:
         self._metrics.count(name, request.method, code, slug, fault, seconds)
         if code and fault in FAULTS:
             self._recent.add(name, request.id, slug, code)
-        self._access.write(
-            {
-                "time": datetime.now(UTC),
-                "level": _LEVELS[fault],
-                "event": REQUEST.name,
-                "request_id": request.id,
-                "method": request.method,
-                "path": request.path[:MAX_LOGGED_PATH].decode("latin-1"),
-                "route": name or None,
-                "caller": _caller(trace),
-                "address": request.address,
-                "status": slug,
-                "code": code,
-                "revision": trace.table and trace.table.revision,
-                "ms": round(seconds * 1000, 3),
-            }
-        )
+        line = {
+            "time": datetime.now(UTC),
+            "level": _LEVELS[fault],
+            "event": REQUEST.name,
+            "request_id": request.id,
+            "method": request.method,
+            "path": request.path[:MAX_LOGGED_PATH].decode("latin-1"),
+            "route": name or None,
+            "caller": _caller(trace),
+            "address": request.address,
+            "status": slug,
+            "code": code,
+            "revision": trace.table and trace.table.revision,
+            "ms": round(seconds * 1000, 3),
+        }
+        if request.trace and request.trace.is_logged:
+            line["trace_id"] = request.trace.trace_id
+        self._access.write(line)
 
 
 def _caller(trace: Trace) -> str | None:

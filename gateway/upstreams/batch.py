@@ -17,6 +17,7 @@ from gateway.database.connect import Connection
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, has_timed_out
 from gateway.database.handle import Database, Transaction
 from gateway.database.pool import Pool
+from gateway.runtime import trace_context
 from gateway.runtime.lazy_timeout import LazyTimeout
 from gateway.upstreams import idempotency
 from gateway.upstreams.action import RETRY_SINGLY, Batch, Outcome, RetrySingly
@@ -216,6 +217,8 @@ class BatchAttempt:
         self._db = Database(
             pool, max(deadlines), owner=owner, is_disconnected=self._all_disconnected
         )
+        # A batch is started from the context of another call, or of another batch.
+        trace_context.current.set(trace_context.shared(call.trace for call in self._calls))
         self._timeout = LazyTimeout(self._outcomes(), min(deadlines))
         self._db.on_sent = self._timeout.lift
 

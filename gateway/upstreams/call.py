@@ -13,7 +13,7 @@ from gateway.registry.records import Route
 from gateway.registry.table import Match
 from gateway.upstreams import claims
 from gateway.upstreams.claims import Claim
-from gateway.values import Caller, Request
+from gateway.values import Caller, Request, TraceContext
 
 
 class Call(NamedTuple):
@@ -22,7 +22,8 @@ class Call(NamedTuple):
     `settings` are the service's own, from the manifest. `deadline` is when the answer must be
     ready, in seconds of the event loop's clock. `address` is the client's IP address. `db` is the
     database and `mail` the outbox, both bounded by the deadline; `identity` is for services that
-    log users in. `claim` is the claim of an idempotency key, if the request has one.
+    log users in. `claim` is the claim of an idempotency key, if the request has one. `trace` is the
+    request's place in a trace, if it has one.
     """
 
     request_id: str
@@ -36,6 +37,17 @@ class Call(NamedTuple):
     deadline: float
     address: str
     claim: Claim | None
+    trace: TraceContext | None = None
+
+    @property
+    def traceparent(self) -> str | None:
+        """The header `traceparent` for what the service calls; None if the call has no trace."""
+        return self.trace.traceparent if self.trace else None
+
+    @property
+    def tracestate(self) -> str | None:
+        """The header `tracestate` that goes with it, as it came; None if there is none."""
+        return (self.trace.state or None) if self.trace else None
 
 
 class CallFactory:
@@ -73,4 +85,5 @@ class CallFactory:
             deadline=deadline,
             address=request.address,
             claim=claims.claim(request, route, caller, params),
+            trace=request.trace,
         )
