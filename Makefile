@@ -188,6 +188,7 @@ lock: ## Update lock files and sbom.cdx.json from pyproject.toml.
 	$(VENV)-lock/bin/python -m pip install --quiet "$(LOCK_TOOLS)"
 	$(COMPILE) --extra dev --extra test --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file requirements-serve.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra otel --output-file requirements-otel.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --extra browser --output-file requirements-browser.lock pyproject.toml
 	printf '%s\n' $(BUILDERS) \
 		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -

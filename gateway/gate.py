@@ -13,15 +13,16 @@ from typing import Protocol
 from starlette.applications import Starlette
 from starlette.routing import Match
 
-from gateway.edge import addresses, request_ids
+from gateway.edge import addresses
 from gateway.edge.addresses import Proxies
 from gateway.edge.admission import overloaded
 from gateway.edge.cors import Cors, preflight_headers
 from gateway.edge.exchange import AsgiExchange, Exchange, Receive, Scope, Send
 from gateway.pipeline import Pipeline
 from gateway.registry import paths
-from gateway.runtime import trace_context
+from gateway.runtime import random_ids, trace_context
 from gateway.runtime.trace_context import TRACEPARENT
+from gateway.runtime.tracing.sampler import Sampler
 from gateway.settings import Settings
 from gateway.stages import respond
 from gateway.stages.respond import Trace
@@ -48,7 +49,12 @@ class Gate:
     """Answers every request except those of the gateway's own paths, which go to `pages`."""
 
     def __init__(
-        self, pipeline: Pipeline, pages: Starlette, observer: RequestObserver, settings: Settings
+        self,
+        pipeline: Pipeline,
+        pages: Starlette,
+        observer: RequestObserver,
+        settings: Settings,
+        sampler: Sampler | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._pages = pages
@@ -56,6 +62,7 @@ class Gate:
         self._proxies = Proxies(settings.trusted_proxies)
         self._cors = Cors(settings.cors_origins)
         self._admission = pipeline.admission
+        self._sampler = sampler
         self._revision = (0, (b"x-registry-revision", b"0"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +84,8 @@ class Gate:
         trace, response = Trace(), self._answer_here(request)
         try:
             if response is None:
-                answer = self._pipeline.answer if request.trace is None else self._answer_traced
+                is_logged = request.trace is not None and request.trace.is_logged
+                answer = self._answer_traced if is_logged else self._pipeline.answer
                 response, trace = await answer(request, exchange)
                 if trace.valid is None:
                     self._admission.note_refusal(request, trace.caller)
@@ -92,12 +100,14 @@ class Gate:
         headers = exchange.headers
         header = headers.get(b"x-request-id")
         is_valid = header is not None and _REQUEST_ID.fullmatch(header)
-        request_id = header.decode() if header and is_valid else request_ids.make()
+        request_id = header.decode() if header and is_valid else random_ids.make()
         address = exchange.peer
         if addresses.FORWARDED in headers:
             address = self._proxies.client_address(address, headers[addresses.FORWARDED])
         context = None
-        if TRACEPARENT in headers:
+        if self._sampler:
+            context = self._sampler.place(headers)
+        elif TRACEPARENT in headers:
             context = trace_context.read(headers)
         method, path, query = exchange.method, exchange.path, exchange.query
         return Request(request_id, method, path, query, headers, address, received_at, context)
@@ -106,8 +116,7 @@ class Gate:
         self, request: Request, exchange: Exchange
     ) -> tuple[Response | None, Trace]:
         """The pipeline's answer, with the request's trace as that of the running code."""
-        logged = request.trace if request.trace and request.trace.is_logged else None
-        token = trace_context.current.set(logged)
+        token = trace_context.current.set(request.trace)
         try:
             return await self._pipeline.answer(request, exchange)
         finally:

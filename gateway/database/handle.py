@@ -14,6 +14,7 @@ from gateway.database.errors import (
     translate_errors,
 )
 from gateway.database.pool import Pool
+from gateway.database.traced import traced
 from gateway.runtime import events
 from gateway.runtime.timeout import Timeout
 from gateway.values import ClientDisconnectedError
@@ -135,7 +136,7 @@ class Database:
         timer = Timeout(max(self._deadline, earliest))
         try:
             with translate_errors(connection), timer:
-                return await work(connection)
+                return await work(traced(connection))
         except TimeoutError as error:
             if not timer.expired:
                 raise

@@ -11,12 +11,12 @@ from typing import Any
 import httptools
 
 from gateway import statuses
-from gateway.edge import addresses, parsing, request_ids
+from gateway.edge import addresses, parsing
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
 from gateway.edge.unparsed import CHUNKS, HEAD_END, MAX_READS, MIN_PIECE, PIECE
-from gateway.runtime import events
+from gateway.runtime import events, random_ids
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
@@ -326,7 +326,7 @@ class Edge(Connection):
         self._unparsed.clear()
         self._stop_timer()
         slug, reason = parsing.cause(error)
-        request_id = request_ids.make()
+        request_id = random_ids.make()
         events.emit(events.EDGE_REQUEST_REFUSED, request_id=request_id, reason=reason)
         broken = self._abandon_request() if self._in_body else None
         earlier = self._previous if broken else self._newest

@@ -22,6 +22,7 @@ from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
 from gateway.outbox.transport import SendError, Transport
 from gateway.runtime import events
+from gateway.runtime.tracing.spans import Attributes, Span
 
 MAX_FIRST_ATTEMPTS = 16
 MAX_RETRIES_IN_FLIGHT = 4
@@ -183,8 +184,7 @@ class Outbox:
         """Send a claimed message and record the outcome."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                transport = self._transports[row["kind"]]
-                receipt = await transport.send(f"outbox-{row['id']}", await self._payload(row))
+                receipt = await self._send(row, await self._payload(row))
         except SendError as error:
             await self._record_failure(row, error)
         except TimeoutError:
@@ -199,6 +199,17 @@ class Outbox:
             recorded = await self._record("sent", row["id"], row["attempts"], receipt)
             return recorded[0]["sent_at"] if recorded else None
         return None
+
+    async def _send(self, row: Record, payload: Payload) -> str:
+        """Send a payload in a span, if the call that waits is recorded. Raises SendError."""
+        kind = row["kind"]
+        attributes: Attributes = {"gateway.message_id": row["id"], "gateway.kind": kind}
+        with Span(f"send {kind}", "client", attributes) as span:
+            try:
+                return await self._transports[kind].send(f"outbox-{row['id']}", payload)
+            except SendError as error:
+                span.error_type = error.name
+                raise
 
     async def _payload(self, row: Record) -> Payload:
         """What to send: the message's payload, completed if it has a secret. Raises SendError."""

@@ -211,6 +211,39 @@ MAINTENANCE_FAILED = Event(
     ("reason",),
     "The maintenance loop could not finish a round; it is tried again.",
 )
+TRACING_UNAVAILABLE = Event(
+    "tracing.unavailable",
+    "warning",
+    ("reason",),
+    "OpenTelemetry's variables ask for traces, but none can be exported: the extra `otel` is not "
+    "installed, or the SDK refuses a value. The gateway serves without. Once at the start.",
+)
+TRACING_VARIABLE_IGNORED = Event(
+    "tracing.variable-ignored",
+    "warning",
+    ("variable", "reason"),
+    "A variable of OpenTelemetry has a value that the gateway does not know; `reason` says what is "
+    "used. Once at the start.",
+)
+TRACING_EXPORT_FAILED = Event(
+    "tracing.export-failed",
+    "warning",
+    ("reason",),
+    "Spans cannot be exported, and are lost; `reason` is an HTTP status or the type of an error. "
+    "Once, until an export succeeds.",
+)
+TRACING_EXPORT_RESUMED = Event(
+    "tracing.export-resumed",
+    "info",
+    ("lost",),
+    "Spans are exported again; `lost` counts those of the failed exports.",
+)
+TRACING_SPAN_FAILED = Event(
+    "tracing.span-failed",
+    "error",
+    ("error",),
+    "A span met an unexpected error and is lost; its request was answered. Once for each `error`.",
+)
 WORKER_TASK_CRASHED = Event(
     "worker.task-crashed",
     "error",

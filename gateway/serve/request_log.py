@@ -11,6 +11,7 @@ from gateway.runtime.events import REQUEST
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.windows import FAULTS
+from gateway.serve.request_span import record_request
 from gateway.stages.respond import Trace
 from gateway.statuses import Fault
 from gateway.values import Request, Response
@@ -63,6 +64,8 @@ class RequestLog:
         }
         if request.trace and request.trace.is_logged:
             line["trace_id"] = request.trace.trace_id
+            if request.trace.recorded:
+                record_request(request, request.trace, trace, response, seconds)
         self._access.write(line)
 
 

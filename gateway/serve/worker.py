@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from gateway.runtime import events
 from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
+from gateway.runtime.tracing.set_up import Tracing
 from gateway.serve.admin import Admin, Watched
 from gateway.serve.console import OperatorsConsole
 from gateway.serve.loop_watch import LoopWatch
@@ -137,7 +139,8 @@ class Worker:
         pages = create_pages(self.health, documentation, lambda _: self.running())
         self.recent = RecentFaults()
         request_log = RequestLog(self.access, self.metrics, self.recent)
-        self.app = Gate(self.pipeline, pages, request_log, settings)
+        self.tracing = Tracing(os.environ, reports=not worker_index)
+        self.app = Gate(self.pipeline, pages, request_log, settings, self.tracing.sampler)
         self.loop_watch = LoopWatch()
         self.reporter = Reporter(
             self.background_pool,
@@ -203,6 +206,7 @@ class Worker:
             self.reporter.run,
             self.console.watcher.run,
         )
+        self.tracing.start()
         tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
         heartbeat = asyncio.create_task(_keep_running(self.heartbeat.run))
         try:
@@ -219,6 +223,7 @@ class Worker:
             await asyncio.gather(*(pool.close() for pool in self._pools))
             for threads in (self.passwords, self.mandrill, self.webhook):
                 threads.close()
+            await self.tracing.stop()
 
 
 def _authenticator(settings: Settings, pool: Pool, background_pool: Pool) -> Authenticator:

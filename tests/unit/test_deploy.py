@@ -124,7 +124,9 @@ def test_dockerfile_passes_hadolint() -> None:
 
 
 def test_dockerfile_pins_the_base_image() -> None:
-    assert instructions("ARG") == ["BASE=python:3.11-slim-bookworm"]
+    base, lock = instructions("ARG")
+    assert base == "BASE=python:3.11-slim-bookworm"
+    assert lock == "LOCK=requirements-serve.lock"
     assert instructions("FROM") == ["${BASE} AS build", "${BASE}"]
 
 

@@ -34,6 +34,9 @@ def test_locks_of_building_and_of_serving_have_the_versions_that_are_tested() ->
     serving = pins("requirements-serve.lock")
     assert serving.items() <= tested.items()
     assert "pytest" not in serving
+    with_otel = pins("requirements-otel.lock")
+    assert serving.items() < with_otel.items() <= tested.items()
+    assert "opentelemetry-sdk" not in serving
     building = pins("requirements-build.lock")
     assert building["hatchling"] == tested["hatchling"]
 

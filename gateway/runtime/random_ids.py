@@ -1,4 +1,4 @@
-"""Request ids: 32 random hex digits, unguessable and unique across workers."""
+"""Ids of requests, traces and spans: 32 random hex digits, unguessable and unique."""
 
 import os
 
