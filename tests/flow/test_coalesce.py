@@ -11,7 +11,9 @@ from gateway.database.coalesce import Coalescer
 from gateway.database.errors import DatabaseUnavailable
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
+from gateway.runtime import trace_context
 from gateway.runtime.lazy_timeout import LazyTimeout
+from gateway.values import TraceContext
 
 
 class Reader:
@@ -49,6 +51,28 @@ async def test_coalesced_reads_during_a_query_share_the_next_query() -> None:
     assert await asyncio.gather(*later) == [2] * 50
     assert (reader.started, len(started)) == (2, 51)
     assert not shared._in_flight
+
+
+async def test_coalesced_query_belongs_to_the_trace_of_its_own_first_caller() -> None:
+    shared, reader, traces = Coalescer(), Reader(), list[TraceContext | None]()
+
+    async def ask(trace: TraceContext | None) -> None:
+        async def read(tell: Callable[[], None]) -> int:
+            traces.append(trace_context.current.get())
+            return await reader.read(tell)
+
+        trace_context.current.set(trace)
+        await shared.read("key", read, lambda: None)
+
+    trace = TraceContext("1" * 32, "2" * 16, sampled=True, recorded=True)
+    first = asyncio.create_task(ask(trace))
+    await until(lambda: reader.started == 1)
+    # The query before starts the next one.
+    second = asyncio.create_task(ask(None))
+    await asyncio.sleep(0.01)
+    reader.released.set()
+    await asyncio.gather(first, second)
+    assert traces == [trace, None]
 
 
 async def test_coalesced_reads_of_other_keys_do_not_wait() -> None:
