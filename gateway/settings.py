@@ -132,6 +132,13 @@ SETTINGS = (
         setting_values.seconds,
     ),
     Setting(
+        "ready_needs_database",
+        "off",
+        "`on` makes `/-/ready` answer 503 while the database does not answer, for balancers that "
+        "cannot ask `/-/ready?database`. If the database is away, all workers are then not ready.",
+        setting_values.switch,
+    ),
+    Setting(
         "keep_alive",
         "5",
         "Seconds that a connection may be idle between two requests. A proxy in front must close "
@@ -236,6 +243,7 @@ class Settings:
     max_bodies: int
     max_body_bytes: int
     drain_delay: float
+    ready_needs_database: bool
     keep_alive: float
     trusted_proxies: tuple[Network, ...]
     account_guesses: int

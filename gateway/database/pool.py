@@ -5,6 +5,7 @@ gateway sets no session state, so there is nothing to reset.
 """
 
 import asyncio
+import time
 from collections.abc import Hashable
 
 from gateway.database.bulkhead import Bulkhead
@@ -23,11 +24,13 @@ class Pool:
 
     A single owner, such as a route, may use at most three quarters of them, so a slow one cannot
     starve the others. While `problem` is set, every request for a connection is refused at once:
-    see `Heartbeat`. `refusals` records what the server refuses; the pools of a worker share it.
+    see `Heartbeat`. `down_since` is when it was set, in seconds of the monotonic clock. `refusals`
+    records what the server refuses; the pools of a worker share it.
     """
 
     def __init__(self, dsn: str, size: int, refusals: Refusals | None = None) -> None:
         self.problem: str | None = None
+        self.down_since: float | None = None
         self.refusals = refusals or Refusals()
         self.coalescer = Coalescer()
         self.size = size
@@ -97,6 +100,7 @@ class Pool:
     def mark_down(self, why: str) -> None:
         """Refuse every request for a connection; fail the waiters and the running statements."""
         self.problem = why
+        self.down_since = self.down_since or time.monotonic()
         # Running statements fail with their connections, which frees their places.
         for connection in [*self._in_use, *self._idle]:
             connection.terminate()
@@ -104,7 +108,7 @@ class Pool:
 
     def mark_up(self) -> None:
         """Grant connections again."""
-        self.problem = None
+        self.problem = self.down_since = None
 
     def _refuse_if_down(self) -> None:
         if self.problem or self._closing:

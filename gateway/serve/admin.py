@@ -108,8 +108,8 @@ class Admin:
     async def _live(self, _: Request) -> Response:
         return JSONResponse({"live": True})
 
-    async def _ready(self, _: Request) -> Response:
-        return JSONResponse(self._report(), 200 if self._health.ready else 503)
+    async def _ready(self, request: Request) -> Response:
+        return JSONResponse(self._report(), self._health.code(request))
 
     def _report(self) -> dict[str, Any]:
         registry = self._health.registry

@@ -98,7 +98,9 @@ class Worker:
         self.registry = Registry(settings.listen_database_url, snapshot, origin)
         self.access = AccessLog()
         self.metrics = Metrics(worker_index)
-        self.health = health.Health(self.registry, self.pool)
+        self.health = health.Health(
+            self.registry, self.pool, needs_database=settings.ready_needs_database
+        )
         self.mandrill = Mandrill(
             settings.mandrill_api_key,
             settings.mandrill_url,

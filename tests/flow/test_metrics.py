@@ -199,6 +199,7 @@ async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
         "ready": True,
         "degraded": False,
         "draining": False,
+        "database": True,
         "revision": 1,
         "revision_uid": str(current.revision_uid),
         "trouble": [],
