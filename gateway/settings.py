@@ -284,10 +284,14 @@ def _text(setting: Setting, environment: Mapping[str, str]) -> str:
     if text:
         raise ValueError(f"and {setting.file_variable} are both set: remove one of them")
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        text = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", "it is not UTF-8")
         raise ValueError(f"cannot be read from {file}: {reason}") from error
+    if not text:
+        # Such as a secret that is not written yet: the default would mean to do without it.
+        raise ValueError(f"cannot be read from {file}: it is empty")
+    return text
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

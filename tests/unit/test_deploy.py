@@ -97,7 +97,8 @@ def test_gateway_env_sets_nothing() -> None:
 )
 def test_deploy_file_names_only_existing_settings(file: Path) -> None:
     named = set(re.findall(r"GATEWAY_[A-Z_]+", file.read_text()))
-    assert named <= {setting.variable for setting in SETTINGS}
+    files = {setting.file_variable for setting in SETTINGS if setting.secret}
+    assert named <= {setting.variable for setting in SETTINGS} | files
 
 
 def test_compose_sets_valid_values() -> None:
@@ -247,6 +248,19 @@ def test_systemd_unit_is_complete() -> None:
     assert service["ExecStart"].startswith("/opt/plano-gateway/bin/gateway ")
     assert "ExecStartPre" not in service
     assert service["Restart"] == "on-failure"
+
+
+def test_systemd_unit_gives_the_secret_as_a_file_and_a_folder_for_the_snapshot() -> None:
+    text = (DEPLOY / "gateway.service").read_text()
+    variables = dict(re.findall(r"(?m)^Environment=(\w+)=(.+)$", text))
+    name, source = unit()["Service"]["LoadCredential"].split(":")
+    assert source.startswith("/etc/plano-gateway/")
+    state = f"%S/{unit()['Service']['StateDirectory']}"
+    assert variables == {
+        "GATEWAY_DATABASE_URL_FILE": f"%d/{name}",
+        "GATEWAY_DATA_DIR": state,
+    }
+    assert unit()["Service"]["StateDirectoryMode"] == "0700"
 
 
 def test_systemd_unit_signals_only_the_supervisor_and_gives_it_time() -> None:

@@ -124,6 +124,14 @@ def test_setting_secret_is_read_from_a_file(tmp_path: Path) -> None:
     assert unknown_variables(variables) == []
 
 
+def test_setting_secret_is_read_from_a_file_that_a_group_can_read(tmp_path: Path) -> None:
+    # As systemd's credentials and Kubernetes' secrets are.
+    file = tmp_path / "key"
+    file.write_text("hunter2")
+    file.chmod(0o440)
+    assert Settings.load({"GATEWAY_SNAPSHOT_KEY_FILE": str(file)}).snapshot_key == "hunter2"
+
+
 def test_setting_that_is_not_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
     variables = {"GATEWAY_HOST_FILE": str(tmp_path)}
     assert Settings.load(variables).host == "127.0.0.1"
@@ -139,7 +147,12 @@ def test_setting_and_its_file_exclude_each_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file or directory"), (b"\xff", "it is not UTF-8")],
+    [
+        (None, "No such file or directory"),
+        (b"\xff", "it is not UTF-8"),
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+    ],
 )
 def test_setting_file_that_cannot_be_read_is_an_error(
     tmp_path: Path, content: bytes | None, message: str
