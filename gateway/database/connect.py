@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
+from gateway.database.tls import describe_tls_error
 
 COMMAND_TIMEOUT = 10.0
 """Seconds for opening a connection for a command: no client waits for it."""
@@ -74,15 +75,19 @@ async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # 
     opening = asyncio.create_task(_open(dsn))
     try:
         return await patient_timeout(opening, timeout)
-    except ValueError as error:
-        # The error's text may quote the address, and with it the password.
-        raise DatabaseUnavailable("the address of the database is malformed") from error
-    except _CANNOT_CONNECT as error:
-        message = str(error) or f"no answer within {timeout:g} s"
+    except (ValueError, *_CANNOT_CONNECT) as error:
+        message = describe_tls_error(error, dsn) or _describe(error, timeout)
         raise DatabaseUnavailable(message, getattr(error, "sqlstate", None)) from error
     except asyncio.CancelledError:
         opening.add_done_callback(_discard)
         raise
+
+
+def _describe(error: Exception, timeout: float) -> str:
+    if isinstance(error, ValueError):
+        # The error's text may quote the address, and with it the password.
+        return "the address of the database is malformed"
+    return str(error) or f"no answer within {timeout:g} s"
 
 
 async def _open(dsn: str) -> Connection:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -9,11 +10,17 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
+SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
 
 class Proxy:
-    """Passes connections on to a server; `url` is the server's address through it."""
+    """Passes connections on to a server; `url` is the server's address through it.
 
-    def __init__(self, server_url: str) -> None:
+    With `tls` it speaks TLS to the clients, as a server with `ssl = on` does.
+    """
+
+    def __init__(self, server_url: str, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._server_url = server_url
         self._open: set[asyncio.StreamWriter] = set()
         self._silent: set[asyncio.StreamWriter] = set()
@@ -44,6 +51,15 @@ class Proxy:
         self._silent |= self._open
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._tls:
+            try:
+                await reader.readexactly(len(SSL_REQUEST))
+                writer.write(b"S")
+                await writer.start_tls(self._tls)
+            except (OSError, asyncio.IncompleteReadError):
+                # The client refuses the certificate.
+                writer.close()
+                return
         server_reader, server_writer = await self._connect()
         self._open |= {writer, server_writer}
         await asyncio.gather(
