@@ -73,6 +73,13 @@ SETTINGS = (
         setting_values.positive_integer,
     ),
     Setting(
+        "database_connection_age",
+        "1800",
+        "Seconds after which a connection for calls is replaced, so that a pooler or a proxy "
+        "between the gateway and PostgreSQL can be restarted without failing calls; 0 means never.",
+        setting_values.seconds,
+    ),
+    Setting(
         "data_dir",
         ".gateway",
         "Folder for the registry's snapshot, and for the database, log and `dev.json` of "
@@ -234,6 +241,7 @@ class Settings:
     database_url: str
     listen_database_url: str
     database_connections: int
+    database_connection_age: float
     data_dir: str
     snapshot_key: str
     app: str

@@ -12,7 +12,7 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 async def max_connections(dsn: str) -> int | None:
     """The maximum of connections for ordinary users; None if the server does not answer."""
     try:
-        connection = await connect(dsn, CONNECT_TIMEOUT)
+        connection = await connect(dsn, CONNECT_TIMEOUT, purpose="capacity")
     except DatabaseUnavailable:
         return None
     try:

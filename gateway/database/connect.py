@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -32,6 +33,8 @@ set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 10; set tcp_keepaliv
 
 It is a statement and not a start-up setting, which poolers refuse.
 """
+
+NAME = "application_name"
 
 _PORT = re.compile(r":[0-9]+$")
 """The port after a host; a host with colons of its own is in brackets."""
@@ -69,10 +72,18 @@ def address_of(dsn: str) -> str:
     return f"{','.join(with_ports).lower()}/{name}"
 
 
-async def connect(dsn: str, timeout: float = COMMAND_TIMEOUT) -> Connection:  # noqa: ASYNC109 - see below
-    """Open a connection within `timeout` seconds. Raises DatabaseUnavailable."""
+async def connect(
+    dsn: str,
+    timeout: float = COMMAND_TIMEOUT,  # noqa: ASYNC109 - see below
+    *,
+    purpose: str = "command",
+) -> Connection:
+    """Open a connection within `timeout` seconds; `purpose` is a part of its name at the server.
+
+    Raises DatabaseUnavailable.
+    """
     # Not asyncio.timeout: after a pause of this process it would mistake the server for silent.
-    opening = asyncio.create_task(_open(dsn))
+    opening = asyncio.create_task(_open(dsn, purpose))
     try:
         return await patient_timeout(opening, timeout)
     except (ValueError, *_CANNOT_CONNECT) as error:
@@ -90,9 +101,10 @@ def _describe(error: Exception, timeout: float) -> str:
     return str(error) or f"no answer within {timeout:g} s"
 
 
-async def _open(dsn: str) -> Connection:
+async def _open(dsn: str, purpose: str) -> Connection:
     # The server formats times in JSON itself: in UTC, as the gateway does.
-    connection: Connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
+    settings = {"timezone": "UTC", **_name(dsn, purpose)}
+    connection: Connection = await asyncpg.connect(dsn, server_settings=settings)
     try:
         await connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
@@ -102,6 +114,16 @@ async def _open(dsn: str) -> Connection:
         connection.terminate()
         raise
     return connection
+
+
+def _name(dsn: str, purpose: str) -> dict[str, str]:
+    """The connection's name for `pg_stat_activity`, unless the address already has one.
+
+    The host and the process are those of the worker's name. The server cuts off what is too long.
+    """
+    if NAME in dict(parse_qsl(urlsplit(dsn).query)):
+        return {}
+    return {NAME: f"gateway {purpose} {socket.gethostname()}:{os.getpid()}"}
 
 
 def _discard(opening: asyncio.Task[Connection]) -> None:

@@ -1,6 +1,7 @@
 """Pings the server: a frozen server does not close its connections."""
 
 import asyncio
+import math
 
 from gateway.database.connect import CONNECT_TIMEOUT, PING, Connection, connect, patient_timeout
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
@@ -13,10 +14,14 @@ PING_TIMEOUT = 1.0
 
 
 class Heartbeat:
-    """Pings a server over its own connection, for the pools that use this server."""
+    """Pings a server over its own connection, for the pools that use this server.
 
-    def __init__(self, dsn: str, *pools: Pool) -> None:
+    The connection is replaced after `max_age` seconds; 0 means never.
+    """
+
+    def __init__(self, dsn: str, *pools: Pool, max_age: float = 0) -> None:
         self._dsn = dsn
+        self._max_age = max_age or math.inf
         self._pools = pools
         self._is_up = True
 
@@ -24,7 +29,7 @@ class Heartbeat:
         """Ping until cancelled; while the server does not answer, the pools refuse requests."""
         while True:
             try:
-                await self._ping(await connect(self._dsn, CONNECT_TIMEOUT))
+                await self._ping(await connect(self._dsn, CONNECT_TIMEOUT, purpose="heartbeat"))
             except DatabaseUnavailable as error:
                 self._mark_down(f"the database does not answer: {error}")
                 await asyncio.sleep(PING_INTERVAL)
@@ -32,11 +37,14 @@ class Heartbeat:
     async def _ping(self, connection: Connection) -> None:
         """Ping over one connection; return when it is lost, which the server may well survive.
 
+        It also returns when the connection is old enough.
         Raises DatabaseUnavailable if the server never answered, or stops answering.
         """
         answered = False
+        loop = asyncio.get_running_loop()
+        expires_at = loop.time() + self._max_age
         try:
-            while await _answers(connection):
+            while loop.time() < expires_at and await _answers(connection):
                 self._mark_up()
                 answered = True
                 await asyncio.sleep(PING_INTERVAL)

@@ -41,7 +41,7 @@ class Listener:
         connected = True
         while True:
             try:
-                await self._listen(await connect(self._dsn, CONNECT_TIMEOUT))
+                await self._listen(await connect(self._dsn, CONNECT_TIMEOUT, purpose="listener"))
             except DatabaseError as error:
                 if connected:
                     channels = [*self._topics]

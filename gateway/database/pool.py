@@ -5,6 +5,7 @@ gateway sets no session state, so there is nothing to reset.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Hashable
 
@@ -16,6 +17,9 @@ from gateway.database.refusals import Refusals
 from gateway.database.wait_queue import WaitQueue
 from gateway.runtime.metrics import PoolUsage
 
+MIN_AGE = 0.9
+"""The part of the greatest age that each connection reaches; they are not closed all at once."""
+
 STOPPING = "the gateway is stopping"
 
 
@@ -25,10 +29,20 @@ class Pool:
     A single owner, such as a route, may use at most three quarters of them, so a slow one cannot
     starve the others. While `problem` is set, every request for a connection is refused at once:
     see `Heartbeat`. `down_since` is when it was set, in seconds of the monotonic clock. `refusals`
-    records what the server refuses; the pools of a worker share it.
+    records what the server refuses; the pools of a worker share it. `purpose` is a part of the
+    connections' name at the server. An idle connection is closed before it is `max_age` seconds
+    old, one in use when it is released; 0 means never.
     """
 
-    def __init__(self, dsn: str, size: int, refusals: Refusals | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        size: int,
+        refusals: Refusals | None = None,
+        *,
+        purpose: str = "calls",
+        max_age: float = 0,
+    ) -> None:
         self.problem: str | None = None
         self.down_since: float | None = None
         self.refusals = refusals or Refusals()
@@ -36,9 +50,12 @@ class Pool:
         self.size = size
         self._bulkhead = Bulkhead(max(1, size * 3 // 4))
         self._dsn = dsn
+        self._purpose = purpose
+        self._max_age = max_age
         self._unopened = size
         self._in_use: set[Connection] = set()
         self._idle: list[Connection] = []
+        self._expired: set[Connection] = set()
         # A waiter receives a connection, or None: permission to open one.
         self._waiters: WaitQueue[Connection | None] = WaitQueue()
         self._closing = False
@@ -130,7 +147,7 @@ class Pool:
     async def _open(self) -> Connection:
         """Open a connection; its place is already reserved."""
         try:
-            return await connect(self._dsn, CONNECT_TIMEOUT)
+            connection = await connect(self._dsn, CONNECT_TIMEOUT, purpose=self._purpose)
         except DatabaseUnavailable as error:
             self._unopened += 1
             self._fail_waiters(str(error))
@@ -138,8 +155,28 @@ class Pool:
         except BaseException:
             self._release_place()
             raise
+        if self._max_age:
+            self._limit_age(connection)
+        return connection
+
+    def _limit_age(self, connection: Connection) -> None:
+        age = self._max_age * random.uniform(MIN_AGE, 1)  # noqa: S311 - not a secret
+        timer = asyncio.get_running_loop().call_later(age, self._expire, connection)
+        connection.add_termination_listener(lambda _: timer.cancel())
+
+    def _expire(self, connection: Connection) -> None:
+        """Close a connection now if it is idle, otherwise when it is released."""
+        if connection not in self._idle:
+            self._expired.add(connection)
+            return
+        self._idle.remove(connection)
+        connection.terminate()
+        self._release_place()
 
     def _release(self, connection: Connection | None) -> None:
+        if connection in self._expired:
+            self._expired.discard(connection)
+            connection.terminate()
         if connection is None or connection.is_closed():
             self._release_place()
         elif self._closing:

@@ -15,14 +15,12 @@ _HARMLESS = ("`sslmode` parameter", "root certificate file")
 
 def describe_tls_error(error: Exception, dsn: str) -> str | None:
     """The message for the operator about an error of TLS; None for any other error."""
-    options = dict(_file_options(dsn))
-    named = "".join(f"; {name} is {file}" for name, file in options.items())
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is refused: {error.verify_message.rstrip('.')}{named}"
+        return f"its TLS certificate is refused: {error.verify_message.rstrip('.')}{_named(dsn)}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}{named}"
+        return f"TLS failed: {error.reason or error}{_named(dsn)}"
     if isinstance(error, OSError):
-        return next(_unreadable(options), None)
+        return next(_unreadable(dsn), None)
     if isinstance(error, asyncpg.ClientConfigurationError) and str(error).startswith(_HARMLESS):
         return str(error).partition("\n")[0]
     return None
@@ -36,9 +34,13 @@ def _file_options(dsn: str) -> Iterator[tuple[str, str]]:
             yield name, file
 
 
-def _unreadable(options: dict[str, str]) -> Iterator[str]:
+def _named(dsn: str) -> str:
+    return "".join(f"; {name} is {file}" for name, file in _file_options(dsn))
+
+
+def _unreadable(dsn: str) -> Iterator[str]:
     """A sentence about each file that cannot be read."""
-    for name, file in options.items():
+    for name, file in _file_options(dsn):
         try:
             Path(file).read_bytes()
         except OSError as error:

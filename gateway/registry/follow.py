@@ -144,7 +144,7 @@ class Registry:
         """Keep `current` up to date until cancelled; reconnect after a lost connection."""
         while True:
             try:
-                await self._follow(await connect(self._dsn, CONNECT_TIMEOUT))
+                await self._follow(await connect(self._dsn, CONNECT_TIMEOUT, purpose="registry"))
             except Exception as error:  # noqa: BLE001 - a loop that ends leaves a stale worker
                 why = str(error) or "it does not answer"
                 self._set_problem("database", f"the database cannot be used: {why}")

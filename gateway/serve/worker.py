@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from gateway.database.connect import address_of
@@ -84,14 +85,22 @@ class Worker:
         self, settings: Settings, actions: Actions | None = None, *, worker_index: int | None = None
     ) -> None:
         refusals = Refusals()
-        self.pool = Pool(settings.database_url, settings.database_connections, refusals)
+        pool = partial(
+            Pool,
+            settings.database_url,
+            refusals=refusals,
+            max_age=settings.database_connection_age,
+        )
+        self.pool = pool(size=settings.database_connections)
         # Separate pools: services that use all their connections must not block looking up tokens,
         # nor the sending of committed messages; nor must sweeps that wait for a locked table.
-        self.lookup_pool = Pool(settings.database_url, LOOKUP_CONNECTIONS, refusals)
-        self.outbox_pool = Pool(settings.database_url, OUTBOX_CONNECTIONS, refusals)
-        self.background_pool = Pool(settings.database_url, BACKGROUND_CONNECTIONS, refusals)
+        self.lookup_pool = pool(size=LOOKUP_CONNECTIONS, purpose="lookup")
+        self.outbox_pool = pool(size=OUTBOX_CONNECTIONS, purpose="outbox")
+        self.background_pool = pool(size=BACKGROUND_CONNECTIONS, purpose="background")
         self._pools = self.pool, self.lookup_pool, self.outbox_pool, self.background_pool
-        self.heartbeat = Heartbeat(settings.database_url, *self._pools)
+        self.heartbeat = Heartbeat(
+            settings.database_url, *self._pools, max_age=settings.database_connection_age
+        )
         self.listener = Listener(settings.listen_database_url)
         snapshot = Path(settings.data_dir) / SNAPSHOT
         origin = Origin(address_of(settings.database_url), settings.snapshot_key)

@@ -52,6 +52,17 @@ async def test_heartbeat_reconnects_without_reporting_an_outage(pool: Pool, data
     assert pool.problem is None
 
 
+async def test_heartbeat_replaces_its_connection_at_its_greatest_age(database: str) -> None:
+    pool = Pool(database, 1)
+    heartbeat = asyncio.create_task(Heartbeat(database, pool, max_age=0.1).run())
+    seen: set[int] = set()
+    async with asyncio.timeout(TIMEOUT):
+        while len(seen) < 3:
+            seen |= {row["pid"] for row in await execute(database, OTHERS)}
+    assert pool.problem is None
+    heartbeat.cancel()
+
+
 async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place(
     database: str,
 ) -> None:

@@ -177,7 +177,7 @@ async def test_pool_caller_that_is_cancelled_while_connecting_frees_its_place(
 ) -> None:
     opening = 0
 
-    async def never(_: str, __: float) -> Connection:
+    async def never(_: str, __: float, *, purpose: str) -> Connection:  # noqa: ARG001
         nonlocal opening
         opening += 1
         await asyncio.Event().wait()
@@ -229,7 +229,7 @@ async def test_pool_waiters_all_fail_at_once_when_the_server_refuses(
     attempts = 0
     refuse = asyncio.Event()
 
-    async def refused(_: str, __: float) -> Connection:
+    async def refused(_: str, __: float, *, purpose: str) -> Connection:  # noqa: ARG001
         nonlocal attempts
         attempts += 1
         await refuse.wait()
@@ -353,3 +353,39 @@ async def test_pool_waiter_for_a_share_that_leaves_loses_no_place(pool: Pool) ->
         pool.release(connection, "route")
     assert await is_whole(pool)
     assert not pool._bulkhead._held
+
+
+async def test_pool_idle_connection_is_replaced_at_its_greatest_age(empty_database: str) -> None:
+    pool = Pool(empty_database, SIZE, max_age=0.2)
+    first = await pid(pool)
+    await until(lambda: not pool.usage().idle)
+    assert await pid(pool) != first
+    pool._max_age = 0
+    assert await is_whole(pool)
+    await pool.close()
+
+
+async def test_pool_connection_in_use_is_replaced_only_when_it_is_released(
+    empty_database: str,
+) -> None:
+    pool = Pool(empty_database, 1, max_age=0.01)
+    async with connection_of(pool) as connection:
+        waiter = asyncio.create_task(pid(pool))
+        await until(lambda: pool._expired)
+        assert await connection.fetchval("select 1") == 1
+        first = connection.get_server_pid()
+    assert await waiter != first
+    assert not pool._expired
+    await pool.close()
+
+
+async def test_pool_keeps_no_timer_of_a_connection_that_was_lost(empty_database: str) -> None:
+    pool = Pool(empty_database, 1, max_age=0.2)
+    async with connection_of(pool) as connection:
+        connection.terminate()
+    assert pool.usage().idle == 0
+    timer_is_over = asyncio.get_running_loop().time() + 0.3
+    await until(lambda: asyncio.get_running_loop().time() > timer_is_over)
+    assert not pool._expired
+    assert await pid(pool)
+    await pool.close()

@@ -135,4 +135,5 @@ async def test_tls_mode_that_is_unknown_is_named_and_other_faults_quote_nothing(
         message = await refusal(f"{url}?sslmode=verify")
         assert message.startswith("`sslmode` parameter must be one of: disable, allow,")
         malformed = url.replace("postgresql://", f"{PASSWORD}://")
-    assert await refusal(malformed) == "the address of the database is malformed"
+    for address in (malformed, f"postgresql://gateway:{PASSWORD}@[::1/gateway"):
+        assert await refusal(address) == "the address of the database is malformed"
