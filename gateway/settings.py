@@ -105,6 +105,13 @@ SETTINGS = (
         setting_values.positive_integer,
     ),
     Setting(
+        "hang_timeout",
+        "30",
+        "Seconds without a turn of its event loop after which the supervisor of several workers "
+        "kills a worker and starts another; 0 means never.",
+        setting_values.hang_timeout,
+    ),
+    Setting(
         "cors_origins",
         "",
         "Origins, separated by commas, whose pages may read answers; `*` allows any origin.",
@@ -246,6 +253,7 @@ class Settings:
     snapshot_key: str
     app: str
     workers: int
+    hang_timeout: float
     cors_origins: tuple[str, ...]
     max_in_flight: int
     max_bodies: int

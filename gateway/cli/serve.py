@@ -17,6 +17,7 @@ from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.descriptors import raise_limit
 from gateway.runtime.errors import OperatorError
 from gateway.serve import server
+from gateway.serve.service_manager import ServiceManager
 from gateway.serve.supervisor import Supervisor
 from gateway.serve.supervisor_link import SupervisorLink
 from gateway.serve.worker import max_connections
@@ -112,9 +113,10 @@ def serve(
         f"services of {app.path.resolve()})"
     )
     if settings.workers == 1:
-        server.run(settings, listener, admin)
+        server.run(settings, listener, admin, link=ServiceManager.take(os.environ))
     else:
-        Supervisor(listener, admin, settings.workers, {"GATEWAY_APP": settings.app}).run()
+        changes = {"GATEWAY_APP": settings.app}
+        Supervisor(listener, admin, settings.workers, changes, settings.hang_timeout).run()
 
 
 def _warn_of_descriptors(settings: Settings) -> None:

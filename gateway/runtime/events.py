@@ -278,6 +278,13 @@ WORKER_START_FAILED = Event(
     "longer and longer intervals, up to 30 s, and connections are refused until it succeeds. "
     "Logged once for each `error`.",
 )
+WORKER_HUNG = Event(
+    "worker.hung",
+    "error",
+    ("pid", "seconds"),
+    "A worker's event loop has not turned for `GATEWAY_HANG_TIMEOUT` seconds; the supervisor kills "
+    "the worker and starts another. `worker.loop-blocked` of the worker may say what ran.",
+)
 WORKER_ENDED = Event(
     "worker.ended",
     "error",

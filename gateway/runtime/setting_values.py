@@ -26,6 +26,8 @@ MAX_PORT = 65535
 MAX_SECONDS = 3600
 """A longer time is most likely a mistake in the unit."""
 
+MIN_HANG_TIMEOUT = 5
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 RETURNS_CHECKS = ("none", "sample", "all")
 
@@ -60,6 +62,14 @@ def seconds(text: str) -> float:
         number = -1.0
     if not 0 <= number < MAX_SECONDS:
         raise ValueError(f"must be a number of seconds, at least 0 and less than {MAX_SECONDS}")
+    return number
+
+
+def hang_timeout(text: str) -> float:
+    """A number of seconds that is longer than a busy worker is silent, or 0."""
+    number = seconds(text)
+    if 0 < number < MIN_HANG_TIMEOUT:
+        raise ValueError(f"must be 0, or a number of seconds, at least {MIN_HANG_TIMEOUT}")
     return number
 
 

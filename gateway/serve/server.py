@@ -7,7 +7,7 @@ import socket
 import sys
 import types
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 
@@ -15,6 +15,7 @@ from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
 from gateway.runtime import memory
 from gateway.runtime.errors import OperatorError
+from gateway.serve.service_manager import ServiceManager
 from gateway.serve.supervisor_link import SupervisorLink
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
@@ -26,6 +27,13 @@ FINISH_TIMEOUT = 30
 ADMIN_FINISH_TIMEOUT = 2
 FORCED_STOP_TIMEOUT = 5
 """Seconds that the worker's tasks get after a signal that drops the open requests."""
+
+
+TICKS_PER_SIGN = 10
+"""Calls of `on_tick`, 0.1 s apart, from one sign of life to the next."""
+
+Superior: TypeAlias = SupervisorLink | ServiceManager
+"""Who is told what a worker does: its supervisor, or systemd if there is no supervisor."""
 
 
 class ServeError(OperatorError):
@@ -50,7 +58,7 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         worker: Worker,
         drain_delay: float,
-        link: SupervisorLink | None,
+        link: Superior | None,
     ) -> None:
         super().__init__(config)
         self._state = self.server_state = EdgeState()
@@ -59,7 +67,7 @@ class _Server(uvicorn.Server):
         self._drain_delay = drain_delay
         self._link = link
         self._loop: asyncio.AbstractEventLoop | None = None
-        if link:
+        if isinstance(link, SupervisorLink):
             link.on_gone(self.stop_orphan)
 
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:  # noqa: ARG002
@@ -98,16 +106,27 @@ class _Server(uvicorn.Server):
     def _drain(self) -> None:
         """Report not ready, and have each answer close its connection."""
         self._worker.health.draining = True
+        if self._link:
+            self._link.report_stopping()
         # Connections belong to the loop; a signal may come in the middle of anything.
         if self._loop:
             self._loop.call_soon_threadsafe(self._state.drain)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn: start the worker and listen; then tell the supervisor."""
+        """uvicorn: start the worker and listen; then tell the supervisor or the service manager."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self._link:
             self._link.report_ready()
+            # A signal that came during the start is reported after it.
+            if self._worker.health.draining:
+                self._link.report_stopping()
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn: called ten times a second, unless the event loop hangs."""
+        if self._link and counter % TICKS_PER_SIGN == 0:
+            self._link.report_alive()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the connections, and stop the worker, which uvicorn omits on a forced exit."""
@@ -156,7 +175,7 @@ async def serve(
     settings: Settings,
     listener: socket.socket,
     admin: socket.socket | None = None,
-    link: SupervisorLink | None = None,
+    link: Superior | None = None,
 ) -> None:
     """Serve one worker on a socket, and its admin pages on another, until a signal stops it."""
     public = server(worker, settings, link)
@@ -168,9 +187,7 @@ async def serve(
             await public.serve(sockets=[listener])
 
 
-def server(
-    worker: Worker, settings: Settings, link: SupervisorLink | None = None
-) -> uvicorn.Server:
+def server(worker: Worker, settings: Settings, link: Superior | None = None) -> uvicorn.Server:
     """The uvicorn server of the public port."""
     config = _config(worker.app, FINISH_TIMEOUT, timeout_keep_alive=settings.keep_alive)
     return _Server(config, worker, settings.drain_delay, link)
@@ -216,7 +233,7 @@ def run(
     listener: socket.socket,
     admin: socket.socket,
     worker_index: int | None = None,
-    link: SupervisorLink | None = None,
+    link: Superior | None = None,
 ) -> None:
     """Serve one worker in this process; `worker_index` is its number among several.
 
@@ -232,12 +249,12 @@ async def _run(
     listener: socket.socket,
     admin: socket.socket,
     worker_index: int | None,
-    link: SupervisorLink | None,
+    link: Superior | None,
 ) -> None:
     try:
         worker = Worker(settings, worker_index=worker_index)
     except OperatorError as error:
-        if link is None:
+        if not isinstance(link, SupervisorLink):
             raise
         # The supervisor logs it once for all workers and all attempts.
         link.report_failure(str(error))

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from gateway.runtime import events, metrics
 from gateway.serve.console import KEY, new_key
 from gateway.serve.server import ServeError, stop_signals
+from gateway.serve.service_manager import ServiceManager
 from gateway.serve.shared_folder import shared_folder
 from gateway.serve.supervisor_link import WorkerLink
 from gateway.serve.supervisor_metrics import SupervisorMetrics
@@ -33,6 +34,7 @@ class _WorkerProcess:
         self.link: WorkerLink | None = None
         self.failures = 0
         self.start_at = 0.0
+        self._is_killed = False
 
     def read(self) -> None:
         """Read what the process has reported; one that serves has overcome earlier failures."""
@@ -45,6 +47,16 @@ class _WorkerProcess:
         """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
+    def silent_turns(self) -> int:
+        """For how many turns it has given no sign of life, until it is killed for that."""
+        return self.link.silent_turns if self.link and not self._is_killed else 0
+
+    def kill(self) -> None:
+        """Kill the process; one that waits for a device may end only later."""
+        self._is_killed = True
+        if self.process:
+            self.process.kill()
+
     def plan_restart(self) -> float:
         """Decide when to start again; return the delay in seconds."""
         delay = 0.0
@@ -55,13 +67,15 @@ class _WorkerProcess:
         if self.link:
             self.link.close()
         self.process = self.link = None
+        self._is_killed = False
         return delay
 
 
 class Supervisor:
     """Starts `count` worker processes on the same two sockets, and replaces those that die.
 
-    `settings` are variables that the workers get besides the environment.
+    `settings` are variables that the workers get besides the environment. A worker that has given
+    no sign of life for `hang_timeout` seconds is killed; 0 means never.
     """
 
     def __init__(
@@ -70,7 +84,10 @@ class Supervisor:
         admin: socket.socket,
         count: int,
         settings: Mapping[str, str] = MappingProxyType({}),
+        hang_timeout: float = 0,
     ) -> None:
+        self._hang_timeout = hang_timeout
+        self._manager = ServiceManager.take(os.environ)
         self._settings = settings
         self._listeners = (listener, admin)
         self._sockets = (listener.fileno(), admin.fileno())
@@ -79,6 +96,7 @@ class Supervisor:
         self._workers = [_WorkerProcess() for _ in range(count)]
         self._known_failure = ""
         self._stopping = False
+        self._was_ready = False
 
     def run(self) -> None:
         """Run the workers until SIGTERM, SIGHUP or SIGINT; then stop them and wait for their end.
@@ -93,7 +111,11 @@ class Supervisor:
             while not self._stopping:
                 self._replace_ended()
                 self._start_due()
+                self._kill_hung()
+                self._report()
                 time.sleep(RESTART_INTERVAL)
+            if self._manager:
+                self._manager.report_stopping()
             self._signal_all(signal.SIGTERM)
             # Each worker has its own copies; an open copy here would keep new connections waiting.
             for listener in self._listeners:
@@ -134,6 +156,23 @@ class Supervisor:
                 self._refuse_if_none_serves()
         if any(worker.link and worker.link.is_ready for worker in self._workers):
             self._known_failure = ""
+
+    def _kill_hung(self) -> None:
+        """Kill the workers that hang; the next turn replaces them."""
+        max_turns = self._hang_timeout / RESTART_INTERVAL
+        for worker in self._workers if max_turns else ():
+            if worker.process and worker.silent_turns() > max_turns:
+                pid = worker.process.pid
+                events.emit(events.WORKER_HUNG, pid=pid, seconds=self._hang_timeout)
+                worker.kill()
+
+    def _report(self) -> None:
+        """Tell the service manager that a worker serves, once, and that this process is alive."""
+        if self._manager:
+            if not self._was_ready and any(one.link and one.link.is_ready for one in self._workers):
+                self._was_ready = True
+                self._manager.report_ready()
+            self._manager.report_alive()
 
     def _log_end(self, process: subprocess.Popen[bytes], link: WorkerLink | None) -> None:
         """Log that a worker ended; a reason that several workers and attempts have, once."""

@@ -25,7 +25,12 @@ class SupervisorMetrics:
         self._events = create(EVENTS, registry)
         # All values exist from the start, so that the files do not grow later: writing to a
         # memory-mapped file while the disk is full would kill the process.
-        for event in (events.WORKER_ENDED, events.WORKER_START_FAILED, events.LOG_DROPPED):
+        for event in (
+            events.WORKER_ENDED,
+            events.WORKER_HUNG,
+            events.WORKER_START_FAILED,
+            events.LOG_DROPPED,
+        ):
             self._events.labels(event.name, event.level)
 
     def count_restart(self) -> None:

@@ -248,6 +248,9 @@ def test_systemd_unit_is_complete() -> None:
     assert service["ExecStart"].startswith("/opt/plano-gateway/bin/gateway ")
     assert "ExecStartPre" not in service
     assert service["Restart"] == "on-failure"
+    assert service["Type"] == "notify"
+    # One sign of life comes in a second, the first when the gateway serves.
+    assert seconds(service["WatchdogSec"]) >= 10
 
 
 def test_systemd_unit_gives_the_secret_as_a_file_and_a_folder_for_the_snapshot() -> None:

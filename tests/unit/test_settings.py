@@ -79,6 +79,8 @@ def test_setting_value_is_parsed(name: str, text: str, value: object) -> None:
         ("drain_delay", "nan"),
         ("drain_delay", "inf"),
         ("drain_delay", "1s"),
+        ("hang_timeout", "1"),
+        ("hang_timeout", "-1"),
         ("mandrill_url", "mandrillapp.com"),
         ("mandrill_url", "ftp://mandrillapp.com/"),
         ("mandrill_url", "https:///api/1.0/"),
