@@ -1,8 +1,12 @@
-"""Migrations: plain SQL files, applied in order under a lock and recorded with a checksum."""
+"""Migrations: plain SQL files, applied in order under a lock and recorded with a checksum.
+
+The lock is of a transaction: behind a transaction pooler a session has no lock of its own.
+"""
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +17,17 @@ from gateway.database.sql import load_queries
 from gateway.runtime.app_folder import AppFolder, installed_services
 from gateway.runtime.errors import OperatorError
 
+LOCK_TIMEOUT = 60
+"""Seconds that a migration waits for another `gateway migrate`, and for each lock of a table.
+
+While it waits for a table, the calls that use the table wait behind it.
+"""
+
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class MigrationError(OperatorError):
-    """The files and the database disagree; the text says which file and what to do."""
+    """The files and the database disagree, or a lock is not free; the text says what to do."""
 
 
 class BrokenMigrationError(OperatorError):
@@ -95,35 +105,70 @@ async def migrate(connection: Connection, migrations: list[Migration]) -> list[s
     """Apply the pending migrations, each in its own transaction; return their names.
 
     Raises MigrationError, and applies nothing, if an applied file was edited or is gone;
-    BrokenMigrationError if the SQL of a file is refused: those before it stay applied.
+    BrokenMigrationError if the SQL of a file is refused: those before it stay applied. Raises
+    MigrationError too if a lock is not free within `LOCK_TIMEOUT` seconds.
     """
-    await connection.execute(_SQL["lock"])
-    try:
+    async with _locked(connection):
         await connection.execute(_SQL["prepare"])
         rows = await connection.fetch(_SQL["applied"])
         applied = {row["name"]: row["checksum"] for row in rows}
         _refuse_changes(applied, migrations)
-        pending = [migration for migration in migrations if migration.name not in applied]
-        for migration in pending:
-            await _apply(connection, migration)
-    finally:
-        await connection.execute(_SQL["unlock"])
-    return [migration.name for migration in pending]
+    pending = [migration for migration in migrations if migration.name not in applied]
+    return [each.name for each in pending if await _apply(connection, each)]
 
 
-async def _apply(connection: Connection, migration: Migration) -> None:
-    async with connection.transaction():
+@asynccontextmanager
+async def _locked(connection: Connection) -> AsyncIterator[None]:
+    """A transaction in which no other process migrates. Raises MigrationError."""
+    has_lock = False
+    try:
+        # It must see what others have committed while it waited for the lock.
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute(_SQL["lock_timeout"], f"{LOCK_TIMEOUT}s")
+            await connection.execute(_SQL["lock"])
+            has_lock = True
+            yield
+    except asyncpg.LockNotAvailableError as error:
+        if has_lock:
+            raise
+        raise MigrationError(await _describe_holder(connection)) from error
+
+
+async def _describe_holder(connection: Connection) -> str:
+    holder = await connection.fetchrow(_SQL["lock_holder"])
+    text = f"another process migrates this database, and was not done after {LOCK_TIMEOUT} s"
+    if holder is None:
+        return f"{text}: run the command again"
+    pid = holder["pid"]
+    return (
+        f"{text}: server process {pid}, {holder['application_name'] or 'without a name'}; "
+        f"run the command again later, or end that one with `select pg_terminate_backend({pid})`"
+    )
+
+
+async def _apply(connection: Connection, migration: Migration) -> bool:
+    """Apply a file, unless another process has done so meanwhile; return whether."""
+    async with _locked(connection):
+        if await connection.fetchval(_SQL["is_applied"], migration.name):
+            return False
         await connection.execute(_SQL["search_path"])
         try:
             await connection.execute(migration.text)
         except _NOT_OF_THE_FILE:
             raise
+        except asyncpg.LockNotAvailableError as error:
+            raise MigrationError(
+                f"{migration.name}: another transaction held a lock that the file needs for more "
+                f"than {LOCK_TIMEOUT} s; this migration is not applied, and those before it stay "
+                "applied: run the command again when that transaction is over"
+            ) from error
         except asyncpg.PostgresError as error:
             raise BrokenMigrationError(
                 f"{_location(migration, error)}: {error.args[0]}; "
                 "this migration is not applied, and those before it stay applied"
             ) from error
         await connection.execute(_SQL["record"], migration.name, migration.checksum)
+    return True
 
 
 def _location(migration: Migration, error: asyncpg.PostgresError) -> str:

@@ -7,17 +7,29 @@ create table if not exists gateway.migrations (
     applied_at timestamptz not null default now()
 );
 
--- name: lock
--- Let one process migrate at a time; a session lock, since each file is its own transaction.
-select pg_advisory_lock(hashtext('gateway.migrations'));
+-- name: lock_timeout
+-- Set how long a statement waits for any lock, such as `60s`, until its transaction ends.
+select set_config('lock_timeout', $1, true);
 
--- name: unlock
--- Release the lock.
-select pg_advisory_unlock(hashtext('gateway.migrations'));
+-- name: lock
+-- Let one process migrate at a time, until its transaction ends; a pooler could keep a session's.
+select pg_advisory_xact_lock(hashtext('gateway.migrations'));
+
+-- name: lock_holder
+-- The server process that holds this lock, and its name.
+select a.pid, a.application_name
+from pg_locks as l
+join pg_stat_activity as a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and a.datname = current_database()
+    and ((l.classid::bigint << 32) | l.objid::bigint) = hashtext('gateway.migrations');
 
 -- name: applied
 -- The applied migrations, in order.
 select name, checksum from gateway.migrations order by applied_at, name;
+
+-- name: is_applied
+-- Whether a file is applied.
+select exists (select from gateway.migrations where name = $1);
 
 -- name: search_path
 -- Set the schema of unqualified names in a migration, until its transaction ends.

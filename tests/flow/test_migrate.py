@@ -120,8 +120,53 @@ async def test_migrate_releases_its_lock_after_a_failure(empty_database: str) ->
 async def test_migrate_run_concurrently_applies_each_file_once(empty_database: str) -> None:
     slow = [Migration(file.name, f"select pg_sleep(0.02); {file.text}") for file in THREE]
     applied = await asyncio.gather(*(run(empty_database, slow) for _ in range(6)))
-    assert sorted(applied) == [[], [], [], [], [], NAMES]
+    assert sorted(name for names in applied for name in names) == NAMES
+    assert await recorded(empty_database) == NAMES
     assert await log(empty_database) == ["1", "2", "3"]
+
+
+LOCK = "select pg_advisory_lock(hashtext('gateway.migrations'))"
+UNLOCK = "pg_advisory_unlock(hashtext('gateway.migrations'))"
+
+
+async def test_migrate_holds_no_lock_of_its_session(empty_database: str) -> None:
+    # A transaction pooler would give the session, and the lock, to other clients.
+    probe = f"set local client_min_messages to error; insert into log (entry) select {UNLOCK}::text"
+    await run(empty_database, [entry(1, probe)])
+    assert await log(empty_database) == ["1", "false"]
+
+
+async def test_migrate_names_the_process_that_holds_its_lock(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.database.migrate.LOCK_TIMEOUT", 0.05)
+
+    async def hold(db: Connection) -> None:
+        await db.execute(LOCK)
+        with pytest.raises(MigrationError, match="another process migrates") as refused:
+            await run(empty_database, THREE)
+        pid = db.get_server_pid()
+        assert f"server process {pid}, gateway command " in str(refused.value)
+        assert f"pg_terminate_backend({pid})" in str(refused.value)
+
+    await on(empty_database, hold)
+    assert await run(empty_database, THREE) == NAMES
+
+
+async def test_migrate_gives_up_on_a_locked_table_and_says_so(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run(empty_database, THREE[:1])
+    monkeypatch.setattr("gateway.database.migrate.LOCK_TIMEOUT", 0.05)
+
+    async def hold(db: Connection) -> None:
+        async with db.transaction():
+            await db.execute("lock table log")
+            with pytest.raises(MigrationError, match=f"^{NAMES[1]}: another transaction held"):
+                await run(empty_database, THREE)
+
+    await on(empty_database, hold)
+    assert await run(empty_database, THREE) == NAMES[1:]
 
 
 async def test_migrate_interrupted_within_a_file_leaves_only_complete_files(
