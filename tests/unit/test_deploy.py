@@ -140,6 +140,18 @@ def test_dockerfile_does_not_run_as_root() -> None:
     assert f"--gid {group} " in script
 
 
+def test_dockerfile_has_a_folder_for_the_snapshot_that_compose_keeps() -> None:
+    [environment] = instructions("ENV", final_stage())
+    folder = dict(pair.split("=", 1) for pair in environment.split())["GATEWAY_DATA_DIR"]
+    script = " ".join(instructions("RUN", final_stage()))
+    assert f"install --directory --owner=gateway --group=gateway --mode=700 {folder}" in script
+    [volume] = SERVICES["gateway"]["volumes"]
+    name, mounted = volume.split(":")
+    assert mounted == folder
+    assert name in COMPOSE["volumes"]
+    assert "volumes" not in SERVICES["migrate"]
+
+
 def test_dockerignore_lets_only_copied_files_through() -> None:
     copied = {
         source
