@@ -20,19 +20,26 @@ from (values ('gateway.users', 5), ('gateway.employees', 1), ('gateway.clients',
     as used (name, newest);
 
 -- name: application_token
--- The demo's application token; renewed at each start.
+-- The demo's application token; renewed at each start. Not by `on conflict`, which would use up an
+-- id each time.
+with renewed as (
+    update gateway.application_tokens set revoked_at = null where token_hash = $2 returning id
+)
 insert into gateway.application_tokens (application_id, token_hash, routes, note)
-select id, $2, '{*}', 'demo' from gateway.applications where slug = $1
-on conflict (token_hash) do update set revoked_at = null;
+select id, $2, '{*}', 'demo' from gateway.applications
+where slug = $1 and not exists (select from renewed);
 
 -- name: session
--- A demo session of a given age; renewed at each start.
+-- A demo session of a given age; renewed at each start, without using up an id.
+with renewed as (
+    update gateway.sessions
+    set created_at = now() - $4::interval, last_used_at = now() - $4::interval, revoked_at = null
+    where token_hash = $3 returning id
+)
 insert into gateway.sessions (user_id, application_id, token_hash, created_at, last_used_at)
 select u.id, a.id, $3, now() - $4::interval, now() - $4::interval
 from gateway.users u, gateway.applications a
-where u.email = $1 and a.slug = $2
-on conflict (token_hash) do update
-set created_at = excluded.created_at, last_used_at = excluded.last_used_at, revoked_at = null;
+where u.email = $1 and a.slug = $2 and not exists (select from renewed);
 
 -- name: passwords
 -- The demo users' password, for those that have none.

@@ -7,9 +7,10 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from support.harness import execute
+from support.harness import execute, on
 
 from gateway.database.connect import connect
+from gateway.dev import demo
 from gateway.testing import assert_status
 from gateway.testing.databases import Databases
 from gateway.testing.inside import Gateway
@@ -134,3 +135,15 @@ def test_databases_that_killed_runs_left_are_dropped(gateway_session: Session) -
         return found
 
     assert gateway_session.loop.run(work()) == 0
+
+
+LAST_IDS = """
+select pg_sequence_last_value(pg_get_serial_sequence('gateway.sessions', 'id')) as sessions,
+       pg_sequence_last_value(pg_get_serial_sequence('gateway.application_tokens', 'id')) as tokens
+"""
+
+
+async def test_renewal_of_a_template_uses_up_no_ids(database: str, tokens: dict[str, str]) -> None:
+    before = await execute(database, LAST_IDS)
+    await on(database, lambda db: demo.renew_tokens(db, tokens, "planoorder"))
+    assert await execute(database, LAST_IDS) == before
