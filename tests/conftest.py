@@ -10,6 +10,7 @@ from support.harness import Client, Server, execute, on, serving, settings
 from support.mail import MailSetup
 from support.mandrill import running_stand_in
 from support.manifests import migrated, wipe
+from support.outages import Database, FilledCluster, fill
 from support.probe import actions, apply_probe
 
 from gateway.dev.mandrill import StandIn
@@ -105,3 +106,26 @@ def setup(
 ) -> MailSetup:
     """A worker's database, and the stand-in that gets its mail."""
     return MailSetup.with_fast_polling(monkeypatch, database, tokens, *served)
+
+
+@pytest.fixture(scope="session")
+def filled_cluster(tmp_path_factory: pytest.TempPathFactory) -> FilledCluster:
+    """The data that the servers of `server` begin with."""
+    return fill(tmp_path_factory.mktemp("filled"))
+
+
+@pytest.fixture
+def server(
+    filled_cluster: FilledCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A server with the demo for one test, which may take it away."""
+    # A short name, since the path of a socket must be short.
+    server = Database(tmp_path_factory.mktemp("pg"), filled_cluster.folder)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def demo_tokens(filled_cluster: FilledCluster) -> dict[str, str]:
+    """The demo's tokens in the database of `server`."""
+    return filled_cluster.tokens

@@ -2,16 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-import pytest
 from support.command import children_of, free_port, running, wait_until
 from support.console import CONSOLE, EMPLOYEE
 from support.html import Page
 from support.mandrill import served_in_thread
-from support.outages import Database, fill, slugs, stage, workers_of
+from support.outages import Database, slugs, stage, workers_of
 
 from gateway.dev.demo import PASSWORD
 from gateway.dev.mandrill import API, StandIn
@@ -51,25 +49,8 @@ class Operator:
         wait_until(lambda: text in self.overview())
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The data of a server with the demo, and the demo's tokens."""
-    folder = tmp_path_factory.mktemp("filled")
-    return folder, fill(folder)
-
-
-@pytest.fixture
-def server(
-    filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
-    # A short name, since the path of a socket must be short.
-    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
-    yield server
-    server.end()
-
-
 def test_overview_names_what_is_killed_and_says_when_it_is_over(
-    server: Database, filled: tuple[Path, dict[str, str]], tmp_path: Path
+    server: Database, demo_tokens: dict[str, str], tmp_path: Path
 ) -> None:
     mail_port = free_port()
     changes = {
@@ -99,7 +80,7 @@ def test_overview_names_what_is_killed_and_says_when_it_is_over(
         server.restore()
         operator.sees("All is well")
 
-        mail = {"json": stage(filled[1]["employee"], event_slug="stage-changed")}
+        mail = {"json": stage(demo_tokens["employee"], event_slug="stage-changed")}
         assert slugs(url, mail) == ["mandrill-email-failed"]
         operator.sees("Mail fails")
         with served_in_thread(StandIn().app, mail_port):

@@ -10,26 +10,9 @@ import pytest
 from support.command import PATIENCE, Running, running, wait_until
 from support.mail import EMAIL, recipients
 from support.mandrill import KEY, running_stand_in
-from support.outages import CREATE, Database, fill, stage
+from support.outages import CREATE, Database, stage
 
 from gateway.dev.mandrill import API, StandIn
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The data of a server with the demo, and the demo's tokens."""
-    folder = tmp_path_factory.mktemp("filled")
-    return folder, fill(folder)
-
-
-@pytest.fixture
-def server(
-    filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
-    # A short name, since the path of a socket must be short.
-    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
-    yield server
-    server.end()
 
 
 @pytest.fixture
@@ -91,14 +74,16 @@ def expect_sent(server: Database) -> None:
 
 def test_mail_is_sent_after_the_database_dies_between_commit_and_sending(
     server: Database,
-    filled: tuple[Path, dict[str, str]],
+    demo_tokens: dict[str, str],
     mandrill: tuple[StandIn, str],
     serve: Callable[[], Any],
 ) -> None:
     for statement in HOLD:
         server.run(statement)
     with serve() as command:
-        answer = kill_during_call(server, command, filled[1]["employee"], lambda: server.run(HELD))
+        answer = kill_during_call(
+            server, command, demo_tokens["employee"], lambda: server.run(HELD)
+        )
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [row] = server.run("select state, attempts from gateway.outbox")
     assert tuple(row) == ("waiting", 0)
@@ -112,14 +97,16 @@ def test_mail_is_sent_after_the_database_dies_between_commit_and_sending(
 
 def test_mail_is_sent_again_after_the_database_dies_while_mandrill_works(
     server: Database,
-    filled: tuple[Path, dict[str, str]],
+    demo_tokens: dict[str, str],
     mandrill: tuple[StandIn, str],
     serve: Callable[[], Any],
 ) -> None:
     stand_in = mandrill[0]
     server.run("update gateway.users set email = 'slow@example.com' where id = 2")
     with serve() as command:
-        answer = kill_during_call(server, command, filled[1]["employee"], lambda: stand_in.received)
+        answer = kill_during_call(
+            server, command, demo_tokens["employee"], lambda: stand_in.received
+        )
     assert (answer.status_code, answer.json()["status"]) == (500, "mandrill-email-failed")
     [row] = server.run("select state, attempts from gateway.outbox")
     assert tuple(row) == ("waiting", 1)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from support.outages import (
     PROBLEMS,
     RECOVERY_TIMEOUT,
     Database,
+    FilledCluster,
     ask,
-    fill,
     is_degraded,
     is_healthy,
     only_worker,
@@ -40,28 +39,6 @@ from gateway.registry import snapshot
 UNKNOWN = f"plano_ses_{'x' * 43}"
 JSON = {"Content-Type": "application/json"}
 MANY = 16
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The data of a server with the demo, and the demo's tokens."""
-    folder = tmp_path_factory.mktemp("filled")
-    return folder, fill(folder)
-
-
-@pytest.fixture
-def demo_tokens(filled: tuple[Path, dict[str, str]]) -> dict[str, str]:
-    return filled[1]
-
-
-@pytest.fixture
-def server(
-    filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
-    # A short name, since the path of a socket must be short.
-    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
-    yield server
-    server.end()
 
 
 SERVING = "select from gateway.workers where revision > 0"
@@ -224,9 +201,9 @@ def seconds_used(process: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def saved(filled: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def saved(filled_cluster: FilledCluster, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The snapshot that a gateway has written."""
-    server = Database(tmp_path_factory.mktemp("pg"), filled[0])
+    server = Database(tmp_path_factory.mktemp("pg"), filled_cluster.folder)
     folder = tmp_path_factory.mktemp("saved")
     path = snapshot_in(folder)
     try:

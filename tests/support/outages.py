@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 
@@ -86,8 +86,15 @@ class Database:
                 os.kill(pid, number)
 
 
-def fill(folder: Path) -> dict[str, str]:
-    """Create the data of a cluster with the demo; return the demo's tokens."""
+class FilledCluster(NamedTuple):
+    """The data of a stopped cluster with the demo, and the demo's tokens."""
+
+    folder: Path
+    tokens: dict[str, str]
+
+
+def fill(folder: Path) -> FilledCluster:
+    """Create the data of a cluster with the demo."""
 
     async def prepare(url: str) -> dict[str, str]:
         await migrated(url)
@@ -98,7 +105,7 @@ def fill(folder: Path) -> dict[str, str]:
         return tokens
 
     with Cluster(folder, options={"fsync": "off"}) as cluster:
-        return asyncio.run(prepare(cluster.url()))
+        return FilledCluster(folder, asyncio.run(prepare(cluster.url())))
 
 
 def serving(folder: Path, database_url: str, *args: str) -> Any:
