@@ -1,5 +1,6 @@
 """Verbs that write files to begin with: init, new."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -31,8 +32,14 @@ def init(folder: Path) -> None:
         echo(f"wrote {folder / name}")
     for name in made.kept:
         echo(f"kept {folder / name}")
-    place = "" if folder == Path() else f"cd {folder}, "
+    place = "" if folder == Path() else f"cd {_quoted(folder)}, "
     echo(f"\nNext: {place}run `pytest`, then `gateway dev`; `gateway new` adds a service.")
+
+
+def _quoted(folder: Path) -> str:
+    """A folder as an argument of a shell command."""
+    name = str(folder)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 @click.command

@@ -10,6 +10,7 @@ from gateway.dev.scaffold.files import ScaffoldError
 from gateway.dev.scaffold.manifest_text import with_entry
 from gateway.dev.scaffold.service import add_action
 from gateway.manifest.check import check
+from gateway.runtime.app_folder import AppFolder
 
 ENTRY = "b.read:\n  method: GET\n"
 LAYOUTS = {
@@ -121,3 +122,50 @@ def test_new_route_goes_to_the_file_that_has_its_service(tmp_path: Path) -> None
     folder = type(app).find(str(tmp_path))
     assert "routes/b.yaml" in add_action(folder, "parcels.read")
     assert (tmp_path / "routes" / "a.yaml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace"),
+    [
+        ("null", "null"),
+        ("Straße Über", "strasse_uber"),
+        ("a" * 120, "a" * 63),
+        ("7", "application"),
+    ],
+)
+def test_namespace_is_that_of_the_folder_and_valid(
+    tmp_path: Path, name: str, namespace: str
+) -> None:
+    make_application(tmp_path / name)
+    [state] = check(tmp_path / name / "routes.yaml")
+    assert state.namespace == namespace
+
+
+@pytest.mark.parametrize("name", ["services", "tests"])
+def test_application_that_cannot_be_written_leaves_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("in the way")
+    with pytest.raises(ScaffoldError, match="nothing was written"):
+        make_application(tmp_path)
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == [name]
+
+
+def test_action_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    make_application(tmp_path)
+    (tmp_path / "schemas" / "parcels").write_text("in the way")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(ScaffoldError, match="nothing was written"):
+        add_action(AppFolder.find(str(tmp_path)), "parcels.create")
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_application_with_pytest_s_options_gets_no_file_that_hides_them(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    assert "pytest.ini" not in make_application(tmp_path).written
+
+
+@pytest.mark.parametrize("name", ["null.create", "things.true", "off.x"])
+def test_name_that_yaml_does_not_read_as_text_is_refused(tmp_path: Path, name: str) -> None:
+    make_application(tmp_path)
+    with pytest.raises(ScaffoldError, match="choose another name"):
+        add_action(AppFolder.find(str(tmp_path)), name)
+    check(tmp_path / "routes.yaml")

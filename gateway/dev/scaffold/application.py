@@ -1,6 +1,7 @@
 """`gateway init`: an application folder with one service, which is complete and tested."""
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import orjson
 from gateway.dev.scaffold.files import ScaffoldError, text_of, write
 from gateway.manifest.editor_schema import editor_schema_of_manifests
 
+MAX_NAMESPACE = 63
 _FILES = {
     "routes.yaml": "routes.yaml",
     "schemas/greetings/create.json": "create.json",
@@ -48,12 +50,21 @@ def make_application(folder: Path) -> Made:
     schema = orjson.dumps(editor_schema_of_manifests(), option=orjson.OPT_INDENT_2)
     texts["routes.schema.json"] = schema.decode() + "\n"
     kept = [name for name in texts if (folder / name).exists()]
+    if _has_pytest_options(folder):
+        # A pytest.ini would hide them.
+        del texts["pytest.ini"]
     new = {name: text for name, text in texts.items() if name not in kept}
-    return Made(list(write(folder, new)), kept)
+    return Made(write(folder, new), kept)
+
+
+def _has_pytest_options(folder: Path) -> bool:
+    file = folder / "pyproject.toml"
+    return file.is_file() and "[tool.pytest" in file.read_text(encoding="utf-8")
 
 
 def _namespace(folder: Path) -> str:
-    """The folder's name as a namespace: lower-case words."""
-    words = re.findall(r"[a-z0-9]+", folder.resolve().name.lower())
-    name = "_".join(words)
+    """The folder's name as a namespace: lower-case words of ASCII letters and digits."""
+    plain = unicodedata.normalize("NFKD", folder.resolve().name.casefold())
+    words = re.findall(r"[a-z0-9]+", plain.encode("ascii", "ignore").decode())
+    name = "_".join(words)[:MAX_NAMESPACE].rstrip("_")
     return name if name[:1].isalpha() else "application"

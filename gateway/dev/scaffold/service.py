@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from gateway.dev.scaffold.files import ScaffoldError, text_of, write
 from gateway.dev.scaffold.manifest_text import with_entry
 from gateway.manifest.check import check, schema_folder
@@ -36,6 +38,9 @@ class Names(NamedTuple):
                 "letters, digits and underscores, such as parcels.create"
             )
         service, action = found.groups()
+        for word in (service, action):
+            if not isinstance(yaml.safe_load(word), str):
+                raise ScaffoldError(f"YAML does not read {word} as text: choose another name")
         return cls(name, service, action, _title(service), _title(action))
 
 
@@ -59,10 +64,7 @@ def add_action(app: AppFolder, name: str) -> list[str]:
         if path.exists():
             raise ScaffoldError(f"{path} exists already; nothing was written")
     changed = {**_module(app, names), **_manifest(app, names, is_known=is_known)}
-    for file, text in changed.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    written = list(write(app.path, new))
+    written = write(app.path, new, changed)
     check(app.manifest)
     return [*written, *(str(file.relative_to(app.path)) for file in changed)]
 
