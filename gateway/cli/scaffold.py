@@ -9,6 +9,7 @@ from gateway.cli.context import app_folder
 from gateway.cli.options import app_option
 from gateway.cli.output import echo
 from gateway.dev.scaffold.application import make_application
+from gateway.dev.scaffold.files import ScaffoldError
 from gateway.dev.scaffold.service import add_action
 
 
@@ -53,6 +54,8 @@ def new(name: str) -> None:
     Example: `gateway new parcels.create`
     """
     app = app_folder()
+    if app.is_plano and app.path.resolve() != Path.cwd():
+        raise ScaffoldError("there is no application here: `gateway init` begins one")
     for file in add_action(app, name):
         echo(f"wrote {app.path / file}")
     service = app.path / "services" / f"{name.partition('.')[0]}.py"

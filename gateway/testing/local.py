@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gateway.dev.mandrill import API, StandIn
 from gateway.manifest.check import Desired
 from gateway.registry.table import Table
-from gateway.runtime import events
 from gateway.serve import server
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
@@ -51,7 +50,7 @@ async def serving(database_url: str, actions: Actions) -> AsyncIterator[Served]:
         contextlib.closing(listener),
         contextlib.closing(mail),
         tempfile.TemporaryDirectory() as folder,
-        _subscribed(reader),
+        reader.reading(),
     ):
         worker = Worker(_settings(database_url, folder, server.url(mail) + API), actions)
         async with (
@@ -73,15 +72,6 @@ def _settings(database_url: str, folder: str, mandrill_url: str) -> Settings:
             "GATEWAY_CHECK_RETURNS": "all",
         }
     )
-
-
-@contextlib.contextmanager
-def _subscribed(reader: CrashReader) -> Iterator[None]:
-    end = events.subscribe(reader.read)
-    try:
-        yield
-    finally:
-        end()
 
 
 async def _wait_until_ready(worker: Worker) -> None:

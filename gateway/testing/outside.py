@@ -1,9 +1,11 @@
 """A gateway that runs already: tests call it, and see nothing of its inside."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+import httpx2
 import orjson
 import pytest
 
@@ -22,6 +24,7 @@ class Outside(Calls):
     """
 
     def __init__(self, url: str, app: AppFolder, desired: Iterable[Desired]) -> None:
+        _require_gateway(url)
         file = app.path / DEV_FILE
         reader = ManifestReader(desired)
         super().__init__(
@@ -58,6 +61,15 @@ class Outside(Calls):
 
     def _skip(self, what: str) -> NoReturn:
         pytest.skip(f"{what}, and --gateway-url names {self.url}")
+
+
+@cache
+def _require_gateway(url: str) -> None:
+    """Fail if there is no gateway: skipped tests would look as if they had passed."""
+    try:
+        httpx2.get(f"{url}/-/live", trust_env=False).raise_for_status()
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        pytest.fail(f"--gateway-url {url}: there is no gateway: {error}", pytrace=False)
 
 
 def _tokens(file: Path, url: str) -> dict[str, str]:

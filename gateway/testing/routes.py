@@ -1,7 +1,9 @@
 """The routes of a gateway under test, and whether an answer is one that its route documents."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import orjson
@@ -36,17 +38,22 @@ def find_route(table: Table, name: str) -> Route:
             raise LookupError(f"no route is named {name}; there are {_names(table)}")
         return route
     method, _, path = name.rpartition(" ")
+    method = method.upper()
     methods = [method] if method else table.methods(path.encode())
     found = [match.route for each in methods if (match := table.find(each, path.encode()))]
     if len(found) != 1:
         several = " and ".join(f"{route.method} {path}" for route in found)
         reason = f"write {several.replace(' and ', ' or ')}" if found else f"see {_names(table)}"
-        raise LookupError(f"{len(found)} routes have the path {name}: {reason}")
+        raise LookupError(f"{len(found) or 'no'} routes have the path {name}: {reason}")
     return found[0]
 
 
 def _names(table: Table) -> str:
     return ", ".join(sorted(table.routes)) or "none"
+
+
+_served: ContextVar["CrashReader | None"] = ContextVar("served", default=None)
+"""The reader of the worker that runs the current code."""
 
 
 class CrashReader:
@@ -58,9 +65,23 @@ class CrashReader:
     def __init__(self) -> None:
         self.complaints: dict[str, str] = {}
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the events of the worker that is started in the block.
+
+        Not those of others: the worker of the test before may still be ending.
+        """
+        token = _served.set(self)
+        end = events.subscribe(self.read)
+        try:
+            yield
+        finally:
+            end()
+            _served.reset(token)
+
     def read(self, event: Event, fields: Fields) -> None:
         """Read an event of any worker of this process."""
-        if event is events.REQUEST_CRASHED:
+        if event is events.REQUEST_CRASHED and _served.get() is self:
             kind = fields["place"].partition(" ")[0]
             if kind in _CAUSES:
                 # Of a route with secret params the text is the type alone.

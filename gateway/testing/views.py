@@ -37,6 +37,10 @@ class Mail(Sequence[Received]):
         """The number of messages."""
         return len(self._stand_in.received)
 
+    def __repr__(self) -> str:
+        """As a list."""
+        return repr(list(self))
+
 
 class Notifications(Sequence[dict[str, Any]]):
     """The open notifications as rows of the database, the oldest first; each look reads them."""
@@ -55,6 +59,10 @@ class Notifications(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         """The number of open notifications."""
         return len(self._read())
+
+    def __repr__(self) -> str:
+        """As a list."""
+        return repr(self._read())
 
 
 async def open_notifications(connection: Connection) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from support.command import fails, processes, succeeds
 from support.dev import developing
 from support.harness import ROOT, Server
-from support.plugin import run_tests, write_application
+from support.plugin import SERVICE, run_tests, write_application
 
 CALLS = """
 from pathlib import Path
@@ -298,3 +298,36 @@ def test_server_that_the_environment_names_is_used(tmp_path: Path, postgres: Ser
     counts, output = run_tests(tmp_path, GATEWAY_TEST_DATABASE_URL=postgres.admin)
     assert counts == {"passed": 4}, output
     assert not list(tmp_path.rglob("PG_VERSION"))
+
+
+def test_new_without_an_application_refuses_and_leaves_plano_s_own(tmp_path: Path) -> None:
+    assert "gateway init" in fails("new", "parcels.create", cwd=tmp_path)
+
+
+def test_url_without_a_gateway_fails_and_skips_nothing(tmp_path: Path) -> None:
+    succeeds("init", cwd=tmp_path)
+    for url in ("http://127.0.0.1:1", "nonsense"):
+        counts, output = run_tests(tmp_path, "--gateway-url", url)
+        assert "skipped" not in counts, output
+        assert "there is no gateway" in output
+
+
+def test_complaint_about_a_call_that_ends_later_is_not_the_next_test_s(tmp_path: Path) -> None:
+    tests = (
+        "import time\nimport httpx2\nimport pytest\n\n"
+        "def test_leaves(gateway):\n"
+        "    with pytest.raises(httpx2.TimeoutException), httpx2.Client() as http:\n"
+        "        http.get(f'{gateway.url}/api/v1/greetings/late', timeout=0.2)\n\n"
+        "def test_next(gateway):\n"
+        "    time.sleep(1)\n"
+        "    assert gateway.call('greetings.create', name='Ada').code == 200\n"
+    )
+    late = SERVICE.replace(
+        '    name = call.params["name"]\n',
+        '    name = call.params["name"]\n'
+        '    if name == "late":\n        await asyncio.sleep(0.6)\n        return Reply(5)\n',
+    ).replace('"""Greets."""\n', '"""Greets."""\n\nimport asyncio\n')
+    write_application(tmp_path, tests)
+    (tmp_path / "services" / "greetings.py").write_text(late)
+    counts, output = run_tests(tmp_path)
+    assert counts == {"passed": 2}, output

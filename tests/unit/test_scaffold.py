@@ -169,3 +169,63 @@ def test_name_that_yaml_does_not_read_as_text_is_refused(tmp_path: Path, name: s
     with pytest.raises(ScaffoldError, match="choose another name"):
         add_action(AppFolder.find(str(tmp_path)), name)
     check(tmp_path / "routes.yaml")
+
+
+def made(folder: Path) -> AppFolder:
+    make_application(folder)
+    return AppFolder.find(str(folder))
+
+
+def test_action_is_added_to_a_folder_of_manifests(tmp_path: Path) -> None:
+    make_application(tmp_path)
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes.yaml").rename(tmp_path / "routes" / "shop.yaml")
+    app = AppFolder.find(str(tmp_path))
+    for name in ("greetings.remove", "parcels.create"):
+        add_action(app, name)
+    [state] = check(app.manifest)
+    assert {"greetings.remove", "parcels.create"} <= set(state.routes)
+
+
+def test_line_ends_of_a_manifest_stay(tmp_path: Path) -> None:
+    app = made(tmp_path)
+    windows = app.manifest.read_bytes().replace(b"\n", b"\r\n")
+    app.manifest.write_bytes(windows)
+    add_action(app, "parcels.create")
+    changed = app.manifest.read_bytes()
+    assert changed.startswith(windows[:200])
+    assert changed.count(b"\n") == changed.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "remove: object = create",
+        "other, remove = create, create",
+        "if True:\n    async def remove(call: Call) -> Reply: ...",
+        "from x import remove",
+    ],
+)
+def test_action_that_a_module_has_in_any_form_is_refused(tmp_path: Path, line: str) -> None:
+    app = made(tmp_path)
+    module = app.services / "greetings.py"
+    module.write_text(f"{module.read_text()}\n\n{line}\n")
+    with pytest.raises(ScaffoldError, match="has remove already"):
+        add_action(app, "greetings.remove")
+
+
+def test_import_goes_below_a_docstring_with_odd_line_ends(tmp_path: Path) -> None:
+    app = made(tmp_path)
+    module = app.services / "parcels.py"
+    module.write_text('"""Parcels\f and\u2028 more."""\n')
+    add_action(app, "parcels.create")
+    assert '"""\n\nfrom gateway import Call, Reply\n' in module.read_text()
+
+
+def test_service_that_is_a_package_or_too_long_is_refused(tmp_path: Path) -> None:
+    app = made(tmp_path)
+    (app.services / "parcels").mkdir()
+    for name in ("parcels.create", f"{'x' * 64}.create", f"x.{'y' * 300}"):
+        with pytest.raises(ScaffoldError):
+            add_action(app, name)
+    check(app.manifest)

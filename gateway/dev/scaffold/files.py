@@ -44,7 +44,8 @@ def write(folder: Path, new: Mapping[str, str], changed: Mapping[Path, str] = _N
                 opened.write(text)
         for file, text in changed.items():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            is_windows = b"\r\n" in before.get(file, b"")
+            file.write_text(text, encoding="utf-8", newline="\r\n" if is_windows else "\n")
     except OSError as error:
         _undo(made, changed, before)
         raise ScaffoldError(f"{error.filename}: {error.strerror}; nothing was written") from error

@@ -3,7 +3,7 @@
 import ast
 import keyword
 import re
-from collections.abc import Iterator
+import symtable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from gateway.runtime.app_folder import AppFolder
 
 _NAME = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)", re.ASCII)
 _IMPORTED = ("Call", "Reply")
+MAX_WORD = 63
+"""Letters of a service or an action, as in the manifest."""
 
 
 class Names(NamedTuple):
@@ -38,6 +40,8 @@ class Names(NamedTuple):
                 "letters, digits and underscores, such as parcels.create"
             )
         service, action = found.groups()
+        if max(len(service), len(action)) > MAX_WORD:
+            raise ScaffoldError(f"a name of more than {MAX_WORD} letters is too long")
         for word in (service, action):
             if not isinstance(yaml.safe_load(word), str):
                 raise ScaffoldError(f"YAML does not read {word} as text: choose another name")
@@ -83,38 +87,43 @@ def _new_files(app: AppFolder, names: Names) -> dict[str, str]:
 
 def _module(app: AppFolder, names: Names) -> dict[Path, str]:
     """The module of the service, with the action at its end."""
-    file = app.path / "services" / f"{names.service}.py"
+    folder = app.path / "services"
+    file = folder / f"{names.service}.py"
+    if (folder / names.service).is_dir():
+        raise ScaffoldError(f"{folder / names.service} is a package; add the action by hand")
     values = names._asdict()
     action = text_of("action/action.py", **values)
     if not file.exists():
         return {file: f"{text_of('action/service.py', **values)}\n\n{action}"}
-    text = file.read_text(encoding="utf-8")
     try:
-        tree = ast.parse(text)
+        text = file.read_text(encoding="utf-8")
+        tree, defined = ast.parse(text), _defined(text)
     except SyntaxError as error:
         raise ScaffoldError(f"{file}:{error.lineno}: {error.msg}; nothing was written") from error
-    if names.action in _defined(tree):
+    except ValueError as error:
+        raise ScaffoldError(f"{file} is not a module in UTF-8; nothing was written") from error
+    if names.action in defined:
         raise ScaffoldError(f"{file} has {names.action} already; nothing was written")
-    return {file: f"{_with_imports(text, tree).rstrip()}\n\n\n{action}"}
+    return {file: f"{_with_imports(text, tree, defined).rstrip()}\n\n\n{action}"}
 
 
-def _defined(tree: ast.Module) -> Iterator[str]:
-    """The names that a module has at its top."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, ast.Assign):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+def _defined(text: str) -> set[str]:
+    """The names that a module gives a value, wherever at its top: also in `if` and `try`."""
+    symbols = symtable.symtable(text, "<module>", "exec").get_symbols()
+    return {
+        symbol.get_name()
+        for symbol in symbols
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
 
 
-def _with_imports(text: str, tree: ast.Module) -> str:
+def _with_imports(text: str, tree: ast.Module, defined: set[str]) -> str:
     """The text of a module that imports what an action needs."""
-    missing = [name for name in _IMPORTED if name not in _defined(tree)]
+    missing = [name for name in _IMPORTED if name not in defined]
     if not missing:
         return text
-    lines = text.splitlines(keepends=True)
+    # Not `splitlines`, which knows more ends of lines than Python's parser.
+    lines = text.split("\n")
     head = 0
     for node in tree.body:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -122,8 +131,8 @@ def _with_imports(text: str, tree: ast.Module) -> str:
         if not (is_docstring or is_future):
             break
         head = node.end_lineno or head
-    added = f"from gateway import {', '.join(missing)}\n"
-    return "".join([*lines[:head], "\n" if head else "", added, *lines[head:]])
+    added = f"from gateway import {', '.join(missing)}"
+    return "\n".join([*lines[:head], *([""] if head else []), added, *lines[head:]])
 
 
 def _manifest(app: AppFolder, names: Names, *, is_known: bool) -> dict[Path, str]:
@@ -142,4 +151,4 @@ def _manifest(app: AppFolder, names: Names, *, is_known: bool) -> dict[Path, str
 
 
 def _has_service(file: Path, service: str) -> bool:
-    return any(service in state.services for state in check(file))
+    return any(service in (document.data.get("services") or {}) for document in read(file))
