@@ -4,6 +4,7 @@ Nothing of the gateway is imported before a fixture is asked for: a run that use
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,7 +70,10 @@ def gateway_session(
 def gateway(gateway_session: "Session", pytestconfig: pytest.Config) -> "Iterator[Calls]":
     """A gateway with a database of its own; with `--gateway-url` the running one."""
     url = pytestconfig.getoption("gateway_url")
-    with gateway_session.remote(url) if url else gateway_session.local() as gateway:
+    with ExitStack() as stack:
+        with _mistakes_in_one_line():
+            made = gateway_session.remote(url) if url else gateway_session.local()
+            gateway = stack.enter_context(made)
         yield gateway
 
 
@@ -82,7 +86,9 @@ def gateway_server(
     """The real command with two workers, and a database that all tests share."""
     _skip_outside(pytestconfig)
     folder = tmp_path_factory.mktemp("gateway-server")
-    with gateway_session.processes(folder) as gateway:
+    with ExitStack() as stack:
+        with _mistakes_in_one_line():
+            gateway = stack.enter_context(gateway_session.processes(folder))
         yield gateway
 
 
@@ -100,6 +106,21 @@ def gateway_notifications(gateway: Any, pytestconfig: pytest.Config) -> "Notific
     _skip_outside(pytestconfig)
     notifications: Notifications = gateway.notifications
     return notifications
+
+
+@contextmanager
+def _mistakes_in_one_line() -> Iterator[None]:
+    """Report what the author of the tests can mend without the frames of the plugin."""
+    from gateway.database.errors import DatabaseError  # noqa: PLC0415
+    from gateway.runtime.errors import OperatorError  # noqa: PLC0415
+
+    mistake = None
+    try:
+        yield
+    except (OperatorError, DatabaseError) as error:
+        mistake = str(error)
+    if mistake is not None:
+        pytest.fail(f"the gateway of the tests cannot start: {mistake}", pytrace=False)
 
 
 def _skip_outside(config: pytest.Config) -> None:

@@ -331,3 +331,14 @@ def test_complaint_about_a_call_that_ends_later_is_not_the_next_test_s(tmp_path:
     (tmp_path / "services" / "greetings.py").write_text(late)
     counts, output = run_tests(tmp_path)
     assert counts == {"passed": 2}, output
+
+
+def test_mistake_in_the_manifest_is_reported_in_one_line(tmp_path: Path) -> None:
+    succeeds("init", cwd=tmp_path)
+    manifest = tmp_path / "routes.yaml"
+    manifest.write_text(manifest.read_text().replace("method: POST", "method: POKE"))
+    _, output = run_tests(tmp_path, "-k", "test_name_is_required")
+    assert "the gateway of the tests cannot start: " in output
+    assert "must be GET, POST" in output
+    assert "Traceback" not in output
+    assert "gateway/testing" not in output
