@@ -1,14 +1,12 @@
 """Measure what open consoles cost a worker: the no-op call beside twenty live pages, and alone.
 
-Rounds with and without consoles alternate on one gateway, so that other load affects both.
+noop.Rounds with and without consoles alternate on one gateway, so that other load affects both.
 """
 
 import asyncio
-import itertools
 import multiprocessing
 import os
 import re
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -95,44 +93,25 @@ def main() -> None:
             process.join()
 
 
-Rounds = dict[str, list[tuple[float, float]]]
-"""Requests a second, and microseconds of processor time a request, of each round."""
-
-
-def measure(pid: int, port: int, admin: str, request: bytes) -> Rounds:
+def measure(pid: int, port: int, admin: str, request: bytes) -> noop.Rounds:
     """The rounds without consoles and with them, in turn."""
-    rounds: Rounds = {"no console": [], f"{CONSOLES} consoles": []}
+    rounds: noop.Rounds = {"no console": [], f"{CONSOLES} consoles": []}
     names = [*rounds]
     for _ in range(ROUNDS):
-        rounds[names[0]].append(measure_once(pid, port, request))
+        rounds[names[0]].append(noop.measure_once(pid, port, request))
         with consoles(admin):
-            rounds[names[1]].append(measure_once(pid, port, request))
+            rounds[names[1]].append(noop.measure_once(pid, port, request))
     return rounds
 
 
-def measure_once(pid: int, port: int, request: bytes) -> tuple[float, float]:
-    """One round."""
-    before = noop.processor_seconds(pid)
-    rate = uvloop.run(noop.measure_rate(port, itertools.repeat(request)))
-    used = noop.processor_seconds(pid) - before
-    return rate, used / (rate * noop.SECONDS) * 1e6
-
-
-def report(rounds: Rounds) -> None:
+def report(rounds: noop.Rounds) -> None:
     """Print the medians, and those with consoles as shares of those without."""
     load = " ".join(f"{average:.1f}" for average in os.getloadavg())
     print(
         f"{os.cpu_count()} cores, load averages {load}, {noop.CONNECTIONS} connections, "
         f"{ROUNDS} rounds of {noop.SECONDS:.0f} s of each, load and gateway on separate cores\n"
     )
-    medians = {
-        name: [statistics.median(column) for column in zip(*values, strict=True)]
-        for name, values in rounds.items()
-    }
-    base = medians["no console"]
-    print(f"{'':16}{'requests/s':>12}{'share':>8}{'cpu us/request':>16}{'share':>8}")
-    for name, (rate, cpu) in medians.items():
-        print(f"{name:16}{rate:12,.0f}{rate / base[0]:8.3f}{cpu:16.1f}{cpu / base[1]:8.3f}")
+    noop.print_medians(rounds, "no console", title="")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ CONNECTIONS = 32
 SECONDS = 3.0
 ROUNDS = 5
 
+Rounds = dict[str, list[tuple[float, float]]]
+"""Requests a second, and microseconds of processor time a request, of each round, by server."""
+
 
 def serve_gateway(
     listener: socket.socket, database_url: str, admin: socket.socket | None = None
@@ -204,33 +207,45 @@ def main() -> None:
                 process.join()
 
 
-def measure(servers: dict[str, Any], request: bytes) -> dict[str, list[tuple[float, float]]]:
-    """The (requests a second, processor microseconds a request) of each round, by server."""
-    rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+def measure(servers: dict[str, Any], request: bytes) -> Rounds:
+    """The rounds of each server, in turn."""
+    rounds: Rounds = {name: [] for name in servers}
     for _ in range(ROUNDS):
         for name, (process, port) in servers.items():
-            before = processor_seconds(process.pid)
-            rate = uvloop.run(measure_rate(port, itertools.repeat(request)))
-            used = processor_seconds(process.pid) - before
-            rounds[name].append((rate, used / (rate * SECONDS) * 1e6))
+            rounds[name].append(measure_once(process.pid, port, request))
     return rounds
 
 
-def report(rounds: dict[str, list[tuple[float, float]]]) -> None:
+def measure_once(pid: int, port: int, request: bytes) -> tuple[float, float]:
+    """Requests a second, and microseconds of processor time a request, of one round."""
+    before = processor_seconds(pid)
+    rate = uvloop.run(measure_rate(port, itertools.repeat(request)))
+    return rate, (processor_seconds(pid) - before) / (rate * SECONDS) * 1e6
+
+
+def report(rounds: Rounds) -> None:
     """Print a table of medians, with ratios to the first baseline."""
     print(
         f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, "
         f"{os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:.0f} s, "
         "load and server on separate cores\n"
     )
+    print_medians(rounds, "raw ASGI echo", title="server", share="x raw", digits=2)
+
+
+def print_medians(
+    rounds: Rounds, base: str, *, title: str, share: str = "share", digits: int = 3
+) -> None:
+    """Print the medians of the rounds, and each as a share of those of `base`."""
     medians = {
-        name: tuple(statistics.median(column) for column in zip(*pairs, strict=True))
+        name: [statistics.median(column) for column in zip(*pairs, strict=True)]
         for name, pairs in rounds.items()
     }
-    base = medians["raw ASGI echo"]
-    print(f"{'server':24}{'requests/s':>12}{'x raw':>8}{'cpu us/request':>16}{'x raw':>8}")
+    base_rate, base_cpu = medians[base]
+    print(f"{title:24}{'requests/s':>12}{share:>8}{'cpu us/request':>16}{share:>8}")
     for name, (rate, cpu) in medians.items():
-        print(f"{name:24}{rate:12,.0f}{rate / base[0]:8.2f}{cpu:16.1f}{cpu / base[1]:8.2f}")
+        rates = f"{rate:12,.0f}{rate / base_rate:8.{digits}f}"
+        print(f"{name:24}{rates}{cpu:16.1f}{cpu / base_cpu:8.{digits}f}")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,10 @@ database connections, and the latencies of a bare server beside it. At the end i
 import argparse
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import orjson
 import uvloop
 from bench.database import DURABLE, ROOT, SIZE, Database, prepare
 from bench.machine import conditions
+from bench.processes import served
 from bench.targets import PYTHON_PATH
 from mail import serve_stand_in
 from propagation import running_gateway, wait_until_started
@@ -38,7 +37,6 @@ from gateway.dev.mandrill import API
 from gateway.dev.postgres import Cluster
 from gateway.identity import issue
 from gateway.manifest.check import check
-from gateway.serve import server
 
 WORKERS = len(PROCESSES) - 1
 WINDOW = 10.0
@@ -50,20 +48,6 @@ SETTINGS = {
     "GATEWAY_ACCOUNT_GUESSES": "1000000",
     "GATEWAY_UNKNOWN_CALLERS": "1000000",
 }
-
-
-@contextlib.contextmanager
-def served(serve: Callable[..., None]) -> Iterator[str]:
-    """Run a server in another process, for the length of the block; yields its address."""
-    listener = server.listen("127.0.0.1", 0)
-    process = multiprocessing.get_context("fork").Process(target=serve, args=(listener,))
-    process.start()
-    try:
-        yield server.url(listener)
-    finally:
-        process.terminate()
-        process.join()
-        listener.close()
 
 
 def port_of(address: str) -> int:

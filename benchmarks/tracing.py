@@ -8,33 +8,24 @@ measured in the same rounds, such as one from before a change.
 
 import argparse
 import asyncio
-import contextlib
-import itertools
-import multiprocessing
 import os
 import platform
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import noop
-import uvloop
+from bench.processes import served
 
 from gateway.dev.postgres import Cluster
-from gateway.serve import server
 
 ROUNDS = 8
 TRACEPARENT = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\n"
 OFF = "off"
-
-Rounds = dict[str, list[tuple[float, float]]]
-"""Requests a second, and microseconds of processor time a request, of each round."""
 
 
 async def receive(_: Any, receive: Any, send: Any) -> None:
@@ -76,19 +67,6 @@ def variants(address: str) -> dict[str, dict[str, str]]:
     return {OFF: {}, "on, not sampled": {**export, **never}, "on, all sampled": export}
 
 
-@contextlib.contextmanager
-def receiver() -> Iterator[str]:
-    """A receiver of spans in a process of its own; yields its address."""
-    listener = server.listen("127.0.0.1", 0)
-    process = multiprocessing.get_context("fork").Process(target=serve_receiver, args=(listener,))
-    process.start()
-    try:
-        yield server.url(listener)
-    finally:
-        process.terminate()
-        process.join()
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -97,7 +75,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         Cluster(Path(folder)) as cluster,
-        receiver() as address,
+        served(serve_receiver) as address,
     ):
         token = asyncio.run(noop.prepare(cluster.url()))
         url = cluster.url()
@@ -123,23 +101,20 @@ def revision(folder: str) -> str:
     return subprocess.check_output(command, text=True).strip()
 
 
-def measure(servers: dict[str, Any], request: bytes) -> Rounds:
+def measure(servers: dict[str, Any], request: bytes) -> noop.Rounds:
     """The rounds of each gateway in turn, and of the first with a `traceparent` too."""
     traced = request.replace(b"host: x\r\n", b"host: x\r\n" + TRACEPARENT)
     loads = {name: (name, request) for name in servers}
     loads[f"{OFF}, with traceparent"] = OFF, traced
-    rounds: Rounds = {name: [] for name in loads}
+    rounds: noop.Rounds = {name: [] for name in loads}
     for _ in range(ROUNDS):
         for name, (gateway, sent) in loads.items():
             process, port = servers[gateway]
-            before = noop.processor_seconds(process.pid)
-            rate = uvloop.run(noop.measure_rate(port, itertools.repeat(sent)))
-            used = noop.processor_seconds(process.pid) - before
-            rounds[name].append((rate, used / (rate * noop.SECONDS) * 1e6))
+            rounds[name].append(noop.measure_once(process.pid, port, sent))
     return rounds
 
 
-def report(rounds: Rounds) -> None:
+def report(rounds: noop.Rounds) -> None:
     """Print the medians, and each as a share of the gateway whose traces are off."""
     load = " ".join(f"{average:.1f}" for average in os.getloadavg())
     print(
@@ -147,14 +122,7 @@ def report(rounds: Rounds) -> None:
         f"{noop.CONNECTIONS} connections, {ROUNDS} rounds of {noop.SECONDS:.0f} s of each, load "
         "and receiver on one core, gateway on the other\n"
     )
-    medians = {
-        name: [statistics.median(column) for column in zip(*values, strict=True)]
-        for name, values in rounds.items()
-    }
-    off = medians[OFF]
-    print(f"{'traces':24}{'requests/s':>12}{'share':>8}{'cpu us/request':>16}{'share':>8}")
-    for name, (rate, cpu) in medians.items():
-        print(f"{name:24}{rate:12,.0f}{rate / off[0]:8.3f}{cpu:16.1f}{cpu / off[1]:8.3f}")
+    noop.print_medians(rounds, OFF, title="traces")
 
 
 if __name__ == "__main__":

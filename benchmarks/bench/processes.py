@@ -1,8 +1,12 @@
-"""Processes of this machine: the children of one, and whether one still runs."""
+"""Processes of this machine: the children of one, whether one still runs, and new ones."""
 
+import contextlib
+import multiprocessing
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
+
+from gateway.serve import server
 
 
 class _Process(NamedTuple):
@@ -33,3 +37,17 @@ def _running() -> Iterator[_Process]:
         pid, parent, state, *command = line.split(maxsplit=3)
         if not state.startswith("Z"):
             yield _Process(pid=int(pid), parent=int(parent), command="".join(command))
+
+
+@contextlib.contextmanager
+def served(serve: Callable[..., None]) -> Iterator[str]:
+    """Run a server in another process, for the length of the block; yields its address."""
+    listener = server.listen("127.0.0.1", 0)
+    process = multiprocessing.get_context("fork").Process(target=serve, args=(listener,))
+    process.start()
+    try:
+        yield server.url(listener)
+    finally:
+        process.terminate()
+        process.join()
+        listener.close()

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 from support.command import Running, servers_of, started
 from support.harness import ROOT
+from support.pages import FENCED
 
 PAGE = (ROOT / "docs" / "tutorial" / "own-application.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"
@@ -26,7 +27,6 @@ SERVER = "gateway dev"
 ACTIVATE = ". .venv/bin/activate"
 APPENDED = "at the end of "
 
-_BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.DOTALL | re.MULTILINE)
 _SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
 
 
@@ -42,7 +42,7 @@ class Block(NamedTuple):
 def blocks() -> Iterator[Block]:
     _, *parts = _SECTION.split(PAGE)
     for section, text in zip(parts[::2], parts[1::2], strict=True):
-        for groups in _BLOCK.findall(text):
+        for groups in FENCED.findall(text):
             yield Block(section, *groups)
 
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import yaml
 from support.command import Running, running, servers_of
 from support.harness import ROOT
+from support.pages import FENCED
 
 PAGE = (ROOT / "docs" / "tutorial" / "first-service.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"
 COMMAND = "make run"
 
-_BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.DOTALL | re.MULTILINE)
 _ASSIGNMENT = re.compile(r"^[A-Z]+=.*$", re.MULTILINE)
 
 
@@ -83,7 +83,7 @@ class Reader:
 def runs_of_the_gateway() -> Iterator[list[Block]]:
     """The blocks of the page, from one start of the gateway to the next."""
     blocks: list[Block] = []
-    for block in (Block(*groups) for groups in _BLOCK.findall(PAGE)):
+    for block in (Block(*groups) for groups in FENCED.findall(PAGE)):
         if block.text.strip() == COMMAND:
             yield blocks
             blocks = []

@@ -14,6 +14,9 @@ from support.command import PATIENCE, environment
 EXAMPLE = re.compile(r"```sh\n(.*?)```\n(?:\n```(?:json|text)\n(.*?)```)?", re.DOTALL)
 """A block of commands, and the block of their output if one follows."""
 
+FENCED = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.DOTALL | re.MULTILINE)
+"""A fenced block: its language, the file that it is to be saved as, and its text."""
+
 _TIME = re.compile(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
 _MADE = {"id", "user_id", "token", "request_id"}
 """Keys whose values differ from run to run."""

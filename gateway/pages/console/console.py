@@ -198,6 +198,12 @@ def path_id(request: Request) -> int:
     return number
 
 
+def field_text(fields: Mapping[str, str], name: str) -> str:
+    """A field of a query or form, as the database has it: browsers send line ends as CR LF."""
+    # A text of PostgreSQL cannot contain NUL.
+    return fields.get(name, "").replace("\r\n", "\n").replace("\0", "")
+
+
 def query_number(request: Request, name: str) -> int | None:
     """A number in the query; None if it is missing, or is not a number."""
     text = request.query_params.get(name, "")

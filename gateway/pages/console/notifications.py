@@ -14,7 +14,7 @@ from gateway.notifications.kinds import BY_NAME, KINDS
 from gateway.outbox import admin as outbox
 from gateway.outbox.admin import MessageGroup
 from gateway.pages.console.access import Form, Operator
-from gateway.pages.console.console import Console, back, path_id
+from gateway.pages.console.console import Console, back, field_text, path_id
 
 NOT_OPEN = "The notification is not open any more: an operator resolved it, or the gateway did."
 MAX_SHOWN = 50
@@ -32,13 +32,12 @@ class Filter(NamedTuple):
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Filter":
         """The filter of a query."""
-        # A text of PostgreSQL cannot contain NUL.
-        kind, text = (query.get(name, "").strip()[:MAX_QUERY] for name in ("kind", "q"))
-        return cls(kind.replace("\0", ""), text.replace("\0", ""), query.get("state") == "resolved")
+        kind, text = (field_text(query, name).strip()[:MAX_QUERY] for name in ("kind", "q"))
+        return cls(kind, text, query.get("state") == "resolved")
 
     @property
     def query(self) -> str:
-        """The part of the query that names a kind and a text; empty if neither is chosen."""
+        """The part of the query that names a kind and a text; empty without either."""
         fields = {"kind": self.kind, "q": self.text}
         return urlencode({name: text for name, text in fields.items() if text})
 
@@ -49,11 +48,11 @@ class Filter(NamedTuple):
         return self.kind in {"", notice.kind} and self.text.lower() in searched.lower()
 
 
-def live(state: State, query: Mapping[str, str]) -> Mapping[str, Any]:
+def live(state: State, query: Mapping[str, str]) -> dict[str, Any]:
     """What the live part shows: the open notifications that fit, the last seen first."""
     chosen = Filter.of(query)
     fitting = [notice for notice in state.open if chosen.fits(notice)]
-    hidden = 0 if chosen.kind or chosen.text else state.open_count - len(state.open)
+    hidden = 0 if chosen.query else state.open_count - len(state.open)
     return _part(state, chosen, fitting, hidden)
 
 
@@ -63,8 +62,6 @@ def _part(state: State, chosen: Filter, notices: Sequence[Notice], hidden: int) 
         "more": len(notices[MAX_SHOWN:]) + hidden,
         "lines": {fault["request_id"]: fault["line"] for fault in state.recent_faults()},
         "by_kind": BY_NAME,
-        "is_filtered": bool(chosen.kind or chosen.text),
-        "resolved": chosen.resolved,
         "chosen": chosen,
     }
 
@@ -73,18 +70,17 @@ async def index(console: Console, request: Request, operator: Operator) -> Respo
     """The notifications that fit; the open ones from memory, unless there are more than it has."""
     query = dict(request.query_params)
     chosen, state = Filter.of(query), await console.watcher.look()
-    is_whole = len(state.open) == state.open_count or not (chosen.kind or chosen.text)
+    is_whole = len(state.open) == state.open_count or not chosen.query
     is_live = is_whole and not chosen.resolved
-    found = [] if is_live else await _found(console, chosen)
-    part = live(state, query) if is_live else _part(state, chosen, found, 0)
+    if is_live:
+        part = live(state, query)
+    else:
+        part = _part(state, chosen, await _found(console, chosen), hidden=0)
     return await console.page(
         "notifications.html",
         operator,
         state=state,
         kinds=KINDS,
-        kind=chosen.kind,
-        q=chosen.text,
-        query=f"&{chosen.query}" if chosen.query else "",
         is_live=is_live,
         **part,
     )

@@ -12,7 +12,7 @@ from gateway.database.connect import Connection
 from gateway.outbox import admin
 from gateway.outbox.admin import STATES, Filters, MessageGroup, OutboxError
 from gateway.pages.console.access import Form, Operator
-from gateway.pages.console.console import Console, back, page_number, path_id
+from gateway.pages.console.console import Console, back, field_text, page_number, path_id
 
 PAGE = 50
 MAX_PAGE = 10_000
@@ -24,7 +24,7 @@ CHANGE_TIMEOUT = 30.0
 
 async def index(console: Console, request: Request, operator: Operator) -> Response:
     """The messages that are not sent yet, or those in the state `?state=`; a page at a time."""
-    query = {name: _text(request.query_params, name) for name in FILTERS}
+    query = {name: field_text(request.query_params, name) for name in FILTERS}
     try:
         states = admin.states_named(query["state"])
     except OutboxError as error:
@@ -146,21 +146,15 @@ async def _unknown(console: Console, operator: Operator) -> Response:
     return await console.missing(operator, "There is no such message.")
 
 
-def _text(fields: Mapping[str, str], name: str) -> str:
-    """A field of a query or form, as the database has it: browsers send line ends as CR LF."""
-    # A text of PostgreSQL cannot contain NUL.
-    return fields.get(name, "").replace("\r\n", "\n").replace("\0", "")
-
-
 def _group(fields: Mapping[str, str]) -> MessageGroup | None:
     """The group of messages that a query or form names; None if it names none."""
     with suppress(ValueError):
-        return MessageGroup.of(_text(fields, "error"), _text(fields, "fault"))
+        return MessageGroup.of(field_text(fields, "error"), field_text(fields, "fault"))
     return None
 
 
 def _group_query(fields: Mapping[str, str]) -> str:
-    named = {name: _text(fields, name) for name in ("error", "fault")}
+    named = {name: field_text(fields, name) for name in ("error", "fault")}
     return urlencode({name: text for name, text in named.items() if text})
 
 
