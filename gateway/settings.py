@@ -52,7 +52,8 @@ SETTINGS = (
     Setting(
         "database_url",
         "",
-        "PostgreSQL as `postgresql://user:password@host:port/name`. "
+        "PostgreSQL as `postgresql://user:password@host:port/name`. Of several hosts, separated by "
+        "commas, the one that accepts writes is used. "
         "`gateway dev` does not read it: it starts a server of its own."
         " If it is empty, the other commands that need a database exit with an error.",
         setting_values.database_url,

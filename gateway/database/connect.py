@@ -4,22 +4,28 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 import asyncpg
 import orjson
+from asyncpg.connect_utils import SessionAttribute
 
+from gateway.database import hosts
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
 from gateway.database.tls import describe_tls_error
+from gateway.runtime import database_address
 
 COMMAND_TIMEOUT = 10.0
 """Seconds for opening a connection for a command: no client waits for it."""
 
 CONNECT_TIMEOUT = 2.0
 """Seconds for opening a connection for a request; a frozen server never refuses one."""
+
+STANDBY_TIMEOUT = 0.5
+"""Seconds that `prefer-standby` waits for a standby before it takes any host."""
 
 CLOSE_TIMEOUT = 1.0
 PING = "select 1"
@@ -38,6 +44,14 @@ NAME = "application_name"
 
 _PORT = re.compile(r":[0-9]+$")
 """The port after a host; a host with colons of its own is in brackets."""
+
+_MISMATCHES = {
+    "read-write": "it does not accept writes",
+    "read-only": "it accepts writes",
+    "primary": "it is a standby",
+    "standby": "it is not a standby",
+}
+"""Why a host that answers does not suit, by the kind of server that is asked for."""
 
 _CANNOT_CONNECT = (
     OSError,
@@ -62,14 +76,19 @@ def address_of(dsn: str) -> str:
     """
     if not dsn:
         return ""
-    parts = urlsplit(dsn)
-    options = dict(parse_qsl(parts.query))
-    user, _, hosts = parts.netloc.rpartition("@")
-    hosts = options.get("host") or unquote(hosts) or os.environ.get("PGHOST", "localhost")
+    each = list(map(_address_of_host, database_address.one_host_each(dsn)))
+    return f"{','.join(host for host, _ in each).lower()}/{each[0][1]}"
+
+
+def _address_of_host(dsn: str) -> tuple[str, str]:
+    """The host with its port, and the name of the database."""
+    authority, _, path = dsn.partition("//")[2].partition("?")[0].partition("/")
+    options = database_address.options(dsn)
+    user, _, host = authority.rpartition("@")
+    host = options.get("host") or unquote(host) or os.environ.get("PGHOST", "localhost")
     port = options.get("port") or os.environ.get("PGPORT", "5432")
-    name = unquote(parts.path.lstrip("/")) or options.get("dbname") or user.partition(":")[0]
-    with_ports = [host if _PORT.search(host) else f"{host}:{port}" for host in hosts.split(",")]
-    return f"{','.join(with_ports).lower()}/{name}"
+    name = unquote(path) or options.get("dbname") or user.partition(":")[0]
+    return (host if _PORT.search(host) else f"{host}:{port}"), name
 
 
 async def connect(
@@ -80,18 +99,22 @@ async def connect(
 ) -> Connection:
     """Open a connection within `timeout` seconds; `purpose` is a part of its name at the server.
 
-    Raises DatabaseUnavailable.
+    Several hosts are tried side by side. Raises DatabaseUnavailable.
     """
     # Not asyncio.timeout: after a pause of this process it would mistake the server for silent.
     opening = asyncio.create_task(_open(dsn, purpose))
     try:
         return await patient_timeout(opening, timeout)
     except (ValueError, *_CANNOT_CONNECT) as error:
-        message = describe_tls_error(error, dsn) or _describe(error, timeout)
-        raise DatabaseUnavailable(message, getattr(error, "sqlstate", None)) from error
+        raise _unavailable(error, dsn, timeout) from error
     except asyncio.CancelledError:
         opening.add_done_callback(_discard)
         raise
+
+
+def _unavailable(error: Exception, dsn: str, timeout: float) -> DatabaseUnavailable:
+    message = describe_tls_error(error, dsn) or _describe(error, timeout)
+    return DatabaseUnavailable(message, getattr(error, "sqlstate", None))
 
 
 def _describe(error: Exception, timeout: float) -> str:
@@ -102,9 +125,44 @@ def _describe(error: Exception, timeout: float) -> str:
 
 
 async def _open(dsn: str, purpose: str) -> Connection:
+    each = database_address.one_host_each(dsn)
+    if len(each) == 1:
+        return await _open_host(dsn, purpose)
+    target = database_address.target(dsn)
+    if target == "prefer-standby":
+        with suppress(DatabaseUnavailable, TimeoutError):
+            return await patient_timeout(_open_first(each, purpose, "standby"), STANDBY_TIMEOUT)
+        target = "any"
+    return await _open_first(each, purpose, target)
+
+
+async def _open_first(each: Sequence[str], purpose: str, target: str) -> Connection:
+    """Open a connection to the first host that suits. Raises DatabaseUnavailable."""
+
+    async def open_host(dsn: str) -> Connection:
+        try:
+            return await _open_host(dsn, purpose, SessionAttribute(target))
+        except asyncpg.TargetServerAttributeNotMatched as error:
+            raise DatabaseUnavailable(_MISMATCHES[target]) from error
+        except (ValueError, *_CANNOT_CONNECT) as error:
+            raise _unavailable(error, dsn, COMMAND_TIMEOUT) from error
+
+    try:
+        return await hosts.first_of(each, open_host, lambda late: late.terminate())
+    except hosts.NoHostError as error:
+        reasons = [
+            f"{address_of(dsn).rpartition('/')[0]}: {reason}"
+            for dsn, reason in zip(each, error.errors, strict=True)
+        ]
+        raise DatabaseUnavailable("; ".join(reasons)) from error
+
+
+async def _open_host(dsn: str, purpose: str, target: SessionAttribute | None = None) -> Connection:
     # The server formats times in JSON itself: in UTC, as the gateway does.
     settings = {"timezone": "UTC", **_name(dsn, purpose)}
-    connection: Connection = await asyncpg.connect(dsn, server_settings=settings)
+    connection: Connection = await asyncpg.connect(
+        dsn, server_settings=settings, target_session_attrs=target
+    )
     try:
         await connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
@@ -121,7 +179,7 @@ def _name(dsn: str, purpose: str) -> dict[str, str]:
 
     The host and the process are those of the worker's name. The server cuts off what is too long.
     """
-    if NAME in dict(parse_qsl(urlsplit(dsn).query)):
+    if NAME in database_address.options(dsn):
         return {}
     return {NAME: f"gateway {purpose} {socket.gethostname()}:{os.getpid()}"}
 

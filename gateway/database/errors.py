@@ -31,6 +31,10 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818 - a state of the databas
     """
 
 
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The server refused a write, and wrote nothing: it is a standby, as a demoted primary is."""
+
+
 class UniqueViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
     """A row with these values exists already."""
 
@@ -61,11 +65,10 @@ _SERVER_GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
-    asyncpg.ReadOnlySQLTransactionError,
     # What asyncpg raises between the server's last message and the end of the connection.
     asyncpg.InternalClientError,
 )
-"""Errors which mean that the server is gone or no longer accepts writes."""
+"""Errors which mean that the server is gone."""
 
 
 def is_retryable(error: DatabaseError) -> bool:
@@ -109,6 +112,9 @@ class translate_errors:  # noqa: N801 - used as a function
         """Translate the error that ended the block. Raises DatabaseError."""
         if error is None:
             return
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            self._connection.terminate()
+            raise DatabaseReadOnly(str(error)) from error
         if isinstance(error, _SERVER_GONE):
             self._connection.terminate()
             raise DatabaseUnavailable(str(error) or "the database does not answer") from error

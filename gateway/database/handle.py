@@ -9,6 +9,7 @@ import asyncpg
 from gateway.database.connect import CLOSE_TIMEOUT, Connection
 from gateway.database.errors import (
     DatabaseError,
+    DatabaseReadOnly,
     DatabaseUnavailable,
     is_retryable,
     translate_errors,
@@ -100,6 +101,12 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._run_once(work)
+            except DatabaseReadOnly as error:
+                # After a fail-over a new connection finds the new primary.
+                self._pool.discard_idle()
+                if attempt > 1:
+                    raise
+                events.emit(events.DATABASE_RETRIED, reason=str(error))
             except DatabaseUnavailable as error:
                 self._pool.refusals.record(error)
                 raise

@@ -123,6 +123,11 @@ class Pool:
             connection.terminate()
         self._fail_waiters(why)
 
+    def discard_idle(self) -> None:
+        """Close the idle connections, since their server no longer suits."""
+        for connection in self._idle:
+            connection.terminate()
+
     def mark_up(self) -> None:
         """Grant connections again."""
         self.problem = self.down_since = None

@@ -4,9 +4,10 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
+
+from gateway.runtime import database_address
 
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _HARMLESS = ("`sslmode` parameter", "root certificate file")
@@ -28,7 +29,7 @@ def describe_tls_error(error: Exception, dsn: str) -> str | None:
 
 def _file_options(dsn: str) -> Iterator[tuple[str, str]]:
     """The files of TLS that the address, or otherwise the environment, names."""
-    options = dict(parse_qsl(urlsplit(dsn).query))
+    options = database_address.options(dsn)
     for name in _FILES:
         if file := options.get(name) or os.environ.get(f"PG{name.upper()}"):
             yield name, file

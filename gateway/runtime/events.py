@@ -97,7 +97,8 @@ DATABASE_RETRIED = Event(
     "database.retried",
     "info",
     ("reason",),
-    "The server rolled a transaction back, after a deadlock for example; it is tried again.",
+    "The server rolled a transaction back, after a deadlock for example, or no longer accepts "
+    "writes, after a fail-over; it is tried again.",
 )
 DATABASE_LISTENER_DISCONNECTED = Event(
     "database.listener-disconnected",

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from gateway.runtime import database_address
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - not a secret itself
@@ -101,16 +103,9 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def database_url(text: str) -> str:
-    """The address of a PostgreSQL database, or nothing."""
-    try:
-        parts = urlsplit(text)
-        is_valid = not text or parts.scheme in {"postgresql", "postgres"}
-        _ = parts.port
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        # urlsplit's own message may quote the password.
-        raise ValueError("must be postgresql://user:password@host:port/name")
+    """The address of a PostgreSQL database, which may name several hosts, or nothing."""
+    if text:
+        database_address.check(text)
     return text
 
 

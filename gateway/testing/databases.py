@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -19,6 +18,7 @@ from gateway.database.sql import load_queries
 from gateway.dev import demo
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import Desired
+from gateway.runtime import database_address
 from gateway.runtime.app_folder import AppFolder
 
 _SQL = load_queries(__file__)
@@ -102,7 +102,7 @@ class Databases:
 
     def url(self, name: str) -> str:
         """The address of a database."""
-        return urlunsplit(urlsplit(self._address)._replace(path=f"/{name}"))
+        return database_address.with_name(self._address, name)
 
     async def create(self, content: Content | None = None) -> str:
         """Create a database with this content, otherwise an empty one; return its address."""
@@ -119,7 +119,7 @@ class Databases:
     async def drop(self, url: str) -> None:
         """Drop a database, also if it is still in use."""
         async with self._lock:
-            await self._drop(urlsplit(url).path.lstrip("/"))
+            await self._drop(database_address.name_of(url))
 
     async def _copy(self, template: str, name: str) -> None:
         await self._connection.execute(f'create database "{name}" template "{template}"')
