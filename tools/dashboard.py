@@ -44,6 +44,7 @@ ROWS = {
         "gateway_database_connections",
         "gateway_database_waiting",
         "gateway_database_timeouts_total",
+        "gateway_database_asynchronous_standbys",
     ),
     "Outbox, notifications and log": (
         "gateway_notifications_open",

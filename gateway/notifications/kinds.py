@@ -69,6 +69,18 @@ KINDS: tuple[Kind, ...] = (
         "Apply the manifest again: what was applied after that state is lost. Then resolve.",
     ),
     Kind(
+        "replication-asynchronous",
+        "warning",
+        "Commits do not wait for a standby",
+        "PostgreSQL has standbys, and commits before any of them has the data: after a fail-over, "
+        "acknowledged writes can be missing, and their ids be used again.",
+        "When commits wait for a standby, when no standby is left, or by hand; then it is not "
+        "raised again for 90 days.",
+        "Set `synchronous_standby_names`, such as `ANY 1 (*)`, and leave `synchronous_commit` at "
+        "`on`. If the standbys are for reading alone and never take over, resolve the "
+        "notification.",
+    ),
+    Kind(
         "database-refuses",
         "critical",
         "The database refuses statements",

@@ -46,6 +46,38 @@ update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
 where fold = 'database-lost' and resolved_at is null
     and last_seen < now() - make_interval(secs => $1);
 
+-- name: replication
+-- The standbys of this server, and why commits do not wait for them; null if they do. Roles without
+-- pg_read_all_stats see that there are standbys, but not their states, so a base backup counts too.
+select (select count(*) from pg_stat_replication where state is distinct from 'backup') as standbys,
+    case
+        when current_setting('synchronous_standby_names') = ''
+            then 'synchronous_standby_names is empty'
+        when current_setting('synchronous_commit') in ('off', 'local')
+            then 'synchronous_commit is ' || current_setting('synchronous_commit')
+    end as reason;
+
+-- name: raise_replication
+-- Raise a notification of asynchronous standbys, or update the open one. One that was resolved by
+-- hand is not raised again until it is swept: the operator has accepted the risk.
+with updated as (
+    update gateway.notifications set last_seen = now(), message = $1
+    where fold = 'replication-asynchronous' and resolved_at is null
+    returning id
+)
+select gateway.raise_notification(
+    'replication-asynchronous', 'warning', 'replication-asynchronous', $1, null, null, now(), 1
+)
+where not exists (select from updated) and not exists (
+    select from gateway.notifications
+    where fold = 'replication-asynchronous' and resolved_by <> 'gateway'
+);
+
+-- name: resolve_replication
+-- Resolve the notification of asynchronous standbys.
+update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
+where fold = 'replication-asynchronous' and resolved_at is null;
+
 -- name: sweep
 -- Delete the notifications that were resolved more than 90 days ago.
 delete from gateway.notifications where resolved_at < now() - interval '90 days';

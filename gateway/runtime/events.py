@@ -100,6 +100,13 @@ DATABASE_RETRIED = Event(
     "The server rolled a transaction back, after a deadlock for example, or no longer accepts "
     "writes, after a fail-over; it is tried again.",
 )
+DATABASE_ASYNCHRONOUS = Event(
+    "database.asynchronous",
+    "warning",
+    ("standbys", "reason"),
+    "The database has standbys, and commits before any of them has the data: a fail-over loses "
+    "acknowledged writes. From one worker, when it finds this. Raises a notification.",
+)
 DATABASE_LISTENER_DISCONNECTED = Event(
     "database.listener-disconnected",
     "warning",

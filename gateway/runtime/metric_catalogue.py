@@ -100,6 +100,14 @@ TOKENS = Metric(
 UNAVAILABLE = Metric(
     "gateway_database_unavailable", "gauge", "Workers that get no answer from the database."
 )
+ASYNCHRONOUS = Metric(
+    "gateway_database_asynchronous_standbys",
+    "gauge",
+    "Standbys of the database if commits wait for none of them, so that a fail-over loses "
+    "acknowledged writes; 0 if they wait. The worker that does maintenance looks once a minute; "
+    "the others, on all machines, have 0.",
+    combine="max",
+)
 CONNECTIONS = Metric(
     "gateway_database_connections",
     "gauge",
@@ -158,7 +166,7 @@ METRICS = (
     *(DURATIONS, ANSWERS, ACTIVE, BODIES),
     *(BUILD, WORKERS, WORKER_RESTARTS, LOOP_LAG, NO_DESCRIPTORS),
     *(REVISION, DEGRADED, SNAPSHOT_AGE, TOKENS),
-    *(UNAVAILABLE, CONNECTIONS, WAITING, TIMEOUTS),
+    *(UNAVAILABLE, ASYNCHRONOUS, CONNECTIONS, WAITING, TIMEOUTS),
     *(OUTBOX, OLDEST, NOTIFICATIONS, EVENTS, LOG_DROPPED),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}

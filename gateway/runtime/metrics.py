@@ -90,6 +90,7 @@ class WorkerState(NamedTuple):
     revision: int = 0
     degraded: bool = False
     database_unavailable: bool = False
+    asynchronous_standbys: int = 0
     outbox: Mapping[str, int] = MappingProxyType({})
     oldest: Mapping[str, float] = MappingProxyType({})
     log_dropped: int = 0
@@ -211,6 +212,7 @@ class Metrics:
         self._set(catalogue.DEGRADED, state.degraded)
         self._set(catalogue.SNAPSHOT_AGE, state.snapshot_age)
         self._set(catalogue.UNAVAILABLE, state.database_unavailable)
+        self._set(catalogue.ASYNCHRONOUS, state.asynchronous_standbys)
         self._set(catalogue.LOOP_LAG, state.loop_lag)
         self._advance(catalogue.LOG_DROPPED, state.log_dropped)
         self._advance(catalogue.NO_DESCRIPTORS, state.out_of_descriptors)

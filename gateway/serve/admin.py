@@ -14,6 +14,7 @@ from gateway.database.pool import Pool
 from gateway.edge.admission import Admission
 from gateway.identity.token_store import TokenStore
 from gateway.monitoring.reporter import Reporter
+from gateway.notifications.replication import Replication
 from gateway.outbox.dispatcher import Outbox
 from gateway.pages import assets
 from gateway.pages.health import Health
@@ -34,6 +35,7 @@ class Watched(NamedTuple):
     outbox: Outbox
     loop_watch: LoopWatch
     pools: Mapping[str, Pool]
+    replication: Replication
 
 
 class Admin:
@@ -84,6 +86,7 @@ class Admin:
             revision=registry.current.revision if registry.current else 0,
             degraded=bool(registry.problems),
             database_unavailable=self._health.pool.problem is not None,
+            asynchronous_standbys=watched.replication.asynchronous_standbys,
             outbox=watched.outbox.outstanding,
             oldest=watched.outbox.oldest(),
             log_dropped=log_thread.dropped_lines(),

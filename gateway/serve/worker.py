@@ -26,9 +26,10 @@ from gateway.identity.token_store import CHANNEL, TokenStore
 from gateway.monitoring import history
 from gateway.monitoring.recent import RecentFaults
 from gateway.monitoring.reporter import Reporter
-from gateway.notifications import late_workers
+from gateway.notifications import late_workers, replication
 from gateway.notifications.late_workers import LateWorkers
 from gateway.notifications.recorder import Recorder
+from gateway.notifications.replication import Replication
 from gateway.outbox import dispatcher
 from gateway.outbox.dispatcher import MAX_FIRST_ATTEMPTS, MAX_RETRIES_IN_FLIGHT, Outbox
 from gateway.outbox.mandrill import Mandrill
@@ -169,6 +170,7 @@ class Worker:
             credentials=credentials,
             actions=lambda: self.pipeline.actions,
         )
+        self.replication = Replication()
         self.admin = Admin(
             health=self.health,
             metrics=self.metrics,
@@ -179,10 +181,11 @@ class Worker:
                 outbox=self.outbox,
                 loop_watch=self.loop_watch,
                 pools=dict(zip(POOL_NAMES, self._pools, strict=True)),
+                replication=self.replication,
             ),
             console=self.console.routes(),
         )
-        self.maintenance = Maintenance(self.background_pool, _jobs())
+        self.maintenance = Maintenance(self.background_pool, _jobs(self.replication))
         self._subscribe()
 
     def use(self, actions: Actions) -> None:
@@ -247,10 +250,11 @@ def _authenticator(settings: Settings, pool: Pool, background_pool: Pool) -> Aut
     return Authenticator(TokenStore(pool), LastUse(background_pool), limits)
 
 
-def _jobs() -> list[Job]:
+def _jobs(standbys: Replication) -> list[Job]:
     """The jobs of maintenance, with their intervals in seconds."""
     return [
         Job(LateWorkers().check, interval=late_workers.CHECK_INTERVAL),
+        Job(standbys.check, interval=replication.CHECK_INTERVAL),
         Job(counts.sweep, interval=60.0),
         Job(resets.sweep, interval=600.0),
         Job(old_sessions.sweep, interval=60.0),
