@@ -1,42 +1,17 @@
 """Settings are environment variables `GATEWAY_*`, declared once, in this table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gateway.runtime import setting_values
 from gateway.runtime.errors import OperatorError
+from gateway.runtime.setting import Setting
 from gateway.runtime.setting_values import Network
 
 
 class SettingError(OperatorError):
     """Settings have invalid values; the text names every one of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table: `name` is the variable without `GATEWAY_`, in lower case.
-
-    `parse` turns the variable's text into the value. It raises ValueError with what is allowed;
-    that message never quotes a secret.
-    """
-
-    name: str
-    default: str
-    meaning: str
-    parse: Callable[[str], Any] = str
-    secret: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return f"GATEWAY_{self.name.upper()}"
-
-    @property
-    def file_variable(self) -> str:
-        """The environment variable that names a file with the value; secrets alone have it."""
-        return f"{self.variable}_FILE"
 
 
 SETTINGS = (
@@ -167,6 +142,13 @@ SETTINGS = (
         setting_values.networks,
     ),
     Setting(
+        "proxy_protocol",
+        "off",
+        "`on` takes the client's address from the PROXY protocol, version 1 or 2, with which every "
+        "connection from `GATEWAY_TRUSTED_PROXIES` must then begin.",
+        setting_values.switch,
+    ),
+    Setting(
         "account_guesses",
         "10",
         "Wrong passwords allowed for one account in 15 minutes.",
@@ -263,6 +245,7 @@ class Settings:
     ready_needs_database: bool
     keep_alive: float
     trusted_proxies: tuple[Network, ...]
+    proxy_protocol: bool
     account_guesses: int
     address_guesses: int
     unknown_callers: int
@@ -282,33 +265,18 @@ class Settings:
         errors: list[str] = []
         for setting in SETTINGS:
             try:
-                text = _text(setting, environment) or setting.default
+                text = setting.text(environment) or setting.default
                 values[setting.name] = setting.parse(text)
             except ValueError as error:
                 errors.append(f"{setting.variable} {error}")
+        if values.get("proxy_protocol") and not values.get("trusted_proxies", True):
+            errors.append(
+                "GATEWAY_PROXY_PROTOCOL is on: name the proxies in GATEWAY_TRUSTED_PROXIES"
+            )
         if errors:
             raise SettingError("; ".join(errors))
         values["listen_database_url"] = values["listen_database_url"] or values["database_url"]
         return cls(**values)
-
-
-def _text(setting: Setting, environment: Mapping[str, str]) -> str:
-    """The text of the variable, or of the file that holds the secret. Raises ValueError."""
-    text = environment.get(setting.variable, "").strip()
-    file = environment.get(setting.file_variable, "").strip() if setting.secret else ""
-    if not file:
-        return text
-    if text:
-        raise ValueError(f"and {setting.file_variable} are both set: remove one of them")
-    try:
-        text = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", "it is not UTF-8")
-        raise ValueError(f"cannot be read from {file}: {reason}") from error
-    if not text:
-        # Such as a secret that is not written yet: the default would mean to do without it.
-        raise ValueError(f"cannot be read from {file}: it is empty")
-    return text
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

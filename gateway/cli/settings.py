@@ -7,7 +7,8 @@ import click
 from gateway.cli.context import load_settings
 from gateway.cli.options import json_option
 from gateway.cli.output import print_table
-from gateway.settings import SETTINGS, Setting, masked
+from gateway.runtime.setting import Setting
+from gateway.settings import SETTINGS, masked
 
 _HEAD = """\
 # The gateway's settings with their defaults, as `gateway config --env` prints them.

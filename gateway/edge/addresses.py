@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
+from gateway.runtime import events
 from gateway.runtime.setting_values import Network
 from gateway.runtime.trace_context import TRACEPARENT, TRACESTATE
 
@@ -37,6 +38,7 @@ class Proxies:
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(map(_unmapped_network, trusted))
+        self._has_warned = False
 
     def client_address(self, peer: str, forwarded: bytes) -> str:
         """The last address, read from right to left, that is not a trusted proxy's.
@@ -46,9 +48,10 @@ class Proxies:
         """
         client = plain(peer)
         if not (self._trusted and forwarded):
+            self._warn(client)
             return client
         for text in reversed(forwarded.decode("latin-1").split(",")):
-            if not self._trusts(client):
+            if not self.trusts(client):
                 break
             address = _without_port(text.strip())
             if address is None:
@@ -56,7 +59,14 @@ class Proxies:
             client = address
         return client
 
-    def _trusts(self, address: str) -> bool:
+    def _warn(self, peer: str) -> None:
+        """Warn once of a proxy that appears to be in front and is not trusted."""
+        if not (self._trusted or self._has_warned):
+            self._has_warned = True
+            events.emit(events.EDGE_PROXY_UNTRUSTED, peer=peer)
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address is that of a trusted proxy."""
         try:
             parsed = _parsed(address)
         except ValueError:

@@ -22,6 +22,7 @@ class Channel:
     """One client's transport.
 
     Before writing more, wait for the event `drained`; it is None while the client keeps up.
+    `peer` is the address of the other end, or the one that its PROXY header names.
     `read_paused` is true while the transport does not read. While `is_held`, `resume_reading` does
     nothing.
     """
@@ -43,6 +44,7 @@ class Channel:
         self.is_held = False
         client = get_remote_addr(transport)
         self.peer = addresses.plain(client[0]) if client else addresses.UNKNOWN
+        self._peer_port = client[1] if client else 0
         self._server = server
         self._app_state = app_state
         self._default_headers: list[tuple[bytes, bytes]] = []
@@ -55,7 +57,7 @@ class Channel:
         return {
             "state": self._app_state.copy(),
             "server": None if has_left else get_local_addr(self.transport),
-            "client": None if has_left else get_remote_addr(self.transport),
+            "client": None if has_left else (self.peer, self._peer_port),
             "scheme": "https" if is_ssl(self.transport) else "http",
         }
 

@@ -52,6 +52,20 @@ REQUEST_UNAVAILABLE = Event(
     "A request was refused because the database cannot be used. At most one line a second; `more` "
     "counts the requests since the last one.",
 )
+EDGE_PROXY_REFUSED = Event(
+    "edge.proxy-refused",
+    "warning",
+    ("peer", "reason"),
+    "A connection from a trusted proxy was closed, because it did not begin with a valid header of "
+    "the PROXY protocol.",
+)
+EDGE_PROXY_UNTRUSTED = Event(
+    "edge.proxy-untrusted",
+    "warning",
+    ("peer",),
+    "A request came with `X-Forwarded-For`, and `GATEWAY_TRUSTED_PROXIES` is empty: if this is a "
+    "proxy, all its clients count as one. Once in each worker.",
+)
 EDGE_CONNECTION_CUT = Event(
     "edge.connection-cut",
     "info",

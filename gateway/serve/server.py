@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 
 import uvicorn
 
+from gateway.edge.addresses import Proxies
 from gateway.edge.connection import EdgeState
 from gateway.edge.protocol import Edge
+from gateway.edge.proxy_protocol import edge_behind
 from gateway.runtime import memory
 from gateway.runtime.errors import OperatorError
 from gateway.serve.service_manager import ServiceManager
@@ -145,6 +147,9 @@ def listen(host: str, port: int, setting: str = "GATEWAY_PORT") -> socket.socket
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if host == "::":
+        # IPv4 too, whatever the system's default is.
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
         listener.bind((host, port))
     except socket.gaierror as error:
@@ -189,7 +194,12 @@ async def serve(
 
 def server(worker: Worker, settings: Settings, link: Superior | None = None) -> uvicorn.Server:
     """The uvicorn server of the public port."""
-    config = _config(worker.app, FINISH_TIMEOUT, timeout_keep_alive=settings.keep_alive)
+    protocol: Any = Edge
+    if settings.proxy_protocol:
+        protocol = edge_behind(Proxies(settings.trusted_proxies))
+    config = _config(
+        worker.app, FINISH_TIMEOUT, http=protocol, timeout_keep_alive=settings.keep_alive
+    )
     return _Server(config, worker, settings.drain_delay, link)
 
 
@@ -212,12 +222,17 @@ async def beside(app: Any, listener: socket.socket) -> AsyncIterator[None]:  # n
         await server.shutdown(sockets=[listener])
 
 
-def _config(app: Any, finish_timeout: int, **options: Any) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+def _config(
+    app: Any,  # noqa: ANN401 - ASGI
+    finish_timeout: int,
+    http: Any = Edge,  # noqa: ANN401 - a class, or a function that makes its instances
+    **options: Any,  # noqa: ANN401
+) -> uvicorn.Config:
     """The configuration of uvicorn, without its logs, proxy headers and server header."""
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=Edge,
+        http=http,
         ws="none",
         access_log=False,
         log_config=None,
