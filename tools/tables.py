@@ -1,8 +1,8 @@
 """Writes the tables of the documentation from the code that they describe.
 
 `python tools/tables.py` rewrites the text between `<!-- table: NAME -->` and `<!-- end -->` in
-README.md and docs/**/*.md, and the messages of the answers that these pages show; with `--check`
-it only names the pages that are out of date.
+README.md, docs/**/*.md and the chart's README.md, and the messages of the answers that these pages
+show; with `--check` it only names the pages that are out of date.
 """
 
 import re
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import helm_chart
 import orjson
 import yaml
 
@@ -33,7 +34,11 @@ _ANSWER = re.compile(
 
 def pages() -> list[Path]:
     """The pages that may hold tables."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        ROOT / "README.md",
+        helm_chart.CHART / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
 
 
 def with_tables(text: str) -> str:
@@ -146,6 +151,15 @@ def alerts() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def _values(_: str) -> list[str]:
+    """The values of the Helm chart."""
+    rows = [
+        (f"`{name}`", f"`{default}`" if default else "", meaning)
+        for name, default, meaning in helm_chart.values()
+    ]
+    return _rows(("value", "default", "meaning"), rows)
+
+
 def _commands(_: str) -> list[str]:
     rows = [(f"`gateway {name}`", sentence) for name, sentence in commands()]
     return _rows(("command", "does"), rows)
@@ -254,6 +268,7 @@ TABLES: dict[str, Callable[[str], list[str]]] = {
     "events": _events,
     "notifications": _notifications,
     "alerts": _alerts,
+    "values": _values,
     "commands": _commands,
     "routes": _routes,
     "params": _params,

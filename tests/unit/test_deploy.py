@@ -36,6 +36,7 @@ STOP_MARGIN = 5
 FILES = sorted(file for file in DEPLOY.rglob("[!.]*") if file.is_file())
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+HA: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.ha.yaml").read_text())
 DOCKERFILE = re.sub(
     r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", (DEPLOY / "Dockerfile").read_text())
 ).splitlines()
@@ -248,6 +249,44 @@ def test_compose_pins_the_postgres_version_of_the_tests() -> None:
     pinned = re.fullmatch(r"postgres:(\d+)\.\d+-bookworm", SERVICES["postgres"]["image"])
     assert pinned
     assert int(pinned[1]) == programs.version(programs.find_binaries())
+
+
+def test_compose_with_two_gateways_differs_in_their_number_and_the_balancer() -> None:
+    def without_network(service: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in service.items() if key != "networks"}
+
+    services = HA["services"]
+    assert without_network(services["postgres"]) == SERVICES["postgres"]
+    environment = {
+        **SERVICES["migrate"]["environment"],
+        "GATEWAY_KEEP_ALIVE": "75",
+        "GATEWAY_TRUSTED_PROXIES": HA["networks"]["calls"]["ipam"]["config"][0]["subnet"],
+    }
+    migrate = {**SERVICES["migrate"], "environment": environment}
+    assert without_network(services["migrate"]) == migrate
+    Settings.load(environment)
+    snapshots = []
+    for name in ("gateway-1", "gateway-2"):
+        gateway = without_network(services[name])
+        snapshots += gateway.pop("volumes")
+        assert "/-/ready" in gateway.pop("healthcheck")["test"][-1]
+        expected = {**SERVICES["gateway"], "environment": environment}
+        del expected["ports"], expected["volumes"]
+        assert gateway == expected
+    assert len({*snapshots}) == 2
+    assert {name for name, service in services.items() if "ports" in service} == {"haproxy"}
+
+
+def test_balancer_of_compose_prefers_gateways_that_reach_the_database() -> None:
+    configuration = HA["configs"]["haproxy"]["content"]
+    asked = re.findall(r"option httpchk GET (\S+)", configuration)
+    assert asked == ["/-/ready?database", "/-/ready"]
+    servers = re.findall(r" server \w+ (\S+):(\d+)", configuration)
+    port = HA["services"]["gateway-1"]["environment"]["GATEWAY_PORT"]
+    assert servers == [("gateway-1", port), ("gateway-2", port)] * 2
+    for service in ("gateway-1", "haproxy"):
+        assert "calls" in HA["services"][service]["networks"]
+    assert HA["services"]["haproxy"]["networks"] == ["calls"]
 
 
 # systemd
