@@ -31,7 +31,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -155,6 +155,10 @@ $(VENV)/promtool: | $(STAMP)
 
 check-deploy: $(STAMP) $(DEPLOY_STAMP) ## Check the Helm chart, deploy/kubernetes and compose.
 	$(BIN)/python -m pytest $(DEPLOY)
+
+image: $(STAMP) $(DEPLOY_STAMP) ## Build the image; run it, the chart's pods and the systemd unit.
+	tools/build-image
+	$(BIN)/python -m pytest tests/image
 
 chart-refresh: docs-refresh $(DEPLOY_STAMP) ## Rewrite what the Helm chart renders.
 	$(BIN)/python tools/renderings.py $(VENV)-deploy/bin/helm

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
+from support.containers import once, over_tcp
 from support.harness import Client, Server, execute, on, serving, settings
 from support.mail import MailSetup
 from support.mandrill import running_stand_in
@@ -58,6 +59,21 @@ def empty_database(gateway_session: Session) -> Iterator[str]:
     """The address of an empty database; each test has its own."""
     with gateway_session.database() as url:
         yield url
+
+
+@pytest.fixture
+def tcp_database(empty_database: str) -> Iterator[str]:
+    """The address of an empty database by TCP, for containers, which do not see its socket."""
+    with over_tcp(empty_database) as url:
+        yield url
+
+
+@pytest.fixture
+def applied(tcp_database: str) -> str:
+    """A database that the image has migrated, and to which it has applied its routes."""
+    assert "migrations applied" in once(tcp_database, "gateway", "migrate")
+    assert "+ route order_stages.create" in once(tcp_database, "gateway", "apply")
+    return tcp_database
 
 
 @pytest.fixture(scope="session")
