@@ -43,6 +43,14 @@ SETTINGS = (
         secret=True,
     ),
     Setting(
+        "replica_database_url",
+        "",
+        "Standby of the database, for routes that have `reads` in the manifest; several hosts are "
+        "separated by commas, and share the reads. If empty, these routes read from the primary.",
+        setting_values.database_url,
+        secret=True,
+    ),
+    Setting(
         "database_connections",
         "16",
         "Maximum database connections for the calls of one worker, which opens 9 more for itself.",
@@ -230,6 +238,7 @@ class Settings:
     admin_port: int
     database_url: str
     listen_database_url: str
+    replica_database_url: str
     database_connections: int
     database_connection_age: float
     data_dir: str

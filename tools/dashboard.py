@@ -45,6 +45,7 @@ ROWS = {
         "gateway_database_waiting",
         "gateway_database_timeouts_total",
         "gateway_database_asynchronous_standbys",
+        "gateway_replica_reads_total",
     ),
     "Outbox, notifications and log": (
         "gateway_notifications_open",

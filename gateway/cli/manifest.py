@@ -1,5 +1,6 @@
 """Verbs about the manifest and the registry: check, plan, apply, dump."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -32,6 +33,7 @@ from gateway.manifest.plan import Base, plan
 from gateway.manifest.read import Diagnostic, ManifestError, name_of
 from gateway.manifest.wait import wait_for_workers
 from gateway.manifest.warnings import warnings
+from gateway.settings import Settings
 from gateway.upstreams.python import Actions
 
 MANY_ROWS = 2000
@@ -105,6 +107,7 @@ def _warn(path: Path, desired: list[Desired]) -> list[str]:
             path,
             desired,
             actions.names(),
+            batched=actions.batched(),
             searched=actions.searched,
             why_missing=actions.why_missing,
         )
@@ -201,7 +204,19 @@ def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base]
         return pinned.read(path)
     desired = check(path)
     _warn(path, desired)
+    _warn_of_reads(desired)
     return desired, {}, prune
+
+
+def _warn_of_reads(desired: list[Desired]) -> None:
+    """Say that routes with `reads` use the primary, if no replica is named here."""
+    routes = [name for state in desired for name, r in state.routes.items() if "reads" in r.record]
+    if routes and not Settings.load(os.environ).replica_database_url:
+        have = "1 route has" if len(routes) == 1 else f"{len(routes)} routes have"
+        echo_error(
+            f"note: {have} `reads`, and GATEWAY_REPLICA_DATABASE_URL is not set here; gateways "
+            "without it read from the primary"
+        )
 
 
 def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], None]]:

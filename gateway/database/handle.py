@@ -100,7 +100,7 @@ class Database:
         """Run `work` on one connection. Raises DatabaseError and ClientDisconnectedError."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._run_once(work)
+                return await self.run_once(work)
             except DatabaseReadOnly as error:
                 # After a fail-over a new connection finds the new primary.
                 self._pool.discard_idle()
@@ -118,7 +118,8 @@ class Database:
                 events.emit(events.DATABASE_RETRIED, reason=str(error))
         raise AssertionError
 
-    async def _run_once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def run_once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run `work` on one connection; after an error it is not run again."""
         connection = await self._pool.acquire(self._owner)
         try:
             self._begin()

@@ -7,7 +7,7 @@ import orjson
 
 from gateway.manifest import breaking_returns
 from gateway.manifest.change import Change, Kind, Record, same_json
-from gateway.manifest.written import as_written
+from gateway.manifest.written import as_written, duration
 from gateway.registry import paths
 from gateway.registry.schema.shape import types_of
 
@@ -76,8 +76,15 @@ def _route(before: Record, after: Record) -> Iterator[str]:
         yield "requires an Idempotency-Key"
     if _is_stricter(before.get("rate_limit"), after.get("rate_limit")):
         yield f"rate_limit becomes {as_written('rate_limit', after['rate_limit'])}"
+    if (allowed := _stale(after)) > _stale(before):
+        yield f"answers may be {duration(allowed)} old"
     yield from _schema("", orjson.loads(before["params"]), orjson.loads(after["params"]))
     yield from _returns(before.get("returns"), after.get("returns"))
+
+
+def _stale(record: Record) -> float:
+    """How old an answer may be, in seconds."""
+    return float(record["reads"]["stale"]) if "reads" in record else 0.0
 
 
 def _returns(before: str | None, after: str | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import statuses
-from gateway.manifest import documentation, params, schema_check, settings_check
+from gateway.manifest import documentation, params, reads_check, schema_check, settings_check
 from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import JSON_TEXTS
 from gateway.manifest.defaults import with_defaults
@@ -199,6 +199,8 @@ class _Checker:
         for slug, status in record["statuses"].items():
             self._check_status(document, (*path, "statuses", slug), slug, status["http"])
         self._check_numbers(document, path, record)
+        for inner, message in reads_check.diagnostics(record):
+            self._add(document, (*path, *inner), message)
         return segments
 
     def _check_service(self, document: Document, path: YamlPath, service: str) -> None:

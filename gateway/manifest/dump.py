@@ -87,6 +87,7 @@ def _route(record: Record) -> dict[str, Any]:
         **parsed(record),
         "auth": as_written("auth", record["auth"]),
         "rate_limit": as_written("rate_limit", record.get("rate_limit")),
+        "reads": as_written("reads", record.get("reads")),
         "timeout": f"{round(record['timeout'] * 1000)}ms",
         "max_body": f"{record['max_body']}B",
     }

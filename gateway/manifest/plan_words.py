@@ -28,5 +28,6 @@ def _shorten(field: str, value: Any) -> str:  # noqa: ANN401 - JSON is any
     if value is None:
         return "(none)"
     written = as_written(field, value)
-    text = orjson.dumps(written).decode() if written is value else str(written)
+    is_text = isinstance(written, str) and written is not value
+    text = written if is_text else orjson.dumps(written).decode()
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"

@@ -17,7 +17,7 @@ _SECONDS = {name: seconds for seconds, name in PERIODS.items()}
 def route_record(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     """A route's record with every default written out, units as seconds and bytes."""
     handler = entry.get("handler", name)
-    return {
+    record = {
         "handler": handler,
         "method": entry["method"],
         "path": entry.get("path", f"/api/v1/{name.replace('.', '/')}"),
@@ -40,6 +40,9 @@ def route_record(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         "max_body": int(_measure(entry["max_body"])) if "max_body" in entry else DEFAULT_MAX_BODY,
         "max_values": int(entry.get("max_values", DEFAULT_MAX_VALUES)),
     }
+    if "reads" in entry:
+        record["reads"] = {**entry["reads"], "stale": _measure(entry["reads"]["stale"])}
+    return record
 
 
 def _rate(text: str) -> list[int]:

@@ -1,6 +1,6 @@
 """Warnings about a manifest: what is allowed, but probably a mistake."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
@@ -16,13 +16,15 @@ def warnings(
     desired: Iterable[Desired],
     actions: Iterable[str],
     *,
+    batched: Collection[str] = (),
     searched: str = "",
     why_missing: Callable[[str], str] = lambda _: "",
 ) -> Iterator[str]:
     """The warnings about a valid manifest.
 
-    `actions` are those that have code here; `searched` says where code was looked for, and
-    `why_missing` why an action of a service with code has none.
+    `actions` are those that have code here, and `batched` those of them that get all waiting calls
+    together. `searched` says where code was looked for, and `why_missing` why an action of a
+    service with code has none.
     """
     desired = list(desired)
     for warning, handler in _without_code(desired, set(actions)):
@@ -30,6 +32,7 @@ def warnings(
     yield from _open_to_new_users(desired)
     yield from _unchecked_settings(schema_folder(manifest), desired)
     yield from _resets_without_page(desired)
+    yield from _batched_reads(desired, batched)
     yield from schema_warnings(desired)
 
 
@@ -46,6 +49,15 @@ def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[tup
                 f"{did_you_mean(action, others)}; calls will answer service-not-found"
             )
             yield warning, handler
+
+
+def _batched_reads(desired: Iterable[Desired], batched: Collection[str]) -> Iterator[str]:
+    """Routes whose `reads` have no effect."""
+    for _, name, route in _deployed_routes(desired):
+        handler = route.record["handler"]
+        if "reads" in route.record and handler in batched:
+            why = f"the action {handler} is batched, and uses the primary"
+            yield f"{name}: reads has no effect: {why}"
 
 
 def _open_to_new_users(desired: list[Desired]) -> Iterator[str]:

@@ -31,6 +31,10 @@ def rate(limit: list[int]) -> str:
     return f"{calls}/{PERIODS[seconds]}"
 
 
+def _reads(reads: Mapping[str, Any]) -> dict[str, Any]:
+    return {**reads, "stale": duration(reads["stale"])}
+
+
 def _auth(kinds: list[str]) -> str | list[str]:
     return kinds or "public"
 
@@ -39,5 +43,7 @@ _FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "max_body": size,
     "timeout": duration,
     "rate_limit": rate,
+    "reads": _reads,
+    "reads.stale": duration,
     "auth": _auth,
 }

@@ -66,6 +66,7 @@ def explain(
         "handler": route.handler,
         "auth": sorted(route.auth) or "public",
         "roles": dict(sorted(route.roles.items())) if route.roles else "any",
+        **({} if route.stale is None else {"reads": f"a replica, at most {route.stale:g} s old"}),
     }
 
 

@@ -59,6 +59,8 @@ class Route:
     route. `rate_limit` applies to each token, on a public route to each address. `roles` maps an
     application's slug to the roles it accepts; None accepts any role. `statuses` holds every status
     that the route may answer, common and own. `returns` is the schema of the answer's `data`.
+    `stale` is how old the data of a replica that answers may be, in seconds; None means that only
+    the primary answers.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Route:
     statuses: Mapping[str, Status]
     params: ParamSchema
     returns: ParamSchema | None = None
+    stale: float | None = None
     documentation: Documentation = NO_DOCUMENTATION
 
     @property
@@ -144,6 +147,7 @@ def route_from(name: str, record: Mapping[str, Any], params: ParamSchema) -> Rou
         statuses={**statuses.COMMON, **statuses.route_statuses(own)} if own else statuses.COMMON,
         params=params,
         returns=interned(record["returns"]) if "returns" in record else None,
+        stale=_interned(record["reads"]["stale"]) if "reads" in record else None,
         documentation=documentation_from(record),
     )
 
@@ -172,6 +176,7 @@ def record_of(route: Route) -> dict[str, Any]:
         "max_values": route.max_values,
         **documentation_fields(route.documentation),
         **({"returns": route.returns.text} if route.returns else {}),
+        **({} if route.stale is None else {"reads": {"from": "replica", "stale": route.stale}}),
     }
 
 

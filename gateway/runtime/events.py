@@ -6,21 +6,11 @@ a log can be filtered by `request_id`, `message_id` or `attempt`. The model is P
 and a test checks the fields of every `emit` against it.
 """
 
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
-
-Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-
-
-class Event(NamedTuple):
-    """One row of the catalogue: `fields` are the names of the values that each occurrence has."""
-
-    name: str
-    level: Level
-    fields: tuple[str, ...]
-    sentence: str
-
+# Their names are those of this module, for whom emits and reads events.
+from gateway.runtime.emitter import Event as Event  # noqa: PLC0414
+from gateway.runtime.emitter import Fields as Fields  # noqa: PLC0414
+from gateway.runtime.emitter import emit as emit  # noqa: PLC0414
+from gateway.runtime.emitter import subscribe as subscribe  # noqa: PLC0414
 
 REQUEST = Event(
     "request",
@@ -120,6 +110,15 @@ DATABASE_ASYNCHRONOUS = Event(
     ("standbys", "reason"),
     "The database has standbys, and commits before any of them has the data: a fail-over loses "
     "acknowledged writes. From one worker, when it finds this. Raises a notification.",
+)
+DATABASE_REPLICA_LOST = Event(
+    "database.replica-lost",
+    "warning",
+    ("replica", "reason"),
+    "A replica does not answer, or is not a standby of the primary; the primary answers its reads.",
+)
+DATABASE_REPLICA_BACK = Event(
+    "database.replica-back", "info", ("replica",), "A lost replica answers again."
 )
 DATABASE_LISTENER_DISCONNECTED = Event(
     "database.listener-disconnected",
@@ -318,30 +317,3 @@ CATALOGUE: tuple[Event, ...] = tuple(
     event for name, event in sorted(globals().items()) if isinstance(event, Event)
 )
 """All events, in the order of their names."""
-
-Fields: TypeAlias = Mapping[str, Any]
-Reader: TypeAlias = Callable[[Event, Fields], None]
-
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
-_log = logging.getLogger("gateway")
-_readers: list[Reader] = []
-
-
-def emit(event: Event, *, trace: BaseException | None = None, **fields: Any) -> None:  # noqa: ANN401
-    """Log an event and pass it to the readers. `trace` is an error whose frames are logged."""
-    # As text for any handler; ours writes `event` and `fields` as one JSON line.
-    extra = {"event": event.name, "fields": fields}
-    _log.log(_LEVELS[event.level], "%s %s", event.name, fields, exc_info=trace, extra=extra)
-    for reader in _readers:
-        reader(event, fields)
-
-
-def subscribe(reader: Reader) -> Callable[[], None]:
-    """Pass every event to a reader from now on; return a function that ends the subscription."""
-    _readers.append(reader)
-    return lambda: _readers.remove(reader)

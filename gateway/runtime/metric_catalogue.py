@@ -97,6 +97,13 @@ TOKENS = Metric(
     "older answer of a database that is late or unavailable (`stale`).",
     ("source",),
 )
+READS = Metric(
+    "gateway_replica_reads_total",
+    "counter",
+    "Reads of routes that have `reads` in the manifest, by the server that answered: a `replica`, "
+    "or the `primary`, if no replica was known to be new enough.",
+    ("source",),
+)
 UNAVAILABLE = Metric(
     "gateway_database_unavailable", "gauge", "Workers that get no answer from the database."
 )
@@ -166,7 +173,7 @@ METRICS = (
     *(DURATIONS, ANSWERS, ACTIVE, BODIES),
     *(BUILD, WORKERS, WORKER_RESTARTS, LOOP_LAG, NO_DESCRIPTORS),
     *(REVISION, DEGRADED, SNAPSHOT_AGE, TOKENS),
-    *(UNAVAILABLE, ASYNCHRONOUS, CONNECTIONS, WAITING, TIMEOUTS),
+    *(UNAVAILABLE, ASYNCHRONOUS, READS, CONNECTIONS, WAITING, TIMEOUTS),
     *(OUTBOX, OLDEST, NOTIFICATIONS, EVENTS, LOG_DROPPED),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}

@@ -81,8 +81,8 @@ class WorkerState(NamedTuple):
     `outbox` counts messages by state, `oldest` has ages in seconds by kind of message, `pools` has
     the pools by name. `loop_lag` and `snapshot_age` are in seconds. `fleet` is None before the
     first answer of the database; `revision_since` is when the revision began to be served.
-    `tokens`, by source, `log_dropped` lines and `out_of_descriptors` seconds are totals of the
-    process.
+    `tokens` and `reads`, by source, `log_dropped` lines and `out_of_descriptors` seconds are totals
+    of the process.
     """
 
     in_flight: int = 0
@@ -98,6 +98,7 @@ class WorkerState(NamedTuple):
     out_of_descriptors: int = 0
     pools: Mapping[str, PoolUsage] = MappingProxyType({})
     tokens: Mapping[str, int] = MappingProxyType({})
+    reads: Mapping[str, int] = MappingProxyType({})
     snapshot_age: float = math.inf
     fleet: Fleet | None = None
     revision_since: datetime | None = None
@@ -218,6 +219,8 @@ class Metrics:
         self._advance(catalogue.NO_DESCRIPTORS, state.out_of_descriptors)
         for source, total in state.tokens.items():
             self._advance(catalogue.TOKENS, total, source)
+        for source, total in state.reads.items():
+            self._advance(catalogue.READS, total, source)
 
     def _flush_database(self, state: WorkerState) -> None:
         """Set the figures of all workers, which every worker reads from the database."""

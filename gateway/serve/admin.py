@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.database.pool import Pool
+from gateway.database.replicas import Replicas
 from gateway.edge.admission import Admission
 from gateway.identity.token_store import TokenStore
 from gateway.monitoring.reporter import Reporter
@@ -36,6 +37,7 @@ class Watched(NamedTuple):
     loop_watch: LoopWatch
     pools: Mapping[str, Pool]
     replication: Replication
+    replicas: Replicas
 
 
 class Admin:
@@ -86,6 +88,7 @@ class Admin:
             revision=registry.current.revision if registry.current else 0,
             degraded=bool(registry.problems),
             database_unavailable=self._health.pool.problem is not None,
+            reads=watched.replicas.reads,
             asynchronous_standbys=watched.replication.asynchronous_standbys,
             outbox=watched.outbox.outstanding,
             oldest=watched.outbox.oldest(),

@@ -12,6 +12,7 @@ from gateway.database.heartbeat import Heartbeat
 from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.database.refusals import Refusals
+from gateway.database.replicas import Replicas
 from gateway.edge.admission import Admission
 from gateway.gate import Gate
 from gateway.identity import counts, old_sessions, resets
@@ -99,6 +100,16 @@ class Worker:
         self.outbox_pool = pool(size=OUTBOX_CONNECTIONS, purpose="outbox")
         self.background_pool = pool(size=BACKGROUND_CONNECTIONS, purpose="background")
         self._pools = self.pool, self.lookup_pool, self.outbox_pool, self.background_pool
+        self.replicas = Replicas(
+            settings.replica_database_url,
+            self.background_pool,
+            partial(
+                Pool,
+                size=settings.database_connections,
+                max_age=settings.database_connection_age,
+                purpose="reads",
+            ),
+        )
         self.heartbeat = Heartbeat(
             settings.database_url, *self._pools, max_age=settings.database_connection_age
         )
@@ -134,7 +145,7 @@ class Worker:
             registry=self.registry,
             actions={},
             identity=self.identity,
-            calls=CallFactory(self.pool, self.outbox, credentials),
+            calls=CallFactory(self.pool, self.outbox, credentials, self.replicas),
             recorder=self.recorder,
             admission=Admission(
                 max_in_flight=settings.max_in_flight,
@@ -182,6 +193,7 @@ class Worker:
                 loop_watch=self.loop_watch,
                 pools=dict(zip(POOL_NAMES, self._pools, strict=True)),
                 replication=self.replication,
+                replicas=self.replicas,
             ),
             console=self.console.routes(),
         )
@@ -211,6 +223,7 @@ class Worker:
             self.identity.last_use.run,
             self.identity.limits.counts.run,
             self.maintenance.run,
+            self.replicas.run,
             self.outbox.run,
             self.recorder.run,
             self.access.run,
@@ -234,7 +247,7 @@ class Worker:
             # server.
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
-            await asyncio.gather(*(pool.close() for pool in self._pools))
+            await asyncio.gather(self.replicas.close(), *(pool.close() for pool in self._pools))
             for threads in (self.passwords, self.mandrill, self.webhook):
                 threads.close()
             await self.tracing.stop()

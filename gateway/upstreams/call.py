@@ -1,10 +1,13 @@
 """The argument of an action: the request's values, the database, the mailer and identity."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
+from gateway.database.replica_reads import ReadSource, ReplicaDatabase
+from gateway.database.replicas import Replicas
 from gateway.edge.exchange import Exchange
 from gateway.identity.credentials import Credentials
 from gateway.outbox.dispatcher import Outbox
@@ -53,8 +56,11 @@ class Call(NamedTuple):
 class CallFactory:
     """Creates calls from requests and the objects that all calls of a worker share."""
 
-    def __init__(self, pool: Pool, outbox: Outbox, credentials: Credentials) -> None:
+    def __init__(
+        self, pool: Pool, outbox: Outbox, credentials: Credentials, replicas: Replicas
+    ) -> None:
         self._pool = pool
+        self._replicas = replicas
         self._outbox = outbox
         self._credentials = credentials
 
@@ -73,13 +79,16 @@ class CallFactory:
         route = match.route
         deadline = request.received_at + route.timeout
         scope = route.name, caller.application_slug, caller.role
+        database: Callable[..., Database] = Database
+        if route.stale is not None:
+            database = partial(ReplicaDatabase, ReadSource(self._replicas, route.stale))
         return Call(
             request_id=request.id,
             route=route,
             caller=caller,
             params=params,
             settings=match.table.services[route.service].settings,
-            db=Database(self._pool, deadline, scope, route.name, exchange.is_disconnected),
+            db=database(self._pool, deadline, scope, route.name, exchange.is_disconnected),
             mail=Mailer(self._outbox, route.name, request.id, deadline),
             identity=self._credentials,
             deadline=deadline,

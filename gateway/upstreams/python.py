@@ -103,6 +103,10 @@ class Actions:
         """All names, sorted."""
         return sorted(self._declared)
 
+    def batched(self) -> set[str]:
+        """The names of those that get all waiting calls together."""
+        return {name for name, declared in self._declared.items() if isinstance(declared, Batch)}
+
     def bind(self, pool: Pool) -> Mapping[str, Action]:
         """The actions as a worker performs them; batches use the pool's connections."""
         return {

@@ -96,6 +96,43 @@ def test_plan_prints_changed_fields_and_breakages(gateway: Gateway) -> None:
     ]
 
 
+def test_plan_and_dump_show_reads_as_they_are_written(gateway: Gateway) -> None:
+    write(manifest("things.list", deployed="true"))
+    gateway("apply")
+    reads = "reads: {from: replica, stale: 5s}"
+    write(manifest("things.list", deployed="true").replace("title: T,", f"title: T, {reads},"))
+    _, out, _ = gateway("plan")
+    assert '      reads: (none) -> {"from":"replica","stale":"5s"}\n' in out
+    assert "      breaks callers: answers may be 5s old\n" in out
+    gateway("apply")
+    _, dumped, _ = gateway("dump")
+    assert "    reads:\n      from: replica\n      stale: 5s\n" in dumped
+    write(
+        manifest("things.list", deployed="true").replace(
+            "title: T,", "title: T, reads: {from: replica, stale: 6s},"
+        )
+    )
+    assert "      reads.stale: 5s -> 6s\n" in gateway("plan")[1].replace('"', "")
+    write(dumped)
+    assert gateway("plan")[0] == 0
+
+
+def test_apply_says_that_reads_need_the_address_of_a_replica(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        manifest("things.list").replace("title: T,", "title: T, reads: {from: replica, stale: 5s},")
+    )
+    code, _, err = gateway("apply")
+    assert code == 0
+    assert err == (
+        "note: 1 route has `reads`, and GATEWAY_REPLICA_DATABASE_URL is not set here; gateways "
+        "without it read from the primary\n"
+    )
+    monkeypatch.setenv("GATEWAY_REPLICA_DATABASE_URL", "postgresql://replica/gateway")
+    assert gateway("apply")[2] == ""
+
+
 def test_plan_without_prune_leaves_missing_records_alone_and_exits_0(gateway: Gateway) -> None:
     write(manifest("things.create", "things.read"))
     gateway("apply")

@@ -162,6 +162,9 @@ def _route(draw: Any, name: str, handlers: list[str]) -> dict[str, Any]:
     route: dict[str, Any] = draw(st.fixed_dictionaries(fixed, optional=optional))
     if route["method"] == "GET":
         route.pop("sensitive_params", None)
+    if route["method"] in {"GET", "POST"} and draw(st.booleans()):
+        stale = draw(st.integers(1000, 300_000).map("{}ms".format) | st.just("5s"))
+        route["reads"] = {"from": "replica", "stale": stale}
     return route
 
 

@@ -30,6 +30,8 @@ ROUTE: Record = {
     "rate_limit": None,
     "params": "{}",
 }
+FIVE = {"from": "replica", "stale": 5.0}
+TEN = {"from": "replica", "stale": 10.0}
 SERVICE: Record = {"kind": "python", "deployed": True, "title": "Things"}
 
 
@@ -109,6 +111,8 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [
     ),
     ({"max_values": 9}, {"max_values": 8}, ["max_values drops from 9 to 8"], []),
     ({"max_body": 9}, {"max_body": 8}, ["max_body drops from 9B to 8B"], []),
+    ({"reads": FIVE}, {"reads": TEN}, ["answers may be 10s old"], []),
+    ({}, {"reads": FIVE}, ["answers may be 5s old"], []),
     ({}, {"idempotency": "optional"}, [], []),
     ({}, {"idempotency": "required"}, ["requires an Idempotency-Key"], []),
     ({}, {"rate_limit": [50, 60]}, ["rate_limit becomes 50/minute"], []),

@@ -145,6 +145,12 @@ def test_explain_unmatched_request_has_the_reason(
     }
 
 
+def test_explain_says_how_old_the_data_of_a_replica_may_be() -> None:
+    listed = Table(1, TABLE.services.values(), [thing("list", "GET", "/api/things", stale=5.0)])
+    assert explain(listed, "GET", "/api/things")["reads"] == "a replica, at most 5 s old"
+    assert "reads" not in explain(TABLE, "POST", "/api/things")
+
+
 def test_explain_next_segments_come_from_all_methods() -> None:
     paths = [("GET", "/x/a/1"), ("PUT", "/x/b"), ("POST", "/x/{id:int}"), ("PATCH", "/x/{id}/y")]
     routes = [route(path, name=f"x.{method}", method=method) for method, path in paths]

@@ -1052,6 +1052,15 @@ def test_warnings_name_deployed_routes_without_code(tmp_path: Path) -> None:
     ]
 
 
+def test_warnings_name_reads_of_a_batched_action(tmp_path: Path) -> None:
+    reads = "reads: {from: replica, stale: 5s}"
+    desired = desired_of(tmp_path, f"  things.list: {{{USUAL}, {reads}}}\n")
+    assert list(warnings(tmp_path, [desired], ["things.list"], batched={"things.list"})) == [
+        "things.list: reads has no effect: the action things.list is batched, and uses the primary"
+    ]
+    assert list(warnings(tmp_path, [desired], ["things.list"])) == []
+
+
 def test_warnings_name_what_params_say_in_vain(tmp_path: Path) -> None:
     schemas = (
         "{properties: {day: {type: string, format: dat}, n: {default: 1}}}",

@@ -63,6 +63,7 @@ _records = st.fixed_dictionaries(
         "sunset": st.just("2027-12-01"),
         "examples": st.just('{"params": {"b": 1, "a": 2}}'),
         "returns": st.just('{"type": "object"}'),
+        "reads": st.just({"from": "replica", "stale": 1.5}),
     },
 )
 

@@ -87,6 +87,8 @@ def _rules(route: Route) -> Iterator[tuple[str, str]]:
     if route.rate_limit:
         limit = written.rate([route.rate_limit.calls, route.rate_limit.seconds])
         yield "Rate limit", f"{limit} for each {'token' if route.auth else 'address'}"
+    if route.stale is not None:
+        yield "Age of the data", f"at most {written.duration(route.stale)}"
     yield "Idempotency-Key", _KEYS[route.idempotency]
 
 
