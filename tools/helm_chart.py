@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from gateway.runtime import setting_values
-from gateway.settings import SETTINGS, Setting
+from gateway.runtime.setting import Setting
+from gateway.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "deploy" / "helm" / "plano-gateway"
