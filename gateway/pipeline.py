@@ -4,7 +4,6 @@ Each stage makes the next frozen value from those before it, or ends the request
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway import statuses
@@ -24,7 +23,7 @@ from gateway.stages.resolve import resolve
 from gateway.stages.respond import Trace
 from gateway.stages.returns import ReturnsCheck
 from gateway.stages.validate import validate
-from gateway.upstreams.action import Action
+from gateway.upstreams.bound import BoundActions
 from gateway.upstreams.call import CallFactory
 from gateway.values import ClientDisconnectedError, Rejection, Request, Response
 
@@ -34,7 +33,7 @@ class Pipeline:
     """The stages, joined to what they need."""
 
     registry: Registry
-    actions: Mapping[str, Action]
+    actions: BoundActions
     identity: Authenticator
     calls: CallFactory
     recorder: Recorder

@@ -123,6 +123,13 @@ SETTINGS = (
         setting_values.positive_integer,
     ),
     Setting(
+        "service_calls",
+        "100",
+        "Calls of one `http` service that one worker has in flight; as many again wait, and any "
+        "more get `service-unavailable`.",
+        setting_values.positive_integer,
+    ),
+    Setting(
         "drain_delay",
         "0",
         "Seconds after SIGTERM in which a worker reports that it is not ready but still accepts "
@@ -250,6 +257,7 @@ class Settings:
     max_in_flight: int
     max_bodies: int
     max_body_bytes: int
+    service_calls: int
     drain_delay: float
     ready_needs_database: bool
     keep_alive: float

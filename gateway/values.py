@@ -51,6 +51,13 @@ class ClientDisconnectedError(Exception):
     """The client disconnected: there is no one to answer."""
 
 
+class ServiceAnswerError(Exception):
+    """A service outside this process gave an answer that its route does not document.
+
+    The text is a sentence that names the service, and quotes no value of the answer.
+    """
+
+
 class Rate(NamedTuple):
     """A limit: at most `calls` in `seconds`."""
 

@@ -31,6 +31,7 @@ from gateway.manifest.editor_schema import (
 )
 from gateway.manifest.plan import Base, plan
 from gateway.manifest.read import Diagnostic, ManifestError, name_of
+from gateway.manifest.upstream_warnings import unset_secrets
 from gateway.manifest.wait import wait_for_workers
 from gateway.manifest.warnings import warnings
 from gateway.settings import Settings
@@ -201,10 +202,13 @@ def apply_manifest(  # noqa: PLR0913 - each is an option
 def _desired(path: Path, *, prune: bool) -> tuple[list[Desired], dict[str, Base], bool]:
     """What to apply, the bases that it needs, and whether to prune."""
     if pinned.is_pinned(path):
-        return pinned.read(path)
+        desired, bases, prune = pinned.read(path)
+        _warn_of_unset_secrets(desired)
+        return desired, bases, prune
     desired = check(path)
     _warn(path, desired)
     _warn_of_reads(desired)
+    _warn_of_unset_secrets(desired)
     return desired, {}, prune
 
 
@@ -217,6 +221,11 @@ def _warn_of_reads(desired: list[Desired]) -> None:
             f"note: {have} `reads`, and GATEWAY_REPLICA_DATABASE_URL is not set here; gateways "
             "without it read from the primary"
         )
+
+
+def _warn_of_unset_secrets(desired: list[Desired]) -> None:
+    for message in unset_secrets(desired, os.environ):
+        echo_error(f"warning: {message}")
 
 
 def _progress(desired: list[Desired]) -> AbstractContextManager[Callable[[int], None]]:

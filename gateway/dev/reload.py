@@ -1,5 +1,6 @@
 """Applies the manifest when `gateway dev` starts; applies it and reloads the code on each save."""
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gateway.dev import demo
 from gateway.manifest.apply import Author, apply_all
 from gateway.manifest.check import Desired, check, watched_folders
 from gateway.manifest.read import ManifestError
+from gateway.manifest.upstream_warnings import unset_secrets
 from gateway.manifest.warnings import warnings
 from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.errors import OperatorError
@@ -75,6 +77,8 @@ class Reloader:
             searched=self.actions.searched,
             why_missing=self.actions.why_missing,
         ):
+            self.echo(f"warning: {warning}")
+        for warning in unset_secrets(self.desired, os.environ):
             self.echo(f"warning: {warning}")
 
     async def watch(self, worker: Worker) -> None:

@@ -48,6 +48,9 @@ class Exchange(Protocol):
     def is_disconnected(self) -> bool:
         """Whether the server knows that the client has disconnected."""
 
+    def on_disconnect(self, callback: Callable[[], None] | None) -> None:
+        """Call this if the client disconnects before its answer; None ends that."""
+
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer; `headers` must be valid and include the body's length."""
 
@@ -86,6 +89,9 @@ class AsgiExchange:
     def is_disconnected(self) -> bool:
         """False: ASGI reports a disconnect only through `receive`."""
         return False
+
+    def on_disconnect(self, callback: Callable[[], None] | None) -> None:
+        """Nothing: ASGI reports a disconnect only through `receive`."""
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer as two ASGI messages."""

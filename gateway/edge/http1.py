@@ -53,6 +53,7 @@ class Http1Exchange:
     _more_body = True
     _body_delivered = False
     _waiter: asyncio.Future[None] | None = None
+    _left: Callable[[], None] | None = None
     _head: bytes | None = None
     _chunked = False
     _remaining = 0
@@ -151,6 +152,8 @@ class Http1Exchange:
         """Note that the client has disconnected: an answer that is not complete is dropped."""
         if not self.complete:
             self.disconnected = True
+            if self._left:
+                self._left()
         self._wake_receiver()
 
     def _wake_receiver(self) -> None:
@@ -194,6 +197,10 @@ class Http1Exchange:
     def is_disconnected(self) -> bool:
         """Whether the client disconnected before its answer was complete."""
         return self.disconnected
+
+    def on_disconnect(self, callback: Callable[[], None] | None) -> None:
+        """Call this if the client disconnects before its answer; None ends that."""
+        self._left = callback
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send the whole answer; `headers` must be valid and include the body's length."""

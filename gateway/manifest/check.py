@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway import statuses
-from gateway.manifest import documentation, params, reads_check, schema_check, settings_check
+from gateway.manifest import (
+    documentation,
+    params,
+    reads_check,
+    schema_check,
+    service_record,
+    settings_check,
+)
 from gateway.manifest.bulk import paused_gc
 from gateway.manifest.change import JSON_TEXTS
 from gateway.manifest.defaults import with_defaults
@@ -149,7 +156,9 @@ class _Checker:
             path: YamlPath = ("services", name)
             self._refuse_duplicate(document, path)
             self._refuse_nul(document, path, entry)
-            service = {"settings": {}, **entry}
+            service = service_record.service_record(entry)
+            for inner, message in service_record.diagnostics(entry):
+                self._add(document, (*path, *inner), message)
             for inner, message in settings_check.diagnostics(self._folder / name, service):
                 self._add(document, (*path, "settings", *inner), message)
             self._desired_in(document).services[name] = service

@@ -68,7 +68,7 @@ def _document(namespace: str, records: Records) -> dict[str, Any]:
         "version": 1,
         "namespace": namespace,
         **({"applications": applications} if applications else {}),
-        "services": _sorted(_of_kind("service", records)),
+        "services": {n: _service(r) for n, r in _sorted(_of_kind("service", records)).items()},
         "routes": {name: _route(r) for name, r in _sorted(_of_kind("route", records)).items()},
     }
 
@@ -79,6 +79,17 @@ def _of_kind(kind: Kind, records: Records) -> dict[str, Record]:
 
 def _sorted(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: entries[name] for name in sorted(entries)}
+
+
+def _service(record: Record) -> dict[str, Any]:
+    """A service as a manifest has it; one of kind `http` cannot have settings."""
+    if record["kind"] != "http":
+        return record
+    service = {name: value for name, value in record.items() if name != "settings"}
+    service["timeout"] = f"{round(record['timeout'] * 1000)}ms"
+    if health := record["health"]:
+        service["health"] = {**health, "interval": f"{round(health['interval'] * 1000)}ms"}
+    return {name: value for name, value in service.items() if value is not None}
 
 
 def _route(record: Record) -> dict[str, Any]:

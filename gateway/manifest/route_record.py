@@ -36,12 +36,12 @@ def route_record(name: str, entry: dict[str, Any]) -> dict[str, Any]:
             slug: {**status, "http": int(status["http"])}
             for slug, status in entry.get("statuses", {}).items()
         },
-        "timeout": _measure(entry["timeout"]) if "timeout" in entry else DEFAULT_TIMEOUT,
-        "max_body": int(_measure(entry["max_body"])) if "max_body" in entry else DEFAULT_MAX_BODY,
+        "timeout": measure(entry["timeout"]) if "timeout" in entry else DEFAULT_TIMEOUT,
+        "max_body": int(measure(entry["max_body"])) if "max_body" in entry else DEFAULT_MAX_BODY,
         "max_values": int(entry.get("max_values", DEFAULT_MAX_VALUES)),
     }
     if "reads" in entry:
-        record["reads"] = {**entry["reads"], "stale": _measure(entry["reads"]["stale"])}
+        record["reads"] = {**entry["reads"], "stale": measure(entry["reads"]["stale"])}
     return record
 
 
@@ -51,7 +51,7 @@ def _rate(text: str) -> list[int]:
     return [int(calls), _SECONDS[unit]]
 
 
-def _measure(text: str) -> float:
+def measure(text: str) -> float:
     """`10s` in seconds, `1MiB` in bytes; the schema has checked the format."""
     number = text.rstrip("BKMims")
     return min(float(number) * _UNITS[text[len(number) :]], MAX_NUMBER)

@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
 from gateway.manifest.schema_warnings import schema_warnings
 from gateway.manifest.settings_check import FILE
+from gateway.manifest.upstream_warnings import plain_secrets
 from gateway.runtime.suggest import did_you_mean
 
 RESET_ACTION = "users.reset_password"
@@ -34,6 +35,7 @@ def warnings(
     yield from _resets_without_page(desired)
     yield from _batched_reads(desired, batched)
     yield from schema_warnings(desired)
+    yield from plain_secrets(desired)
 
 
 def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[tuple[str, str]]:
@@ -41,7 +43,8 @@ def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[tup
     for state, name, route in _deployed_routes(desired):
         handler = route.record["handler"]
         service, _, action = handler.partition(".")
-        if state.services[service]["deployed"] and handler not in actions:
+        needs_code = state.services[service]["kind"] == "python"
+        if needs_code and state.services[service]["deployed"] and handler not in actions:
             start = f"{service}."
             others = [name.removeprefix(start) for name in actions if name.startswith(start)]
             warning = (

@@ -42,6 +42,7 @@ def _auth(kinds: list[str]) -> str | list[str]:
 _FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "max_body": size,
     "timeout": duration,
+    "health.interval": duration,
     "rate_limit": rate,
     "reads": _reads,
     "reads.stale": duration,

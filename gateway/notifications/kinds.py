@@ -34,7 +34,8 @@ KINDS: tuple[Kind, ...] = (
         "application-crash",
         "error",
         "A service crashes",
-        "The code raised an unexpected error; one for each route and place in the code.",
+        "The code raised an unexpected error, or an `http` service gave an answer that its route "
+        "does not document; one for each route and place in the code, or kind of answer.",
         "By hand.",
         "Find the request in the log: the event `request.crashed` has the error and its frames. "
         "Deploy a fix, or roll the registry back if the crashes began with a revision; then "
@@ -48,6 +49,27 @@ KINDS: tuple[Kind, ...] = (
         "By hand.",
         "Correct the service, or the schema in `schemas/<service>/<action>.returns.json`; "
         "clients rely on it. Then resolve.",
+    ),
+    Kind(
+        "endpoint-ejected",
+        "error",
+        "An endpoint does not answer",
+        "A worker ejected an endpoint of an `http` service after five faults in a row, or after "
+        "its health check failed; one for each endpoint and address.",
+        "When a worker is answered by the endpoint again, or by hand.",
+        "Look at the service at that address: its process, its log, and the network between. "
+        "`gateway services` shows what each worker sees. The gateway probes the endpoint, and uses "
+        "it again by itself. If it will not come back, remove it from `endpoints` and apply.",
+    ),
+    Kind(
+        "secret-unusable",
+        "error",
+        "A service has no secret",
+        "The environment variable that signs the calls of an `http` service is not set in a "
+        "worker, or malformed; one for each service and variable.",
+        "By hand.",
+        "Set the variable for `gateway serve`, restart it, and resolve. Until then calls of the "
+        "service answer `service-unavailable`, and nothing is sent to it.",
     ),
     Kind(
         "worker-late",

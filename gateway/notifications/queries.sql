@@ -78,6 +78,11 @@ where not exists (select from updated) and not exists (
 update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
 where fold = 'replication-asynchronous' and resolved_at is null;
 
+-- name: resolve_ejections
+-- Resolve the notifications of ejected endpoints that answer again, by their deduplication keys.
+update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
+where fold = any ($1::text[]) and resolved_at is null;
+
 -- name: sweep
 -- Delete the notifications that were resolved more than 90 days ago.
 delete from gateway.notifications where resolved_at < now() - interval '90 days';

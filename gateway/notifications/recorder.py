@@ -27,7 +27,7 @@ from gateway.registry.table import Match
 from gateway.runtime import events
 from gateway.runtime.events import Event, Fields
 from gateway.runtime.periodic import flush_periodically
-from gateway.values import Caller, Rejection, Valid
+from gateway.values import Caller, Rejection, ServiceAnswerError, Valid
 
 Severity: TypeAlias = Literal["warning", "error", "critical"]
 
@@ -83,6 +83,7 @@ class Recorder:
         self._webhook = webhook
         self._next_page = 0.0
         self._pending: dict[str, _Notice] = {}
+        self._returned: set[str] = set()
         self._lost_at: float | None = None
         self._logged_at = -LOG_INTERVAL
         self._unlogged = 0
@@ -137,6 +138,20 @@ class Recorder:
                     route=fields["route"],
                     request_id=fields["request_id"],
                 ),
+            )
+        elif event is events.SERVICE_ENDPOINT_EJECTED:
+            message = f"{_endpoint(fields)}: {fields['reason']}"
+            self._notice(
+                _ejection(fields),
+                _Notice(kind="endpoint-ejected", severity="error", message=message),
+            )
+        elif event is events.SERVICE_ENDPOINT_RETURNED:
+            self._returned.add(_ejection(fields))
+        elif event is events.SERVICE_SECRET_UNUSABLE:
+            message = f"{fields['service']}: {fields['variable']}: {fields['reason']}"
+            self._notice(
+                f"secret-unusable:{fields['service']}:{fields['variable']}",
+                _Notice(kind="secret-unusable", severity="error", message=message),
             )
         elif event is events.REGISTRY_WENT_BACK:
             # All workers tell it; what they had and what they follow make it one notification.
@@ -230,10 +245,25 @@ class Recorder:
             notice.count -= count
             if not notice.count:
                 del self._pending[dedup_key]
+        # After the ejections: an endpoint that has returned since is not ejected.
+        if returned := [*self._returned]:
+            await self._fetch("resolve_ejections", returned)
+            self._returned.difference_update(returned)
 
     async def _fetch(self, query: str, *args: object) -> list[Record]:
         database = Database.within(self._pool, DATABASE_TIMEOUT)
         return await database.fetch(_SQL[query], *args)
+
+
+def _endpoint(fields: Fields) -> str:
+    """An endpoint, with the address that its name has: `tours at http://tours:9000 (10.0.0.5)`."""
+    endpoint, address = fields["endpoint"], fields["address"]
+    is_address = address in endpoint
+    return f"{fields['service']} at {endpoint}{'' if is_address else f' ({address})'}"
+
+
+def _ejection(fields: Fields) -> str:
+    return f"endpoint-ejected:{fields['service']}:{fields['endpoint']}:{fields['address']}"
 
 
 def _went_back(fields: Fields) -> str:
@@ -253,7 +283,12 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _place(error: BaseException) -> str:
-    """The error's type and where it was raised: `KeyError at services/orders.py:12 in create`."""
+    """The error's type and where it was raised: `KeyError at services/orders.py:12 in create`.
+
+    The error of a service outside of this process says itself what happened.
+    """
+    if isinstance(error, ServiceAnswerError):
+        return str(error)
     cause = _cause(error)
     frame = traceback.extract_tb(cause.__traceback__)[-1]
     file = "/".join(Path(frame.filename).parts[-2:])

@@ -14,6 +14,7 @@ from gateway.registry.documentation import (
     documentation_fields,
     documentation_from,
 )
+from gateway.registry.http_record import Upstream, upstream_fields, upstream_from
 from gateway.registry.schema import ParamSchema, interned
 from gateway.statuses import Status
 from gateway.values import Rate
@@ -39,7 +40,8 @@ class ApplicationRecord:
 class Service:
     """A service: the unit of deployment. A route's handler names one of its actions.
 
-    `settings` are its own, from the manifest; its actions read them as `call.settings`.
+    `settings` are its own, from the manifest; its actions read them as `call.settings`. `upstream`
+    says where a service of the kind `http` is; None for any other kind.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Service:
     deployed: bool
     title: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    upstream: Upstream | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def service_from(name: str, record: Mapping[str, Any]) -> Service:
         deployed=record["deployed"],
         title=record["title"],
         settings=record["settings"],
+        upstream=upstream_from(record),
     )
 
 
@@ -116,6 +120,7 @@ def service_record(service: Service) -> dict[str, Any]:
         "deployed": service.deployed,
         "title": service.title,
         "settings": service.settings,
+        **upstream_fields(service.upstream),
     }
 
 

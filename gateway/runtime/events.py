@@ -127,10 +127,7 @@ DATABASE_LISTENER_DISCONNECTED = Event(
     "The connection for LISTEN is lost; workers find changes by polling until it is back.",
 )
 REGISTRY_SERVED = Event(
-    "registry.served",
-    "info",
-    ("revision", "routes"),
-    "The worker serves a revision.",
+    "registry.served", "info", ("revision", "routes"), "The worker serves a revision."
 )
 REGISTRY_PROBLEM = Event(
     "registry.problem",
@@ -225,6 +222,32 @@ NOTIFICATIONS_PAGE_FAILED = Event(
     "warning",
     ("error",),
     "The webhook could not be reached to report the lost database; it is tried again.",
+)
+SERVICE_ENDPOINT_EJECTED = Event(
+    "service.endpoint-ejected",
+    "error",
+    ("service", "endpoint", "address", "reason"),
+    "An endpoint of a service of `kind: http` failed five times in a row, or its health check did; "
+    "it gets no calls but probes until one is answered. Raises a notification.",
+)
+SERVICE_ENDPOINT_RETURNED = Event(
+    "service.endpoint-returned",
+    "info",
+    ("service", "endpoint", "address"),
+    "An ejected endpoint answers again, and gets calls. Resolves the notification.",
+)
+SERVICE_ENDPOINT_UNRESOLVED = Event(
+    "service.endpoint-unresolved",
+    "error",
+    ("service", "endpoint", "reason"),
+    "The name of an endpoint cannot be resolved, or resolves to an address that is refused.",
+)
+SERVICE_SECRET_UNUSABLE = Event(
+    "service.secret-unusable",
+    "error",
+    ("service", "variable", "reason"),
+    "The variable of a service's secret is not set or malformed, and calls are refused: nothing is "
+    "sent unsigned. Raises a notification.",
 )
 MAINTENANCE_FAILED = Event(
     "maintenance.failed",

@@ -45,6 +45,7 @@ from gateway.registry.follow import Registry
 from gateway.registry.snapshot import Origin
 from gateway.runtime import events
 from gateway.runtime.app_folder import AppFolder
+from gateway.runtime.http_client import HttpClient
 from gateway.runtime.log import AccessLog
 from gateway.runtime.metrics import Metrics
 from gateway.runtime.tracing.set_up import Tracing
@@ -56,7 +57,9 @@ from gateway.serve.request_log import RequestLog
 from gateway.settings import Settings
 from gateway.stages.returns import ReturnsCheck
 from gateway.upstreams import idempotency
+from gateway.upstreams.bound import BoundActions
 from gateway.upstreams.call import CallFactory
+from gateway.upstreams.http.services import HttpServices
 from gateway.upstreams.python import Actions
 
 FIRST_TABLE_TIMEOUT = 3.0
@@ -127,7 +130,14 @@ class Worker:
             settings.mandrill_url,
             threads=MAX_FIRST_ATTEMPTS + MAX_RETRIES_IN_FLIGHT,
         )
-        self.webhook = Webhook(settings.webhook_url, settings.webhook_secret)
+        self.client = HttpClient()
+        self.http = HttpServices(
+            self.client,
+            lambda: self.registry.current,
+            environment=os.environ,
+            max_in_flight=settings.service_calls,
+        )
+        self.webhook = Webhook(settings.webhook_url, settings.webhook_secret, self.client)
         transports: dict[str, Transport] = {"mail": self.mandrill, "webhook": self.webhook}
         links = ResetLinks(self.outbox_pool)
         self.outbox = Outbox(self.outbox_pool, transports, {resets.ABOUT: links.complete})
@@ -143,7 +153,7 @@ class Worker:
         )
         self.pipeline = Pipeline(
             registry=self.registry,
-            actions={},
+            actions=BoundActions({}, self.http),
             identity=self.identity,
             calls=CallFactory(self.pool, self.outbox, credentials, self.replicas),
             recorder=self.recorder,
@@ -179,7 +189,7 @@ class Worker:
             health=self.health,
             identity=self.identity,
             credentials=credentials,
-            actions=lambda: self.pipeline.actions,
+            actions=lambda: self.pipeline.actions.python,
         )
         self.replication = Replication()
         self.admin = Admin(
@@ -202,7 +212,7 @@ class Worker:
 
     def use(self, actions: Actions) -> None:
         """Use these actions for new calls; calls in progress finish with the earlier ones."""
-        self.pipeline.actions = actions.bind(self.pool)
+        self.pipeline.actions = BoundActions(actions.bind(self.pool), self.http)
 
     def _subscribe(self) -> None:
         poll_now = self.registry.poll_now
@@ -232,6 +242,7 @@ class Worker:
             self.recent.run,
             self.reporter.run,
             self.console.watcher.run,
+            self.http.run,
         )
         self.tracing.start()
         tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
@@ -248,8 +259,9 @@ class Worker:
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
             await asyncio.gather(self.replicas.close(), *(pool.close() for pool in self._pools))
-            for threads in (self.passwords, self.mandrill, self.webhook):
+            for threads in (self.passwords, self.mandrill):
                 threads.close()
+            await self.client.close()
             await self.tracing.stop()
 
 

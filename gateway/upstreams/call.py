@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
@@ -18,6 +18,12 @@ from gateway.upstreams import claims
 from gateway.upstreams.claims import Claim
 from gateway.values import Caller, Request, TraceContext
 
+OnDisconnect: TypeAlias = Callable[[Callable[[], None] | None], None]
+
+
+def never(callback: Callable[[], None] | None) -> None:
+    """The `on_disconnect` of a call without a client."""
+
 
 class Call(NamedTuple):
     """One call of an action.
@@ -26,7 +32,8 @@ class Call(NamedTuple):
     ready, in seconds of the event loop's clock. `address` is the client's IP address. `db` is the
     database and `mail` the outbox, both bounded by the deadline; `identity` is for services that
     log users in. `claim` is the claim of an idempotency key, if the request has one. `trace` is the
-    request's place in a trace, if it has one.
+    request's place in a trace, if it has one. `on_disconnect` takes what to call if the client
+    disconnects, and None once the call is over.
     """
 
     request_id: str
@@ -41,6 +48,7 @@ class Call(NamedTuple):
     address: str
     claim: Claim | None
     trace: TraceContext | None = None
+    on_disconnect: OnDisconnect = never
 
     @property
     def traceparent(self) -> str | None:
@@ -95,4 +103,5 @@ class CallFactory:
             address=request.address,
             claim=claims.claim(request, route, caller, params),
             trace=request.trace,
+            on_disconnect=exchange.on_disconnect,
         )

@@ -26,7 +26,9 @@ from gateway.registry.records import (
 )
 from gateway.registry.schema import ParamSchema
 from gateway.registry.table import Match, Table
+from gateway.runtime.http_client import HttpClient
 from gateway.stages.validate.validator import validate
+from gateway.upstreams.http.services import HttpServices
 from gateway.values import Application, Params, Rejection, Request, Session, Valid
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -148,6 +150,11 @@ def faults(
     """Validate values that are refused; return the status, and each error as `attr: message`."""
     refused = refusal(lambda: judged(schema, values, **options))
     return refused.slug, [f"{error['attr']}: {error['message']}" for error in refused.errors]
+
+
+def http_services() -> HttpServices:
+    """The http services of a worker that has none."""
+    return HttpServices(HttpClient(), lambda: None, environment={}, max_in_flight=1)
 
 
 def limits() -> Limits:

@@ -57,7 +57,7 @@ async def connection_of(pool: Pool) -> AsyncIterator[Connection]:
 
 def batched_action(client: "Client", name: str) -> BatchedAction:
     """A batched action of the client's worker, with its queue."""
-    action = client.worker.pipeline.actions[name]
+    action = client.worker.pipeline.actions.python[name]
     assert isinstance(action, BatchedAction)
     return action
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from support.builders import match, refusal, request, route
+from support.builders import http_services, match, refusal, request, route
 
 from gateway.registry.records import Service
 from gateway.registry.table import Match, Table
 from gateway.stages import match as stage
 from gateway.stages.resolve import resolve
 from gateway.upstreams.action import Function
+from gateway.upstreams.bound import BoundActions
 from gateway.upstreams.call import Call
 from gateway.upstreams.python import PythonAction
 from gateway.values import Reply
@@ -80,9 +81,10 @@ def test_resolve_requires_route_then_service_then_code(
 ) -> None:
     made = route(**changes)
     found = match(made)._replace(table=Table(1, services, [made]))
-    actions = {name: PythonAction(function) for name, function in functions.items()}
+    python = {name: PythonAction(function) for name, function in functions.items()}
+    actions = BoundActions(python, http_services())
     if isinstance(expected, str):
         refused = refusal(lambda: resolve(found, actions))
         assert refused.slug == expected
     else:
-        assert resolve(found, actions) is actions["things.create"]
+        assert resolve(found, actions) is python["things.create"]
