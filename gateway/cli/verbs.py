@@ -190,6 +190,11 @@ VERBS: dict[str, Verb | Group] = {
     "explain": Verb(
         "routes", "explain", "Explain why a request would be matched, refused or not found."
     ),
+    "services": Verb(
+        "services",
+        "list_services",
+        "List services and their endpoints, as all live workers see them.",
+    ),
     "openapi": Verb(
         "openapi",
         "print_openapi",

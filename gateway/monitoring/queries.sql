@@ -15,6 +15,11 @@ returning
         ) n
     ) as notifications;
 
+-- name: live_figures
+-- The figures of the workers with a recent heartbeat.
+select f.figures from gateway.figures f join gateway.workers w on w.id = f.worker
+where w.seen_at > now() - make_interval(secs => $1);
+
 -- name: windows
 -- The figures and windows of the workers that reported lately, and the last window of each that was
 -- added up already.

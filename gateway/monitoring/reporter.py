@@ -100,4 +100,8 @@ class Reporter:
             "pools": {name: usage._asdict() for name, usage in state.pools.items()},
             "log_dropped": state.log_dropped,
             "recent": self._recent.newest(),
+            "services": {
+                service.name: [endpoint._asdict() for endpoint in service.endpoints]
+                for service in state.services
+            },
         }

@@ -12,6 +12,8 @@ from gateway.registry.trie import Node
 
 NO_CODE = "no code is installed for the action"
 
+SERVED = "served"
+
 MAX_SEGMENTS_LISTED = 20
 """Segments that an answer lists as possible next ones."""
 
@@ -26,9 +28,11 @@ def route_state(table: Table, route: Route, actions: Collection[str] | None) -> 
         return "route-not-found: the route is not deployed"
     if not (service and service.deployed):
         return f"service-not-found: the service {route.service} is not deployed"
+    if service.upstream:
+        return SERVED
     if actions is not None and route.handler not in actions:
         return f"service-not-found: {NO_CODE} {route.handler}"
-    return "served"
+    return SERVED
 
 
 def path_of(target: str) -> str:
@@ -67,6 +71,20 @@ def explain(
         "auth": sorted(route.auth) or "public",
         "roles": dict(sorted(route.roles.items())) if route.roles else "any",
         **({} if route.stale is None else {"reads": f"a replica, at most {route.stale:g} s old"}),
+        **_sent_to(table, route),
+    }
+
+
+def _sent_to(table: Table, route: Route) -> dict[str, Any]:
+    """Where the calls of an http service's route go, and what bounds them."""
+    service = table.services.get(route.service)
+    if service is None or service.upstream is None:
+        return {}
+    upstream, (name, _, action) = service.upstream, route.handler.partition(".")
+    return {
+        "sent_to": [f"POST {url}/{name}/{action}" for url in upstream.endpoints],
+        "timeout": f"{upstream.timeout:g} s an attempt, {route.timeout:g} s in total",
+        "retries": upstream.retries,
     }
 
 

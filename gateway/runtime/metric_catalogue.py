@@ -169,11 +169,57 @@ LOG_DROPPED = Metric(
     "counter",
     "Lines of the log that were dropped, because they were not read or the disk was full.",
 )
+SERVICE_CALLS = Metric(
+    "gateway_service_calls",
+    "gauge",
+    "Calls of a service of `kind: http`, by state (`in-flight`, `waiting` for its bulkhead).",
+    ("service", "state"),
+)
+SERVICE_ENDPOINTS = Metric(
+    "gateway_service_endpoints",
+    "gauge",
+    "Addresses of a service's endpoints, by state (`in-use`, `ejected`, `unusable`), added up over "
+    "the workers.",
+    ("service", "state"),
+)
+SERVICE_ATTEMPTS = Metric(
+    "gateway_service_attempts_total",
+    "counter",
+    "Attempts at calls, by endpoint and outcome: `answered` as the route documents, "
+    "`undocumented`, `unavailable`, or `cancelled` because the client left.",
+    ("service", "endpoint", "outcome"),
+)
+SERVICE_SECONDS = Metric(
+    "gateway_service_attempt_seconds_total",
+    "counter",
+    "Time that these attempts took together.",
+    ("service", "endpoint"),
+)
+SERVICE_RETRIES = Metric(
+    "gateway_service_retries_total",
+    "counter",
+    "Attempts that followed a failed one; at most a fifth of the calls, beyond a reserve.",
+    ("service",),
+)
+SERVICE_SHED = Metric(
+    "gateway_service_shed_total",
+    "counter",
+    "Calls refused because as many as allowed were in flight and waiting.",
+    ("service",),
+)
+SERVICE_EJECTIONS = Metric(
+    "gateway_service_ejections_total",
+    "counter",
+    "Ejections of endpoints, in all workers.",
+    ("service", "endpoint"),
+)
 METRICS = (
     *(DURATIONS, ANSWERS, ACTIVE, BODIES),
     *(BUILD, WORKERS, WORKER_RESTARTS, LOOP_LAG, NO_DESCRIPTORS),
     *(REVISION, DEGRADED, SNAPSHOT_AGE, TOKENS),
     *(UNAVAILABLE, ASYNCHRONOUS, READS, CONNECTIONS, WAITING, TIMEOUTS),
     *(OUTBOX, OLDEST, NOTIFICATIONS, EVENTS, LOG_DROPPED),
+    *(SERVICE_CALLS, SERVICE_ENDPOINTS, SERVICE_ATTEMPTS, SERVICE_SECONDS),
+    *(SERVICE_RETRIES, SERVICE_SHED, SERVICE_EJECTIONS),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}

@@ -10,7 +10,7 @@ import math
 import os
 import platform
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from gateway.runtime import metric_catalogue as catalogue
 from gateway.runtime.events import Event, Fields
 from gateway.runtime.metric_catalogue import Combine, Metric
+from gateway.runtime.service_usage import EJECTED, EndpointUsage, ServiceUsage
 from gateway.runtime.windows import Windows
 from gateway.statuses import COMMON, Fault
 
@@ -102,6 +103,7 @@ class WorkerState(NamedTuple):
     snapshot_age: float = math.inf
     fleet: Fleet | None = None
     revision_since: datetime | None = None
+    services: Sequence[ServiceUsage] = ()
 
 
 _Labels: TypeAlias = tuple[str, str, int | None, str]
@@ -205,6 +207,8 @@ class Metrics:
         self._flush_state(state)
         self._flush_database(state)
         self._flush_pools(state.pools)
+        for service in state.services:
+            self._flush_service(service)
 
     def _flush_state(self, state: WorkerState) -> None:
         self._set(catalogue.ACTIVE, state.in_flight)
@@ -242,6 +246,21 @@ class Metrics:
             self._advance(catalogue.TIMEOUTS, usage.waiting_timeouts, pool, "waiting")
             self._advance(catalogue.TIMEOUTS, usage.statement_timeouts, pool, "statement")
 
+    def _flush_service(self, service: ServiceUsage) -> None:
+        name = service.name
+        self._set(catalogue.SERVICE_CALLS, service.in_flight, name, "in-flight")
+        self._set(catalogue.SERVICE_CALLS, service.waiting, name, "waiting")
+        states = collections.Counter(_state(endpoint) for endpoint in service.endpoints)
+        for state in ("in-use", "ejected", "unusable"):
+            self._set(catalogue.SERVICE_ENDPOINTS, states[state], name, state)
+        self._advance(catalogue.SERVICE_RETRIES, service.retries, name)
+        self._advance(catalogue.SERVICE_SHED, service.shed, name)
+        for url, totals in service.totals.items():
+            for outcome, count in totals.attempts.items():
+                self._advance(catalogue.SERVICE_ATTEMPTS, count, name, url, outcome)
+            self._advance(catalogue.SERVICE_SECONDS, totals.seconds, name, url)
+            self._advance(catalogue.SERVICE_EJECTIONS, totals.ejections, name, url)
+
     def _set(self, metric: Metric, value: float, *labels: str) -> None:
         gauge = self._metrics[metric]
         (gauge.labels(*labels) if labels else gauge).set(value)
@@ -257,6 +276,12 @@ class Metrics:
         """The metrics of all workers in a format of the `Accept` header, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._exported), content_type
+
+
+def _state(endpoint: EndpointUsage) -> str:
+    if not endpoint.problem:
+        return "in-use"
+    return "ejected" if endpoint.problem == EJECTED else "unusable"
 
 
 def create(metric: Metric, registry: CollectorRegistry) -> Any:  # noqa: ANN401 - as the library

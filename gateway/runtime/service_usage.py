@@ -3,26 +3,40 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+EJECTED = "ejected"
+"""The problem of an endpoint that failed, and gets no calls but probes."""
+
 
 class EndpointUsage(NamedTuple):
     """One address of an endpoint; `latency` in seconds, None before the first answer.
 
-    `state` is `in use`, `ejected`, or what keeps calls away from it. The outcomes, `seconds` and
-    `ejections` are totals of the process.
+    `problem` says why no calls are sent to it; empty if calls are.
     """
 
     endpoint: str
     address: str
-    state: str
+    problem: str
     in_flight: int
     latency: float | None
     ejections: int
-    outcomes: Mapping[str, int]
+
+
+class EndpointTotals(NamedTuple):
+    """What a worker has done with all addresses of an endpoint since it started.
+
+    `attempts` are counted by their outcome, `seconds` is the time that they took together.
+    """
+
+    attempts: Mapping[str, int]
     seconds: float
+    ejections: int
 
 
 class ServiceUsage(NamedTuple):
-    """A service; `retries` and `shed`, the calls refused by its bulkhead, are totals."""
+    """A service; `retries` and `shed`, the calls refused by its bulkhead, are totals.
+
+    `totals` has those of each endpoint, also of former ones, by its URL.
+    """
 
     name: str
     in_flight: int
@@ -30,3 +44,4 @@ class ServiceUsage(NamedTuple):
     retries: int
     shed: int
     endpoints: Sequence[EndpointUsage]
+    totals: Mapping[str, EndpointTotals]

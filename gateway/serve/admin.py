@@ -22,6 +22,7 @@ from gateway.pages.health import Health
 from gateway.runtime import events, log_thread
 from gateway.runtime.metrics import Metrics, WorkerState
 from gateway.serve.loop_watch import LoopWatch
+from gateway.upstreams.http.services import HttpServices
 
 FLUSH_INTERVAL = 1.0
 """Seconds; the metrics of the other workers may be this old."""
@@ -38,6 +39,7 @@ class Watched(NamedTuple):
     pools: Mapping[str, Pool]
     replication: Replication
     replicas: Replicas
+    http: HttpServices
 
 
 class Admin:
@@ -100,6 +102,7 @@ class Admin:
             snapshot_age=registry.snapshot_age,
             fleet=watched.reporter.fleet,
             revision_since=registry.served_since,
+            services=watched.http.usage(),
         )
 
     def _recent_lag(self) -> float:

@@ -204,6 +204,7 @@ class Worker:
                 pools=dict(zip(POOL_NAMES, self._pools, strict=True)),
                 replication=self.replication,
                 replicas=self.replicas,
+                http=self.http,
             ),
             console=self.console.routes(),
         )

@@ -27,7 +27,7 @@ RENEWED = """
 TABS = (
     *("", "/notifications", "/routes", "/routes?as=GET&path=/api/v1/orders", "/revisions"),
     *("/routes/order_stages.create", "/revisions/1", "/outbox", "/outbox/1", "/outbox/1/discard"),
-    *("/outbox?state=all", "/workers", "/unknown"),
+    *("/outbox?state=all", "/services", "/workers", "/unknown"),
 )
 
 

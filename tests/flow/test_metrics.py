@@ -15,6 +15,7 @@ from gateway.outbox import dispatcher
 from gateway.runtime import events, metrics
 from gateway.runtime.metric_catalogue import DURATIONS, METRICS
 from gateway.runtime.metrics import MAX_LABEL_SETS, Metrics, WorkerState
+from gateway.runtime.service_usage import EndpointTotals, ServiceUsage
 from gateway.serve.worker import Worker
 
 CREATE = "order_stages.create"
@@ -79,7 +80,12 @@ def test_metrics_histogram_equals_that_of_the_library() -> None:
     assert [s.value for s in ours] == pytest.approx([s.value for s in theirs])
 
 
-async def test_metrics_names_and_labels_match_the_table(client: Client) -> None:
+async def test_metrics_names_and_labels_match_the_table(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals = {"http://10.0.0.5:9000": EndpointTotals({"answered": 1}, seconds=0.1, ejections=0)}
+    usage = ServiceUsage("tours", 0, 0, 0, 0, endpoints=[], totals=totals)
+    monkeypatch.setattr(client.worker.http, "usage", lambda: [usage])
     await client.create_stage(order_id=7)
     events.emit(events.DATABASE_UP)
     await client.worker.reporter._report()

@@ -8,12 +8,12 @@ from gateway.registry.endpoints import parse
 from gateway.upstreams.http.balance import pick
 from gateway.upstreams.http.budget import RESERVE, RetryBudget
 from gateway.upstreams.http.eject import FAULTS, MAX_PAUSE, Ejector
-from gateway.upstreams.http.target import Key, Target
+from gateway.upstreams.http.target import Key, Target, Totals
 
 
 def targets(count: int) -> list[Target]:
     urls = [f"http://10.0.0.{number}:9000" for number in range(1, count + 1)]
-    return [Target(Key(url, parse(url).host), parse(url)) for url in urls]
+    return [Target(Key(url, parse(url).host), parse(url), Totals()) for url in urls]
 
 
 def ejected(ejector: Ejector, now: float = 0.0) -> Ejector:
@@ -109,6 +109,6 @@ def test_budget_is_a_fifth_of_the_calls_beyond_its_reserve(calls: int, retries: 
 
 def test_target_has_the_address_in_its_url_and_the_name_in_host_and_certificate() -> None:
     endpoint = parse("https://tours.example:8443/api")
-    target = Target(Key("https://tours.example:8443/api", "10.0.0.5"), endpoint)
+    target = Target(Key("https://tours.example:8443/api", "10.0.0.5"), endpoint, Totals())
     assert str(target.at("/tours/book")) == "https://10.0.0.5:8443/api/tours/book"
     assert (target.host, target.server_name) == ("tours.example:8443", "tours.example")

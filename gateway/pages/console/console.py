@@ -33,6 +33,7 @@ TABS = (
     Tab("Overview", PATH, "o"),
     Tab("Notifications", f"{PATH}/notifications", "n"),
     Tab("Routes", f"{PATH}/routes", "r"),
+    Tab("Services", f"{PATH}/services", "s"),
     Tab("Revisions", f"{PATH}/revisions", "v"),
     Tab("Outbox", f"{PATH}/outbox", "x"),
     Tab("Workers", f"{PATH}/workers", "w"),

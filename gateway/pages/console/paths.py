@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.pages.console import notifications, outbox, overview, revisions, routes, workers
+from gateway.pages.console import (
+    notifications,
+    outbox,
+    overview,
+    revisions,
+    routes,
+    services,
+    workers,
+)
 from gateway.pages.console.access import Operator
 from gateway.pages.console.console import Console, Path
 from gateway.pages.console.stream import Live, Streams
@@ -29,6 +37,7 @@ def paths(streams: Streams) -> tuple[Path, ...]:
         Path("/notifications/{id:id}/retry", acts=notifications.retry),
         Path("/routes", shows=routes_tab.index),
         Path("/routes/{name}", shows=routes_tab.show),
+        Path("/services", shows=services.index),
         Path("/revisions", shows=revisions.index),
         Path("/revisions/{id:id}", shows=revisions.show),
         Path("/outbox", shows=outbox.index),

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from gateway.runtime import events
 from gateway.runtime.http_client import HttpClient, HttpError, HttpRequest
 from gateway.upstreams.http.eject import FAILED_CHECKS
 from gateway.upstreams.http.resolver import RESOLVE_INTERVAL, Resolved, is_address, resolve
-from gateway.upstreams.http.target import Key, Target
+from gateway.upstreams.http.target import Key, Target, Totals
 
 _SUCCESS = range(200, 300)
 
@@ -34,6 +35,7 @@ class Endpoints:
         self._resolving: asyncio.Task[None] | None = None
         self._checks: set[asyncio.Task[None]] = set()
         self._by_key: dict[Key, Target] = {}
+        self.totals: defaultdict[str, Totals] = defaultdict(Totals)
         self.targets: list[Target] = []
 
     @property
@@ -73,8 +75,15 @@ class Endpoints:
                     target.checked_at = now
                     self._start(self._check(target, self._health))
 
+    def clear(self) -> None:
+        """Use no endpoints any more: the service was removed. Calls in flight end."""
+        self.close()
+        self._endpoints, self._resolved = {}, {}
+        self._health = None
+        self._build_targets()
+
     def close(self) -> None:
-        """Cancel what is in flight."""
+        """Cancel what is in flight besides calls."""
         for task in (*self._checks, *([self._resolving] if self._resolving else [])):
             task.cancel()
 
@@ -97,6 +106,7 @@ class Endpoints:
             self._log_ejection(target, reason)
 
     def _log_ejection(self, target: Target, reason: str) -> None:
+        target.totals.ejections += 1
         events.emit(
             events.SERVICE_ENDPOINT_EJECTED,
             service=self._service,
@@ -135,7 +145,9 @@ class Endpoints:
     def _build_targets(self) -> None:
         keys = [Key(url, a) for url, each in self._resolved.items() for a in each.addresses]
         self._by_key = {
-            key: self._by_key.get(key) or Target(key, self._endpoints[key.endpoint]) for key in keys
+            key: self._by_key.get(key)
+            or Target(key, self._endpoints[key.endpoint], self.totals[key.endpoint])
+            for key in keys
         }
         self.targets = list(self._by_key.values())
 

@@ -5,7 +5,7 @@ import asyncio
 from gateway import statuses
 from gateway.registry.http_record import Upstream
 from gateway.runtime.http_client import HttpClient
-from gateway.runtime.service_usage import EndpointUsage, ServiceUsage
+from gateway.runtime.service_usage import EJECTED, EndpointTotals, EndpointUsage, ServiceUsage
 from gateway.runtime.timeout import Timeout
 from gateway.upstreams.call import Call
 from gateway.upstreams.http.attempt import Attempt, Failure
@@ -16,7 +16,7 @@ from gateway.upstreams.http.departure import Departure
 from gateway.upstreams.http.endpoints import Endpoints
 from gateway.upstreams.http.message import Message
 from gateway.upstreams.http.retry import may_retry
-from gateway.upstreams.http.target import Target
+from gateway.upstreams.http.target import Target, Totals
 from gateway.values import Rejection, Reply
 
 NOT_TRIED = Failure("no endpoint answers", is_sent=False)
@@ -130,12 +130,13 @@ class HttpService:
             retries=self._retries,
             shed=self._bulkhead.shed,
             endpoints=[*map(_usage, self.endpoints.targets), *self._without_addresses()],
+            totals={url: _totals(each) for url, each in self.endpoints.totals.items()},
         )
 
     def _without_addresses(self) -> list[EndpointUsage]:
         """The endpoints that calls cannot be sent to, or not to all of their addresses."""
         return [
-            EndpointUsage(url, "", problem, 0, None, 0, {}, 0.0)
+            EndpointUsage(url, "", problem, in_flight=0, latency=None, ejections=0)
             for url, problem in self.endpoints.problems.items()
         ]
 
@@ -144,10 +145,13 @@ def _usage(target: Target) -> EndpointUsage:
     return EndpointUsage(
         endpoint=target.endpoint,
         address=target.address,
-        state="ejected" if target.ejector.is_ejected else "in use",
+        problem=EJECTED if target.ejector.is_ejected else "",
         in_flight=target.in_flight,
         latency=target.latency,
         ejections=target.ejector.ejections,
-        outcomes={str(outcome): count for outcome, count in target.outcomes.items()},
-        seconds=target.seconds,
     )
+
+
+def _totals(totals: Totals) -> EndpointTotals:
+    attempts = {str(outcome): count for outcome, count in totals.attempts.items()}
+    return EndpointTotals(attempts, totals.seconds, totals.ejections)

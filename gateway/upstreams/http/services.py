@@ -36,7 +36,7 @@ class HttpServices:
         self._newest = newest
         self._environment = environment
         self._max_in_flight = max_in_flight
-        self._services: dict[str, tuple[Service, HttpService]] = {}
+        self._services: dict[str, tuple[Service | None, HttpService]] = {}
         self._table: Table | None = None
 
     def action(self, service: Service) -> Action:
@@ -95,9 +95,12 @@ class HttpServices:
         for service in table.services.values():
             if service.upstream and service.deployed:
                 self.action(service)
-        for name in self._services.keys() - table.services.keys():
-            self._services.pop(name)[1].endpoints.close()
+        for name, (_, removed) in self._services.items():
+            record = table.services.get(name)
+            if not (record and record.upstream and record.deployed):
+                removed.endpoints.clear()
+                self._services[name] = None, removed
 
     def usage(self) -> list[ServiceUsage]:
-        """How this worker uses each service now."""
+        """How this worker uses each service now, and has used those that were removed."""
         return [service.usage() for _, service in self._services.values()]

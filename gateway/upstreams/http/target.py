@@ -22,18 +22,32 @@ class Key(NamedTuple):
     address: str
 
 
+class Totals:
+    """The attempts at one endpoint since the worker started, and its ejections.
+
+    They outlive the targets: metrics must never go back.
+    """
+
+    __slots__ = ("attempts", "ejections", "seconds")
+
+    def __init__(self) -> None:
+        self.attempts: Counter[Outcome] = Counter()
+        self.ejections = 0
+        self.seconds = 0.0
+
+
 class Target:
     """Where calls are sent; `latency` is a moving average in seconds, None before the first answer.
 
-    `outcomes` counts attempts, `seconds` is the time that they took together.
+    `totals` are those of its endpoint, which all its targets share.
     """
 
     __slots__ = (
         *("address", "checked_at", "ejector", "endpoint", "failed_checks", "host", "in_flight"),
-        *("latency", "outcomes", "peer", "seconds", "server_name", "url"),
+        *("latency", "peer", "server_name", "totals", "url"),
     )
 
-    def __init__(self, key: Key, endpoint: Endpoint) -> None:
+    def __init__(self, key: Key, endpoint: Endpoint, totals: Totals) -> None:
         self.endpoint, self.address = key
         self.peer = key.address, endpoint.port
         self.host = endpoints.authority(endpoint)
@@ -46,8 +60,7 @@ class Target:
         self.checked_at = float("-inf")
         self.in_flight = 0
         self.latency: float | None = None
-        self.outcomes: Counter[Outcome] = Counter()
-        self.seconds = 0.0
+        self.totals = totals
 
     def at(self, path: str) -> URL:
         """The URL of a path, which is encoded already."""
@@ -55,8 +68,8 @@ class Target:
 
     def count(self, outcome: Outcome, seconds: float) -> None:
         """Count an attempt that ended."""
-        self.outcomes[outcome] += 1
-        self.seconds += seconds
+        self.totals.attempts[outcome] += 1
+        self.totals.seconds += seconds
         if outcome in {"answered", "undocumented"}:
             latency = seconds if self.latency is None else self.latency
             self.latency = latency + WEIGHT * (seconds - latency)
