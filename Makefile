@@ -10,6 +10,8 @@ DOCS_STAMP := $(VENV)-docs/installed
 CLIENTS := tests/clients
 PROMTOOL := $(or $(shell command -v promtool),$(VENV)/promtool)
 CLIENTS_STAMP := $(CLIENTS)/node_modules/installed
+EXAMPLE := examples/tours/node
+EXAMPLES_STAMP := $(EXAMPLE)/node_modules/installed
 EDITOR := tests/editor
 EDITOR_STAMP := $(EDITOR)/node_modules/installed
 GENERATOR_STAMP := $(VENV)-clients/installed
@@ -31,7 +33,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-examples test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,16 @@ $(CLIENTS_STAMP): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
 	npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund
 	@touch $(CLIENTS_STAMP)
+
+test-examples: $(STAMP) $(EXAMPLES_STAMP) ## Run the services of examples/ behind a gateway.
+	GATEWAY_TEST_EXAMPLES_PYTHON=$(CURDIR)/$(VENV)-examples/bin/python $(BIN)/python -m pytest tests/examples
+
+$(EXAMPLES_STAMP): $(EXAMPLE)/package.json $(EXAMPLE)/package-lock.json requirements-examples.lock
+	@command -v npm > /dev/null || { echo "npm is not on this machine; install Node 20"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)-examples
+	$(VENV)-examples/bin/$(INSTALL) --requirement requirements-examples.lock
+	npm --prefix $(EXAMPLE) ci --ignore-scripts --no-audit --no-fund
+	@touch $(EXAMPLES_STAMP)
 
 test-editor: $(STAMP) $(EDITOR_STAMP) ## Test editors (Node), pre-commit, man pages and completion.
 	$(BIN)/python -m pytest $(EDITOR)
@@ -221,6 +233,8 @@ lock: ## Update lock files and sbom.cdx.json from pyproject.toml.
 	echo "$(SITE_BUILDER)" | $(COMPILE) --output-file requirements-docs.lock -
 	echo "$(CLIENT_GENERATOR)" | $(COMPILE) --output-file requirements-clients.lock -
 	printf '%s\n' "$(MANIFEST_CHECKERS)" | tr ' ' '\n' | $(COMPILE) --output-file requirements-deploy.lock -
+	$(COMPILE) --constraint requirements.lock --output-file requirements-examples.lock \
+		examples/tours/python/requirements.txt
 	$(VENV)-lock/bin/python tools/sbom.py
 	rm -rf $(VENV)-lock
 
@@ -234,4 +248,4 @@ release-check: $(STAMP) ## Build into dist/; check version, changelog and conten
 	$(BIN)/python tools/release.py
 
 clean: ## Remove what make created, except the database of `run`.
-	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules $(DEPLOY)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
+	rm -rf .venv .venv-* dist $(CLIENTS)/node_modules $(EDITOR)/node_modules $(EXAMPLE)/node_modules $(DEPLOY)/node_modules tools/assets/node_modules benchmarks/baselines/fastify/node_modules soak.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .cache site
