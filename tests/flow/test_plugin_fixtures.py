@@ -7,7 +7,10 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from starlette.responses import JSONResponse
 from support.harness import execute, on
+from support.mandrill import RecordingServer, served_in_thread
+from support.upstreams import SECRET, VARIABLE, manifest
 
 from gateway.database.connect import connect
 from gateway.dev import demo
@@ -147,3 +150,18 @@ async def test_renewal_of_a_template_uses_up_no_ids(database: str, tokens: dict[
     before = await execute(database, LAST_IDS)
     await on(database, lambda db: demo.renew_tokens(db, tokens, "planoorder"))
     assert await execute(database, LAST_IDS) == before
+
+
+def test_gateway_calls_an_http_service(
+    gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, SECRET)
+    service = RecordingServer()
+    service.reply = JSONResponse({"data": {"booked": True}})
+    with served_in_thread(service.app) as address:
+        gateway.apply(orjson.dumps(manifest([address])).decode())
+        assert gateway.call("tours.book", city="Denver").data == {"booked": True}
+        assert orjson.loads(service.bodies[0])["params"] == {"city": "Denver"}
+        service.reply = JSONResponse({"status": "tour-full"}, 409)
+        assert_status(gateway.call("tours.book", city="Denver"), "tour-full")
+    assert_status(gateway.call("tours.book", city="Denver"), "service-unavailable")
