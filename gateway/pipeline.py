@@ -62,8 +62,7 @@ class Pipeline:
         except Rejection as error:
             rejection = error.with_traceback(None)  # its frames would keep the body
         except DatabaseUnavailable as error:
-            self.recorder.log_unavailable(request.id, error)
-            rejection = Rejection(statuses.SERVICE_UNAVAILABLE)
+            rejection = self.recorder.record_unavailable(request.id, error)
         except ClientDisconnectedError:
             return None, trace
         except asyncio.CancelledError:

@@ -4,14 +4,16 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 import asyncpg
 import orjson
 from asyncpg.connect_utils import SessionAttribute
+from asyncpg.protocol.protocol import PreparedStatementState
 
 from gateway.database import hosts
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
@@ -28,19 +30,23 @@ STANDBY_TIMEOUT = 0.5
 """Seconds that `prefer-standby` waits for a standby before it takes any host."""
 
 CLOSE_TIMEOUT = 1.0
-PING = "select 1"
 STEPS = 4
 """Waits into which `patient_timeout` divides its time."""
 
 KEEP_ALIVE = """
-set tcp_keepalives_idle = 60; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3
+select set_config('tcp_keepalives_idle', '60', false),
+       set_config('tcp_keepalives_interval', '10', false),
+       set_config('tcp_keepalives_count', '3', false)
+where pg_backend_pid() = {pid}
 """
 """Keeps routers from dropping an idle connection, and the server from keeping a dead worker's.
 
-It is a statement and not a start-up setting, which poolers refuse.
+It is a statement and not a start-up setting, which poolers refuse. It does nothing through a
+pooler, which shows its clients other process ids: that session belongs to other clients too.
 """
 
 NAME = "application_name"
+_NO_STATEMENT = "gateway_ping"
 
 _PORT = re.compile(r":[0-9]+$")
 """The port after a host; a host with colons of its own is in brackets."""
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
+_OpenHost: TypeAlias = Callable[[str, SessionAttribute | None], Awaitable[Connection]]
+
 
 def address_of(dsn: str) -> str:
     """The hosts, ports and name of a database, without user and password; empty for no address.
@@ -93,7 +101,7 @@ def _address_of_host(dsn: str) -> tuple[str, str]:
 
 async def connect(
     dsn: str,
-    timeout: float = COMMAND_TIMEOUT,  # noqa: ASYNC109 - see below
+    timeout: float = COMMAND_TIMEOUT,  # noqa: ASYNC109 - see `_within`
     *,
     purpose: str = "command",
 ) -> Connection:
@@ -101,8 +109,24 @@ async def connect(
 
     Several hosts are tried side by side. Raises DatabaseUnavailable.
     """
+    return await _within(timeout, _open(dsn, partial(_open_host, purpose=purpose)), dsn)
+
+
+async def log_in(dsn: str, timeout: float, *, purpose: str) -> Connection:  # noqa: ASYNC109
+    """Open a connection on which no statement runs; a pooler needs no server connection for it.
+
+    Raises DatabaseUnavailable.
+    """
+    return await _within(timeout, _open(dsn, partial(_log_in, purpose=purpose)), dsn)
+
+
+async def _within(
+    timeout: float,  # noqa: ASYNC109 - see below
+    work: Coroutine[None, None, Connection],
+    dsn: str,
+) -> Connection:
     # Not asyncio.timeout: after a pause of this process it would mistake the server for silent.
-    opening = asyncio.create_task(_open(dsn, purpose))
+    opening = asyncio.create_task(work)
     try:
         return await patient_timeout(opening, timeout)
     except (ValueError, *_CANNOT_CONNECT) as error:
@@ -124,31 +148,31 @@ def _describe(error: Exception, timeout: float) -> str:
     return str(error) or f"no answer within {timeout:g} s"
 
 
-async def _open(dsn: str, purpose: str) -> Connection:
+async def _open(dsn: str, open_host: _OpenHost) -> Connection:
     each = database_address.one_host_each(dsn)
     if len(each) == 1:
-        return await _open_host(dsn, purpose)
+        return await open_host(dsn, None)
     target = database_address.target(dsn)
     if target == "prefer-standby":
         with suppress(DatabaseUnavailable, TimeoutError):
-            return await patient_timeout(_open_first(each, purpose, "standby"), STANDBY_TIMEOUT)
+            return await patient_timeout(_open_first(each, open_host, "standby"), STANDBY_TIMEOUT)
         target = "any"
-    return await _open_first(each, purpose, target)
+    return await _open_first(each, open_host, target)
 
 
-async def _open_first(each: Sequence[str], purpose: str, target: str) -> Connection:
+async def _open_first(each: Sequence[str], open_host: _OpenHost, target: str) -> Connection:
     """Open a connection to the first host that suits. Raises DatabaseUnavailable."""
 
-    async def open_host(dsn: str) -> Connection:
+    async def open_suitable(dsn: str) -> Connection:
         try:
-            return await _open_host(dsn, purpose, SessionAttribute(target))
+            return await open_host(dsn, SessionAttribute(target))
         except asyncpg.TargetServerAttributeNotMatched as error:
             raise DatabaseUnavailable(_MISMATCHES[target]) from error
         except (ValueError, *_CANNOT_CONNECT) as error:
             raise _unavailable(error, dsn, COMMAND_TIMEOUT) from error
 
     try:
-        return await hosts.first_of(each, open_host, lambda late: late.terminate())
+        return await hosts.first_of(each, open_suitable, lambda late: late.terminate())
     except hosts.NoHostError as error:
         reasons = [
             f"{address_of(dsn).rpartition('/')[0]}: {reason}"
@@ -157,21 +181,38 @@ async def _open_first(each: Sequence[str], purpose: str, target: str) -> Connect
         raise DatabaseUnavailable("; ".join(reasons)) from error
 
 
-async def _open_host(dsn: str, purpose: str, target: SessionAttribute | None = None) -> Connection:
+async def _open_host(dsn: str, target: SessionAttribute | None, *, purpose: str) -> Connection:
+    connection = await _log_in(dsn, target, purpose=purpose)
+    try:
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+        )
+        await connection.execute(KEEP_ALIVE.format(pid=connection.get_server_pid()))
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _log_in(dsn: str, target: SessionAttribute | None, *, purpose: str) -> Connection:
     # The server formats times in JSON itself: in UTC, as the gateway does.
     settings = {"timezone": "UTC", **_name(dsn, purpose)}
     connection: Connection = await asyncpg.connect(
         dsn, server_settings=settings, target_session_attrs=target
     )
-    try:
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
-        )
-        await connection.execute(KEEP_ALIVE)
-    except BaseException:
-        connection.terminate()
-        raise
     return connection
+
+
+async def ping(connection: Connection) -> None:
+    """Wait for an answer of the server; it begins no transaction for it.
+
+    Even an empty query is a transaction, which the server counts and logs. To close a prepared
+    statement that does not exist is none, and no error either; asyncpg has no public function for
+    it.
+    """
+    protocol: Any = connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    statement = PreparedStatementState(_NO_STATEMENT, "", protocol, asyncpg.Record, True)  # noqa: FBT003
+    await protocol.close_statement(statement, None)
 
 
 def _name(dsn: str, purpose: str) -> dict[str, str]:

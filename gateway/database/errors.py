@@ -28,7 +28,10 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818 - a state of the databas
     """The database is unavailable; it is unknown whether a write in progress was committed.
 
     With `sqlstate` the server itself refused the statement, for want of disk, memory or time.
+    `was_sent` says that SQL was sent, and that no answer tells whether it took effect.
     """
+
+    was_sent = False
 
 
 class DatabaseReadOnly(DatabaseUnavailable):
@@ -44,6 +47,10 @@ class ForeignKeyViolation(DatabaseError):  # noqa: N818 - PostgreSQL's name
 
 
 UNDEFINED_TABLE = "42P01"
+READ_ONLY = "25006"
+"""The transaction is read-only."""
+
+TOO_MANY_CONNECTIONS = "53300"
 _FATAL = frozenset(("FATAL", "PANIC"))
 """Severities after which the server closes the connection."""
 

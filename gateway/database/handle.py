@@ -8,6 +8,7 @@ import asyncpg
 
 from gateway.database.connect import CLOSE_TIMEOUT, Connection
 from gateway.database.errors import (
+    READ_ONLY,
     DatabaseError,
     DatabaseReadOnly,
     DatabaseUnavailable,
@@ -124,6 +125,10 @@ class Database:
         try:
             self._begin()
             return await self._run_in_time(connection, work)
+        except DatabaseUnavailable as error:
+            # A refusal tells that nothing was written.
+            error.was_sent = error.sqlstate is None and not isinstance(error, DatabaseReadOnly)
+            raise
         finally:
             self._pool.release(connection, self._owner)
 
@@ -144,13 +149,28 @@ class Database:
         timer = Timeout(max(self._deadline, earliest))
         try:
             with translate_errors(connection), timer:
+                if self._pool.commits.problem:
+                    return await self._run_read_only(connection, work)
                 return await work(traced(connection))
         except TimeoutError as error:
             if not timer.expired:
                 raise
             self._pool.statement_timeouts += 1
+            if self._pool.commits.problem:
+                connection.terminate()  # see `Pool.cut`
             await _abandon(connection)
             raise DatabaseUnavailable("the database did not answer in time") from error
+
+    async def _run_read_only(
+        self, connection: Connection, work: Callable[[Connection], Awaitable[T]]
+    ) -> T:
+        """Run `work` where the server refuses writes, since it would not confirm their commits."""
+        refused = DatabaseUnavailable(self._pool.commits.problem or "", READ_ONLY)
+        try:
+            async with connection.transaction(readonly=True):
+                return await work(traced(connection))
+        except asyncpg.ReadOnlySQLTransactionError as error:
+            raise refused from error
 
 
 class Transaction(Database):

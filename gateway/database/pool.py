@@ -5,12 +5,14 @@ gateway sets no session state, so there is nothing to reset.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Hashable
 
 from gateway.database.bulkhead import Bulkhead
 from gateway.database.coalesce import Coalescer
+from gateway.database.commits import Commits
 from gateway.database.connect import CLOSE_TIMEOUT, CONNECT_TIMEOUT, Connection, connect
 from gateway.database.errors import DatabaseUnavailable
 from gateway.database.refusals import Refusals
@@ -23,15 +25,21 @@ MIN_AGE = 0.9
 STOPPING = "the gateway is stopping"
 
 
+def random_age(max_age: float) -> float:
+    """The seconds until a connection is replaced, if none may be older than `max_age`."""
+    return max_age * random.uniform(MIN_AGE, 1) or math.inf  # noqa: S311 - not a secret
+
+
 class Pool:
     """At most `size` connections, opened when first needed and granted in order of request.
 
     A single owner, such as a route, may use at most three quarters of them, so a slow one cannot
     starve the others. While `problem` is set, every request for a connection is refused at once:
-    see `Heartbeat`. `down_since` is when it was set, in seconds of the monotonic clock. `refusals`
-    records what the server refuses; the pools of a worker share it. `purpose` is a part of the
-    connections' name at the server. An idle connection is closed before it is `max_age` seconds
-    old, one in use when it is released; 0 means never.
+    see `Availability`. `down_since` is when it was set, in seconds of the monotonic clock.
+    `refusals` records what the server refuses; `commits` says whether it confirms commits; the
+    pools of a worker share both. `purpose` is a part of the connections' name at the server. An
+    idle connection is closed before it is `max_age` seconds old, one in use when it is released; 0
+    means never.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class Pool:
         self.problem: str | None = None
         self.down_since: float | None = None
         self.refusals = refusals or Refusals()
+        self.commits = Commits()
         self.coalescer = Coalescer()
         self.size = size
         self._bulkhead = Bulkhead(max(1, size * 3 // 4))
@@ -53,7 +62,9 @@ class Pool:
         self._purpose = purpose
         self._max_age = max_age
         self._unopened = size
-        self._in_use: set[Connection] = set()
+        # Each connection in use with the number of its grant; the oldest grant comes first.
+        self._in_use: dict[Connection, int] = {}
+        self.grants = 0
         self._idle: list[Connection] = []
         self._expired: set[Connection] = set()
         # A waiter receives a connection, or None: permission to open one.
@@ -72,7 +83,7 @@ class Pool:
             # then the counts end as well.
             self.waiting_timeouts += 1
             raise
-        self._in_use.add(connection)
+        self.grants = self._in_use[connection] = self.grants + 1
         return connection
 
     async def _acquire_for(self, owner: Hashable) -> Connection:
@@ -86,7 +97,7 @@ class Pool:
 
     def release(self, connection: Connection, owner: Hashable = None) -> None:
         """Return a connection, closed or not."""
-        self._in_use.discard(connection)
+        self._in_use.pop(connection, None)
         self._release(connection)
         self._leave_bulkhead(owner)
 
@@ -102,6 +113,10 @@ class Pool:
         self._idle.clear()
         closing = (connection.close(timeout=CLOSE_TIMEOUT) for connection in idle)
         await asyncio.gather(*closing, return_exceptions=True)
+
+    def random_age(self) -> float:
+        """The seconds until a connection that opens now is replaced."""
+        return random_age(self._max_age)
 
     def usage(self) -> PoolUsage:
         """How the pool is used now."""
@@ -131,6 +146,20 @@ class Pool:
     def mark_up(self) -> None:
         """Grant connections again."""
         self.problem = self.down_since = None
+
+    def has_in_use(self, grants: int) -> bool:
+        """Whether a connection is still in use that was granted when `grants` had this value."""
+        return next(iter(self._in_use.values()), math.inf) <= grants
+
+    def cut(self, grants: int) -> None:
+        """Close the connections that `has_in_use` speaks of: their statements fail.
+
+        The server is not asked to cancel them. It would end the wait of a commit that no standby
+        has, and others would see the rows, which a fail-over would lose.
+        """
+        for connection, grant in [*self._in_use.items()]:
+            if grant <= grants:
+                connection.terminate()
 
     def _refuse_if_down(self) -> None:
         if self.problem or self._closing:
@@ -165,8 +194,7 @@ class Pool:
         return connection
 
     def _limit_age(self, connection: Connection) -> None:
-        age = self._max_age * random.uniform(MIN_AGE, 1)  # noqa: S311 - not a secret
-        timer = asyncio.get_running_loop().call_later(age, self._expire, connection)
+        timer = asyncio.get_running_loop().call_later(self.random_age(), self._expire, connection)
         connection.add_termination_listener(lambda _: timer.cancel())
 
     def _expire(self, connection: Connection) -> None:

@@ -49,7 +49,10 @@ select now() as at,
     (
         select coalesce(jsonb_agg(to_jsonb(w) order by w.name), '[]') from (
             select w.id, w.name, w.revision, w.revision_uid, w.trouble, w.seen_at, f.figures,
-                   now() - w.seen_at < make_interval(secs => $4) as alive
+                   now() - w.seen_at < make_interval(secs => $4)
+                       and (w.backend is null or exists (
+                           select from pg_stat_get_activity(w.backend)
+                       )) as alive
             from gateway.workers w left join gateway.figures f on f.worker = w.id
             where w.seen_at > now() - interval '10 minutes'
         ) w

@@ -20,8 +20,11 @@ LOOK_TIMEOUT = 30.0
 
 QUERY_TIMEOUT = 2.0
 MAX_NOTIFICATIONS = 200
-SILENCE = 2.9
-"""Seconds without a heartbeat, which a worker sends each second, until it counts as silent."""
+SILENCE = 6.9
+"""Seconds without a heartbeat, which a worker sends every three, until it counts as silent.
+
+One that dies loses its direct connection, and is silent at once.
+"""
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 

@@ -43,6 +43,11 @@ MAX_PENDING = 1000
 MIN_SECRET = 3
 """Characters of a param's text that is kept out of the log; shorter ones are part of any error."""
 
+OUTCOME_UNKNOWN = (
+    "The database was lost before it confirmed this call; if the call writes, its outcome is "
+    "unknown. Repeat it with the same `Idempotency-Key`, if it has one."
+)
+
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
@@ -104,8 +109,13 @@ class Recorder:
         slug = statuses.APPLICATION_CRASH if match else statuses.IDENTIFY_REQUEST_ERROR
         return Rejection(slug)
 
-    def log_unavailable(self, request_id: str, error: DatabaseUnavailable) -> None:
-        """Log why a request was not served, at most once a second; count the others."""
+    def record_unavailable(self, request_id: str, error: DatabaseUnavailable) -> Rejection:
+        """Log why a request was not served; return the refusal to answer with."""
+        self._log_unavailable(request_id, error)
+        return Rejection(statuses.SERVICE_UNAVAILABLE, OUTCOME_UNKNOWN if error.was_sent else None)
+
+    def _log_unavailable(self, request_id: str, error: DatabaseUnavailable) -> None:
+        """Log at most once a second; count the others."""
         now = time.monotonic()
         self._unlogged += 1
         if now - self._logged_at < LOG_INTERVAL:

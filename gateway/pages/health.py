@@ -47,7 +47,8 @@ class Health:
     def problems(self) -> list[str]:
         """All problems of this worker, as sentences for operators."""
         pool = self.pool
-        return [*self.registry.problems, *filter(None, (pool.problem, pool.refusals.problem))]
+        of_pool = pool.problem, pool.commits.problem, pool.refusals.problem
+        return [*self.registry.problems, *filter(None, of_pool)]
 
     def report(self) -> dict[str, Any]:
         """The body of the public `/-/ready`: each problem without its details, which may be secret.

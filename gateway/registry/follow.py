@@ -19,12 +19,19 @@ from gateway.database.errors import (
     DatabaseUnavailable,
     translate_errors,
 )
-from gateway.registry import snapshot, store
+from gateway.database.pool import Pool
+from gateway.registry import dead_workers, snapshot, store, transitions
 from gateway.registry.revision import EMPTY, Revision
 from gateway.registry.table import Table
-from gateway.runtime import events, memory
+from gateway.runtime import events
 
-POLL_INTERVAL = 1.0
+POLL_INTERVAL = 3.0
+DEAF_POLL_INTERVAL = 1.0
+"""Seconds between two polls, while notices arrive and while they do not."""
+
+OUTAGE_DELAY = 3.0
+"""Seconds without the database until it is logged that the registry alone cannot use it."""
+
 ANSWER_TIMEOUT = 1.0
 LOAD_TIMEOUT = 60.0
 MIN_PAUSE = 0.1
@@ -36,6 +43,7 @@ MAX_WAITING = 64
 REVISION_TIMEOUT = 2.0
 
 Waited = Literal["served", "late", "unknown"]
+UNUSABLE = "the database cannot be used"
 _Part = Literal["start", "revision", "database"]
 
 
@@ -45,6 +53,9 @@ class Registry:
     `served_since` is when this worker began to serve it.
     A worker serves a revision as a whole. If a revision cannot be built, the worker keeps serving
     the one before, and `problems` says so.
+    `pool` knows the state of the database. `backend` gives the server process of the connection
+    that hears notices, None while none does. `leaves` says that the worker takes no calls without
+    the database. The connection is replaced before it is as old as those of the pool.
     """
 
     def __init__(
@@ -52,12 +63,20 @@ class Registry:
         dsn: str,
         snapshot_path: Path | None = None,
         origin: snapshot.Origin = snapshot.UNBOUND,
+        *,
+        pool: Pool | None = None,
+        backend: Callable[[], int | None] = lambda: None,
+        leaves: bool = False,
     ) -> None:
         self.current: Table | None = None
         self.served_since: datetime | None = None
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.worker_id = uuid.uuid4()
         self._dsn = dsn
+        self._pool = pool or Pool(dsn, 1)
+        self._backend = backend
+        self._leaves = leaves
+        self._lost_at: float | None = None
         self._snapshot = snapshot_path
         self._origin = origin
         self._problems: dict[_Part, str] = {"start": "the registry is not loaded yet"}
@@ -145,12 +164,25 @@ class Registry:
         while True:
             try:
                 await self._follow(await connect(self._dsn, CONNECT_TIMEOUT, purpose="registry"))
+                continue
+            except DatabaseUnavailable as error:
+                self._set_unavailable(error)
             except Exception as error:  # noqa: BLE001 - a loop that ends leaves a stale worker
-                why = str(error) or "it does not answer"
-                self._set_problem("database", f"the database cannot be used: {why}")
+                self._set_problem("database", f"{UNUSABLE}: {error}")
             await self._wake_waiters()
             await asyncio.sleep(self._pause)
             self._pause = min(self._pause * 2, MAX_PAUSE)
+
+    def _set_unavailable(self, error: DatabaseUnavailable) -> None:
+        """Note an outage; it is logged here only if the pools have long not met it."""
+        problem = f"{UNUSABLE}: {error}"
+        now = time.monotonic()
+        self._lost_at = self._lost_at or now
+        is_known = self._pool.problem or now - self._lost_at < OUTAGE_DELAY
+        if is_known and self._has_tables:
+            self._problems["database"] = problem
+        else:
+            self._set_problem("database", problem)
 
     async def keep_snapshot(self) -> None:
         """Write a snapshot after each change, until cancelled."""
@@ -186,13 +218,16 @@ class Registry:
                 return False
 
     async def _follow(self, connection: Connection) -> None:
-        """Poll over one connection until it is lost."""
+        """Poll over one connection until it is lost or old."""
+        expires_at = time.monotonic() + self._pool.random_age()
         try:
             with translate_errors(connection):
                 connection.add_termination_listener(lambda _: self.poll_now())
-                # Before the first poll, so that `apply --wait` waits for a starting worker.
-                await self._heartbeat(connection)
-                while True:
+                # A worker that starts reports before its first poll, and `apply --wait` waits for
+                # it; what the same statement reads may be older than the report.
+                await self._report(connection)
+                await dead_workers.remove(connection, self.worker_id)
+                while time.monotonic() < expires_at:
                     await self._refresh(connection)
                     self._pause = MIN_PAUSE
                     await self._wait_for_hint()
@@ -210,20 +245,38 @@ class Registry:
     async def _refresh(self, connection: Connection) -> None:
         self._hint.clear()
         self._polls_begun += 1
-        with hard_timeout(connection, ANSWER_TIMEOUT):
-            self._newest = await store.newest(connection)
+        self._newest = await self._report(connection)
         with hard_timeout(connection, LOAD_TIMEOUT):
-            await self._load_if_new(connection, self._newest)
+            has_changed = await self._load_if_new(connection, self._newest)
         self._polls_done = self._polls_begun
         await self._wake_waiters()
-        await self._heartbeat(connection)
+        if has_changed:
+            await self._report(connection)
         self._problems.pop("database", None)
+        self._lost_at = None
 
-    async def _heartbeat(self, connection: Connection) -> None:
-        revision = self.current.identity if self.current else EMPTY
-        behind = self._problems.get("revision")
-        with hard_timeout(connection, ANSWER_TIMEOUT):
-            await store.heartbeat(connection, self.worker_id, self.name, revision, behind)
+    async def _report(self, connection: Connection) -> Revision:
+        """Report what this worker serves; return the newest revision.
+
+        While commits are not confirmed it only asks: a report would wait with them.
+        """
+        commits = self._pool.commits
+        report = store.Report(
+            worker=self.worker_id,
+            name=self.name,
+            revision=self.current.identity if self.current else EMPTY,
+            problem=self._problems.get("revision"),
+            leaves=self._leaves,
+            backend=self._backend(),
+        )
+        try:
+            with hard_timeout(connection, ANSWER_TIMEOUT):
+                if commits.problem:
+                    return await store.newest(connection)
+                return await store.heartbeat(connection, report)
+        except DatabaseUnavailable:
+            commits.is_suspected = True
+            raise
 
     async def _deregister(self, connection: Connection) -> None:
         """Delete the worker's row, so that `apply --wait` does not wait for a stopped worker."""
@@ -236,14 +289,16 @@ class Registry:
     async def _wait_for_hint(self) -> None:
         # Not asyncio.wait_for, which in Python 3.11 may lose a cancellation: the loop never stops.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_INTERVAL):
+            async with asyncio.timeout(POLL_INTERVAL if self._backend() else DEAF_POLL_INTERVAL):
                 await self._hint.wait()
 
-    async def _load_if_new(self, connection: Connection, newest: Revision) -> None:
+    async def _load_if_new(self, connection: Connection, newest: Revision) -> bool:
+        """Load the newest revision unless it is served; return whether there is news to report."""
         table = self.current
+        before = self._problems.get("revision")
         if table and self._from_database and newest == table.identity:
             self._problems.pop("revision", None)
-            return
+            return before is not None
         try:
             with translate_errors(connection):
                 # A table from the snapshot too may be of a history that the database lost.
@@ -258,16 +313,17 @@ class Registry:
             if connection.is_closed():
                 raise
             self._set_problem("revision", f"revision {newest.number} cannot be built: {error!r}")
-            return
+            return self._problems["revision"] != before
         if table and went_back:
-            _report_lost(table.identity, loaded.identity)
+            transitions.report_lost(table.identity, loaded.identity)
         await self._swap(loaded)
+        return True
 
     async def _swap(self, loaded: Table) -> None:
         old, self.current = self.current, loaded
         self.served_since = datetime.now(UTC)
         if not (old and loaded.routes.shares_base(old.routes)):
-            self._cleanup = asyncio.create_task(_clean_up(old, loaded))
+            self._cleanup = asyncio.create_task(transitions.clean_up(old, loaded))
         self._problems.clear()
         self._from_database = True
         events.emit(events.REGISTRY_SERVED, revision=loaded.revision, routes=len(loaded.routes))
@@ -281,22 +337,3 @@ class Registry:
         if problem != self._problems.get(part):
             events.emit(events.REGISTRY_PROBLEM, part=part, problem=problem)
         self._problems[part] = problem
-
-
-def _report_lost(lost: Revision, followed: Revision) -> None:
-    """Emit the event of a database that no longer has the revision that was served."""
-    events.emit(
-        events.REGISTRY_WENT_BACK,
-        lost_revision=lost.number,
-        lost_uid=str(lost.uid),
-        revision=followed.number,
-        uid=str(followed.uid),
-    )
-
-
-async def _clean_up(old: Table | None, loaded: Table) -> None:
-    """After a full load, release the old table and compact memory, while requests are served."""
-    if old:
-        await store.release(old)
-    if len(loaded.routes) >= memory.MIN_ROUTES:
-        await asyncio.to_thread(memory.use_huge_pages)

@@ -33,22 +33,45 @@ order by c.kind, c.name, c.revision desc
 limit $2;
 
 -- name: heartbeat
--- Record which revision a worker serves; called about once a second.
-insert into gateway.workers (id, name, revision, revision_uid, trouble)
-values ($1, $2, $3, $4, $5)
-on conflict (id) do update
-set seen_at = now(), revision = excluded.revision, revision_uid = excluded.revision_uid,
-    trouble = excluded.trouble;
+-- Record which revision a worker serves; called every few seconds. Returns the newest revision.
+with newest as (
+    select id, uid from gateway.revisions order by id desc limit 1
+), worker as (
+    insert into gateway.workers (id, name, revision, revision_uid, trouble, leaves, backend)
+    values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (id) do update
+    set seen_at = now(), revision = excluded.revision, revision_uid = excluded.revision_uid,
+        trouble = excluded.trouble, backend = excluded.backend
+)
+select (select id from newest) as number, (select uid from newest) as uid;
 
 -- name: deregister
 -- Delete the row of a worker that stops, and the rows of workers that died.
 delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour';
 
+-- name: workers_of_machine
+-- The other workers of a machine, with the seconds since their last report.
+select id, name, extract(epoch from now() - seen_at)::float8 as silence from gateway.workers
+where starts_with(name, $1 || ':') and id <> $2;
+
+-- name: delete_workers
+-- Delete the rows of workers that died.
+delete from gateway.workers where id = any ($1::uuid[]);
+
+-- name: live_workers
+-- The number of workers that reported in the last seconds.
+select count(*) from gateway.workers where seen_at > now() - make_interval(secs => $1);
+
 -- name: late_workers
--- Live workers that serve neither a revision nor a later one of its history. All of them, if the
--- database went back and lost the revision itself.
-select name, revision, trouble from gateway.workers w
-where seen_at > now() - make_interval(secs => $3)
+-- Workers that serve neither a revision nor a later one of its history. All of them, if the database
+-- went back and lost the revision itself. A worker that is silent may be cut off and serve what it
+-- had, so it counts as late too, for a while, unless it takes no calls without the database.
+select name, revision, trouble,
+       case when seen_at < now() - make_interval(secs => $3)
+           then extract(epoch from now() - seen_at)::float8
+       end as silence
+from gateway.workers w
+where seen_at > now() - make_interval(secs => case when leaves then $3 else $4 end)
     and not (
         revision >= $1
         and exists (select from gateway.revisions where id = $1 and uid = $2)

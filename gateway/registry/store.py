@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.database.connect import Connection
@@ -36,6 +36,9 @@ RELEASE_INTERVAL = 1.0
 
 WORKER_TIMEOUT = 10.0
 """Seconds for which a worker counts as alive after its last heartbeat."""
+
+SILENT_TIMEOUT = 600.0
+"""Seconds for which a silent worker may still serve: after them its machine counts as gone."""
 
 MAX_CHANGES = 500
 """Changes that one catch-up copies into a table; with more it loads the whole registry."""
@@ -163,11 +166,29 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
 """By kind of record, the function that builds one from a row of changes."""
 
 
-async def heartbeat(
-    connection: Connection, worker: UUID, name: str, revision: Revision, problem: str | None
-) -> None:
-    """Record that a worker is alive, and which revision it serves."""
-    await connection.execute(_SQL["heartbeat"], worker, name, *revision, problem)
+class Report(NamedTuple):
+    """What a worker reports.
+
+    `leaves` says that it takes no calls without the database; `backend` is the server process of
+    its direct connection.
+    """
+
+    worker: UUID
+    name: str
+    revision: Revision
+    problem: str | None
+    leaves: bool
+    backend: int | None
+
+
+async def heartbeat(connection: Connection, report: Report) -> Revision:
+    """Record that a worker is alive, and which revision it serves; return the newest one."""
+    row = await connection.fetchrow(
+        _SQL["heartbeat"],
+        *(report.worker, report.name, *report.revision),
+        *(report.problem, report.leaves, report.backend),
+    )
+    return Revision(**row) if row and row["number"] is not None else EMPTY
 
 
 async def deregister(connection: Connection, worker: UUID) -> None:
@@ -175,11 +196,20 @@ async def deregister(connection: Connection, worker: UUID) -> None:
     await connection.execute(_SQL["deregister"], worker)
 
 
+async def live_workers(connection: Connection) -> int:
+    """The number of workers, on all machines, that have reported lately."""
+    number: int = await connection.fetchval(_SQL["live_workers"], WORKER_TIMEOUT)
+    return number
+
+
 async def late_workers(connection: Connection, revision: Revision) -> list[str]:
-    """The live workers that do not serve a revision yet, each with its problem."""
-    rows = await connection.fetch(_SQL["late_workers"], *revision, WORKER_TIMEOUT)
-    return [
-        f"{row['name']} at revision {row['revision']}"
-        + (f" ({row['trouble']})" if row["trouble"] else "")
-        for row in rows
-    ]
+    """The workers that may not serve a revision yet, each with its problem."""
+    rows = await connection.fetch(_SQL["late_workers"], *revision, WORKER_TIMEOUT, SILENT_TIMEOUT)
+    return [_describe_late(**row) for row in rows]
+
+
+def _describe_late(*, name: str, revision: int, trouble: str | None, silence: float | None) -> str:
+    problems = [trouble] if trouble else []
+    if silence is not None:
+        problems.append(f"silent for {silence:.0f} s")
+    return f"{name} at revision {revision}" + (f" ({', '.join(problems)})" if problems else "")

@@ -85,8 +85,9 @@ LOG_DROPPED = Event(
 DATABASE_DOWN = Event(
     "database.down",
     "error",
-    ("reason",),
-    "The database does not answer; calls that need it are refused until it does.",
+    ("part", "reason"),
+    "The database does not answer, or the pooler before it (`part`); calls that need it are "
+    "refused until it does. Once for each outage.",
 )
 DATABASE_UP = Event("database.up", "info", (), "The database answers again.")
 DATABASE_REFUSES = Event(
@@ -120,11 +121,24 @@ DATABASE_REPLICA_LOST = Event(
 DATABASE_REPLICA_BACK = Event(
     "database.replica-back", "info", ("replica",), "A lost replica answers again."
 )
-DATABASE_LISTENER_DISCONNECTED = Event(
-    "database.listener-disconnected",
+DATABASE_LISTEN_REFUSED = Event(
+    "database.listen-refused",
     "warning",
     ("channels", "reason"),
-    "The connection for LISTEN is lost; workers find changes by polling until it is back.",
+    "The server answers and refuses LISTEN; the worker finds changes by polling, each second.",
+)
+DATABASE_COMMITS_STALLED = Event(
+    "database.commits-stalled",
+    "error",
+    (),
+    "The database answers and does not confirm commits: a synchronous standby is lost, or a disk "
+    "does not answer. Writes are refused until it does; reads continue.",
+)
+DATABASE_COMMITS_RESUMED = Event(
+    "database.commits-resumed",
+    "info",
+    (),
+    "The database confirms commits again.",
 )
 REGISTRY_SERVED = Event(
     "registry.served", "info", ("revision", "routes"), "The worker serves a revision."

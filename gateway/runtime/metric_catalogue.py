@@ -105,7 +105,9 @@ READS = Metric(
     ("source",),
 )
 UNAVAILABLE = Metric(
-    "gateway_database_unavailable", "gauge", "Workers that get no answer from the database."
+    "gateway_database_unavailable",
+    "gauge",
+    "Workers that get no answer from the database, or no confirmation of commits.",
 )
 ASYNCHRONOUS = Metric(
     "gateway_database_asynchronous_standbys",

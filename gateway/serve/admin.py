@@ -83,13 +83,13 @@ class Admin:
 
     def state(self) -> WorkerState:
         """What this worker is doing now."""
-        watched, registry = self._watched, self._health.registry
+        watched, registry, pool = self._watched, self._health.registry, self._health.pool
         return WorkerState(
             in_flight=watched.admission.in_flight,
             bodies=watched.admission.bodies,
             revision=registry.current.revision if registry.current else 0,
             degraded=bool(registry.problems),
-            database_unavailable=self._health.pool.problem is not None,
+            database_unavailable=bool(pool.problem or pool.commits.problem),
             reads=watched.replicas.reads,
             asynchronous_standbys=watched.replication.asynchronous_standbys,
             outbox=watched.outbox.outstanding,

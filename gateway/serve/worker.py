@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from gateway.database.connect import address_of
-from gateway.database.heartbeat import Heartbeat
-from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.database.refusals import Refusals
 from gateway.database.replicas import Replicas
@@ -51,6 +49,7 @@ from gateway.runtime.metrics import Metrics
 from gateway.runtime.tracing.set_up import Tracing
 from gateway.serve.admin import Admin, Watched
 from gateway.serve.console import OperatorsConsole
+from gateway.serve.database_watch import DatabaseWatch
 from gateway.serve.loop_watch import LoopWatch
 from gateway.serve.maintenance import Job, Maintenance
 from gateway.serve.request_log import RequestLog
@@ -67,8 +66,11 @@ RESTART_DELAY = 1.0
 LOOKUP_CONNECTIONS = 2
 OUTBOX_CONNECTIONS = 2
 BACKGROUND_CONNECTIONS = 2
-OWN_CONNECTIONS = 3
-"""One each for the registry, the listener and the heartbeat."""
+OWN_CONNECTIONS = 1
+"""The registry's connection."""
+
+DIRECT_CONNECTIONS = 1
+"""The listener's connection, which passes no pooler."""
 
 POOL_NAMES = ("calls", "lookup", "outbox", "background")
 SNAPSHOT = "registry.snapshot"
@@ -77,7 +79,7 @@ SNAPSHOT = "registry.snapshot"
 def max_connections(settings: Settings) -> int:
     """The most connections that a worker opens to the database."""
     pools = LOOKUP_CONNECTIONS + OUTBOX_CONNECTIONS + BACKGROUND_CONNECTIONS
-    return settings.database_connections + pools + OWN_CONNECTIONS
+    return settings.database_connections + pools + OWN_CONNECTIONS + DIRECT_CONNECTIONS
 
 
 class Worker:
@@ -113,13 +115,16 @@ class Worker:
                 purpose="reads",
             ),
         )
-        self.heartbeat = Heartbeat(
-            settings.database_url, *self._pools, max_age=settings.database_connection_age
+        self.database = DatabaseWatch(settings, self._pools)
+        self.listener = self.database.listener
+        self.registry = Registry(
+            settings.database_url,
+            Path(settings.data_dir) / SNAPSHOT,
+            Origin(address_of(settings.database_url), settings.snapshot_key),
+            pool=self.background_pool,
+            backend=lambda: self.listener.backend,
+            leaves=settings.ready_needs_database,
         )
-        self.listener = Listener(settings.listen_database_url)
-        snapshot = Path(settings.data_dir) / SNAPSHOT
-        origin = Origin(address_of(settings.database_url), settings.snapshot_key)
-        self.registry = Registry(settings.listen_database_url, snapshot, origin)
         self.access = AccessLog()
         self.metrics = Metrics(worker_index)
         self.health = health.Health(
@@ -230,7 +235,6 @@ class Worker:
         loops = (
             self.registry.follow,
             self.registry.keep_snapshot,
-            self.listener.run,
             self.identity.last_use.run,
             self.identity.limits.counts.run,
             self.maintenance.run,
@@ -247,7 +251,7 @@ class Worker:
         )
         self.tracing.start()
         tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
-        heartbeat = asyncio.create_task(_keep_running(self.heartbeat.run))
+        watches = [asyncio.create_task(_keep_running(loop)) for loop in self.database.loops]
         try:
             await self.registry.start(FIRST_TABLE_TIMEOUT)
             yield
@@ -255,10 +259,10 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, self.outbox.finish(), return_exceptions=True)
-            # The heartbeat stops last, so that the tasks' last writes do not wait for a frozen
-            # server.
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            # These stop last, so that the tasks' last writes do not wait for a frozen server.
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
             await asyncio.gather(self.replicas.close(), *(pool.close() for pool in self._pools))
             for threads in (self.passwords, self.mandrill):
                 threads.close()

@@ -460,11 +460,10 @@ async def test_secret_is_written_nowhere_during_a_database_outage(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as (client, written):
-        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
+        monkeypatch.setattr(client.worker.database.availability, "report_up", lambda _: None)
         pools = client.worker.pool, client.worker.lookup_pool
         for pool in pools:
             pool.problem = "no answer"
-        client.worker.heartbeat._is_up = False
         for target in TARGETS.values():
             slug = await send(client, target, body(target, target.params))
             assert slug == "service-unavailable"

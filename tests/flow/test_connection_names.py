@@ -20,7 +20,7 @@ def name(purpose: str) -> str:
 async def test_connection_names_have_the_worker_and_the_purpose(client: Client) -> None:
     await client.create_stage(order_id=7)
     names = {row["application_name"] for row in await execute(client.database_url, NAMES)}
-    purposes = ("calls", "lookup", "heartbeat", "listener", "registry", "command")
+    purposes = ("calls", "lookup", "listener", "registry", "command")
     assert {name(purpose) for purpose in purposes} <= names
 
 

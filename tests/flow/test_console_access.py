@@ -96,7 +96,7 @@ async def test_console_sign_out_without_the_database_still_leaves_the_browser(
     async with signed_in(client.worker) as console:
         await console.page()
         token = await console.form_token("")
-        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
+        monkeypatch.setattr(client.worker.database.availability, "report_up", lambda _: None)
         for pool in client.worker._pools:
             pool.mark_down("taken away by the test")
         response = await console.post("/sign-out", token)
@@ -217,7 +217,7 @@ async def test_console_looks_in_an_outage_and_refuses_a_confirmation_of_any_othe
         confirmed = console.http.cookies[access.CONFIRMED]
         token = console.http.cookies[access.COOKIE]
         client.worker.console.store.cache.forget(tokens.digest(token))
-        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
+        monkeypatch.setattr(client.worker.database.availability, "report_up", lambda _: None)
         for pool in client.worker._pools:
             pool.mark_down("taken away by the test")
         response = await console.get()

@@ -51,7 +51,7 @@ async def test_routes_need_no_database_and_revisions_say_that_they_do(
     async with signed_in(client.worker) as console:
         await console.page("/routes")
         # The heartbeat finds the server well, and would end the outage at its next ping.
-        monkeypatch.setattr(client.worker.heartbeat, "_mark_up", lambda: None)
+        monkeypatch.setattr(client.worker.database.availability, "report_up", lambda _: None)
         for pool in client.worker._pools:
             pool.mark_down("taken away by the test")
         assert "The database does not answer" in (await console.page(CREATE)).root.text

@@ -36,7 +36,8 @@ async def url(empty_database: str, tmp_path: Path) -> str:
 
 @asynccontextmanager
 async def following(url: str, listen_url: str | None = None) -> AsyncIterator[Registry]:
-    registry, listener = Registry(url), Listener(listen_url or url)
+    listener = Listener(listen_url or url)
+    registry = Registry(url, backend=lambda: listener.backend)
     listener.subscribe(store.CHANNEL, lambda _: registry.poll_now(), registry.poll_now)
     tasks = [asyncio.create_task(run()) for run in (registry.follow, listener.run)]
     try:
@@ -61,13 +62,15 @@ async def wait_for_revision(registry: Registry, revision: int) -> None:
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave NOTIFY as the only trigger: the next poll would come after the test."""
-    monkeypatch.setattr(follow, "POLL_INTERVAL", 600.0)
+    for interval in ("POLL_INTERVAL", "DEAF_POLL_INTERVAL"):
+        monkeypatch.setattr(follow, interval, 600.0)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll and reconnect almost immediately."""
-    monkeypatch.setattr(follow, "POLL_INTERVAL", 0.02)
+    for interval in ("POLL_INTERVAL", "DEAF_POLL_INTERVAL"):
+        monkeypatch.setattr(follow, interval, 0.02)
     monkeypatch.setattr(follow, "MAX_PAUSE", 0.05)
 
 

@@ -240,7 +240,7 @@ async def test_metrics_have_the_age_of_the_oldest_waiting_mail_also_in_an_outage
         await disconnect_database(client)
         before = oldest(client)["mail"]
         await until(lambda: oldest(client)["mail"] > before)
-        client.worker.heartbeat._dsn = setup.database
+        client.worker.listener._dsn = setup.database
         await execute(setup.database, "update gateway.outbox set state = 'discarded'")
         await until(lambda: oldest(client)["mail"] == 0)
 

@@ -138,7 +138,7 @@ async def test_notification_of_a_late_worker_waits_and_ignores_dead_workers(clie
 async def test_notification_of_a_database_outage_is_written_and_resolved_afterwards(
     probe: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url, dsn = probe.database_url, probe.worker.heartbeat._dsn
+    url, dsn = probe.database_url, probe.worker.listener._dsn
     await crash(probe)
     await wait_for_rows(url, OPEN, 1)
     await disconnect_database(probe)
@@ -146,7 +146,7 @@ async def test_notification_of_a_database_outage_is_written_and_resolved_afterwa
         probe.worker.recorder.record_crash(raised_error(), "while away", Trace())
         await check_repeatedly(probe)
     assert len(await notifications(url)) == 1
-    probe.worker.heartbeat._dsn = dsn
+    probe.worker.listener._dsn = dsn
     await wait_for_rows(url, f"{ALL} where request_id = 'while away'", 1)
     await wait_for_rows(url, f"{ALL} where kind = 'database-lost'", 1)
     await wait_for_rows(url, f"{ALL} where kind = 'database-lost' and resolved_by = 'gateway'", 1)

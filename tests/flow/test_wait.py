@@ -1,6 +1,8 @@
 """`--wait`: an apply returns when every live worker serves it, or names the late workers."""
 
 import asyncio
+import os
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -78,14 +80,16 @@ async def late_workers(url: str, revision: int) -> str:
     return text.removeprefix(prefix)
 
 
-async def add_worker(url: str, name: str, revision: int, *, seen_ago: float = 0) -> uuid.UUID:
+async def add_worker(
+    url: str, name: str, revision: int, *, seen_ago: float = 0, leaves: bool = False
+) -> uuid.UUID:
     """Insert a row as another worker would. Returns its id."""
     worker_id = uuid.uuid4()
     await execute(
         url,
-        "insert into gateway.workers (id, name, revision, seen_at) "
-        "values ($1, $2, $3, now() - make_interval(secs => $4))",
-        *(worker_id, name, revision, seen_ago),
+        "insert into gateway.workers (id, name, revision, seen_at, leaves) "
+        "values ($1, $2, $3, now() - make_interval(secs => $4), $5)",
+        *(worker_id, name, revision, seen_ago, leaves),
     )
     return worker_id
 
@@ -139,7 +143,7 @@ async def test_wait_names_a_worker_that_cannot_build_the_revision_with_its_probl
     await fleet.start("fine")
     stuck = await fleet.start("stuck")
     failing.append(stuck.current)
-    monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(follow, "DEAF_POLL_INTERVAL", 0.05)
     monkeypatch.setattr(store, "catch_up", fails)
     await applied(fleet.url, desired(tmp_path, routes("2")))
     await wait_for_rows(fleet.url, f"{WORKERS} where trouble is not null or revision = 2", 2)
@@ -170,12 +174,44 @@ async def test_wait_ends_when_the_late_worker_catches_up(fleet: Fleet, tmp_path:
         await waiting
 
 
-async def test_wait_ignores_dead_workers(fleet: Fleet) -> None:
-    await add_worker(fleet.url, "dead", 0, seen_ago=store.WORKER_TIMEOUT + 1)
+async def test_wait_ignores_machines_that_are_gone_and_workers_that_take_no_calls(
+    fleet: Fleet,
+) -> None:
+    await add_worker(fleet.url, "gone", 0, seen_ago=store.SILENT_TIMEOUT + 1)
+    await add_worker(fleet.url, "unready", 0, seen_ago=store.WORKER_TIMEOUT + 1, leaves=True)
     async with asyncio.timeout(5):
         await wait(fleet.url, 1)
-    await add_worker(fleet.url, "alive", 0, seen_ago=store.WORKER_TIMEOUT - 3)
+    await add_worker(fleet.url, "alive", 0, seen_ago=store.WORKER_TIMEOUT - 3, leaves=True)
     assert await late_workers(fleet.url, 1) == "alive at revision 0"
+
+
+async def test_wait_counts_a_silent_worker_as_late_since_it_may_be_cut_off(fleet: Fleet) -> None:
+    await add_worker(fleet.url, "cut-off", 0, seen_ago=100)
+    assert (await late_workers(fleet.url, 1)).startswith("cut-off at revision 0 (silent for 10")
+    await add_worker(fleet.url, "current", 1, seen_ago=100)
+    await execute(fleet.url, "delete from gateway.workers where name = 'cut-off'")
+    await wait(fleet.url, 1)
+
+
+async def test_worker_removes_the_rows_of_its_machine_whose_processes_are_gone(
+    fleet: Fleet,
+) -> None:
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    host, pid = socket.gethostname(), os.getpid()
+    names = {
+        "ended": f"{host}:{ended.pid}",
+        "earlier process of this number": f"{host}:{pid}",
+        "running": f"{host}:{os.getppid()}",
+        "elsewhere": f"elsewhere:{ended.pid}",
+    }
+    for name in names.values():
+        await add_worker(fleet.url, name, 0, seen_ago=1_000_000)
+    # A worker of this very process.
+    await add_worker(fleet.url, names["earlier process of this number"], 1)
+    await fleet.start("new")
+    left = [row["name"] for row in await execute(fleet.url, WORKERS)]
+    assert sorted(left) == sorted(["new", names["running"], names["elsewhere"], f"{host}:{pid}"])
 
 
 async def test_wait_ignores_workers_that_stopped_in_order(fleet: Fleet) -> None:
@@ -189,7 +225,7 @@ async def test_wait_ignores_workers_that_stopped_in_order(fleet: Fleet) -> None:
 async def test_worker_row_has_a_revision_once_it_is_served(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(follow, "DEAF_POLL_INTERVAL", 0.05)
     await fleet.start("one")
 
     first = await row_when(fleet.url, "revision = 1")

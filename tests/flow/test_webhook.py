@@ -207,7 +207,7 @@ async def test_webhook_reports_a_database_outage_directly_and_once(
 ) -> None:
     monkeypatch.setattr(recorder, "PAGE_DELAY", 0.1)
     monkeypatch.setattr(recorder, "PAGE_INTERVAL", 0.1)
-    posted, dsn = len(receiver.bodies), notified.worker.heartbeat._dsn
+    posted, dsn = len(receiver.bodies), notified.worker.listener._dsn
     receiver.reply = Response(status_code=503)
     await disconnect_database(notified)
     await until(lambda: len(receiver.bodies) >= posted + 2)
@@ -221,7 +221,7 @@ async def test_webhook_reports_a_database_outage_directly_and_once(
     for _ in range(3):
         await notified.worker.recorder.flush()
     assert len(receiver.bodies) == paged
-    notified.worker.heartbeat._dsn = dsn
+    notified.worker.listener._dsn = dsn
     await wait_for_rows(
         notified.database_url, "select from gateway.notifications where kind = 'database-lost'", 1
     )

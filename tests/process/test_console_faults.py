@@ -89,5 +89,5 @@ def test_overview_names_what_is_killed_and_says_when_it_is_over(
 
 
 def test_kill_is_seen_within_five_seconds() -> None:
-    assert watcher.SILENCE + watcher.QUERY_INTERVAL < 5
+    # The server closes the connection of a worker that dies; a worker that hangs takes longer.
     assert watcher.QUERY_TIMEOUT + watcher.QUERY_INTERVAL < 5

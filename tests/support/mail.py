@@ -97,8 +97,8 @@ def recipients(stand_in: StandIn) -> list[str]:
 
 
 async def disconnect_database(client: Client) -> None:
-    """Let the worker's watch find no server any more; `watch._dsn` brings it back."""
-    client.worker.heartbeat._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
+    """Let the worker find no server any more; `listener._dsn` brings it back."""
+    client.worker.listener._dsn = "postgresql://nobody@127.0.0.1:1/nothing"
     ended = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
     await execute(client.database_url, f"{ended} and datname = current_database()")
     await until(lambda: client.worker.outbox_pool.problem)

@@ -24,6 +24,7 @@ class Proxy:
         self._server_url = server_url
         self._open: set[asyncio.StreamWriter] = set()
         self._silent: set[asyncio.StreamWriter] = set()
+        self._is_frozen = self._is_refusing = False
         self.url = ""
 
     @asynccontextmanager
@@ -50,7 +51,25 @@ class Proxy:
         """Drop all further data of the connections that are open now; new ones work."""
         self._silent |= self._open
 
+    def freeze(self) -> None:
+        """Drop all further data, on new connections too, and close none."""
+        self._is_frozen = True
+        self.silence()
+
+    def refuse(self) -> None:
+        """Close the connections, and those that are opened from now on."""
+        self._is_refusing = True
+        for writer in self._open:
+            writer.transport.abort()
+
+    def accept(self) -> None:
+        """Pass connections on again."""
+        self._is_refusing = False
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_refusing:
+            writer.transport.abort()
+            return
         if self._tls:
             try:
                 await reader.readexactly(len(SSL_REQUEST))
@@ -62,6 +81,8 @@ class Proxy:
                 return
         server_reader, server_writer = await self._connect()
         self._open |= {writer, server_writer}
+        if self._is_frozen:
+            self.silence()
         await asyncio.gather(
             self._forward(reader, server_writer), self._forward(server_reader, writer)
         )

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from support.harness import connection_of, execute, logged, until
 
-from gateway.database.errors import DatabaseUnavailable
+from gateway.database.availability import Availability
+from gateway.database.connect import connect, ping
+from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
 from gateway.database.handle import Database
-from gateway.database.heartbeat import Heartbeat
+from gateway.database.listen import Listener
 from gateway.database.pool import Pool
 from gateway.identity.token_cache import FRESH, GRACE
 from gateway.identity.token_store import TokenStore
@@ -23,7 +25,7 @@ TIMEOUT = 10.0
 async def pool(database: str) -> AsyncIterator[Pool]:
     """A pool with a heartbeat."""
     pool = Pool(database, 2)
-    heartbeat = asyncio.create_task(Heartbeat(database, pool).run())
+    heartbeat = asyncio.create_task(Listener(database, Availability(pool)).run())
     yield pool
     heartbeat.cancel()
     await pool.close()
@@ -54,13 +56,64 @@ async def test_heartbeat_reconnects_without_reporting_an_outage(pool: Pool, data
 
 async def test_heartbeat_replaces_its_connection_at_its_greatest_age(database: str) -> None:
     pool = Pool(database, 1)
-    heartbeat = asyncio.create_task(Heartbeat(database, pool, max_age=0.1).run())
+    heartbeat = asyncio.create_task(Listener(database, Availability(pool), max_age=0.1).run())
     seen: set[int] = set()
     async with asyncio.timeout(TIMEOUT):
         while len(seen) < 3:
             seen |= {row["pid"] for row in await execute(database, OTHERS)}
     assert pool.problem is None
     heartbeat.cancel()
+
+
+COMMITS = """
+select xact_commit + xact_rollback as n from pg_stat_database where datname = current_database()
+"""
+
+
+async def test_ping_is_answered_and_is_not_a_transaction(database: str) -> None:
+    connection, other = await connect(database), await connect(database)
+
+    async def transactions() -> int:
+        for one in (connection, other):
+            await one.execute("select pg_stat_force_next_flush()")
+        count: int = await other.fetchval(COMMITS)
+        return count
+
+    before = await transactions()
+    for _ in range(100):
+        await ping(connection)
+    assert await transactions() - before < 10
+    await connection.close()
+    await other.close()
+
+
+async def test_ping_of_a_lost_connection_fails(database: str) -> None:
+    connection = await connect(database)
+    pid = connection.get_server_pid()
+    await execute(database, "select pg_terminate_backend($1, 5000)", pid)
+    with pytest.raises(DatabaseError), translate_errors(connection):
+        await ping(connection)
+
+
+async def test_availability_emits_one_event_at_the_begin_and_one_at_the_end(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    pool = Pool(database, 1)
+    availability = Availability(pool)
+    availability.report_down("pooler", "it is stopped")
+    assert pool.problem == "the pooler does not answer: it is stopped"
+    for _ in range(3):
+        availability.report_down("database", "it is stopped too")
+        availability.report_down("pooler", "it is stopped")
+        assert pool.problem == "the database does not answer: it is stopped too"
+    availability.report_up("database")
+    assert pool.problem == "the pooler does not answer: it is stopped"
+    availability.report_up("pooler")
+    availability.report_up("pooler")
+    assert pool.problem is None
+    assert logged(caplog, events.DATABASE_DOWN) == [{"part": "pooler", "reason": "it is stopped"}]
+    assert logged(caplog, events.DATABASE_UP) == [{}]
 
 
 async def test_pool_that_is_marked_down_fails_waiters_at_once_and_loses_no_place(
@@ -94,9 +147,9 @@ async def test_pool_logs_unavailable_requests_once_a_second_with_a_count(
 ) -> None:
     recorder = Recorder(pool)
     for number in range(5):
-        recorder.log_unavailable(f"request-{number}", DatabaseUnavailable("it is away"))
+        recorder.record_unavailable(f"request-{number}", DatabaseUnavailable("it is away"))
     recorder._logged_at -= 1
-    recorder.log_unavailable("request-5", DatabaseUnavailable("it is away"))
+    recorder.record_unavailable("request-5", DatabaseUnavailable("it is away"))
     assert logged(caplog, events.REQUEST_UNAVAILABLE) == [
         {"request_id": "request-0", "reason": "it is away", "more": 0},
         {"request_id": "request-5", "reason": "it is away", "more": 4},

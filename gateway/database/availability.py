@@ -1,0 +1,43 @@
+"""Whether the database can be used: its own answers decide, and those of a pooler before it."""
+
+from typing import Literal, TypeAlias
+
+from gateway.database.pool import Pool
+from gateway.runtime import events
+
+Part: TypeAlias = Literal["database", "pooler"]
+
+
+class Availability:
+    """Tells the pools whether the database can be used, and emits one event for each change.
+
+    `Listener` reports on the database, `PoolerWatch` on the pooler.
+    """
+
+    def __init__(self, *pools: Pool) -> None:
+        self._pools = pools
+        self._problems: dict[Part, str] = {}
+
+    def report_down(self, part: Part, reason: str) -> None:
+        """Refuse all work of the pools: this part does not answer."""
+        if not self._problems:
+            events.emit(events.DATABASE_DOWN, part=part, reason=reason)
+        self._problems[part] = f"the {part} does not answer: {reason}"
+        self._mark_down()
+
+    def report_up(self, part: Part) -> None:
+        """Accept work again, unless the other part is still down."""
+        if not self._problems.pop(part, None):
+            return
+        if self._problems:
+            self._mark_down()
+            return
+        events.emit(events.DATABASE_UP)
+        for pool in self._pools:
+            pool.mark_up()
+
+    def _mark_down(self) -> None:
+        # If both are down, the database is the reason.
+        problem = self._problems.get("database") or self._problems["pooler"]
+        for pool in self._pools:
+            pool.mark_down(problem)

@@ -1,0 +1,27 @@
+"""Whether the server confirms commits: one that waits for a lost standby answers all but these."""
+
+from gateway.runtime import events
+
+PROBLEM = "commits are not confirmed: the server waits for a standby, or its disk does not answer"
+
+
+class Commits:
+    """The state, which the pools of a worker share.
+
+    While `problem` is set, writes are refused. Who writes over a connection outside of the pools
+    sets `is_suspected` when its commit is not confirmed in time.
+    """
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self.is_suspected = False
+
+    def begin_stall(self) -> None:
+        """Refuse writes from now on."""
+        self.problem = PROBLEM
+        events.emit(events.DATABASE_COMMITS_STALLED)
+
+    def end_stall(self) -> None:
+        """Accept writes again."""
+        self.problem = None
+        events.emit(events.DATABASE_COMMITS_RESUMED)
