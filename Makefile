@@ -33,7 +33,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-examples test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-examples test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fleet fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -204,6 +204,9 @@ attack: $(STAMP) ## Attack a gateway; print what each attack costs.
 
 chaos: $(STAMP) ## Kill processes for MINUTES=10; look for lost writes.
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos --seconds $$(($(or $(MINUTES),10) * 60)) $(if $(SEED),--seed $(SEED))
+
+fleet: $(STAMP) ## Measure an idle fleet of WORKERS=20: connections, transactions, propagation.
+	$(BIN)/python benchmarks/fleet.py --workers $(or $(WORKERS),20)
 
 fuzz: $(STAMP) ## Look for undocumented answers for MINUTES=5 a caller.
 	GATEWAY_TEST_FUZZ_MINUTES=$(or $(MINUTES),5) $(BIN)/python -m pytest --timeout 0 --show-capture no \

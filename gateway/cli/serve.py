@@ -11,16 +11,14 @@ from gateway.cli.context import app_folder, app_name, load_settings, manifest_or
 from gateway.cli.database import database_url
 from gateway.cli.options import app_option
 from gateway.cli.output import echo, echo_error
-from gateway.database import capacity
 from gateway.runtime import log
 from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.descriptors import raise_limit
 from gateway.runtime.errors import OperatorError
-from gateway.serve import server
+from gateway.serve import capacity, server
 from gateway.serve.service_manager import ServiceManager
 from gateway.serve.supervisor import Supervisor
 from gateway.serve.supervisor_link import SupervisorLink
-from gateway.serve.worker import max_connections
 from gateway.settings import Settings
 
 OTHER_DESCRIPTORS = 100
@@ -98,13 +96,13 @@ def serve(
     """
     log.write_in_thread()
     settings = load_settings(host=host, port=port, workers=workers, app=app_name())
-    url = database_url(settings)
+    database_url(settings)  # it must be set
     if inherited:
         worker_index, public, private, link = inherited
         listener, admin = socket.socket(fileno=public), socket.socket(fileno=private)
         server.run(settings, listener, admin, worker_index, SupervisorLink(link))
         return
-    _warn_of_connections(url, settings)
+    _warn_of_connections(settings)
     _warn_of_descriptors(settings)
     listener, admin = server.listen(settings.host, settings.port), server.listen_admin(settings)
     app = AppFolder.find(settings.app)
@@ -131,18 +129,18 @@ def _warn_of_descriptors(settings: Settings) -> None:
         )
 
 
-def _warn_of_connections(url: str, settings: Settings) -> None:
-    """Warn if the workers may open more connections than the server accepts.
+def _warn_of_connections(settings: Settings) -> None:
+    """Warn if all workers together may open more connections than the server accepts.
 
-    Not an error: a pooler in between accepts more.
+    Not an error: few fleets use all that they may.
     """
-    workers = settings.workers
-    wanted = workers * max_connections(settings)
-    limit = asyncio.run(capacity.exceeded_limit(url, wanted))
-    if limit is not None:
+    shortage = asyncio.run(capacity.find_shortage(settings))
+    if shortage:
+        workers = settings.workers + shortage.others
         who = "one worker opens" if workers == 1 else f"{workers} workers open"
+        running = f" ({shortage.others} of them run already)" if shortage.others else ""
         echo_error(
-            f"warning: {who} up to {wanted} database connections, but the server accepts {limit}: "
-            "raise its max_connections, lower GATEWAY_DATABASE_CONNECTIONS or GATEWAY_WORKERS, "
-            "or connect through a pooler"
+            f"warning: {who}{running} up to {shortage.connections} connections to the server of "
+            f"the database, which accepts {shortage.limit}: raise its max_connections, lower "
+            "GATEWAY_DATABASE_CONNECTIONS or GATEWAY_WORKERS, or connect through a pooler"
         )

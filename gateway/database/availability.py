@@ -1,5 +1,6 @@
 """Whether the database can be used: its own answers decide, and those of a pooler before it."""
 
+import time
 from typing import Literal, TypeAlias
 
 from gateway.database.pool import Pool
@@ -17,10 +18,12 @@ class Availability:
     def __init__(self, *pools: Pool) -> None:
         self._pools = pools
         self._problems: dict[Part, str] = {}
+        self._down_since = 0.0
 
     def report_down(self, part: Part, reason: str) -> None:
         """Refuse all work of the pools: this part does not answer."""
         if not self._problems:
+            self._down_since = time.monotonic()
             events.emit(events.DATABASE_DOWN, part=part, reason=reason)
         self._problems[part] = f"the {part} does not answer: {reason}"
         self._mark_down()
@@ -32,7 +35,7 @@ class Availability:
         if self._problems:
             self._mark_down()
             return
-        events.emit(events.DATABASE_UP)
+        events.emit(events.DATABASE_UP, seconds=round(time.monotonic() - self._down_since, 1))
         for pool in self._pools:
             pool.mark_up()
 

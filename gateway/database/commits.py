@@ -1,5 +1,7 @@
 """Whether the server confirms commits: one that waits for a lost standby answers all but these."""
 
+import time
+
 from gateway.runtime import events
 
 PROBLEM = "commits are not confirmed: the server waits for a standby, or its disk does not answer"
@@ -15,13 +17,16 @@ class Commits:
     def __init__(self) -> None:
         self.problem: str | None = None
         self.is_suspected = False
+        self._since = 0.0
 
     def begin_stall(self) -> None:
         """Refuse writes from now on."""
         self.problem = PROBLEM
+        self._since = time.monotonic()
         events.emit(events.DATABASE_COMMITS_STALLED)
 
     def end_stall(self) -> None:
         """Accept writes again."""
         self.problem = None
-        events.emit(events.DATABASE_COMMITS_RESUMED)
+        seconds = round(time.monotonic() - self._since, 1)
+        events.emit(events.DATABASE_COMMITS_RESUMED, seconds=seconds)

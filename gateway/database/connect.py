@@ -16,7 +16,12 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.protocol.protocol import PreparedStatementState
 
 from gateway.database import hosts
-from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
+from gateway.database.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    describe,
+    translate_errors,
+)
 from gateway.database.tls import describe_tls_error
 from gateway.runtime import database_address
 
@@ -145,7 +150,9 @@ def _describe(error: Exception, timeout: float) -> str:
     if isinstance(error, ValueError):
         # The error's text may quote the address, and with it the password.
         return "the address of the database is malformed"
-    return str(error) or f"no answer within {timeout:g} s"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    return describe(error)
 
 
 async def _open(dsn: str, open_host: _OpenHost) -> Connection:

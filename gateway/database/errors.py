@@ -3,6 +3,8 @@
 The driver's error is the cause (`__cause__`) of each.
 """
 
+import os
+import re
 from types import TracebackType
 
 import asyncpg
@@ -78,6 +80,23 @@ _SERVER_GONE = (
 """Errors which mean that the server is gone."""
 
 
+LOST = "the connection is lost"
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
+
+
+def describe(error: BaseException) -> str:
+    """An error in the words of the server or of the system; the driver's are for programmers."""
+    if isinstance(error, asyncpg.PostgresError):
+        # The driver raises some of these itself.
+        return str(error) if error.severity_en else LOST
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return LOST
+    # If a host has several addresses, the system's error is in the text of another one.
+    if number := _ERRNO.search(str(error)):
+        return os.strerror(int(number[1])).lower()
+    return str(error) or LOST
+
+
 def is_retryable(error: DatabaseError) -> bool:
     """Whether the server rolled the transaction back by itself, so that it can be repeated."""
     return error.sqlstate in _RETRYABLE
@@ -124,7 +143,7 @@ class translate_errors:  # noqa: N801 - used as a function
             raise DatabaseReadOnly(str(error)) from error
         if isinstance(error, _SERVER_GONE):
             self._connection.terminate()
-            raise DatabaseUnavailable(str(error) or "the database does not answer") from error
+            raise DatabaseUnavailable(describe(error)) from error
         if isinstance(error, asyncpg.PostgresError):
             sqlstate = error.sqlstate or ""
             if is_unavailable(sqlstate):
@@ -135,7 +154,7 @@ class translate_errors:  # noqa: N801 - used as a function
             raise kind(str(error), error.sqlstate) from error
         if isinstance(error, OSError | asyncpg.InterfaceError):
             if self._connection.is_closed():
-                raise DatabaseUnavailable(str(error) or "the database does not answer") from error
+                raise DatabaseUnavailable(describe(error)) from error
             # Bugs in our own code raise these too, and must not be taken for an outage. A time-out
             # of the caller is not an error of the database at all.
             if not isinstance(error, TimeoutError):

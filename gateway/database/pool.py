@@ -114,6 +114,11 @@ class Pool:
         closing = (connection.close(timeout=CLOSE_TIMEOUT) for connection in idle)
         await asyncio.gather(*closing, return_exceptions=True)
 
+    @property
+    def outage(self) -> str | None:
+        """Why work is refused: an event tells when that begins and ends, so no part logs it."""
+        return self.problem or self.commits.problem
+
     def random_age(self) -> float:
         """The seconds until a connection that opens now is replaced."""
         return random_age(self._max_age)

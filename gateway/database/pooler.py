@@ -21,7 +21,7 @@ MIN_INTERVAL = 1.0
 """Seconds between two log-ins while statements are slow."""
 
 FULL = "max_client_conn"
-"""A part of PgBouncer's text when it has the most clients that it takes."""
+"""A part of PgBouncer's text when it has as many clients as it takes."""
 
 
 class PoolerWatch:

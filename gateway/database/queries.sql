@@ -38,8 +38,3 @@ set local search_path to public, gateway;
 -- name: record
 -- Record one file as applied.
 insert into gateway.migrations (name, checksum) values ($1, $2);
-
--- name: max_connections
--- How many connections the server accepts, without those reserved for superusers.
-select current_setting('max_connections')::int
-    - current_setting('superuser_reserved_connections')::int;

@@ -102,7 +102,8 @@ class Counts:
                 await self._exchange(changed)
             self._failures.clear()
         except DatabaseError as error:
-            self._failures.log(error)
+            if not self._pool.outage:
+                self._failures.log(error)
 
     async def _exchange(self, changed: list[tuple[tuple[str, int], _Count]]) -> None:
         # Sorted by digest, so that two workers never wait for each other's rows.

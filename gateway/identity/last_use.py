@@ -60,4 +60,5 @@ class LastUse:
             raise
         except (DatabaseError, TimeoutError) as error:
             self._unwritten = uses | self._unwritten
-            self._failures.log(error)
+            if not self.pool.outage:
+                self._failures.log(error)

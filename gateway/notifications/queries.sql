@@ -113,7 +113,8 @@ select 'webhook',
         'data', to_jsonb(events) - array['type', 'at', 'fold', 'told_raised', 'told_resolved']
     ),
     'notifications', id
-from events order by id, type;
+from events order by id, type
+returning id;
 
 -- name: list
 -- The open notifications, or all of them; the last seen first.

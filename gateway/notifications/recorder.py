@@ -9,6 +9,7 @@ import math
 import time
 import traceback
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,9 @@ from gateway.values import Caller, Rejection, ServiceAnswerError, Valid
 Severity: TypeAlias = Literal["warning", "error", "critical"]
 
 FLUSH_INTERVAL = 1.0
+FORWARD_INTERVAL = 3.0
+"""Seconds between two looks for notifications of other workers that the webhook lacks."""
+
 LOG_INTERVAL = 1.0
 PAGE_DELAY = 5.0
 PAGE_INTERVAL = 10.0
@@ -81,12 +85,23 @@ class Progress(Protocol):
 
 
 class Recorder:
-    """The notifications of one worker; `webhook` gets new ones, and news of a lost database."""
+    """The notifications of one worker; `webhook` gets new ones, and news of a lost database.
 
-    def __init__(self, pool: Pool, webhook: Transport | None = None) -> None:
+    New ones are queued in the outbox, and `on_forwarded` is called.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        webhook: Transport | None = None,
+        on_forwarded: Callable[[], None] = lambda: None,
+    ) -> None:
         self._pool = pool
         self._webhook = webhook
+        self._on_forwarded = on_forwarded
+        self._forward_at = 0.0
         self._next_page = 0.0
+        self._page_failed = False
         self._pending: dict[str, _Notice] = {}
         self._returned: set[str] = set()
         self._lost_at: float | None = None
@@ -115,10 +130,10 @@ class Recorder:
         return Rejection(statuses.SERVICE_UNAVAILABLE, OUTCOME_UNKNOWN if error.was_sent else None)
 
     def _log_unavailable(self, request_id: str, error: DatabaseUnavailable) -> None:
-        """Log at most once a second; count the others."""
+        """Log at most once a second, and never during an outage; count the others."""
         now = time.monotonic()
         self._unlogged += 1
-        if now - self._logged_at < LOG_INTERVAL:
+        if self._pool.outage or now - self._logged_at < LOG_INTERVAL:
             return
         more = self._unlogged - 1
         events.emit(events.REQUEST_UNAVAILABLE, request_id=request_id, reason=str(error), more=more)
@@ -196,9 +211,9 @@ class Recorder:
             await self._page(time.monotonic() - self._lost_at)
             return
         try:
-            await self._write_pending()
-            if self._webhook:
-                await self._fetch("forward")
+            has_written = await self._write_pending()
+            if self._webhook and (has_written or time.monotonic() >= self._forward_at):
+                await self._forward()
         except DatabaseError as error:
             events.emit(events.NOTIFICATIONS_DELAYED, reason=error.cause)
 
@@ -225,7 +240,7 @@ class Recorder:
                     first_seen=self._lost_at,
                 ),
             )
-            self._lost_at, self._next_page = None, 0.0
+            self._lost_at, self._next_page, self._page_failed = None, 0.0, False
 
     async def _page(self, seconds: float) -> None:
         """Report a lost database to the webhook directly: the outbox is lost with it."""
@@ -241,10 +256,22 @@ class Recorder:
                 await self._webhook.send(f"database-lost-{uuid.uuid4()}", payload)
             self._next_page = math.inf
         except (SendError, TimeoutError) as error:
-            events.emit(events.NOTIFICATIONS_PAGE_FAILED, error=repr(error))
+            if not self._page_failed:
+                events.emit(events.NOTIFICATIONS_PAGE_FAILED, error=str(error) or "no answer")
+            self._page_failed = True
 
-    async def _write_pending(self) -> None:
-        """Write one notification after another; after an error the others stay pending."""
+    async def _forward(self) -> None:
+        """Queue messages for the webhook; other workers and the database write some too."""
+        self._forward_at = time.monotonic() + FORWARD_INTERVAL
+        if await self._fetch("forward"):
+            self._on_forwarded()
+
+    async def _write_pending(self) -> bool:
+        """Write one notification after another; after an error the others stay pending.
+
+        Return whether there were any.
+        """
+        has_pending = bool(self._pending or self._returned)
         for dedup_key, notice in [*self._pending.items()]:
             count, age = notice.count, time.monotonic() - notice.first_seen
             await self._fetch(
@@ -259,6 +286,7 @@ class Recorder:
         if returned := [*self._returned]:
             await self._fetch("resolve_ejections", returned)
             self._returned.difference_update(returned)
+        return has_pending
 
     async def _fetch(self, query: str, *args: object) -> list[Record]:
         database = Database.within(self._pool, DATABASE_TIMEOUT)

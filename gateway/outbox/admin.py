@@ -10,6 +10,7 @@ from asyncpg import Record
 from gateway.database.all_or_none import update_all
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
+from gateway.outbox.dispatcher import CHANNEL
 from gateway.runtime.errors import OperatorError
 
 STATES = ("waiting", "parked", "sent", "discarded")
@@ -115,7 +116,9 @@ async def retry(connection: Connection, ids: Sequence[int]) -> int:
     """
     states = OUTSTANDING if ids else PARKED
     refusal = partial(_refusal, "retried")
-    return await update_all(connection, _RETRY, ids, *_ANY, states, refusal=refusal)
+    changed = await update_all(connection, _RETRY, ids, *_ANY, states, refusal=refusal)
+    await _notify(connection)
+    return changed
 
 
 async def retry_group(connection: Connection, group: MessageGroup) -> int:
@@ -123,7 +126,9 @@ async def retry_group(connection: Connection, group: MessageGroup) -> int:
 
     Messages with an attempt in progress are left alone.
     """
-    return len(await connection.fetch(_RETRY, None, *group, OUTSTANDING))
+    changed = await connection.fetch(_RETRY, None, *group, OUTSTANDING)
+    await _notify(connection)
+    return len(changed)
 
 
 async def redirect(connection: Connection, message_id: int, email: str) -> None:
@@ -134,6 +139,7 @@ async def redirect(connection: Connection, message_id: int, email: str) -> None:
             f"nothing was changed: message {message_id} is not a mail that can be retried; "
             f"`gateway outbox show {message_id}` shows its kind and state"
         )
+    await _notify(connection)
 
 
 async def discard(connection: Connection, ids: Sequence[int]) -> int:
@@ -153,6 +159,11 @@ async def discard_group(connection: Connection, group: MessageGroup) -> int:
     Messages with an attempt in progress are left alone.
     """
     return len(await connection.fetch(_DISCARD, None, *group, OUTSTANDING))
+
+
+async def _notify(connection: Connection) -> None:
+    """Let the workers look for messages that are due now."""
+    await connection.execute(_SQL["notify"], CHANNEL)
 
 
 def _refusal(change: str, ids: str) -> OutboxError:

@@ -29,6 +29,8 @@ MAX_RETRIES_IN_FLIGHT = 4
 MAX_WEBHOOKS_IN_FLIGHT = 2
 """Attempts in flight in one worker: mails for which calls wait, other mails, webhooks."""
 
+MAX_IN_FLIGHT = ("mail", MAX_RETRIES_IN_FLIGHT), ("webhook", MAX_WEBHOOKS_IN_FLIGHT)
+
 SEND_TIMEOUT = 20.0
 LEASE = 30.0
 """Seconds after which another worker may send a claimed message: longer than an attempt takes."""
@@ -39,12 +41,16 @@ MAX_RETRY_AGE = 3 * 86400.0
 """Seconds between attempts, doubled each time; the age at which a failed message is parked."""
 
 POLL_INTERVAL = 1.0
+IDLE_INTERVAL = 5.0
+"""Seconds between two looks at the outbox, at least while messages are due, at most otherwise."""
+
+CHANNEL = "gateway_outbox"
+"""NOTIFY on this channel is a hint to look now, such as when an operator retries messages."""
+
 RETRY_DELAY = 0.5
 DATABASE_TIMEOUT = 5.0
 FINISH_TIMEOUT = 12.0
 """Seconds that a stopping worker waits for its attempts: longer than Mandrill may stay silent."""
-
-COUNT_INTERVAL = 5.0
 
 T = TypeVar("T")
 Payload: TypeAlias = Mapping[str, Any]
@@ -77,7 +83,9 @@ class Outbox:
         self._first_attempts = asyncio.Semaphore(MAX_FIRST_ATTEMPTS)
         self._retries: dict[str, set[asyncio.Task[Any]]] = {"mail": set(), "webhook": set()}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._counted_at = -COUNT_INTERVAL
+        self._hint = asyncio.Event()
+        self._looked_at = -IDLE_INTERVAL
+        self._due_in = IDLE_INTERVAL
         self.outstanding = {"waiting": 0, "parked": 0}
         self._waiting_since: dict[str, float] = {}
 
@@ -102,15 +110,37 @@ class Outbox:
     async def run(self) -> None:
         """Send the messages that are due, until cancelled."""
         while True:
+            self._hint.clear()
             try:
-                started = await self._start_due()
-                await self._count_outstanding(asyncio.get_running_loop().time())
+                seconds = await self._run_round(asyncio.get_running_loop().time())
             except DatabaseError as error:
                 events.emit(events.OUTBOX_DELAYED, reason=error.cause)
-                started = 0
-            if not started:
-                jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads the workers
-                await self._pause(POLL_INTERVAL * jitter)
+                seconds = POLL_INTERVAL
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads the workers
+            await self._pause(seconds * jitter)
+
+    async def _run_round(self, now: float) -> float:
+        """Start the messages that are due; return the seconds until the next round.
+
+        It looks first, which costs more than a claim the more messages wait, unless the last round
+        left some that are due.
+        """
+        if self._due_in > 0 or now - self._looked_at >= IDLE_INTERVAL:
+            await self._look()
+        if self._due_in > 0:
+            return max(POLL_INTERVAL, min(self._due_in, IDLE_INTERVAL))
+        if await self._start_due():
+            return 0.0
+        if self._has_room():
+            self._due_in = POLL_INTERVAL  # other workers have taken them
+        return POLL_INTERVAL
+
+    def _has_room(self) -> bool:
+        return all(len(self._retries[kind]) < limit for kind, limit in MAX_IN_FLIGHT)
+
+    def look_now(self) -> None:
+        """Look for due messages now instead of at the end of the interval."""
+        self._hint.set()
 
     def oldest(self) -> dict[str, float]:
         """The age in seconds of the oldest waiting message of each kind; 0 if none waits.
@@ -131,7 +161,7 @@ class Outbox:
     async def _start_due(self) -> int:
         """Start attempts at due messages, up to the limits; return how many."""
         started = 0
-        for kind, limit in (("mail", MAX_RETRIES_IN_FLIGHT), ("webhook", MAX_WEBHOOKS_IN_FLIGHT)):
+        for kind, limit in MAX_IN_FLIGHT:
             in_flight = self._retries[kind]
             if len(in_flight) < limit:
                 due = await self._fetch("claim_due", kind, limit - len(in_flight), LEASE)
@@ -143,22 +173,20 @@ class Outbox:
         return started
 
     async def _pause(self, seconds: float) -> None:
-        """Wait until the next poll, or until an attempt ends and leaves room for another."""
-        in_flight = set().union(*self._retries.values())
-        if in_flight:
-            await asyncio.wait(in_flight, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(seconds)
+        """Wait until the next look; an attempt that ends leaves room for another, and is a hint."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hint.wait()
 
-    async def _count_outstanding(self, now: float) -> None:
-        """Count the unsent messages for the metrics."""
-        if now - self._counted_at > COUNT_INTERVAL:
-            [row] = await self._fetch("outstanding")
-            self.outstanding = {state: row[state] for state in self.outstanding}
-            self._waiting_since = {
-                kind: now - row[kind] for kind in self._retries if row[kind] is not None
-            }
-            self._counted_at = now
+    async def _look(self) -> None:
+        """Count the unsent messages, and find out when the next one is due."""
+        [row] = await self._fetch("outstanding")
+        self._looked_at = now = asyncio.get_running_loop().time()
+        self.outstanding = {state: row[state] for state in self.outstanding}
+        self._waiting_since = {
+            kind: now - row[kind] for kind in self._retries if row[kind] is not None
+        }
+        self._due_in = IDLE_INTERVAL if row["due_in"] is None else row["due_in"]
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start work that continues even if the client disconnects."""
@@ -169,6 +197,8 @@ class Outbox:
 
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        if any(task in in_flight for in_flight in self._retries.values()):
+            self.look_now()
         if not task.cancelled() and (error := task.exception()):
             events.emit(events.OUTBOX_TASK_CRASHED, trace=error, error=type(error).__name__)
 
@@ -243,6 +273,7 @@ class Outbox:
                 state=recorded["state"],
                 error=str(error),
             )
+        self.look_now()
 
     async def _record(self, query: str, message_id: int, *args: object) -> list[Record]:
         """Record the outcome of an attempt; retry for as long as the database is unavailable."""

@@ -83,14 +83,20 @@ from late;
 delete from gateway.outbox
 where state in ('sent', 'discarded') and created_at < now() - interval '30 days';
 
+-- name: notify
+-- Let the workers look at the outbox now.
+select pg_notify($1, '');
+
 -- name: outstanding
--- The numbers of waiting and of parked messages, and the ages in seconds of the oldest that wait.
+-- The numbers of waiting and of parked messages, the ages in seconds of the oldest that wait, and
+-- the seconds until the next one is due.
 select count(*) filter (where state = 'waiting') as waiting,
        count(*) filter (where state = 'parked') as parked,
        extract(epoch from now() - min(created_at)
            filter (where state = 'waiting' and kind = 'mail'))::float8 as mail,
        extract(epoch from now() - min(created_at)
-           filter (where state = 'waiting' and kind = 'webhook'))::float8 as webhook
+           filter (where state = 'waiting' and kind = 'webhook'))::float8 as webhook,
+       extract(epoch from min(next_at) filter (where state = 'waiting') - now())::float8 as due_in
 from gateway.outbox where state in ('waiting', 'parked');
 
 -- name: list

@@ -1,4 +1,4 @@
-"""Removes the rows of workers that died on this machine, so that `apply --wait` ignores them.
+"""Marks the workers that died on this machine, so that `apply --wait` soon ignores them.
 
 From outside a dead worker cannot be told from one that is cut off, which may still serve an old
 revision. A worker of the same machine can tell.
@@ -17,12 +17,12 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _STARTED_AT = time.monotonic()
 
 
-async def remove(connection: Connection, worker: UUID) -> None:
-    """Delete the rows of workers of this machine whose processes are gone."""
+async def mark(connection: Connection, worker: UUID) -> None:
+    """Record that workers of this machine whose processes are gone take no calls any more."""
     rows = await connection.fetch(_SQL["workers_of_machine"], socket.gethostname(), worker)
     dead = [row["id"] for row in rows if _is_dead(row["name"], row["silence"])]
     if dead:
-        await connection.execute(_SQL["delete_workers"], dead)
+        await connection.execute(_SQL["mark_dead"], dead)
 
 
 def _is_dead(name: str, silence: float) -> bool:

@@ -226,7 +226,7 @@ class Registry:
                 # A worker that starts reports before its first poll, and `apply --wait` waits for
                 # it; what the same statement reads may be older than the report.
                 await self._report(connection)
-                await dead_workers.remove(connection, self.worker_id)
+                await dead_workers.mark(connection, self.worker_id)
                 while time.monotonic() < expires_at:
                     await self._refresh(connection)
                     self._pause = MIN_PAUSE

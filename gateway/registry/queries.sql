@@ -52,11 +52,11 @@ delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour'
 -- name: workers_of_machine
 -- The other workers of a machine, with the seconds since their last report.
 select id, name, extract(epoch from now() - seen_at)::float8 as silence from gateway.workers
-where starts_with(name, $1 || ':') and id <> $2;
+where starts_with(name, $1 || ':') and id <> $2 and not leaves;
 
--- name: delete_workers
--- Delete the rows of workers that died.
-delete from gateway.workers where id = any ($1::uuid[]);
+-- name: mark_dead
+-- Record that workers take no calls any more.
+update gateway.workers set leaves = true where id = any ($1::uuid[]);
 
 -- name: live_workers
 -- The number of workers that reported in the last seconds.

@@ -39,8 +39,9 @@ REQUEST_UNAVAILABLE = Event(
     "request.unavailable",
     "warning",
     ("request_id", "reason", "more"),
-    "A request was refused because the database cannot be used. At most one line a second; `more` "
-    "counts the requests since the last one.",
+    "A request was refused because the database cannot be used. At most one line a second, and "
+    "none during an outage, which has events of its own; `more` counts the requests since the last "
+    "one.",
 )
 EDGE_PROXY_REFUSED = Event(
     "edge.proxy-refused",
@@ -89,7 +90,13 @@ DATABASE_DOWN = Event(
     "The database does not answer, or the pooler before it (`part`); calls that need it are "
     "refused until it does. Once for each outage.",
 )
-DATABASE_UP = Event("database.up", "info", (), "The database answers again.")
+DATABASE_UP = Event(
+    "database.up",
+    "info",
+    ("seconds",),
+    "The database answers again, after so many seconds. The parts of the gateway that need it log "
+    "nothing in between.",
+)
 DATABASE_REFUSES = Event(
     "database.refuses",
     "error",
@@ -137,8 +144,8 @@ DATABASE_COMMITS_STALLED = Event(
 DATABASE_COMMITS_RESUMED = Event(
     "database.commits-resumed",
     "info",
-    (),
-    "The database confirms commits again.",
+    ("seconds",),
+    "The database confirms commits again, after so many seconds.",
 )
 REGISTRY_SERVED = Event(
     "registry.served", "info", ("revision", "routes"), "The worker serves a revision."
@@ -235,7 +242,8 @@ NOTIFICATIONS_PAGE_FAILED = Event(
     "notifications.page-failed",
     "warning",
     ("error",),
-    "The webhook could not be reached to report the lost database; it is tried again.",
+    "The webhook could not be reached to report the lost database; it is tried again. Once for "
+    "each outage.",
 )
 SERVICE_ENDPOINT_EJECTED = Event(
     "service.endpoint-ejected",

@@ -48,38 +48,45 @@ class Maintenance:
         """Hold the lease and run the due jobs until cancelled; then release the lease."""
         try:
             while True:
-                with _failures_logged():
-                    if await self._take_lease():
+                pause = TICK
+                with self._failures_logged():
+                    free_in = await self._take_lease()
+                    if free_in is None:
                         await self._run_due_jobs()
-                await asyncio.sleep(TICK)
+                    else:
+                        pause = max(free_in, TICK)
+                await asyncio.sleep(pause)
         finally:
             await self._release_lease()
 
-    async def _take_lease(self) -> bool:
-        """Take or renew the lease; return whether this worker holds it."""
+    async def _take_lease(self) -> float | None:
+        """Take or renew the lease: None, or the seconds for which another worker holds it."""
         database = Database.within(self._pool, JOB_TIMEOUT)
         row = await database.fetchrow(_SQL["take_lease"], LEASE_NAME, self._holder, LEASE)
-        return row is not None
+        if row is None:
+            return TICK  # another worker has just taken it
+        seconds: float | None = row["seconds"]
+        return seconds
 
     async def _run_due_jobs(self) -> None:
         for job in self._jobs:
             now = asyncio.get_running_loop().time()
             if now >= job.due:
                 # A job that fails is due again at once, and must not keep the later ones waiting.
-                with _failures_logged():
+                with self._failures_logged():
                     await job.run(Database.within(self._pool, JOB_TIMEOUT))
                     job.due = now + job.interval
 
     async def _release_lease(self) -> None:
-        with _failures_logged():
+        with self._failures_logged():
             database = Database.within(self._pool, RELEASE_TIMEOUT)
             await database.fetch(_SQL["release_lease"], LEASE_NAME, self._holder)
 
-
-@contextlib.contextmanager
-def _failures_logged() -> Iterator[None]:
-    """Log an error of the database, and go on after the block."""
-    try:
-        yield
-    except DatabaseError as error:
-        events.emit(events.MAINTENANCE_FAILED, reason=error.cause)
+    @contextlib.contextmanager
+    def _failures_logged(self) -> Iterator[None]:
+        """Log an error of the database, unless of an outage, and go on after the block."""
+        try:
+            yield
+        except DatabaseError as error:
+            if not self._pool.outage:
+                events.emit(events.MAINTENANCE_FAILED, reason=error.cause)

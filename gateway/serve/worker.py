@@ -148,7 +148,11 @@ class Worker:
         self.outbox = Outbox(self.outbox_pool, transports, {resets.ABOUT: links.complete})
         # Of several workers only the first calls the webhook directly.
         calls_webhook = settings.webhook_url and not worker_index
-        self.recorder = Recorder(self.outbox_pool, self.webhook if calls_webhook else None)
+        self.recorder = Recorder(
+            self.outbox_pool,
+            self.webhook if calls_webhook else None,
+            on_forwarded=self.outbox.look_now,
+        )
         self.passwords = Passwords()
         self.identity = _authenticator(settings, self.lookup_pool, self.background_pool)
         credentials = Credentials(
@@ -223,6 +227,8 @@ class Worker:
     def _subscribe(self) -> None:
         poll_now = self.registry.poll_now
         self.listener.subscribe(store.CHANNEL, lambda _: poll_now(), poll_now)
+        look_now = self.outbox.look_now
+        self.listener.subscribe(dispatcher.CHANNEL, lambda _: look_now(), look_now)
         for cache in (self.identity.store.cache, self.console.store.cache):
             self.listener.subscribe(CHANNEL, cache.invalidate, cache.invalidate_all)
 

@@ -11,7 +11,6 @@ from support.mail import MailSetup, create, disconnect_database, set_client_emai
 from support.metrics import ask, samples, text, total
 from support.probe import SECRET
 
-from gateway.outbox import dispatcher
 from gateway.runtime import events, metrics
 from gateway.runtime.metric_catalogue import DURATIONS, METRICS
 from gateway.runtime.metrics import MAX_LABEL_SETS, Metrics, WorkerState
@@ -221,10 +220,8 @@ async def test_readiness_on_the_admin_port_has_details(client: Client) -> None:
 
 
 async def test_metrics_have_the_age_of_the_oldest_waiting_mail_also_in_an_outage(
-    setup: MailSetup, monkeypatch: pytest.MonkeyPatch
+    setup: MailSetup,
 ) -> None:
-    monkeypatch.setattr(dispatcher, "COUNT_INTERVAL", 0.0)
-
     def oldest(client: Client) -> dict[str, float]:
         return client.worker.outbox.oldest()
 

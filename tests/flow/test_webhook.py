@@ -35,7 +35,9 @@ PATH = "/hooks/T0KEN"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
-    monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(recorder, "FORWARD_INTERVAL", 0.05)
+    for interval in ("POLL_INTERVAL", "IDLE_INTERVAL"):
+        monkeypatch.setattr(dispatcher, interval, 0.05)
 
 
 @pytest.fixture(scope="module")

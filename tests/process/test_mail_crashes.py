@@ -38,7 +38,8 @@ def mortals() -> Iterator[KillableProcesses]:
 def post(
     database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MailSetup]:
-    monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
+    for interval in ("POLL_INTERVAL", "IDLE_INTERVAL"):
+        monkeypatch.setattr(dispatcher, interval, 0.05)
     with running_stand_in() as (stand_in, address):
         yield MailSetup(database, tokens, stand_in, address)
 

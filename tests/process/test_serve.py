@@ -179,7 +179,7 @@ def test_serve_that_may_open_more_connections_than_the_server_has_warns(
 ) -> None:
     with serving(tmp_path, database, GATEWAY_DATABASE_CONNECTIONS="5000") as command:
         command.url()
-        assert "warning: one worker opens up to 5009 database connections, but the" in command.err
+        assert "warning: one worker opens up to 5008 connections to the server" in command.err
     with serving(tmp_path, database) as command:
         command.url()
         assert "warning" not in command.err

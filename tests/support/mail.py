@@ -28,7 +28,8 @@ class MailSetup(NamedTuple):
     @classmethod
     def with_fast_polling(cls, monkeypatch: pytest.MonkeyPatch, *fields: Any) -> "MailSetup":
         """A setup whose workers poll the outbox more often; delays of retries are unchanged."""
-        monkeypatch.setattr(dispatcher, "POLL_INTERVAL", 0.05)
+        for interval in ("POLL_INTERVAL", "IDLE_INTERVAL"):
+            monkeypatch.setattr(dispatcher, interval, 0.05)
         setup = cls(*fields)
         setup.stand_in.received.clear()
         return setup

@@ -160,7 +160,8 @@ async def call(settings: dict[str, str], point: str, when: str, request: dict[st
 
 async def dispatch(url: str, mandrill: str, key: str, lease: float) -> None:
     """Send the messages that are due, until killed."""
-    dispatcher.LEASE, dispatcher.POLL_INTERVAL = lease, 0.02
+    dispatcher.LEASE = lease
+    dispatcher.POLL_INTERVAL = dispatcher.IDLE_INTERVAL = 0.02
     transports = {"mail": Mandrill(key, mandrill, threads=dispatcher.MAX_RETRIES_IN_FLIGHT)}
     await Outbox(Pool(url, 2), transports).run()
 
