@@ -7,11 +7,15 @@ where id = $1 and disabled_at is null
 returning user_id;
 
 -- name: sweep_resets
--- Delete the password reset links that have expired.
-delete from gateway.password_resets where expires_at < now();
+-- Delete some of the password reset links that have expired.
+delete from gateway.password_resets where ctid = any (array(
+    select ctid from gateway.password_resets where expires_at < now()
+    limit $1 for update skip locked
+));
 
 -- name: sweep_sessions
--- Delete sessions that ended more than $3 days ago: logged out, older than $1, or idle for $2.
+-- Delete some of the sessions that ended more than $3 days ago: logged out, older than $1, or idle
+-- for $2. The oldest first.
 delete from gateway.sessions where id in (
     select s.id
     from gateway.sessions s
@@ -27,7 +31,7 @@ delete from gateway.sessions where id in (
           end
       ) < now() - make_interval(days => $3)
     order by s.created_at
-    limit $4
+    limit $4 for update of s skip locked
 );
 
 -- name: applications

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from gateway.database.errors import DatabaseError
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
+from gateway.database.slices import delete_slice
 from gateway.database.sql import load_queries
 from gateway.runtime import events
 from gateway.runtime.periodic import FailureLog, flush_periodically
@@ -137,9 +138,9 @@ class Counts:
         }
 
 
-async def sweep(database: Database) -> None:
-    """Delete the windows that no limit reads any more."""
-    await database.fetch(_SQL["sweep"])
+async def sweep(database: Database) -> bool:
+    """Delete a slice of the windows that no limit reads any more; return whether more is left."""
+    return await delete_slice(database, _SQL["sweep"])
 
 
 def _digest(key: tuple[str, int]) -> bytes:

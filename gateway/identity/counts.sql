@@ -16,5 +16,8 @@ returning c.key, c.count, coalesce((
 ), 0) as before;
 
 -- name: sweep
--- Delete the windows that no limit reads any more; the longest limit is an hour.
-delete from gateway.counts where started < now() - interval '2 hours';
+-- Delete some of the windows that no limit reads any more; the longest limit is an hour.
+delete from gateway.counts where ctid = any (array(
+    select ctid from gateway.counts where started < now() - interval '2 hours'
+    limit $1 for update skip locked
+));

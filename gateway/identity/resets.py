@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
+from gateway.database.slices import delete_slice
 from gateway.database.sql import load_queries
 from gateway.identity import tokens
 
@@ -50,6 +51,6 @@ class ResetLinks:
         return {**payload, "merge": {**merge, "reset_url": link}}
 
 
-async def sweep(database: Database) -> None:
-    """Delete the password reset links that have expired."""
-    await database.fetch(_SQL["sweep_resets"])
+async def sweep(database: Database) -> bool:
+    """Delete a slice of the expired password reset links; return whether more may be left."""
+    return await delete_slice(database, _SQL["sweep_resets"])

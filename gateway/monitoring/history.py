@@ -8,6 +8,7 @@ from typing import Any
 from asyncpg import Record
 
 from gateway.database.handle import Database
+from gateway.database.slices import delete_slice
 from gateway.database.sql import load_queries
 from gateway.monitoring.reporter import REPORT_INTERVAL
 from gateway.runtime.windows import BOUNDS, MAX_ROUTES
@@ -23,6 +24,13 @@ async def add_sample(database: Database) -> None:
     """Add up the windows that no sample has yet; a job of maintenance."""
     workers = await database.fetch(_SQL["windows"], MAX_AGE)
     await database.fetch(_SQL["add_sample"], sample_of(workers))
+
+
+async def sweep(database: Database) -> bool:
+    """Delete a slice of the sums and figures older than an hour; return whether more is left."""
+    has_samples = await delete_slice(database, _SQL["sweep_samples"])
+    has_figures = await delete_slice(database, _SQL["sweep_figures"])
+    return has_samples or has_figures
 
 
 def sample_of(workers: Sequence[Record | Mapping[str, Any]]) -> Mapping[str, Any]:

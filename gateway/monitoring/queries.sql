@@ -33,13 +33,22 @@ from gateway.figures f
 where f.at > now() - make_interval(secs => $1);
 
 -- name: add_sample
--- Store the sums of all workers, and delete what is older than an hour.
-with old_samples as (
-    delete from gateway.samples where at < now() - interval '1 hour'
-), old_figures as (
-    delete from gateway.figures where at < now() - interval '1 hour'
-)
+-- Store the sums of all workers.
 insert into gateway.samples (sample) values ($1);
+
+-- name: sweep_samples
+-- Delete some of the sums that are older than an hour.
+delete from gateway.samples where ctid = any (array(
+    select ctid from gateway.samples where at < now() - interval '1 hour'
+    limit $1 for update skip locked
+));
+
+-- name: sweep_figures
+-- Delete some of the figures of workers that stopped more than an hour ago.
+delete from gateway.figures where ctid = any (array(
+    select ctid from gateway.figures where at < now() - interval '1 hour'
+    limit $1 for update skip locked
+));
 
 -- name: state
 -- All that the console shows live, in one row: the workers of the last ten minutes, the samples after

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gateway.database.handle import Database
+from gateway.database.slices import delete_slice
 from gateway.database.sql import load_queries
 from gateway.registry.store import WORKER_TIMEOUT
 
@@ -34,6 +35,9 @@ class LateWorkers:
         await database.fetch(_SQL["resolve_lost_database"], RECOVERY_DELAY)
 
 
-async def sweep(database: Database) -> None:
-    """Delete the notifications that were resolved more than 90 days ago."""
-    await database.fetch(_SQL["sweep"])
+async def sweep(database: Database) -> bool:
+    """Delete a slice of the notifications that were resolved more than 90 days ago.
+
+    Return whether more may be left.
+    """
+    return await delete_slice(database, _SQL["sweep"])

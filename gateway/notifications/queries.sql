@@ -84,8 +84,11 @@ update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
 where fold = any ($1::text[]) and resolved_at is null;
 
 -- name: sweep
--- Delete the notifications that were resolved more than 90 days ago.
-delete from gateway.notifications where resolved_at < now() - interval '90 days';
+-- Delete some of the notifications that were resolved more than 90 days ago.
+delete from gateway.notifications where ctid = any (array(
+    select ctid from gateway.notifications where resolved_at < now() - interval '90 days'
+    limit $1 for update skip locked
+));
 
 -- name: forward
 -- Queue webhook messages for the changes that were not forwarded yet. Those resolved more than an

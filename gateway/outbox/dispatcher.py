@@ -19,6 +19,7 @@ from asyncpg import Record
 from gateway.database.errors import DatabaseError
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
+from gateway.database.slices import delete_slice
 from gateway.database.sql import load_queries
 from gateway.outbox.transport import SendError, Transport
 from gateway.runtime import events
@@ -298,6 +299,9 @@ class Outbox:
         return await database.fetch(_SQL[query], *args)
 
 
-async def sweep(database: Database) -> None:
-    """Delete the sent and discarded messages that are older than 30 days."""
-    await database.fetch(_SQL["sweep"])
+async def sweep(database: Database) -> bool:
+    """Delete a slice of the sent and discarded messages that are older than 30 days.
+
+    Return whether more may be left.
+    """
+    return await delete_slice(database, _SQL["sweep"])

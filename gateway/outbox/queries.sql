@@ -79,9 +79,12 @@ select gateway.raise_notification(
 from late;
 
 -- name: sweep
--- Delete the sent and discarded messages that are older than 30 days.
-delete from gateway.outbox
-where state in ('sent', 'discarded') and created_at < now() - interval '30 days';
+-- Delete some of the sent and discarded messages that are older than 30 days.
+delete from gateway.outbox where ctid = any (array(
+    select ctid from gateway.outbox
+    where state in ('sent', 'discarded') and created_at < now() - interval '30 days'
+    limit $1 for update skip locked
+));
 
 -- name: notify
 -- Let the workers look at the outbox now.

@@ -46,8 +46,15 @@ with newest as (
 select (select id from newest) as number, (select uid from newest) as uid;
 
 -- name: deregister
--- Delete the row of a worker that stops, and the rows of workers that died.
-delete from gateway.workers where id = $1 or seen_at < now() - interval '1 hour';
+-- Delete the row of a worker that stops.
+delete from gateway.workers where id = $1;
+
+-- name: sweep
+-- Delete some of the rows of workers that died.
+delete from gateway.workers where ctid = any (array(
+    select ctid from gateway.workers where seen_at < now() - interval '1 hour'
+    limit $1 for update skip locked
+));
 
 -- name: workers_of_machine
 -- The other workers of a machine, with the seconds since their last report.

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.database.connect import Connection
+from gateway.database.handle import Database
+from gateway.database.slices import delete_slice
 from gateway.database.sql import load_queries
 from gateway.registry.records import (
     ApplicationRecord,
@@ -200,6 +202,11 @@ async def live_workers(connection: Connection) -> int:
     """The number of workers, on all machines, that have reported lately."""
     number: int = await connection.fetchval(_SQL["live_workers"], WORKER_TIMEOUT)
     return number
+
+
+async def sweep(database: Database) -> bool:
+    """Delete a slice of the rows of workers that died; return whether more may be left."""
+    return await delete_slice(database, _SQL["sweep"])
 
 
 async def late_workers(connection: Connection, revision: Revision) -> list[str]:

@@ -1,7 +1,9 @@
 """Jobs that one worker does for all: sweeping old rows, finding late workers.
 
 The worker that holds a lease in the database runs the jobs. When it stops it releases the lease;
-when it dies, another worker takes the lease after it has expired.
+when it dies, another worker takes the lease after it has expired. Jobs that sweep work in slices,
+and the lease is renewed before each. A worker that has just lost the lease may finish its slice
+beside the next holder: slices skip the rows of each other.
 """
 
 import asyncio
@@ -20,6 +22,9 @@ TICK = 5.0
 LEASE = 15.0
 """Seconds between two rounds; seconds after which another worker may take over."""
 
+PAUSE = 0.1
+"""Seconds until the next round while a job has more to do, so that calls come first."""
+
 JOB_TIMEOUT = 30.0
 RELEASE_TIMEOUT = 1.0
 LEASE_NAME = "maintenance"
@@ -29,9 +34,12 @@ _SQL = load_queries(__file__)
 
 @dataclass(slots=True)
 class Job:
-    """Runs every `interval` seconds; `due` is the next time, by the loop's clock."""
+    """Runs every `interval` seconds; `due` is the next time, by the loop's clock.
 
-    run: Callable[[Database], Awaitable[None]]
+    `run` returns whether there is more to do; then the job stays due.
+    """
+
+    run: Callable[[Database], Awaitable[bool | None]]
     interval: float
     due: float = 0.0
 
@@ -51,10 +59,10 @@ class Maintenance:
                 pause = TICK
                 with self._failures_logged():
                     free_in = await self._take_lease()
-                    if free_in is None:
-                        await self._run_due_jobs()
-                    else:
+                    if free_in is not None:
                         pause = max(free_in, TICK)
+                    elif await self._run_due_jobs():
+                        pause = PAUSE
                 await asyncio.sleep(pause)
         finally:
             await self._release_lease()
@@ -68,14 +76,19 @@ class Maintenance:
         seconds: float | None = row["seconds"]
         return seconds
 
-    async def _run_due_jobs(self) -> None:
+    async def _run_due_jobs(self) -> bool:
+        """Run each due job once; return whether one of them has more to do."""
+        has_more = False
         for job in self._jobs:
             now = asyncio.get_running_loop().time()
             if now >= job.due:
                 # A job that fails is due again at once, and must not keep the later ones waiting.
                 with self._failures_logged():
-                    await job.run(Database.within(self._pool, JOB_TIMEOUT))
-                    job.due = now + job.interval
+                    if await job.run(Database.within(self._pool, JOB_TIMEOUT)):
+                        has_more = True
+                    else:
+                        job.due = now + job.interval
+        return has_more
 
     async def _release_lease(self) -> None:
         with self._failures_logged():

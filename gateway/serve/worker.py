@@ -294,9 +294,11 @@ def _jobs(standbys: Replication) -> list[Job]:
         Job(counts.sweep, interval=60.0),
         Job(resets.sweep, interval=600.0),
         Job(old_sessions.sweep, interval=60.0),
-        Job(idempotency.sweep, interval=600.0),
+        Job(idempotency.sweep, interval=60.0),
         Job(dispatcher.sweep, interval=600.0),
         Job(late_workers.sweep, interval=600.0),
+        Job(store.sweep, interval=600.0),
+        Job(history.sweep, interval=60.0),
         Job(history.add_sample, interval=history.SAMPLE_INTERVAL),
     ]
 

@@ -127,3 +127,47 @@ async def test_maintenance_during_an_outage_logs_nothing_and_continues_after_it(
     await until(lambda: worker.runs)
     await worker.stop()
     assert logged(caplog, events.MAINTENANCE_FAILED) == []
+
+
+async def test_maintenance_job_with_more_to_do_goes_on_after_a_pause(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "TICK", 3600.0)
+    monkeypatch.setattr(maintenance, "PAUSE", 0.01)
+    left = 3
+
+    async def sweep(_: Database) -> bool:
+        nonlocal left
+        left -= 1
+        return left > 0
+
+    worker = Worker(pool)
+    worker.maintenance._jobs = [Job(sweep, interval=3600.0), *worker.maintenance._jobs]
+    await until(lambda: left == 0)
+    # The other jobs have their turn between two slices.
+    assert worker.runs >= 2
+    await worker.stop()
+
+
+async def test_maintenance_job_with_more_to_do_stops_without_the_lease(
+    database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "PAUSE", 0.01)
+    slices = 0
+
+    async def sweep(_: Database) -> bool:
+        nonlocal slices
+        slices += 1
+        await execute(
+            database,
+            "update gateway.leases set holder = gen_random_uuid(), "
+            "expires_at = now() + interval '1 hour'",
+        )
+        return True
+
+    worker = Worker(pool)
+    worker.maintenance._jobs = [Job(sweep, interval=0.0)]
+    await until(lambda: slices)
+    await asyncio.sleep(0.2)
+    assert slices == 1
+    await worker.stop()
