@@ -4,7 +4,7 @@ The claim is a lock in the transaction of the service's own work, and the answer
 So wherever a process dies, there is no claim without the work, and no work without its answer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 
 import orjson
 from asyncpg import Record
@@ -59,13 +59,16 @@ async def claim_or_replay(
     if not locks:
         return [None] * len(claims)
     rows = await db.fetch(_SQL["claim"], [*locks], [*locks.values()])
-    ours = {row["key"] for row in rows if row["is_ours"]}
+    ours = {row["key"]: locks[row["key"]] for row in rows if row["is_ours"]}
     # A second statement, since it must see what other calls committed before the claim.
-    answers = {row["key"]: row for row in await db.fetch(_SQL["find"], [*ours])}
+    found = await db.fetch(_SQL["find"], [*ours], [*ours.values()])
+    answers = {row["key"]: row for row in found}
     return [claim and _outcome(claim, ours, answers.get(claim.key)) for claim in claims]
 
 
-def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | Rejection | None:
+def _outcome(
+    claim: Claim, ours: Container[bytes], answer: Record | None
+) -> Reply | Rejection | None:
     """The stored answer, brought up to date: its mail may have been sent since, or not yet."""
     if claim.key not in ours:
         return Rejection(statuses.IDEMPOTENCY_CONFLICT)
@@ -85,7 +88,13 @@ def _outcome(claim: Claim, ours: set[bytes], answer: Record | None) -> Reply | R
 async def store(db: Connection, claims: Sequence[Claim | None], outcomes: Sequence[object]) -> None:
     """Store the replies under their claims; refusals are not stored."""
     rows = [
-        (*claim, orjson.dumps(outcome.data).decode(), *(outcome.mail or (None, None)))
+        (
+            claim.key,
+            claim.lock,
+            claim.params,
+            orjson.dumps(outcome.data).decode(),
+            *(outcome.mail or (None, None)),
+        )
         for claim, outcome in zip(claims, outcomes, strict=True)
         if claim and isinstance(outcome, Reply)
     ]
@@ -93,6 +102,8 @@ async def store(db: Connection, claims: Sequence[Claim | None], outcomes: Sequen
         await db.execute(_SQL["store"], *map(list, zip(*rows, strict=True)))
 
 
-async def sweep(database: Database) -> None:
-    """Delete the stored answers that are older than a day."""
-    await database.fetch(_SQL["sweep"])
+async def sweep(database: Database) -> bool:
+    """Empty one of the tables whose answers have all expired; return whether there was one."""
+    [row] = await database.fetch(_SQL["sweep"])
+    is_emptied: bool = row["is_emptied"]
+    return is_emptied

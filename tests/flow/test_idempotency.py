@@ -12,10 +12,8 @@ from support.harness import Client, execute, serving
 from support.manifests import applied, desired
 
 from gateway import Call, Rejection, Reply
-from gateway.database import handle
 from gateway.manifest.check import Desired
 from gateway.manifest.read import ManifestError
-from gateway.upstreams import idempotency
 from gateway.upstreams.python import Actions
 
 CREATE = "/api/v1/order_stages/create"
@@ -100,28 +98,6 @@ async def test_idempotency_does_not_store_a_refusal(client: Client) -> None:
     assert (await create(client, order_id=4711)).json()["status"] == "invalid-param"
     assert (await create(client)).json()["status"] == "action-successful"
     assert await stages(client) == 1
-
-
-async def test_idempotency_key_expires_after_a_day(client: Client) -> None:
-    await create(client)
-    age = "update gateway.idempotency set created_at = now() - interval '24 hours 1 second'"
-    await execute(client.database_url, age)
-    assert "idempotent-replayed" not in (await create(client, stage="ready")).headers
-    assert (await create(client, stage="ready")).headers["idempotent-replayed"] == "true"
-    assert await stages(client) == 2
-
-
-async def test_idempotency_sweep_deletes_old_keys(client: Client) -> None:
-    for key in ("a", "b"):
-        await create(client, key)
-    age = (
-        "update gateway.idempotency set created_at = created_at - interval '25 hours' where ctid in"
-    )
-    first = "(select ctid from gateway.idempotency limit 1)"
-    await execute(client.database_url, f"{age} {first}")
-    deadline = asyncio.get_running_loop().time() + 10
-    await idempotency.sweep(handle.Database(client.worker.lookup_pool, deadline))
-    assert len(await execute(client.database_url, "select from gateway.idempotency")) == 1
 
 
 async def test_idempotency_stores_only_hashes_of_keys(client: Client) -> None:
