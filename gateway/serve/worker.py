@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from gateway.database import partitions
 from gateway.database.connect import address_of
 from gateway.database.pool import Pool
 from gateway.database.refusals import Refusals
@@ -297,6 +298,7 @@ def _jobs(standbys: Replication) -> list[Job]:
         Job(idempotency.sweep, interval=60.0),
         Job(dispatcher.sweep, interval=600.0),
         Job(late_workers.sweep, interval=600.0),
+        Job(partitions.add_missing, interval=60.0),
         Job(store.sweep, interval=600.0),
         Job(history.sweep, interval=60.0),
         Job(history.add_sample, interval=history.SAMPLE_INTERVAL),

@@ -39,8 +39,7 @@ SWEEPS: dict[str, tuple[Sweep, str, str]] = {
     "sessions": (
         old_sessions.sweep,
         "gateway.sessions",
-        "(user_id, token_hash, created_at, revoked_at) "
-        + "select 1, sha256(g::text::bytea), {at}, {at}",
+        "(user_id, token_hash, created_at, revoked_at) select 1, sha256(g::text::bytea), t, t",
     ),
     "outbox": (
         dispatcher.sweep,
@@ -79,7 +78,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 def insert(name: str, at: str, rows: int) -> str:
     _, table, columns = SWEEPS[name]
-    return f"insert into {table} {columns.format(at=at)} from generate_series(1, {rows}) as g"
+    source = f"generate_series(1, {rows}) as g, (select {at} as t) as age"
+    return f"insert into {table} {columns.format(at=at)} from {source}"
 
 
 async def count(url: str, name: str) -> int:
