@@ -8,6 +8,7 @@ call's error reaches no other call.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Coroutine, Hashable, Sequence
 from typing import Any, NamedTuple
@@ -77,7 +78,8 @@ class BatchedAction:
         self._partitions: set[Hashable] = set()
         self._claimed: set[bytes] = set()
         self._scheduled = False
-        self._deadline_timer: asyncio.TimerHandle | None = None
+        self._deadline = math.inf
+        self._deadline_timer: asyncio.Handle | None = None
 
     async def perform(self, call: Call) -> Reply:
         """See `Action.perform`. Raises Rejection: service-unavailable if too many calls wait."""
@@ -107,15 +109,17 @@ class BatchedAction:
 
     def _check_deadlines_at(self, deadline: float) -> None:
         """Keep one timer for all waiting calls: calls hardly ever wait until their deadline."""
-        if self._deadline_timer is None or deadline < self._deadline_timer.when():
+        # uvloop's timer for a moment that has passed does not say when it is due.
+        if deadline < self._deadline:
             if self._deadline_timer:
                 self._deadline_timer.cancel()
+            self._deadline = deadline
             loop = asyncio.get_running_loop()
             self._deadline_timer = loop.call_at(deadline, self._check_deadlines)
 
     def _check_deadlines(self) -> None:
         """Refuse the waiting calls whose deadline has passed."""
-        self._deadline_timer = None
+        self._deadline, self._deadline_timer = math.inf, None
         now = asyncio.get_running_loop().time()
         for entry in self._waiting:
             if entry.call.deadline <= now:
