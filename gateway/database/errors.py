@@ -89,7 +89,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, asyncpg.PostgresError):
         # The driver raises some of these itself.
         return str(error) if error.severity_en else LOST
-    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | AttributeError):
         return LOST
     # If a host has several addresses, the system's error is in the text of another one.
     if number := _ERRNO.search(str(error)):
@@ -141,7 +141,7 @@ class translate_errors:  # noqa: N801 - used as a function
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             self._connection.terminate()
             raise DatabaseReadOnly(str(error)) from error
-        if isinstance(error, _SERVER_GONE):
+        if isinstance(error, _SERVER_GONE) or self._is_used_after_loss(error):
             self._connection.terminate()
             raise DatabaseUnavailable(describe(error)) from error
         if isinstance(error, asyncpg.PostgresError):
@@ -159,3 +159,11 @@ class translate_errors:  # noqa: N801 - used as a function
             # of the caller is not an error of the database at all.
             if not isinstance(error, TimeoutError):
                 raise DatabaseError(str(error) or type(error).__name__) from error
+
+    def _is_used_after_loss(self, error: BaseException) -> bool:
+        """Whether asyncpg went on with a statement after the connection was terminated.
+
+        Its protocol is None then.
+        """
+        is_of_none = isinstance(error, AttributeError) and error.obj is None
+        return is_of_none and self._connection.is_closed()
