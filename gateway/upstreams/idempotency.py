@@ -63,6 +63,11 @@ async def claim_or_replay(
     # A second statement, since it must see what other calls committed before the claim.
     found = await db.fetch(_SQL["find"], [*ours], [*ours.values()])
     answers = {row["key"]: row for row in found}
+    if answers:
+        # A commit that was given up while it waited for its standby is visible all the same. Its
+        # answer must not be given again before a standby has it, and a commit waits only if it
+        # writes.
+        await db.execute(_SQL["wait_for_standbys"])
     return [claim and _outcome(claim, ours, answers.get(claim.key)) for claim in claims]
 
 

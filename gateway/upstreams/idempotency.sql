@@ -8,6 +8,10 @@ from unnest($1::bytea[], $2::bigint[]) as claims (key, lock);
 -- under one key, the newest last.
 select key, fingerprint, answer, mail_path, sent_at, awaited from gateway.find_answers($1, $2);
 
+-- name: wait_for_standbys
+-- Let the commit of this transaction wait until a standby has all that it has read.
+select pg_logical_emit_message(true, 'gateway', '');
+
 -- name: store
 -- Store answers in the table of this hour.
 select gateway.store_answers($1, $2, $3, $4, $5, $6);

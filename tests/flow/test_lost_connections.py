@@ -16,7 +16,7 @@ async def use_after_loss(connection: Any) -> None:
 
 
 async def test_statement_on_a_connection_that_was_terminated_is_unavailable(database: str) -> None:
-    with pytest.raises(DatabaseUnavailable, match="the connection is closed"):
+    with pytest.raises(DatabaseUnavailable, match="the connection is lost"):
         await use_after_loss(await connect(database))
 
 
