@@ -7,13 +7,12 @@ lost database is recognised by the state of the pool, and recorded once the data
 import asyncio
 import math
 import time
-import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from asyncpg import Record
 
@@ -22,13 +21,12 @@ from gateway.database.errors import DatabaseError, DatabaseUnavailable
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
+from gateway.notifications import crashes
 from gateway.outbox.transport import SendError, Transport
-from gateway.registry.records import Route
-from gateway.registry.table import Match
 from gateway.runtime import events
 from gateway.runtime.events import Event, Fields
 from gateway.runtime.periodic import flush_periodically
-from gateway.values import Caller, Rejection, ServiceAnswerError, Valid
+from gateway.values import Rejection
 
 Severity: TypeAlias = Literal["warning", "error", "critical"]
 
@@ -44,9 +42,6 @@ PAGE_TIMEOUT = 3.0
 
 DATABASE_TIMEOUT = 5.0
 MAX_PENDING = 1000
-MIN_SECRET = 3
-"""Characters of a param's text that is kept out of the log; shorter ones are part of any error."""
-
 OUTCOME_UNKNOWN = (
     "The database was lost before it confirmed this call; if the call writes, its outcome is "
     "unknown. Repeat it with the same `Idempotency-Key`, if it has one."
@@ -66,22 +61,6 @@ class _Notice:
     request_id: str | None = None
     first_seen: float = field(default_factory=time.monotonic)
     count: int = 0
-
-
-class Progress(Protocol):
-    """How far a request came."""
-
-    @property
-    def match(self) -> Match | None:
-        """The route, once it is known."""
-
-    @property
-    def caller(self) -> Caller | None:
-        """Who called, once that is known."""
-
-    @property
-    def valid(self) -> Valid | None:
-        """The params, once they are valid."""
 
 
 class Recorder:
@@ -109,7 +88,9 @@ class Recorder:
         self._unlogged = 0
         self._flushing = asyncio.Lock()
 
-    def record_crash(self, error: BaseException, request_id: str, progress: Progress) -> Rejection:
+    def record_crash(
+        self, error: BaseException, request_id: str, progress: crashes.Progress
+    ) -> Rejection:
         """Emit the event of a request's unexpected error; return the refusal to answer with."""
         match = progress.match
         route = match.route if match else None
@@ -118,8 +99,8 @@ class Recorder:
             trace=error,
             request_id=request_id,
             route=route.name if route else None,
-            error=_without_secrets(error, route, progress),
-            place=_place(error),
+            error=crashes.without_secrets(error, route, progress),
+            place=crashes.place_of(error),
         )
         slug = statuses.APPLICATION_CRASH if match else statuses.IDENTIFY_REQUEST_ERROR
         return Rejection(slug)
@@ -313,51 +294,3 @@ def _went_back(fields: Fields) -> str:
         f"The database went back: it has lost revision {lost} of the registry. The workers follow "
         f"revision {followed}."
     )
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The driver's error behind a DatabaseError; any other error itself."""
-    return (error.__cause__ or error) if isinstance(error, DatabaseError) else error
-
-
-def _place(error: BaseException) -> str:
-    """The error's type and where it was raised: `KeyError at services/orders.py:12 in create`.
-
-    The error of a service outside of this process says itself what happened.
-    """
-    if isinstance(error, ServiceAnswerError):
-        return str(error)
-    cause = _cause(error)
-    frame = traceback.extract_tb(cause.__traceback__)[-1]
-    file = "/".join(Path(frame.filename).parts[-2:])
-    return f"{type(cause).__name__} at {file}:{frame.lineno} in {frame.name}"
-
-
-def _without_secrets(error: BaseException, route: Route | None, progress: Progress) -> str:
-    """The text of an error for the log; only its type if the route has secret params.
-
-    An error's text may quote what the caller sent: the token and the texts of params become `…`.
-    """
-    cause = _cause(error)
-    if route and (route.sensitive_params or route.params.has_secrets):
-        return type(cause).__name__
-    text = repr(cause)
-    for sent in _texts(progress):
-        # As `repr` writes it, without the quotes.
-        text = text.replace(sent, "…").replace(repr(sent)[1:-1], "…")
-    return text
-
-
-def _texts(progress: Progress) -> list[str]:
-    """The token and every text of the params, longest first: one may contain another."""
-    texts = [progress.caller.token or ""] if progress.caller else []
-    pending: list[Any] = [progress.valid.params] if progress.valid else []
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-        elif isinstance(value, str):
-            texts.append(value)
-    return sorted((text for text in texts if len(text) >= MIN_SECRET), key=len, reverse=True)
