@@ -208,7 +208,7 @@ class _Checker:
         for slug, status in record["statuses"].items():
             self._check_status(document, (*path, "statuses", slug), slug, status["http"])
         self._check_numbers(document, path, record)
-        for inner, message in reads_check.diagnostics(record):
+        for inner, message in reads_check.diagnostics(record, self._desired_in(document).services):
             self._add(document, (*path, *inner), message)
         return segments
 

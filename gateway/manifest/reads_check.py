@@ -15,7 +15,9 @@ IDENTITY = frozenset(("clients", "sessions", "users"))
 _WRITES = frozenset(("PUT", "PATCH", "DELETE"))
 
 
-def diagnostics(record: Mapping[str, Any]) -> Iterator[tuple[YamlPath, str]]:
+def diagnostics(
+    record: Mapping[str, Any], services: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[YamlPath, str]]:
     """The errors of a route's `reads`, each with its path in the route."""
     if "reads" not in record:
         return
@@ -26,5 +28,7 @@ def diagnostics(record: Mapping[str, Any]) -> Iterator[tuple[YamlPath, str]]:
     if record["idempotency"] != "off":
         yield ("reads",), "a route that takes an Idempotency-Key writes; remove `reads`, or the key"
     service = record["handler"].partition(".")[0]
+    if services.get(service, {}).get("kind") == "http":
+        yield ("reads",), f"the service {service} of kind http has a database of its own, if any"
     if service in IDENTITY:
         yield ("reads",), f"{service} decides who may call, and is read from the primary alone"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.manifests import desired
 
+from gateway.manifest.check import check
 from gateway.manifest.read import ManifestError
 from gateway.manifest.written import as_written
 
@@ -51,6 +52,22 @@ def test_reads_of_a_route_with_keys_are_refused(tmp_path: Path) -> None:
 def test_reads_of_identity_are_refused(tmp_path: Path, service: str) -> None:
     message = refusal(tmp_path, f"{service}.list")
     assert message.endswith(f"{service} decides who may call, and is read from the primary alone")
+
+
+def test_reads_of_an_http_service_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        """\
+version: 1
+namespace: test
+services: {tours: {kind: http, deployed: true, title: T, secret: "env:TOURS", endpoints: ["http://127.0.0.1:1"]}}
+routes:
+  tours.list: {method: GET, deployed: true, title: T, auth: public, params: {},
+    reads: {from: replica, stale: 5s}}
+"""
+    )
+    with pytest.raises(ManifestError, match="tours of kind http has a database of its own"):
+        check(file)
 
 
 @pytest.mark.parametrize(
