@@ -7,6 +7,7 @@ and a test checks the fields of every `emit` against it.
 """
 
 # Their names are those of this module, for whom emits and reads events.
+from gateway.runtime.database_events import *  # noqa: F403 - one catalogue, two files
 from gateway.runtime.emitter import Event as Event  # noqa: PLC0414
 from gateway.runtime.emitter import Fields as Fields  # noqa: PLC0414
 from gateway.runtime.emitter import emit as emit  # noqa: PLC0414
@@ -82,70 +83,6 @@ LOG_DROPPED = Event(
     ("lines",),
     "Lines of the log are missing here, because they were not read in time or could not be "
     "written.",
-)
-DATABASE_DOWN = Event(
-    "database.down",
-    "error",
-    ("part", "reason"),
-    "The database does not answer, or the pooler before it (`part`); calls that need it are "
-    "refused until it does. Once for each outage.",
-)
-DATABASE_UP = Event(
-    "database.up",
-    "info",
-    ("seconds",),
-    "The database answers again, after so many seconds. The parts of the gateway that need it log "
-    "nothing in between.",
-)
-DATABASE_REFUSES = Event(
-    "database.refuses",
-    "error",
-    ("sqlstate", "reason"),
-    "The database refuses statements: its disk or memory is full, or its time-outs expire. Calls "
-    "that meet this are refused. Once for each code, until ten seconds pass without a refusal. "
-    "Raises a notification.",
-)
-DATABASE_RETRIED = Event(
-    "database.retried",
-    "info",
-    ("reason",),
-    "The server rolled a transaction back, after a deadlock for example, or no longer accepts "
-    "writes, after a fail-over; it is tried again.",
-)
-DATABASE_ASYNCHRONOUS = Event(
-    "database.asynchronous",
-    "warning",
-    ("standbys", "reason"),
-    "The database has standbys, and commits before any of them has the data: a fail-over loses "
-    "acknowledged writes. From one worker, when it finds this. Raises a notification.",
-)
-DATABASE_REPLICA_LOST = Event(
-    "database.replica-lost",
-    "warning",
-    ("replica", "reason"),
-    "A replica does not answer, or is not a standby of the primary; the primary answers its reads.",
-)
-DATABASE_REPLICA_BACK = Event(
-    "database.replica-back", "info", ("replica",), "A lost replica answers again."
-)
-DATABASE_LISTEN_REFUSED = Event(
-    "database.listen-refused",
-    "warning",
-    ("channels", "reason"),
-    "The server answers and refuses LISTEN; the worker finds changes by polling, each second.",
-)
-DATABASE_COMMITS_STALLED = Event(
-    "database.commits-stalled",
-    "error",
-    (),
-    "The database answers and does not confirm commits: a synchronous standby is lost, or a disk "
-    "does not answer. Writes are refused until it does; reads continue.",
-)
-DATABASE_COMMITS_RESUMED = Event(
-    "database.commits-resumed",
-    "info",
-    ("seconds",),
-    "The database confirms commits again, after so many seconds.",
 )
 REGISTRY_SERVED = Event(
     "registry.served", "info", ("revision", "routes"), "The worker serves a revision."
