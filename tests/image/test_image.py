@@ -83,9 +83,11 @@ def test_image_has_a_health_check_that_passes(applied: str) -> None:
         podman("healthcheck", "run", served.name)
 
 
-def test_image_has_no_installer_and_says_how_to_run_and_stop_it() -> None:
-    with container("--read-only", command=["sleep", "60"]) as it:
+def test_image_has_its_folder_and_no_installer_and_says_how_to_run_and_stop_it() -> None:
+    with container("--read-only", "--workdir=/", command=["sleep", "60"]) as it:
         it.execute("python", "-c", "import pip", expected=1)
+        # A runtime creates the working directory only if the root is not read-only.
+        assert it.execute("ls", "--directory", "/app").strip() == "/app"
     [details] = json.loads(podman("image", "inspect", IMAGE))
     assert details["Config"]["User"] == "10001:10001"
     assert details["Config"]["StopSignal"] == "SIGTERM"

@@ -66,8 +66,8 @@ def played(name: str, pod: dict[str, Any], folder: Path) -> Iterator[Container]:
     manifest = folder / f"{name}.yaml"
     document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod}
     manifest.write_text(json.dumps(document))
-    podman("kube", "play", "--network=host", str(manifest))
     try:
+        podman("kube", "play", "--network=host", str(manifest))
         yield Container(f"{name}-{pod['containers'][0]['name']}")
     finally:
         podman("pod", "kill", name, expected=None)
