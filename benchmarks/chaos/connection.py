@@ -41,8 +41,9 @@ def request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str
 class Connection:
     """Connects when it has to, to the port that `find_port` returns at that moment."""
 
-    def __init__(self, find_port: Callable[[], int]) -> None:
+    def __init__(self, find_port: Callable[[], int], host: str = "127.0.0.1") -> None:
         self._find_port = find_port
+        self._host = host
         self._streams: _Streams | None = None
         self._used_at = 0.0
 
@@ -80,5 +81,5 @@ class Connection:
         is_old = time.monotonic() - self._used_at > MAX_IDLE
         if self._streams is None or self._streams[0].at_eof() or is_old:
             self.close()
-            self._streams = await asyncio.open_connection("127.0.0.1", self._find_port())
+            self._streams = await asyncio.open_connection(self._host, self._find_port())
         return self._streams

@@ -18,8 +18,9 @@ _MESSAGE = re.compile(rb'"outbox":\s*"outbox-(\d+)"')
 class Mandrill:
     """Counts the messages that it accepts in `arrivals`, by their id in the outbox."""
 
-    def __init__(self, arrivals: Counter[int]) -> None:
+    def __init__(self, arrivals: Counter[int], host: str = "127.0.0.1") -> None:
         self._arrivals = arrivals
+        self._host = host
         self._stand_in = StandIn()
         self._port = 0
         self._serving = contextlib.AsyncExitStack()
@@ -30,11 +31,11 @@ class Mandrill:
     @property
     def url(self) -> str:
         """The URL for the setting `mandrill_url`."""
-        return f"http://127.0.0.1:{self._port}{API}"
+        return f"http://{self._host}:{self._port}{API}"
 
     async def start(self) -> None:
         """Listen, on the same port as before."""
-        listener = server.listen("127.0.0.1", self._port)
+        listener = server.listen(self._host, self._port)
         self._port = listener.getsockname()[1]
         self._serving.callback(listener.close)
         await self._serving.enter_async_context(server.beside(self, listener))

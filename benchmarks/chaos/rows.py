@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
-from chaos.postgres import SQL, Postgres
+from chaos.postgres import SQL
 from chaos.record import Mail, Rows
 from gateway.database.connect import Connection
 from gateway.outbox import admin
@@ -17,7 +19,14 @@ QUIET = 2.0
 """Seconds after which an attempt that is still in progress is that of a dead sender."""
 
 
-async def wait_until_sent(postgres: Postgres, *, hurry: bool) -> float:
+class Server(Protocol):
+    """A server that may be away for a time."""
+
+    def connected(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for the length of a block, once the server accepts one."""
+
+
+async def wait_until_sent(postgres: Server, *, hurry: bool) -> float:
     """Retry what is not sent, as an operator does, until all is sent; return the seconds.
 
     Messages of a dead sender wait for the end of their lease, or with `hurry` only a moment.
