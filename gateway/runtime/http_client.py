@@ -4,6 +4,7 @@ aiohttp stands behind it, without what the gateway does itself or must not have 
 redirects, cookies, proxies of the environment, decompression, pool limits or headers of its own.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -77,7 +79,12 @@ _attempt: ContextVar[_Attempt] = ContextVar("http_attempt")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes when a request gets its connection: from there on it may have been written."""
+    """Notes when a request gets its connection: from there on it may have been written.
+
+    It has the loop open the socket. aiohttp opens one and passes it to the loop, and uvloop closes
+    such a socket twice if the request is cancelled meanwhile; the second time, its descriptor may
+    be that of another client's connection (https://github.com/MagicStack/uvloop/issues/738).
+    """
 
     async def connect(
         self,
@@ -89,6 +96,30 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         _attempt.get().is_connected = True
         return connection
+
+    async def _wrap_create_connection(
+        self,
+        *args: Any,  # noqa: ANN401
+        addr_infos: list[Any],
+        req: ClientRequest,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+        client_error: type[Any] = aiohttp.ClientConnectorError,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        """Connect to the first address; the caller tries the next one if that fails."""
+        host, port = addr_infos[0][4][:2]
+        try:
+            async with asyncio.timeout(timeout.sock_connect):
+                connect: Any = self._loop.create_connection
+                return await connect(*args, host, port, **kwargs)  # type: ignore[no-any-return]
+        except ssl.CertificateError as error:
+            raise aiohttp.ClientConnectorCertificateError(req.connection_key, error) from error
+        except ssl.SSLError as error:
+            raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise client_error(req.connection_key, error) from error
 
 
 class HttpClient:
