@@ -1,11 +1,12 @@
 """Calls of a service over HTTP: what the gateway adds, and what happens when endpoints fail.
 
-`python benchmarks/http_services.py` prints both parts; `calls` or `faults` prints one. In the first part
-the same service stands behind the gateway, nginx and HAProxy, if these are installed, and behind
-FastAPI with httpx2 and Fastify with undici, if `--baselines` names a Python that has the former and
-`make bench` has installed the latter. nginx and HAProxy only pass a request on; the others look the
-token up, validate, sign the call and check its answer. In the second part three endpoints are under
-a steady load while one is killed and comes back, one becomes slow, and all are gone.
+`python benchmarks/http_services.py` prints both parts; `calls` or `faults` prints one. In the first
+part the same service stands behind the gateway, nginx and HAProxy, if these are installed, and
+behind FastAPI with httpx2 and Fastify with undici, if `--baselines` names a Python that has the
+former and `make bench` has installed the latter. nginx and HAProxy only pass a request on; the
+others look the token up, validate and sign the call. In the second part three
+endpoints are under a steady load while one is killed and comes back, one becomes slow, and all are
+gone.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +46,7 @@ from gateway.manifest.check import check
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 PARAMS = {"city": "Denver", "notes": "n" * 300}
-RATE = 100
+RATE = 60
 TIMEOUT = 4.0
 
 
@@ -120,6 +122,7 @@ def compare_calls(options: argparse.Namespace) -> None:
         token = asyncio.run(apply_service(cluster.url(), folder, [upstream_port]))
         gateway, gateway_port = start(serve_gateway, cluster.url())
         call = post("/api/v1/tours/book", PARAMS, token)
+        wait_until_ready(gateway_port, call)
         plain = post("/tours/book", {"params": PARAMS, "caller": {}})
         tried = {
             "the service itself": (upstream.pid, upstream_port, plain),
@@ -201,6 +204,15 @@ async def one_call(port: int, kind: str, request: bytes, began: float) -> Outcom
     return Outcome(kind, at - began, time.monotonic() - at, status)
 
 
+def wait_until_ready(port: int, request: bytes) -> None:
+    """Call until an answer is 200: a worker needs a moment for its first table."""
+    for _ in range(100):
+        if asyncio.run(one_call(port, "", request, 0.0)).status == HTTPStatus.OK:
+            return
+        time.sleep(0.2)
+    raise SystemExit("the gateway does not answer")
+
+
 class Endpoint:
     """One endpoint in a process of its own, on a port that it keeps."""
 
@@ -240,7 +252,7 @@ def show_faults(_: argparse.Namespace) -> None:
         ports = [endpoint.port for endpoint in endpoints]
         token = asyncio.run(apply_service(cluster.url(), Path(name), ports))
         gateway, port = start(serve_gateway, cluster.url())
-        time.sleep(2)
+        wait_until_ready(port, post("/api/v1/tours/book", PARAMS, token))
         try:
             asyncio.run(faults(port, token, endpoints))
         finally:
@@ -283,7 +295,7 @@ def print_phase(title: str, outcomes: list[Outcome]) -> None:
     """One line for each kind of call, with the first and the last second of refusals."""
     for kind in ("POST", "GET", "no-op"):
         own = [outcome for outcome in outcomes if outcome.kind == kind]
-        refused = [outcome for outcome in own if outcome.status != 200]
+        refused = [outcome for outcome in own if outcome.status != HTTPStatus.OK]
         times = [outcome.seconds for outcome in own]
         span = f"{refused[0].at:.1f} to {refused[-1].at:.1f} s" if refused else ""
         slowest = ""

@@ -1,7 +1,10 @@
 """The HTTP client: it sends a request once, and knows whether anything was sent."""
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -125,3 +128,46 @@ async def test_client_closes_the_connection_of_a_cancelled_request(client: HttpC
         await until(lambda: service.lost)
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for tours.example, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    files = folder / "server.crt", folder / "server.key"
+    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tours")
+    written = ("-out", str(files[0]), "-keyout", str(files[1]))
+    name = ("-addext", "subjectAltName=DNS:tours.example")
+    subprocess.run(["openssl", "req", *new, *written, *name], check=True, capture_output=True)
+    return files
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted"),
+    [("tours.example", True), ("other.example", True), ("tours.example", False)],
+)
+async def test_client_verifies_the_certificate_and_its_name_before_it_sends(
+    client: HttpClient,
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    is_trusted: bool,
+) -> None:
+    if is_trusted:
+        trusting = ssl.create_default_context(cafile=certificate[0])
+        monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    service = Service(says(1), tls)
+    await service.start()
+    try:
+        if is_trusted and name == "tours.example":
+            assert (await send(client, service.url, server_name=name)).status == 200
+        else:
+            with pytest.raises(HttpError, match="certificate is not accepted") as caught:
+                await send(client, service.url, server_name=name)
+            assert (caught.value.kind, caught.value.is_sent) == ("transport", False)
+            assert not service.arrivals
+    finally:
+        await service.stop()

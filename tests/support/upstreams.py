@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -52,8 +53,9 @@ Behaviour: TypeAlias = Callable[[Arrival, asyncio.StreamWriter], Awaitable[None]
 class Service:
     """A server at `url`; `arrivals` are the requests that it has read."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behaviour = behaviour
+        self._tls = tls
         self.arrivals: list[Arrival] = []
         self.connections = 0
         self.lost = 0
@@ -62,9 +64,9 @@ class Service:
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
         """Close the port and reset every connection, as the end of a process does."""
