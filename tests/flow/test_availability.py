@@ -157,6 +157,19 @@ async def test_pool_logs_unavailable_requests_once_a_second_with_a_count(
     ]
 
 
+async def test_unavailable_requests_of_an_outage_are_not_logged_one_by_one(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(pool)
+    pool.commits.problem = "commits are not confirmed"
+    recorder.record_unavailable("request-1", DatabaseUnavailable("it is away"))
+    pool.commits.problem = None
+    assert logged(caplog, events.REQUEST_UNAVAILABLE) == []
+    recorder.record_unavailable("request-2", DatabaseUnavailable("it is away"))
+    [line] = logged(caplog, events.REQUEST_UNAVAILABLE)
+    assert (line["request_id"], line["more"]) == ("request-2", 1)
+
+
 async def test_statement_beyond_its_deadline_is_cancelled_in_the_server(
     pool: Pool, database: str
 ) -> None:
