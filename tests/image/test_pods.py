@@ -45,7 +45,8 @@ def playable(pod: dict[str, Any], secret: Path, **changes: str) -> dict[str, Any
     for volume in pod["volumes"]:
         if volume.pop("secret", None):
             volume["hostPath"] = {"path": str(secret), "type": "Directory"}
-    return {**pod, "hostNetwork": True}
+    # Otherwise podman starts a container again that ended, before the test sees its exit code.
+    return {**pod, "hostNetwork": True, "restartPolicy": "Never"}
 
 
 @pytest.fixture
