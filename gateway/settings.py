@@ -53,7 +53,7 @@ SETTINGS = (
     Setting(
         "database_connections",
         "16",
-        "Maximum database connections for the calls of one worker, which opens 9 more for itself.",
+        "Maximum database connections for the calls of one worker, which opens 8 more for itself.",
         setting_values.positive_integer,
     ),
     Setting(
@@ -159,8 +159,8 @@ SETTINGS = (
     Setting(
         "proxy_protocol",
         "off",
-        "`on` takes the client's address from the PROXY protocol, version 1 or 2, with which every "
-        "connection from `GATEWAY_TRUSTED_PROXIES` must then begin.",
+        "`on` takes the client's address from the PROXY protocol, version 1 or 2; every connection "
+        "from `GATEWAY_TRUSTED_PROXIES` must then begin with its header.",
         setting_values.switch,
     ),
     Setting(

@@ -138,9 +138,10 @@ def _warn_of_connections(settings: Settings) -> None:
     if shortage:
         workers = settings.workers + shortage.others
         who = "one worker opens" if workers == 1 else f"{workers} workers open"
-        running = f" ({shortage.others} of them run already)" if shortage.others else ""
+        if shortage.others:
+            who = f"{workers} workers ({shortage.others} of them run already) open"
         echo_error(
-            f"warning: {who}{running} up to {shortage.connections} connections to the server of "
+            f"warning: {who} up to {shortage.connections} connections to the server of "
             f"the database, which accepts {shortage.limit}: raise its max_connections, lower "
             "GATEWAY_DATABASE_CONNECTIONS or GATEWAY_WORKERS, or connect through a pooler"
         )

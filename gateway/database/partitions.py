@@ -1,4 +1,4 @@
-"""Partitions by ranges of an id, made ahead for the tables that `gateway.partition_ahead` names."""
+"""Adds partitions by ranges of an id ahead, for the tables that `gateway.partition_ahead` names."""
 
 from gateway.database.handle import Database
 from gateway.database.sql import load_queries

@@ -1,4 +1,4 @@
-"""Deletes in slices: one that is large would hold its locks for long, and be lost as a whole."""
+"""Deletes rows in slices: one large delete would hold locks for long, and be lost as a whole."""
 
 from gateway.database.handle import Database
 

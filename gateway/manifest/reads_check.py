@@ -26,9 +26,9 @@ def diagnostics(
     if record["method"] in _WRITES:
         yield ("reads",), f"{record['method']} writes; only GET and POST may read from a replica"
     if record["idempotency"] != "off":
-        yield ("reads",), "a route that takes an Idempotency-Key writes; remove `reads`, or the key"
+        yield ("reads",), "a route that takes an Idempotency-Key writes; remove `reads`"
     service = record["handler"].partition(".")[0]
     if services.get(service, {}).get("kind") == "http":
-        yield ("reads",), f"the service {service} of kind http has a database of its own, if any"
+        yield ("reads",), f"{service} of kind http has a database of its own, if any"
     if service in IDENTITY:
         yield ("reads",), f"{service} decides who may call, and is read from the primary alone"

@@ -54,12 +54,13 @@ KINDS: tuple[Kind, ...] = (
         "endpoint-ejected",
         "error",
         "An endpoint does not answer",
-        "A worker ejected an endpoint of an `http` service after five faults in a row, or after "
-        "its health check failed; one for each endpoint and address.",
-        "When a worker is answered by the endpoint again, or by hand.",
-        "Look at the service at that address: its process, its log, and the network between. "
-        "`gateway services` shows what each worker sees. The gateway probes the endpoint, and uses "
-        "it again by itself. If it will not come back, remove it from `endpoints` and apply.",
+        "A worker ejected an endpoint of an `http` service after five failed calls or three failed "
+        "health checks in a row; one for each endpoint and address.",
+        "When the endpoint answers a worker again, or by hand.",
+        "Check the service at that address: its process, its log, and the network between. "
+        "`gateway services` shows what the workers see. The gateway probes the endpoint, and uses "
+        "it again by itself. If it will not come back, remove it from `endpoints`, apply, and "
+        "resolve.",
     ),
     Kind(
         "secret-unusable",
@@ -95,11 +96,11 @@ KINDS: tuple[Kind, ...] = (
         "warning",
         "Commits do not wait for a standby",
         "PostgreSQL has standbys, and commits before any of them has the data: after a fail-over, "
-        "acknowledged writes can be missing, and their ids be used again.",
+        "acknowledged writes may be lost, and their ids given to other rows.",
         "When commits wait for a standby, when no standby is left, or by hand; then it is not "
         "raised again for 90 days.",
         "Set `synchronous_standby_names`, such as `ANY 1 (*)`, and leave `synchronous_commit` at "
-        "`on`. If the standbys are for reading alone and never take over, resolve the "
+        "`on`. If the standbys are only for reads and never take over, resolve the "
         "notification.",
     ),
     Kind(

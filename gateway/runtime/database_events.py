@@ -28,15 +28,15 @@ DATABASE_RETRIED = Event(
     "database.retried",
     "info",
     ("reason",),
-    "The server rolled a transaction back, after a deadlock for example, or no longer accepts "
-    "writes, after a fail-over; it is tried again.",
+    "A transaction is tried again: the server rolled it back, after a deadlock for example, or no "
+    "longer accepts writes, after a fail-over.",
 )
 DATABASE_ASYNCHRONOUS = Event(
     "database.asynchronous",
     "warning",
     ("standbys", "reason"),
     "The database has standbys, and commits before any of them has the data: a fail-over loses "
-    "acknowledged writes. From one worker, when it finds this. Raises a notification.",
+    "acknowledged writes. Logged by one worker, when it finds this. Raises a notification.",
 )
 DATABASE_REPLICA_LOST = Event(
     "database.replica-lost",
@@ -51,14 +51,15 @@ DATABASE_LISTEN_REFUSED = Event(
     "database.listen-refused",
     "warning",
     ("channels", "reason"),
-    "The server answers and refuses LISTEN; the worker finds changes by polling, each second.",
+    "The server answers but refuses LISTEN; the worker finds changes by polling every second. Set "
+    "`GATEWAY_LISTEN_DATABASE_URL` to the address of the primary.",
 )
 DATABASE_COMMITS_STALLED = Event(
     "database.commits-stalled",
     "error",
     (),
-    "The database answers and does not confirm commits: a synchronous standby is lost, or a disk "
-    "does not answer. Writes are refused until it does; reads continue.",
+    "The database answers but does not confirm commits: a synchronous standby is lost, or a disk "
+    "does not answer. Writes are refused until commits are confirmed; reads continue.",
 )
 DATABASE_COMMITS_RESUMED = Event(
     "database.commits-resumed",

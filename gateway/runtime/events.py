@@ -55,8 +55,8 @@ EDGE_PROXY_UNTRUSTED = Event(
     "edge.proxy-untrusted",
     "warning",
     ("peer",),
-    "A request came with `X-Forwarded-For`, and `GATEWAY_TRUSTED_PROXIES` is empty: if this is a "
-    "proxy, all its clients count as one. Once in each worker.",
+    "A request came with `X-Forwarded-For`, and `GATEWAY_TRUSTED_PROXIES` is empty. If `peer` is "
+    "your proxy, add it there: until then all its clients count as one. Once in each worker.",
 )
 EDGE_CONNECTION_CUT = Event(
     "edge.connection-cut",
@@ -186,8 +186,8 @@ SERVICE_ENDPOINT_EJECTED = Event(
     "service.endpoint-ejected",
     "error",
     ("service", "endpoint", "address", "reason"),
-    "An endpoint of a service of `kind: http` failed five times in a row, or its health check did; "
-    "it gets no calls but probes until one is answered. Raises a notification.",
+    "An endpoint of a service of `kind: http` failed five calls or three health checks in a row; "
+    "it gets only probes, until one is answered. Raises a notification.",
 )
 SERVICE_ENDPOINT_RETURNED = Event(
     "service.endpoint-returned",
@@ -199,14 +199,15 @@ SERVICE_ENDPOINT_UNRESOLVED = Event(
     "service.endpoint-unresolved",
     "error",
     ("service", "endpoint", "reason"),
-    "The name of an endpoint cannot be resolved, or resolves to an address that is refused.",
+    "The name of an endpoint cannot be resolved, and its last addresses stay in use; or it "
+    "resolves to an address that is refused, which gets no calls.",
 )
 SERVICE_SECRET_UNUSABLE = Event(
     "service.secret-unusable",
     "error",
     ("service", "variable", "reason"),
-    "The variable of a service's secret is not set or malformed, and calls are refused: nothing is "
-    "sent unsigned. Raises a notification.",
+    "The variable of a service's secret is not set or malformed. Its calls are refused, since "
+    "nothing is sent unsigned. Raises a notification.",
 )
 MAINTENANCE_FAILED = Event(
     "maintenance.failed",

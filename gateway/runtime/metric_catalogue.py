@@ -112,9 +112,9 @@ UNAVAILABLE = Metric(
 ASYNCHRONOUS = Metric(
     "gateway_database_asynchronous_standbys",
     "gauge",
-    "Standbys of the database if commits wait for none of them, so that a fail-over loses "
-    "acknowledged writes; 0 if they wait. The worker that does maintenance looks once a minute; "
-    "the others, on all machines, have 0.",
+    "Standbys of the database, if commits wait for none of them, so that a fail-over loses "
+    "acknowledged writes; otherwise 0. The worker that does maintenance looks once a minute; all "
+    "others, on all machines, have 0.",
     combine="max",
 )
 CONNECTIONS = Metric(
@@ -194,7 +194,7 @@ SERVICE_ATTEMPTS = Metric(
 SERVICE_SECONDS = Metric(
     "gateway_service_attempt_seconds_total",
     "counter",
-    "Time that these attempts took together.",
+    "Seconds that these attempts took in total.",
     ("service", "endpoint"),
 )
 SERVICE_RETRIES = Metric(
@@ -206,7 +206,8 @@ SERVICE_RETRIES = Metric(
 SERVICE_SHED = Metric(
     "gateway_service_shed_total",
     "counter",
-    "Calls refused because as many as allowed were in flight and waiting.",
+    "Calls refused because the service had too many calls in flight and waiting, or none ended in "
+    "time.",
     ("service",),
 )
 SERVICE_EJECTIONS = Metric(

@@ -24,7 +24,7 @@ class EndpointUsage(NamedTuple):
 class EndpointTotals(NamedTuple):
     """What a worker has done with all addresses of an endpoint since it started.
 
-    `attempts` are counted by their outcome, `seconds` is the time that they took together.
+    `attempts` are counted by their outcome, `seconds` is the time that they took in total.
     """
 
     attempts: Mapping[str, int]

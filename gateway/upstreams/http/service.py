@@ -47,7 +47,9 @@ class HttpService:
         route does not document, and ClientDisconnectedError.
         """
         if not self._key:
-            raise self._unavailable("cannot be called: its secret is not set. Nothing was sent.")
+            raise self._unavailable(
+                "cannot be called: its secret is not set or malformed. Nothing was sent."
+            )
         self._budget.deposit()
         message = Message(call)
         with Departure(call):
