@@ -47,6 +47,15 @@ ROWS = {
         "gateway_database_asynchronous_standbys",
         "gateway_replica_reads_total",
     ),
+    "HTTP services": (
+        "gateway_service_calls",
+        "gateway_service_endpoints",
+        "gateway_service_ejections_total",
+        "gateway_service_attempts_total",
+        "gateway_service_attempt_seconds_total",
+        "gateway_service_retries_total",
+        "gateway_service_shed_total",
+    ),
     "Outbox, notifications and log": (
         "gateway_notifications_open",
         "gateway_outbox_messages",

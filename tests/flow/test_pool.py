@@ -252,7 +252,7 @@ async def test_pool_waiters_all_fail_at_once_when_the_server_refuses(
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [({"path": "/nothing"}, '"nothing" does not exist'), ({"query": "host=/nowhere"}, "No such")],
+    [({"path": "/nothing"}, '"nothing" does not exist'), ({"query": "host=/nowhere"}, "no such")],
     ids=["no database", "no server"],
 )
 async def test_pool_of_an_unreachable_database_is_unavailable(
