@@ -15,6 +15,7 @@ import orjson
 
 from gateway.manifest.diagnostic import YamlPath
 from gateway.manifest.params import SCHEMAS
+from gateway.manifest.secret_values import HIDDEN, hidden
 from gateway.manifest.wording import one_of, shown
 from gateway.runtime.suggest import did_you_mean
 
@@ -150,9 +151,16 @@ def _message(error: Any) -> str:  # noqa: ANN401
         return _size(error)
     if error.validator == "uniqueItems" and not _allowed(error):
         return "must not have equal items"
-    message = f"must be {_allowed(error) or _limit(error)}, not {shown(error.instance)}"
+    message = f"must be {_allowed(error) or _limit(error)}{_found(error)}"
     is_unquoted = isinstance(error.instance, int | float) and error.validator == "type"
     return f"{message}; put it in quotes" if is_unquoted and _allowed(error) == "text" else message
+
+
+def _found(error: Any) -> str:  # noqa: ANN401
+    """What the manifest has instead; nothing of a secret."""
+    field = str(error.absolute_path[-1]) if error.absolute_path else ""
+    value = hidden(field, error.instance)
+    return "" if value == HIDDEN else f", not {shown(value)}"
 
 
 def _missing(error: Any) -> str:  # noqa: ANN401

@@ -104,6 +104,15 @@ def test_http_service_that_cannot_be_called_is_refused(
 def test_http_service_secret_is_never_a_text_in_the_manifest(tmp_path: Path) -> None:
     [error] = errors(tmp_path, secret="whsec_c2VjcmV0")
     assert "must be env:" in error
+    assert "whsec_" not in error
+
+
+def test_http_service_endpoint_in_place_of_a_list_is_shown_without_its_password(
+    tmp_path: Path,
+) -> None:
+    [error] = errors(tmp_path, endpoints="http://me:hunter2@tours")
+    assert "must be a list" in error
+    assert "hunter2" not in error
 
 
 def stored(state: Desired) -> Stored:
