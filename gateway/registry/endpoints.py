@@ -8,7 +8,7 @@ it after a name is resolved. Loopback is allowed, since a sidecar listens there.
 import ipaddress
 import re
 from typing import NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -48,7 +48,7 @@ def parse(url: str) -> Endpoint:
     """The parts of an endpoint's URL. Raises EndpointError."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host = parts.hostname or ""
     except ValueError as error:
         raise EndpointError("must be a URL such as http://10.0.0.5:9000") from error
     if parts.scheme not in DEFAULT_PORTS or not host:
@@ -59,10 +59,21 @@ def parse(url: str) -> Endpoint:
         raise EndpointError("must end before ? and #")
     _check_path(parts.path)
     _check_host(host)
-    endpoint = Endpoint(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], parts.path)
-    if port == 0 or url not in {written(endpoint), written(endpoint, with_port=True)}:
+    endpoint = Endpoint(parts.scheme, host, _port(parts), parts.path)
+    if url not in {written(endpoint), written(endpoint, with_port=True)}:
         raise EndpointError(f"must be written as {written(endpoint)}")
     return endpoint
+
+
+def _port(parts: SplitResult) -> int:
+    """The port of a URL, by default that of its scheme. Raises EndpointError."""
+    try:
+        port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise EndpointError(f"must have a port from 1 to {MAX_PORT}, or none")
+    return port
 
 
 def written(endpoint: Endpoint, *, with_port: bool = False) -> str:
