@@ -154,7 +154,10 @@ class Recorder:
         elif event is events.SERVICE_ENDPOINT_RETURNED:
             self._returned.add(_ejection(fields))
         elif event is events.SERVICE_SECRET_UNUSABLE:
-            message = f"{fields['service']}: {fields['variable']}: {fields['reason']}"
+            message = (
+                f"{fields['service']}: the variable {fields['variable']} has no usable secret: "
+                f"{fields['reason']}"
+            )
             self._notice(
                 f"secret-unusable:{fields['service']}:{fields['variable']}",
                 _Notice(kind="secret-unusable", severity="error", message=message),
