@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 EJECTED = "ejected"
 """The problem of an endpoint that failed, and gets no calls but probes."""
+UNSIGNED = "its secret is not set or malformed"
+"""The problem of all endpoints of a service whose calls the worker cannot sign."""
 
 
 class EndpointUsage(NamedTuple):

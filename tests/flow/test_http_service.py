@@ -189,6 +189,8 @@ async def test_http_service_without_a_secret_gets_nothing(
         answer = await book(client)
         assert (answer.status_code, answer.json()["status"]) == (503, "service-unavailable")
         assert "secret is not set" in answer.json()["message"]
+        [endpoint] = http_service(client).usage().endpoints
+        assert endpoint.problem == "its secret is not set or malformed"
         await wait_for_rows(database, "select from gateway.notifications", 1)
         [row] = await notifications(database)
     assert row["kind"] == "secret-unusable"

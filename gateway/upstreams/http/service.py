@@ -5,7 +5,13 @@ import asyncio
 from gateway import statuses
 from gateway.registry.http_record import Upstream
 from gateway.runtime.http_client import HttpClient
-from gateway.runtime.service_usage import EJECTED, EndpointTotals, EndpointUsage, ServiceUsage
+from gateway.runtime.service_usage import (
+    EJECTED,
+    UNSIGNED,
+    EndpointTotals,
+    EndpointUsage,
+    ServiceUsage,
+)
 from gateway.runtime.timeout import Timeout
 from gateway.upstreams.call import Call
 from gateway.upstreams.http.attempt import Attempt, Failure
@@ -47,9 +53,7 @@ class HttpService:
         route does not document, and ClientDisconnectedError.
         """
         if not self._key:
-            raise self._unavailable(
-                "cannot be called: its secret is not set or malformed. Nothing was sent."
-            )
+            raise self._unavailable(f"cannot be called: {UNSIGNED}. Nothing was sent.")
         self._budget.deposit()
         message = Message(call)
         with Departure(call):
@@ -131,8 +135,19 @@ class HttpService:
             waiting=self._bulkhead.waiting,
             retries=self._retries,
             shed=self._bulkhead.shed,
-            endpoints=[*map(_usage, self.endpoints.targets), *self._without_addresses()],
+            endpoints=[*map(self._usage, self.endpoints.targets), *self._without_addresses()],
             totals={url: _totals(each) for url, each in self.endpoints.totals.items()},
+        )
+
+    def _usage(self, target: Target) -> EndpointUsage:
+        problem = EJECTED if target.ejector.is_ejected else ""
+        return EndpointUsage(
+            endpoint=target.endpoint,
+            address=target.address,
+            problem=problem if self._key else UNSIGNED,
+            in_flight=target.in_flight,
+            latency=target.latency,
+            ejections=target.ejector.ejections,
         )
 
     def _without_addresses(self) -> list[EndpointUsage]:
@@ -141,17 +156,6 @@ class HttpService:
             EndpointUsage(url, "", problem, in_flight=0, latency=None, ejections=0)
             for url, problem in self.endpoints.problems.items()
         ]
-
-
-def _usage(target: Target) -> EndpointUsage:
-    return EndpointUsage(
-        endpoint=target.endpoint,
-        address=target.address,
-        problem=EJECTED if target.ejector.is_ejected else "",
-        in_flight=target.in_flight,
-        latency=target.latency,
-        ejections=target.ejector.ejections,
-    )
 
 
 def _totals(totals: Totals) -> EndpointTotals:
