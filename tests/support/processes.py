@@ -35,9 +35,9 @@ else:
 
 POINTS = {
     "claim of the key": "pg_try_advisory_xact_lock",
-    "look for the key": "select i.key, i.fingerprint",
+    "look for the key": "gateway.find_answers(",
     "rows": "with calls as materialized (",
-    "answer kept": "insert into gateway.idempotency",
+    "answer kept": "gateway.store_answers(",
     "commit": "COMMIT;",
     "claim of the mail": "set attempts = 1",
     "mail": "",
