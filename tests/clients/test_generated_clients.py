@@ -26,7 +26,12 @@ PAGE = (ROOT / "docs" / "how-to" / "generate-a-client.md").read_text()
 DOCUMENTED_URL = "http://127.0.0.1:8000"
 PROGRAM = re.compile(r"```\w+ title=\"(.+?)\"\n(.*?)```", re.DOTALL)
 COMMANDS = re.compile(r"```sh\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
-OFFLINE = {"npm_config_offline": "true", "npm_config_ignore_scripts": "true", "PIP_NO_INDEX": "1"}
+# npm does not keep all that `npm ci` has read, so it may ask the registry again.
+NPM_AND_PIP = {
+    "npm_config_prefer_offline": "true",
+    "npm_config_ignore_scripts": "true",
+    "PIP_NO_INDEX": "1",
+}
 GENERATOR = Path(f"{sys.prefix}-clients") / "bin"
 
 
@@ -63,7 +68,7 @@ def run(command: str, folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-ec", command],
         cwd=folder,
-        env={**os.environ, **OFFLINE, "PATH": path},
+        env={**os.environ, **NPM_AND_PIP, "PATH": path},
         capture_output=True,
         text=True,
         timeout=300,
