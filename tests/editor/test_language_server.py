@@ -69,7 +69,8 @@ def test_the_manifest_of_this_project_begins_with_the_modeline(server: LanguageS
     assert text.startswith(MODELINE)
     assert faults(server, ROOT / "routes.yaml", text) == []
     broken = text.replace("kind: python", "kind: ruby", 1)
-    assert [words for _, words in faults(server, new_file(ROOT), broken)] == ["must be python or http"]
+    found = [words for _, words in faults(server, new_file(ROOT), broken)]
+    assert found == ["must be python or http"]
 
 
 def test_a_valid_manifest_has_no_diagnostics(server: LanguageServer, application: Path) -> None:
