@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from gateway.database.commits import Commits
 from gateway.database.connect import CONNECT_TIMEOUT, Connection, connect, patient_timeout
 from gateway.database.errors import DatabaseError, DatabaseUnavailable, translate_errors
-from gateway.database.pool import Pool
+from gateway.database.pool import Pool, any_in_use
 
 WATCH_INTERVAL = 0.5
 CONFIRM_TIMEOUT = 0.75
@@ -38,17 +38,14 @@ class CommitWatch:
         grants = self._grants()
         while True:
             await asyncio.sleep(WATCH_INTERVAL)
-            if self._commits.is_suspected or self._commits.problem or self._are_slow(grants):
+            are_slow = any_in_use(self._pools, grants)
+            if self._commits.is_suspected or self._commits.problem or are_slow:
                 self._commits.is_suspected = False
                 await self._probe()
             grants = self._grants()
 
     def _grants(self) -> list[int]:
         return [pool.grants for pool in self._pools]
-
-    def _are_slow(self, grants: Sequence[int]) -> bool:
-        pairs = zip(self._pools, grants, strict=True)
-        return any(pool.has_in_use(number) for pool, number in pairs)
 
     async def _probe(self) -> None:
         """Commit; whether the server can be reached at all is decided elsewhere."""

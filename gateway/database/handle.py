@@ -28,7 +28,8 @@ MIN_STATEMENT_TIMEOUT = 0.1
 """Seconds that a statement gets even if the deadline has passed."""
 
 
-def _never() -> bool:
+def never() -> bool:
+    """False: work that no client waits for is not disconnected."""
     return False
 
 
@@ -50,7 +51,7 @@ class Database:
         deadline: float,
         scope: Hashable = None,
         owner: Hashable = None,
-        is_disconnected: Callable[[], bool] = _never,
+        is_disconnected: Callable[[], bool] = never,
     ) -> None:
         self._pool = pool
         self._deadline = deadline
@@ -81,12 +82,16 @@ class Database:
         """
 
         def query(on_sent: Callable[[], None]) -> Awaitable[T]:
-            database = Database(self._pool, self._deadline, owner=self._owner)
+            database = self._for_shared_read()
             database.on_sent = on_sent
             return read(database)
 
         result: T = await self._pool.coalescer.read((self._scope, *key), query, self.on_sent)
         return result
+
+    def _for_shared_read(self) -> "Database":
+        """A handle for a read that does not end when one of its callers disconnects."""
+        return Database(self._pool, self._deadline, owner=self._owner)
 
     async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run `work` in one transaction; after a deadlock `work` is run again."""
@@ -139,7 +144,7 @@ class Database:
         """
         if self.is_disconnected():
             raise ClientDisconnectedError
-        self.is_disconnected = _never
+        self.is_disconnected = never
         self.on_sent()
 
     async def _run_in_time(
@@ -179,7 +184,7 @@ class Transaction(Database):
     __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
-        self.is_disconnected = _never
+        self.is_disconnected = never
         self.on_sent = lambda: None
         self._connection = connection
 

@@ -8,7 +8,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from gateway.database.bulkhead import Bulkhead
 from gateway.database.coalesce import Coalescer
@@ -28,6 +28,14 @@ STOPPING = "the gateway is stopping"
 def random_age(max_age: float) -> float:
     """The seconds until a connection is replaced, if none may be older than `max_age`."""
     return max_age * random.uniform(MIN_AGE, 1) or math.inf  # noqa: S311 - not a secret
+
+
+def any_in_use(pools: Sequence["Pool"], grants: Sequence[int]) -> bool:
+    """Whether a pool's connection is still in use that `has_in_use` speaks of, for its `grants`.
+
+    Asked after a while, that means a statement that takes long.
+    """
+    return any(pool.has_in_use(number) for pool, number in zip(pools, grants, strict=True))
 
 
 class Pool:

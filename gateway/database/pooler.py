@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from gateway.database.availability import Availability
 from gateway.database.connect import Connection, log_in
 from gateway.database.errors import TOO_MANY_CONNECTIONS, DatabaseUnavailable
-from gateway.database.pool import Pool, random_age
+from gateway.database.pool import Pool, any_in_use, random_age
 
 WATCH_INTERVAL = 0.5
 LOG_IN_TIMEOUT = 1.0
@@ -63,8 +63,7 @@ class PoolerWatch:
             return True
         if now < self._logged_in_at + MIN_INTERVAL:
             return False
-        pairs = zip(self._pools, self._grants, strict=True)
-        return any(pool.has_in_use(number) for pool, number in pairs)
+        return any_in_use(self._pools, self._grants)
 
     async def _log_in(self) -> None:
         try:

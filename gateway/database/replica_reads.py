@@ -7,7 +7,7 @@ import asyncpg
 
 from gateway.database.connect import Connection
 from gateway.database.errors import DatabaseError
-from gateway.database.handle import Database
+from gateway.database.handle import Database, never
 from gateway.database.pool import Pool
 from gateway.database.replicas import Replica, Replicas
 
@@ -49,18 +49,8 @@ class ReplicaDatabase(Database):
         super().__init__(pool, deadline, scope, owner, is_disconnected)
         self._source = source
 
-    async def shared(self, read: Callable[[Database], Awaitable[T]], *key: Hashable) -> T:
-        """The result of `read`, shared as `Database.shared` does."""
-
-        def query(on_sent: Callable[[], None]) -> Awaitable[T]:
-            database = ReplicaDatabase(
-                self._source, self._pool, self._deadline, None, self._owner, _never
-            )
-            database.on_sent = on_sent
-            return read(database)
-
-        result: T = await self._pool.coalescer.read((self._scope, *key), query, self.on_sent)
-        return result
+    def _for_shared_read(self) -> Database:
+        return ReplicaDatabase(self._source, self._pool, self._deadline, None, self._owner, never)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run `work` on one connection.
@@ -98,7 +88,3 @@ class ReplicaDatabase(Database):
         )
         database.on_sent = self.on_sent
         return database
-
-
-def _never() -> bool:
-    return False
