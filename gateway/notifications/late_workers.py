@@ -30,7 +30,7 @@ class LateWorkers:
         if row["message"] and self._were_late:
             await database.fetch(_SQL["raise_late_workers"], row["message"])
         elif not row["message"]:
-            await database.fetch(_SQL["resolve_late_workers"])
+            await database.fetch(_SQL["resolve_ended"], ["worker-late"])
         self._were_late = row["message"] is not None
         await database.fetch(_SQL["resolve_lost_database"], RECOVERY_DELAY)
 

@@ -35,11 +35,6 @@ select gateway.raise_notification(
 )
 where not exists (select from updated);
 
--- name: resolve_late_workers
--- Resolve the notification of late workers.
-update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
-where fold = 'worker-late' and resolved_at is null;
-
 -- name: resolve_lost_database
 -- Resolve the notification of a lost database, once no worker has reported it for a while.
 update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
@@ -73,13 +68,8 @@ where not exists (select from updated) and not exists (
     where fold = 'replication-asynchronous' and resolved_by <> 'gateway'
 );
 
--- name: resolve_replication
--- Resolve the notification of asynchronous standbys.
-update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
-where fold = 'replication-asynchronous' and resolved_at is null;
-
--- name: resolve_ejections
--- Resolve the notifications of ejected endpoints that answer again, by their deduplication keys.
+-- name: resolve_ended
+-- Resolve the notifications whose reason has ended, by their deduplication keys.
 update gateway.notifications set resolved_at = now(), resolved_by = 'gateway'
 where fold = any ($1::text[]) and resolved_at is null;
 

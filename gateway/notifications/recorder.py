@@ -268,7 +268,7 @@ class Recorder:
                 del self._pending[dedup_key]
         # After the ejections: an endpoint that has returned since is not ejected.
         if returned := [*self._returned]:
-            await self._fetch("resolve_ejections", returned)
+            await self._fetch("resolve_ended", returned)
             self._returned.difference_update(returned)
         return has_pending
 

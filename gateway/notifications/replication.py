@@ -36,7 +36,7 @@ class Replication:
         self._standbys = row["standbys"] if reason else 0
         self._checked_at = time.monotonic()
         if not self._standbys:
-            await database.fetch(_SQL["resolve_replication"])
+            await database.fetch(_SQL["resolve_ended"], ["replication-asynchronous"])
             return
         if not known:
             events.emit(events.DATABASE_ASYNCHRONOUS, standbys=self._standbys, reason=reason)
