@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -13,8 +14,10 @@ from support.mandrill import running_stand_in
 from support.manifests import migrated, wipe
 from support.outages import Database, FilledCluster, fill
 from support.probe import actions, apply_probe
+from support.upstreams import SECRET, VARIABLE, Service, desired, serving_tours
 
 from gateway.dev.mandrill import StandIn
+from gateway.notifications import recorder
 from gateway.testing.session import Session
 
 # A failure must be repeatable; `--hypothesis-profile default` looks for new examples.
@@ -145,3 +148,19 @@ def server(
 def demo_tokens(filled_cluster: FilledCluster) -> dict[str, str]:
     """The demo's tokens in the database of `server`."""
     return filled_cluster.tokens
+
+
+@pytest.fixture
+def tours_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret of the http service `tours` is set, and notifications are written at once."""
+    monkeypatch.setenv(VARIABLE, SECRET)
+    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
+
+
+@pytest.fixture
+async def tours(
+    database: str, tokens: dict[str, str], service: Service, tmp_path: Path
+) -> AsyncIterator[Client]:
+    """A gateway in front of the test's own `service`, as the service `tours`."""
+    async with serving_tours(database, tokens, desired(tmp_path, [service.url])) as client:
+        yield client

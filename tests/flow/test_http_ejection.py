@@ -13,8 +13,6 @@ from support.mail import notifications, wait_for_rows
 from support.manifests import applied
 from support.servers import listening, plain_server
 from support.upstreams import (
-    SECRET,
-    VARIABLE,
     Arrival,
     Service,
     answers,
@@ -29,32 +27,19 @@ from support.upstreams import (
 from gateway.edge.protocol import Edge
 from gateway.monitoring import reporter
 from gateway.monitoring.services import endpoint_rows_now
-from gateway.notifications import recorder
 from gateway.runtime import events
 from gateway.runtime.tracing import spans
 from gateway.runtime.tracing.spans import FinishedSpan
 from gateway.upstreams.http import eject
 from gateway.upstreams.http.eject import FAULTS
 
-
-@pytest.fixture(autouse=True)
-def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, SECRET)
-    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
+pytestmark = pytest.mark.usefixtures("tours_secret")
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     async with running(says(1)) as [service]:
         yield service
-
-
-@pytest.fixture
-async def tours(
-    database: str, tokens: dict[str, str], service: Service, tmp_path: Path
-) -> AsyncIterator[Client]:
-    async with serving_tours(database, tokens, desired(tmp_path, [service.url])) as client:
-        yield client
 
 
 async def book(client: Client, path: str = "book") -> Any:

@@ -14,8 +14,6 @@ import pytest
 from support.harness import Client
 from support.mail import notifications, wait_for_rows
 from support.upstreams import (
-    SECRET,
-    VARIABLE,
     Arrival,
     Behaviour,
     Service,
@@ -28,8 +26,9 @@ from support.upstreams import (
     serving_tours,
 )
 
-from gateway.notifications import recorder
 from gateway.upstreams.http import attempt
+
+pytestmark = pytest.mark.usefixtures("tours_secret")
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 LONG = HEAD + b"content-length: 1000\r\n\r\n"
@@ -112,12 +111,6 @@ FAULTS = {
         answers(response(503, {"status": FULL})), FULL, (1, 1), counts=False, says="No place"
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, SECRET)
-    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
 
 
 @asynccontextmanager

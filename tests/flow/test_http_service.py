@@ -25,29 +25,15 @@ from support.upstreams import (
     serving_tours,
 )
 
-from gateway.notifications import recorder
+pytestmark = pytest.mark.usefixtures("tours_secret")
 
 BOOK = "/api/v1/tours/book"
-
-
-@pytest.fixture(autouse=True)
-def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, SECRET)
-    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.05)
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     async with running(says({"booked": True})) as [service]:
         yield service
-
-
-@pytest.fixture
-async def tours(
-    database: str, tokens: dict[str, str], service: Service, tmp_path: Path
-) -> AsyncIterator[Client]:
-    async with serving_tours(database, tokens, desired(tmp_path, [service.url])) as client:
-        yield client
 
 
 async def book(client: Client, caller: str = "employee", **options: Any) -> Any:
