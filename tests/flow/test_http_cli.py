@@ -21,10 +21,8 @@ def gateway(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
     monkeypatch.setenv(VARIABLE, SECRET)
-    return gateway_in_process(monkeypatch, capsys)
+    return gateway_in_process(tmp_path, registry, monkeypatch, capsys)
 
 
 def write(folder: Path, *endpoints: str, **changes: Any) -> None:

@@ -41,10 +41,8 @@ def gateway(
     capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
     """The command in this process; returns its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
     monkeypatch.setenv("COLUMNS", "250")
-    return gateway_in_process(monkeypatch, capsys)
+    return gateway_in_process(tmp_path, database, monkeypatch, capsys)
 
 
 @pytest.fixture

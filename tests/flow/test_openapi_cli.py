@@ -31,9 +31,7 @@ def gateway(
     capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
     """The command in this process, with an empty registry."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
-    return gateway_in_process(monkeypatch, capsys)
+    return gateway_in_process(tmp_path, registry, monkeypatch, capsys)
 
 
 def apply(gateway: Gateway, **params: str) -> int:

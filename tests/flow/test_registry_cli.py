@@ -41,11 +41,9 @@ def gateway(
     capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
     """The command in this process; a call returns exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GATEWAY_DATABASE_URL", registry)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-    return gateway_in_process(monkeypatch, capsys)
+    return gateway_in_process(tmp_path, registry, monkeypatch, capsys)
 
 
 def manifest(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -12,9 +13,17 @@ Gateway: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
 def gateway_in_process(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Gateway:
-    """A function that runs the command and returns exit code, output and error output."""
+    """A function that runs the command in a folder, with a database.
+
+    It returns exit code, output and error output.
+    """
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["gateway", *words])
