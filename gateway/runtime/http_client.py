@@ -55,7 +55,7 @@ class HttpAnswer(NamedTuple):
 
 
 class HttpError(Exception):
-    """There is no whole answer. The text is for operators; it contains no URL.
+    """No complete answer came. The text is for operators; it contains no URL.
 
     `is_sent` is whether any byte of the request may have reached the server.
     """
