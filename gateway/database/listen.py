@@ -14,10 +14,12 @@ from gateway.database.errors import DatabaseError, DatabaseUnavailable, translat
 from gateway.database.pool import random_age
 from gateway.runtime import events
 
-PING_INTERVAL = 0.5
+PING_INTERVAL = 0.25
 PING_TIMEOUT = 1.0
-"""Seconds; their sum, 1.5 s, is the longest that a statement waits for a frozen server."""
+"""Seconds; their sum, 1.25 s, is the longest that a statement waits for a frozen server."""
 
+PING_LATE = 0.4
+"""Seconds until a ping is late: calls go on, but a balancer had better ask another gateway."""
 
 LISTEN_INTERVAL = 5.0
 """Seconds after which a server that refuses to listen is asked again: it may be promoted."""
@@ -81,7 +83,7 @@ class Listener:
             await self._listen(connection)
             age = LISTEN_INTERVAL if self._is_refused else random_age(self._max_age)
             expires_at = loop.time() + age
-            while loop.time() < expires_at and await _answers(connection):
+            while loop.time() < expires_at and await self._answers(connection):
                 self._availability.report_up("database")
                 answered = True
                 await _wait_for_loss(lost)
@@ -90,6 +92,25 @@ class Listener:
             connection.terminate()
         if not answered:
             raise DatabaseUnavailable("the server closes new connections")
+
+    async def _answers(self, connection: Connection) -> bool:
+        """Whether the server answers before the connection is lost.
+
+        Raises DatabaseUnavailable if it stays silent.
+        """
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(PING_LATE, self._availability.report_late, PING_LATE)
+        try:
+            with translate_errors(connection):
+                await patient_timeout(ping(connection), PING_TIMEOUT)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(_silence()) from error
+        except DatabaseError as error:
+            # An error of the server is an answer too; an error of the driver is not.
+            return error.sqlstate is not None and not connection.is_closed()
+        finally:
+            late.cancel()
+        return True
 
     async def _listen(self, connection: Connection) -> None:
         """Listen on all channels. Raises DatabaseUnavailable."""
@@ -128,22 +149,6 @@ class Listener:
 
 def _silence() -> str:
     return f"no answer to a ping for {PING_TIMEOUT:g} s"
-
-
-async def _answers(connection: Connection) -> bool:
-    """Whether the server answers before the connection is lost.
-
-    Raises DatabaseUnavailable if it stays silent.
-    """
-    try:
-        with translate_errors(connection):
-            await patient_timeout(ping(connection), PING_TIMEOUT)
-    except TimeoutError as error:
-        raise DatabaseUnavailable(_silence()) from error
-    except DatabaseError as error:
-        # An error of the server is an answer too; an error of the driver is not.
-        return error.sqlstate is not None and not connection.is_closed()
-    return True
 
 
 async def _wait_for_loss(lost: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gateway.database.availability import Availability
 from gateway.database.pool import Pool
 from gateway.registry.follow import Registry
 
@@ -20,9 +21,17 @@ class Health:
     With `needs_database`, a worker that the database does not answer is not ready.
     """
 
-    def __init__(self, registry: Registry, pool: Pool, *, needs_database: bool = False) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        pool: Pool,
+        availability: Availability,
+        *,
+        needs_database: bool = False,
+    ) -> None:
         self.registry = registry
         self.pool = pool
+        self.availability = availability
         self.needs_database = needs_database
         self.draining = False
 
@@ -47,8 +56,13 @@ class Health:
     def problems(self) -> list[str]:
         """All problems of this worker, as sentences for operators."""
         pool = self.pool
-        of_pool = pool.problem, pool.commits.problem, pool.refusals.problem
-        return [*self.registry.problems, *filter(None, of_pool)]
+        of_database = (
+            pool.problem,
+            self.availability.warning,
+            pool.commits.problem,
+            pool.refusals.problem,
+        )
+        return [*self.registry.problems, *filter(None, of_database)]
 
     def report(self) -> dict[str, Any]:
         """The body of the public `/-/ready`: each problem without its details, which may be secret.

@@ -129,7 +129,10 @@ class Worker:
         self.access = AccessLog()
         self.metrics = Metrics(worker_index)
         self.health = health.Health(
-            self.registry, self.pool, needs_database=settings.ready_needs_database
+            self.registry,
+            self.pool,
+            self.database.availability,
+            needs_database=settings.ready_needs_database,
         )
         self.mandrill = Mandrill(
             settings.mandrill_api_key,

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.harness import Client, Server, execute, serving, until
+from support.proxies import Proxy
 
+from gateway.database.availability import Availability
 from gateway.pages import health
 
 CUT = """
@@ -57,6 +59,29 @@ async def test_ready_needs_the_database_if_the_setting_says_so(
             assert await code(client, "/-/live") == 200
         await until(lambda: client.worker.health.ready, 20)
         assert await code(client, "/-/ready") == 200
+
+
+async def test_ready_is_degraded_soon_after_the_database_falls_silent_and_still_takes_calls(
+    database: str, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.database.listen.PING_TIMEOUT", 3600.0)
+    async with Proxy(database).running() as proxy, serving(proxy.url, tokens) as client:
+        assert not (await client.get_page("/-/ready?database")).json()["degraded"]
+        proxy.freeze()
+        await until(lambda: client.worker.health.problems)
+        answer = await client.get_page("/-/ready?database")
+        assert (answer.status_code, answer.json()["degraded"]) == (200, True)
+        assert answer.json()["trouble"] == ["the database is late"]
+        assert client.worker.pool.problem is None
+
+
+async def test_ready_is_no_longer_degraded_when_the_database_answers_late() -> None:
+    availability = Availability()
+    availability.report_late(0.4)
+    availability.report_up("pooler")
+    assert availability.warning == "the database is late: no answer for 0.4 s"
+    availability.report_up("database")
+    assert availability.warning is None
 
 
 async def test_ready_with_database_forgives_a_short_interruption(

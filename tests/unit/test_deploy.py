@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.cli.main import app
 from gateway.cli.settings import environment_file
+from gateway.database.availability import Availability
 from gateway.database.pool import Pool
 from gateway.dev.postgres import programs
 from gateway.pages import health
@@ -197,7 +198,7 @@ def test_dockerfile_health_check_reports_liveness(alive: bool) -> None:  # noqa:
 
 def test_dockerfile_health_check_uses_a_page_of_the_gateway() -> None:
     (path,) = re.findall(r"(/-/\w+)", instructions("HEALTHCHECK")[0])
-    checks = health.Health(Registry(""), Pool("", 1))
+    checks = health.Health(Registry(""), Pool("", 1), Availability())
     pages = create_pages(checks, None, lambda _: pytest.fail("is not started"))
     assert path in {route.path for route in pages.routes if isinstance(route, Route)}
 

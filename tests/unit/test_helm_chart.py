@@ -12,6 +12,7 @@ import yaml
 from helm_chart import CHART
 from support.harness import ROOT
 
+from gateway.database.availability import Availability
 from gateway.database.pool import Pool
 from gateway.pages import health
 from gateway.pages.public import create_pages
@@ -123,7 +124,9 @@ def test_gateway_gets_time_to_stop_and_no_hook_that_waits(pod: dict[str, Any]) -
 def test_gateway_is_asked_on_its_pages_and_ports(pod: dict[str, Any]) -> None:
     [container] = pod["containers"]
     pages = create_pages(
-        health.Health(Registry(""), Pool("", 1)), None, lambda _: pytest.fail("is not started")
+        health.Health(Registry(""), Pool("", 1), Availability()),
+        None,
+        lambda _: pytest.fail("is not started"),
     )
     paths = {getattr(route, "path", "") for route in pages.routes}
     probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness")}
