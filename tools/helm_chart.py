@@ -28,6 +28,12 @@ _CHOICES: dict[Callable[[str], Any], tuple[str, ...]] = {
     setting_values.log_level: setting_values.LOG_LEVELS,
     setting_values.returns_checks: setting_values.RETURNS_CHECKS,
 }
+_DEFINITIONS: dict[Callable[[str], Any], str] = {
+    setting_values.switch: "switch",
+    setting_values.positive_integer: "count",
+    setting_values.seconds: "seconds",
+    setting_values.hang_timeout: "seconds",
+}
 _ROW = re.compile(r"^ *# ?(.*)$")
 
 
@@ -60,10 +66,9 @@ def _is_value(setting: Setting) -> bool:
 def _type(setting: Setting) -> dict[str, Any]:
     if setting.secret:
         return {"$ref": "#/$defs/address"}
-    if setting.parse is setting_values.switch:
-        return {"$ref": "#/$defs/switch"}
-    choices = _CHOICES.get(setting.parse)
-    return {"enum": [*choices]} if choices else {"$ref": "#/$defs/text"}
+    if choices := _CHOICES.get(setting.parse):
+        return {"enum": [*choices]}
+    return {"$ref": f"#/$defs/{_DEFINITIONS.get(setting.parse, 'text')}"}
 
 
 def _chart() -> str:

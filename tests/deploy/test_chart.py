@@ -117,6 +117,16 @@ def test_schema_refuses_a_secret_and_does_not_print_it(
         (("--set", "settings.GATEWAY_WORKER=3"), "'GATEWAY_WORKER' not allowed"),
         (("--set", "settings.GATEWAY_LOG_LEVEL=loud"), "/settings/GATEWAY_LOG_LEVEL"),
         (("--set", "settings.GATEWAY_PORT=80"), "'GATEWAY_PORT' not allowed"),
+        (("--set", "settings.GATEWAY_SERVICE_CALLS=0"), "/settings/GATEWAY_SERVICE_CALLS"),
+        (("--set", "settings.GATEWAY_KEEP_ALIVE=soon"), "/settings/GATEWAY_KEEP_ALIVE"),
+        (
+            ("--set", "settings.GATEWAY_PROXY_PROTOCOL=on"),
+            "missing property 'GATEWAY_TRUSTED_PROXIES'",
+        ),
+        (
+            ("--set", f"settings.GATEWAY_DATABASE_URL=postgresql://u:{SECRET}@h/d"),
+            "a password belongs into a Secret",
+        ),
         (
             ("--set", "settings.GATEWAY_DATABASE_URL=postgresql://u@h/d"),
             "GATEWAY_DATABASE_URL is in `settings` and in `secrets`",
