@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.manifest.check import Desired
 from gateway.registry import endpoints
-from gateway.registry.http_record import REFERENCE
+from gateway.registry.http_record import DEFAULT_TIMEOUT, REFERENCE
 
 
 def unset_secrets(desired: Iterable[Desired], environment: Mapping[str, str]) -> Iterator[str]:
@@ -32,6 +32,28 @@ def plain_secrets(desired: Iterable[Desired]) -> Iterator[str]:
             service = route.record["handler"].partition(".")[0]
             if route.record["sensitive_params"] and service in plain:
                 yield f"{name}: its sensitive params go to {service} over http; use https"
+
+
+def useless_retries(desired: Iterable[Desired]) -> Iterator[str]:
+    """The routes that end before an attempt at their service does, so that no other follows.
+
+    Only for time-outs that someone has written: the default one means no more than patience.
+    """
+    desired = list(desired)
+    services = {
+        name: service
+        for name, service in _deployed(desired)
+        if service["retries"] and service["timeout"] != DEFAULT_TIMEOUT
+    }
+    for state in desired:
+        for name, route in state.routes.items():
+            service = services.get(route.record["handler"].partition(".")[0])
+            seconds = route.record["timeout"]
+            if service and service["timeout"] > seconds:
+                yield (
+                    f"{name}: its timeout, {seconds:g} s, is shorter than that of its service, "
+                    f"{service['timeout']:g} s; a call without an answer is not tried again"
+                )
 
 
 def _deployed(desired: Iterable[Desired]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
 from gateway.manifest.schema_warnings import schema_warnings
 from gateway.manifest.settings_check import FILE
-from gateway.manifest.upstream_warnings import plain_secrets
+from gateway.manifest.upstream_warnings import plain_secrets, useless_retries
 from gateway.runtime.suggest import did_you_mean
 
 RESET_ACTION = "users.reset_password"
@@ -36,6 +36,7 @@ def warnings(
     yield from _batched_reads(desired, batched)
     yield from schema_warnings(desired)
     yield from plain_secrets(desired)
+    yield from useless_retries(desired)
 
 
 def _without_code(desired: Iterable[Desired], actions: set[str]) -> Iterator[tuple[str, str]]:

@@ -56,11 +56,23 @@ KINDS: tuple[Kind, ...] = (
         "An endpoint does not answer",
         "A worker ejected an endpoint of an `http` service after five failed calls or three failed "
         "health checks in a row; one for each endpoint and address.",
-        "When the endpoint answers a worker again, or by hand.",
+        "When the endpoint answers a worker again, when the registry or the DNS does not have it "
+        "any more, or by hand.",
         "Check the service at that address: its process, its log, and the network between. "
         "`gateway services` shows what the workers see. The gateway probes the endpoint, and uses "
-        "it again by itself. If it will not come back, remove it from `endpoints`, apply, and "
-        "resolve.",
+        "it again by itself. If it will not come back, remove it from `endpoints`, and apply.",
+    ),
+    Kind(
+        "endpoint-unresolved",
+        "error",
+        "A service's name cannot be resolved",
+        "A worker cannot resolve the name in an endpoint of an `http` service, or it resolves to "
+        "an address that is refused; one for each endpoint.",
+        "When a worker resolves the name again, when the registry does not have the endpoint any "
+        "more, or by hand.",
+        "Check the name in `endpoints`, and the DNS that the gateway's machine uses. Until then "
+        "calls go to the last known addresses, and without any they answer "
+        "`service-unavailable`.",
     ),
     Kind(
         "secret-unusable",

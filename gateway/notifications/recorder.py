@@ -9,10 +9,9 @@ import math
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from asyncpg import Record
 
@@ -21,14 +20,13 @@ from gateway.database.errors import DatabaseError, DatabaseUnavailable
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
-from gateway.notifications import crashes
+from gateway.notifications import crashes, notices
+from gateway.notifications.notices import Notice
 from gateway.outbox.transport import SendError, Transport
 from gateway.runtime import events
 from gateway.runtime.events import Event, Fields
 from gateway.runtime.periodic import flush_periodically
 from gateway.values import Rejection
-
-Severity: TypeAlias = Literal["warning", "error", "critical"]
 
 FLUSH_INTERVAL = 1.0
 FORWARD_INTERVAL = 3.0
@@ -50,19 +48,6 @@ OUTCOME_UNKNOWN = (
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-@dataclass(slots=True)
-class _Notice:
-    """A problem that occurred `count` times; `first_seen` is monotonic seconds."""
-
-    kind: str
-    severity: Severity
-    message: str
-    route: str | None = None
-    request_id: str | None = None
-    first_seen: float = field(default_factory=time.monotonic)
-    count: int = 0
-
-
 class Recorder:
     """The notifications of one worker; `webhook` gets new ones, and news of a lost database.
 
@@ -81,8 +66,8 @@ class Recorder:
         self._forward_at = 0.0
         self._next_page = 0.0
         self._page_failed = False
-        self._pending: dict[str, _Notice] = {}
-        self._returned: set[str] = set()
+        self._pending: dict[str, Notice] = {}
+        self._ended: set[str] = set()
         self._lost_at: float | None = None
         self._logged_at = -LOG_INTERVAL
         self._unlogged = 0
@@ -122,58 +107,10 @@ class Recorder:
 
     def read(self, event: Event, fields: Fields) -> None:
         """Read an event: those that an operator must act on become notifications."""
-        if event is events.REQUEST_CRASHED:
-            # The message is the type and the line: the error's text may quote what a caller sent.
-            self._notice(
-                f"{statuses.APPLICATION_CRASH}:{fields['route'] or ''}:{fields['place']}",
-                _Notice(
-                    kind=statuses.APPLICATION_CRASH,
-                    severity="error",
-                    message=fields["place"],
-                    route=fields["route"],
-                    request_id=fields["request_id"],
-                ),
-            )
-        elif event is events.REQUEST_ANSWER_MISFIT:
-            self._notice(
-                f"answer-misfit:{fields['route']}:{fields['rule']}",
-                _Notice(
-                    kind="answer-misfit",
-                    severity="warning",
-                    message=f"An answer does not fit `returns` at {fields['rule']}.",
-                    route=fields["route"],
-                    request_id=fields["request_id"],
-                ),
-            )
-        elif event is events.SERVICE_ENDPOINT_EJECTED:
-            message = f"{_endpoint(fields)}: {fields['reason']}"
-            self._notice(
-                _ejection(fields),
-                _Notice(kind="endpoint-ejected", severity="error", message=message),
-            )
-        elif event is events.SERVICE_ENDPOINT_RETURNED:
-            self._returned.add(_ejection(fields))
-        elif event is events.SERVICE_SECRET_UNUSABLE:
-            message = (
-                f"{fields['service']}: the variable {fields['variable']} has no usable secret: "
-                f"{fields['reason']}"
-            )
-            self._notice(
-                f"secret-unusable:{fields['service']}:{fields['variable']}",
-                _Notice(kind="secret-unusable", severity="error", message=message),
-            )
-        elif event is events.REGISTRY_WENT_BACK:
-            # All workers tell it; what they had and what they follow make it one notification.
-            self._notice(
-                f"registry-went-back:{fields['lost_uid']}:{fields['uid']}",
-                _Notice(kind="registry-went-back", severity="error", message=_went_back(fields)),
-            )
-        elif event is events.DATABASE_REFUSES:
-            message = f"{fields['reason']} ({fields['sqlstate']})"
-            self._notice(
-                f"database-refuses:{fields['sqlstate']}",
-                _Notice(kind="database-refuses", severity="critical", message=message),
-            )
+        if notice := notices.of_event(event, fields):
+            self._add(notice)
+        elif dedup_key := notices.ended_by(event, fields):
+            self._ended.add(dedup_key)
 
     async def run(self) -> None:
         """Write the pending notifications once a second until cancelled, then once more."""
@@ -201,11 +138,13 @@ class Recorder:
         except DatabaseError as error:
             events.emit(events.NOTIFICATIONS_DELAYED, reason=error.cause)
 
-    def _notice(self, dedup_key: str, notice: _Notice) -> None:
-        pending = self._pending.get(dedup_key)
+    def _add(self, notice: Notice) -> None:
+        # It may have ended before, and has begun again.
+        self._ended.discard(notice.dedup_key)
+        pending = self._pending.get(notice.dedup_key)
         if pending is None and len(self._pending) >= MAX_PENDING:
             return
-        pending = self._pending.setdefault(dedup_key, notice)
+        pending = self._pending.setdefault(notice.dedup_key, notice)
         pending.request_id = notice.request_id
         pending.count += 1
 
@@ -215,14 +154,14 @@ class Recorder:
         if self._pool.problem and self._lost_at is None:
             self._lost_at = now
         elif self._lost_at is not None and not self._pool.problem:
-            self._notice(
-                "database-lost",
-                _Notice(
+            self._add(
+                Notice(
                     kind="database-lost",
                     severity="critical",
+                    dedup_key="database-lost",
                     message=f"A worker had no database for {now - self._lost_at:.0f} s.",
                     first_seen=self._lost_at,
-                ),
+                )
             )
             self._lost_at, self._next_page, self._page_failed = None, 0.0, False
 
@@ -255,7 +194,7 @@ class Recorder:
 
         Return whether there were any.
         """
-        has_pending = bool(self._pending or self._returned)
+        has_pending = bool(self._pending or self._ended)
         for dedup_key, notice in [*self._pending.items()]:
             count, age = notice.count, time.monotonic() - notice.first_seen
             await self._fetch(
@@ -266,34 +205,12 @@ class Recorder:
             notice.count -= count
             if not notice.count:
                 del self._pending[dedup_key]
-        # After the ejections: an endpoint that has returned since is not ejected.
-        if returned := [*self._returned]:
-            await self._fetch("resolve_ended", returned)
-            self._returned.difference_update(returned)
+        # After those that began: what has ended since is not to be left open.
+        if ended := [*self._ended]:
+            await self._fetch("resolve_ended", ended)
+            self._ended.difference_update(ended)
         return has_pending
 
     async def _fetch(self, query: str, *args: object) -> list[Record]:
         database = Database.within(self._pool, DATABASE_TIMEOUT)
         return await database.fetch(_SQL[query], *args)
-
-
-def _endpoint(fields: Fields) -> str:
-    """An endpoint, with the address that its name has: `tours at http://tours:9000 (10.0.0.5)`."""
-    endpoint, address = fields["endpoint"], fields["address"]
-    is_address = address in endpoint
-    return f"{fields['service']} at {endpoint}{'' if is_address else f' ({address})'}"
-
-
-def _ejection(fields: Fields) -> str:
-    return f"endpoint-ejected:{fields['service']}:{fields['endpoint']}:{fields['address']}"
-
-
-def _went_back(fields: Fields) -> str:
-    lost, followed = (
-        f"{fields[number]} ({fields[uid]})"
-        for number, uid in (("lost_revision", "lost_uid"), ("revision", "uid"))
-    )
-    return (
-        f"The database went back: it has lost revision {lost} of the registry. The workers follow "
-        f"revision {followed}."
-    )

@@ -193,14 +193,22 @@ SERVICE_ENDPOINT_RETURNED = Event(
     "service.endpoint-returned",
     "info",
     ("service", "endpoint", "address"),
-    "An ejected endpoint answers again, and gets calls. Resolves the notification.",
+    "An ejected endpoint answers again; or, if `address` is empty, the name of an endpoint is "
+    "resolved again. Resolves the notification.",
+)
+SERVICE_ENDPOINT_REMOVED = Event(
+    "service.endpoint-removed",
+    "info",
+    ("service", "endpoint", "address"),
+    "An ejected endpoint, or one whose name is not resolved, is no longer used: the registry or "
+    "the DNS does not have it any more. Resolves the notification.",
 )
 SERVICE_ENDPOINT_UNRESOLVED = Event(
     "service.endpoint-unresolved",
     "error",
     ("service", "endpoint", "reason"),
     "The name of an endpoint cannot be resolved, and its last addresses stay in use; or it "
-    "resolves to an address that is refused, which gets no calls.",
+    "resolves to an address that is refused, which gets no calls. Raises a notification.",
 )
 SERVICE_SECRET_UNUSABLE = Event(
     "service.secret-unusable",

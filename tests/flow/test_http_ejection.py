@@ -1,10 +1,11 @@
 """Endpoints that fail are ejected, probed and used again, and operators can see it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from support.console import signed_in
@@ -34,6 +35,30 @@ from gateway.upstreams.http import eject
 from gateway.upstreams.http.eject import FAULTS
 
 pytestmark = pytest.mark.usefixtures("tours_secret")
+
+
+RESOLVED = "select from gateway.notifications where resolved_by = 'gateway'"
+OPEN = "select from gateway.notifications where resolved_at is null"
+
+Names: TypeAlias = dict[str, str]
+
+
+@pytest.fixture
+async def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """The addresses of the names below `.example`, which are resolved as the DNS would."""
+    known: Names = {}
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+
+    async def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
+        if not str(host).endswith(".example"):
+            return await resolve(host, port, **options)
+        if host not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], port))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    return known
 
 
 @pytest.fixture
@@ -79,7 +104,7 @@ async def test_ejected_endpoint_gets_no_calls_but_a_probe_and_returns(
         "reason": "it answered HTTP 503",
     }
     url = tours.database_url
-    await wait_for_rows(url, "select from gateway.notifications where resolved_at is null", 1)
+    await wait_for_rows(url, OPEN, 1)
     [row] = await notifications(url)
     assert (row["kind"], row["severity"]) == ("endpoint-ejected", "error")
     assert row["message"] == f"tours at {service.url}: it answered HTTP 503"
@@ -88,7 +113,64 @@ async def test_ejected_endpoint_gets_no_calls_but_a_probe_and_returns(
     target.ejector._ejected_at = time.monotonic() - eject.MIN_PAUSE
     assert (await book(tours))["data"] == "back"
     assert logged(caplog, events.SERVICE_ENDPOINT_RETURNED)
-    await wait_for_rows(url, "select from gateway.notifications where resolved_by = 'gateway'", 1)
+    await wait_for_rows(url, RESOLVED, 1)
+
+
+async def test_ejected_endpoint_that_leaves_the_registry_leaves_no_notification_open(
+    tours: Client, service: Service, tmp_path: Path
+) -> None:
+    url = tours.database_url
+    service.behaviour = answers(response(503, b""))
+    await eject_all(tours)
+    await wait_for_rows(url, OPEN, 1)
+    await applied(url, desired(tmp_path, ["http://127.0.0.1:1"]))
+    await wait_for_rows(url, RESOLVED, 1)
+    await wait_for_rows(url, OPEN, 0)
+
+
+async def test_name_that_is_not_resolved_is_a_notification_until_it_is_resolved(
+    database: str, tokens: dict[str, str], service: Service, tmp_path: Path, names: Names
+) -> None:
+    name = f"http://tours.example:{service.port}"
+    async with serving_tours(database, tokens, desired(tmp_path, [name])) as client:
+        url = client.database_url
+        await wait_for_rows(url, OPEN, 1)
+        [row] = await notifications(url)
+        assert (row["kind"], row["severity"]) == ("endpoint-unresolved", "error")
+        assert row["message"].startswith(f"tours at {name}: the name tours.example cannot be")
+        names["tours.example"] = "127.0.0.1"
+        endpoints = http_service(client).endpoints
+        endpoints._start_resolving()
+        await wait_for_rows(url, RESOLVED, 1)
+        assert (await book(client))["data"] == 1
+
+
+async def test_ejected_address_that_leaves_the_dns_leaves_no_notification_open(
+    database: str, tokens: dict[str, str], service: Service, tmp_path: Path, names: Names
+) -> None:
+    names["tours.example"] = "127.0.0.1"
+    service.behaviour = answers(response(503, b""))
+    name = f"http://tours.example:{service.port}"
+    async with serving_tours(database, tokens, desired(tmp_path, [name])) as client:
+        await until(lambda: http_service(client).endpoints.targets)
+        await eject_all(client)
+        await wait_for_rows(client.database_url, OPEN, 1)
+        names["tours.example"] = "127.0.0.2"
+        http_service(client).endpoints._start_resolving()
+        await wait_for_rows(client.database_url, RESOLVED, 1)
+        await wait_for_rows(client.database_url, OPEN, 0)
+
+
+async def test_name_that_leaves_the_registry_leaves_no_notification_open(
+    database: str, tokens: dict[str, str], service: Service, tmp_path: Path, names: Names
+) -> None:
+    assert not names
+    state = desired(tmp_path, ["http://tours.example:9000"])
+    async with serving_tours(database, tokens, state) as client:
+        await wait_for_rows(client.database_url, OPEN, 1)
+        await applied(client.database_url, desired(tmp_path, [service.url]))
+        await wait_for_rows(client.database_url, RESOLVED, 1)
+        await wait_for_rows(client.database_url, OPEN, 0)
 
 
 async def test_ejected_endpoint_is_probed_by_one_call_at_a_time(

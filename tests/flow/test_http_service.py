@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from support.harness import Client, execute, until
+from support.harness import Client, execute, logged, until
 from support.mail import notifications, wait_for_rows
 from support.manifests import applied
 from support.upstreams import (
@@ -24,6 +25,8 @@ from support.upstreams import (
     says,
     serving_tours,
 )
+
+from gateway.runtime import events
 
 pytestmark = pytest.mark.usefixtures("tours_secret")
 
@@ -214,6 +217,33 @@ async def test_http_service_bulkhead_sheds_what_does_not_fit(
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            response(200, gzip.compress(b'{"data": 1}'), "content-encoding: gzip\r\n"),
+            "it is encoded, such as by gzip, although the gateway accepts no encoding.",
+        ),
+        (
+            response(401, {"error": "signature"}),
+            "it may have another secret, so that it refuses the signature.",
+        ),
+    ],
+    ids=["encoded", "unauthorized"],
+)
+async def test_http_service_answer_that_cannot_be_used_is_logged_with_the_likely_reason(
+    tours: Client,
+    service: Service,
+    caplog: pytest.LogCaptureFixture,
+    answer: bytes,
+    reason: str,
+) -> None:
+    service.behaviour = answers(answer)
+    assert (await book(tours)).json()["status"] == "application-crash"
+    [crashed] = logged(caplog, events.REQUEST_CRASHED)
+    assert crashed["place"].endswith(reason)
+
+
 async def test_http_service_changes_endpoints_while_a_call_ends_on_the_old_one(
     database: str, tokens: dict[str, str], service: Service, tmp_path: Path
 ) -> None:
@@ -243,7 +273,7 @@ async def test_http_service_name_resolves_to_its_addresses(
     async with serving_tours(database, tokens, desired(tmp_path, [name])) as client:
         assert (await book(client)).status_code == 200
         assert service.arrivals[0].headers["host"] == f"localhost:{service.port}"
-        addresses = {target.address for target in http_service(client).endpoints.targets}
+        addresses = {target.key.address for target in http_service(client).endpoints.targets}
     assert "127.0.0.1" in addresses
 
 

@@ -159,16 +159,27 @@ def warned(folder: Path, state: Desired) -> list[str]:
 
 
 def test_http_service_needs_no_code_here(tmp_path: Path) -> None:
-    state = checked(tmp_path, endpoints=["https://tours.example"])
+    state = checked(tmp_path, endpoints=["https://tours.example"], timeout=...)
     assert warned(tmp_path, state) == []
 
 
 def test_http_service_without_tls_is_warned_of_where_params_are_sensitive(tmp_path: Path) -> None:
-    state = checked(tmp_path)
+    state = checked(tmp_path, timeout=...)
     [warning] = warned(tmp_path, state)
     assert warning == "tours.secret: its sensitive params go to tours over http; use https"
     sidecar = checked(tmp_path, endpoints=["http://127.0.0.1:9000", "http://localhost:9"])
     assert list(upstream_warnings.plain_secrets([sidecar])) == []
+
+
+def test_http_service_whose_attempts_outlast_a_route_is_warned_of(tmp_path: Path) -> None:
+    state = checked(tmp_path, endpoints=["https://tours.example"], timeout="11s")
+    warning, *_ = warned(tmp_path, state)
+    assert warning == (
+        "tours.book: its timeout, 10 s, is shorter than that of its service, 11 s; a call without "
+        "an answer is not tried again"
+    )
+    state = checked(tmp_path, endpoints=["https://tours.example"], timeout="11s", retries=0)
+    assert warned(tmp_path, state) == []
 
 
 def test_http_service_is_warned_of_where_its_secret_is_not_set(tmp_path: Path) -> None:

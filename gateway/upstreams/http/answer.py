@@ -11,6 +11,7 @@ from gateway.upstreams.call import Call
 from gateway.values import Rejection, Reply, ServiceAnswerError
 
 OK = 200
+UNAUTHORIZED = 401
 UNAVAILABLE = frozenset((502, 503, 504))
 _REDIRECTS = range(300, 400)
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -45,13 +46,13 @@ def read(answer: HttpAnswer, call: Call) -> Reply | Rejection:
     if answer.status == OK:
         if isinstance(body, dict) and "data" in body:
             return Reply(body["data"])
-        raise _undocumented(call, "HTTP 200 without an object that has `data`")
+        raise _undocumented(call, f"HTTP 200 without an object that has `data`{_why(answer)}")
     slug = body.get("status") if isinstance(body, dict) else None
     if isinstance(slug, str) and slug in call.route.statuses and slug not in _NOT_PASSED_ON:
         return _rejection(slug, body, answer, call)
     if answer.status in UNAVAILABLE:
         raise UnavailableAnswerError(answer.status, _retry_after(answer))
-    raise _undocumented(call, _what(answer.status, slug))
+    raise _undocumented(call, f"{_what(answer.status, slug)}{_why(answer)}")
 
 
 def _parsed(body: bytes) -> Any:  # noqa: ANN401 - JSON is any
@@ -92,6 +93,15 @@ def _what(status: int, slug: object) -> str:
     if isinstance(slug, str) and _SLUG.fullmatch(slug):
         return f"HTTP {status} with the status {slug}, which the route does not document"
     return f"HTTP {status} without a documented `status`"
+
+
+def _why(answer: HttpAnswer) -> str:
+    """The likely reason of an answer that cannot be used, as the end of a clause."""
+    if "Content-Encoding" in answer.headers:
+        return ": it is encoded, such as by gzip, although the gateway accepts no encoding"
+    if answer.status == UNAUTHORIZED:
+        return ": it may have another secret, so that it refuses the signature"
+    return ""
 
 
 def _undocumented(call: Call, what: str) -> ServiceAnswerError:

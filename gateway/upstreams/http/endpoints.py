@@ -3,12 +3,13 @@
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from gateway.registry.endpoints import Endpoint, parse
 from gateway.registry.http_record import HealthCheck, Upstream
 from gateway.runtime import events
+from gateway.runtime.events import Event
 from gateway.runtime.http_client import HttpClient, HttpError, HttpRequest
 from gateway.upstreams.http.eject import FAILED_CHECKS
 from gateway.upstreams.http.resolver import RESOLVE_INTERVAL, Resolved, is_address, resolve
@@ -46,6 +47,7 @@ class Endpoints:
     def update(self, upstream: Upstream) -> None:
         """Use these endpoints from now on."""
         self._health, self._timeout = upstream.health, upstream.timeout
+        self._end_problems({*self._endpoints}.difference(upstream.endpoints))
         self._endpoints = {url: parse(url) for url in upstream.endpoints}
         self._resolved = {
             url: Resolved((endpoint.host,))
@@ -78,6 +80,7 @@ class Endpoints:
     def clear(self) -> None:
         """Use no endpoints any more: the service was removed. Calls in flight end."""
         self.close()
+        self._end_problems(self._endpoints)
         self._endpoints, self._resolved = {}, {}
         self._health = None
         self._build_targets()
@@ -90,12 +93,7 @@ class Endpoints:
     def note_success(self, target: Target) -> None:
         """Note that a target answered."""
         if target.ejector.succeed():
-            events.emit(
-                events.SERVICE_ENDPOINT_RETURNED,
-                service=self._service,
-                endpoint=target.endpoint,
-                address=target.address,
-            )
+            self._emit_end(events.SERVICE_ENDPOINT_RETURNED, *target.key)
 
     def note_failure(self, target: Target, reason: str, *, is_probe: bool) -> None:
         """Note that a call failed, for a reason such as `the connection was refused`."""
@@ -110,10 +108,13 @@ class Endpoints:
         events.emit(
             events.SERVICE_ENDPOINT_EJECTED,
             service=self._service,
-            endpoint=target.endpoint,
-            address=target.address,
+            **target.key._asdict(),
             reason=reason,
         )
+
+    def _emit_end(self, event: Event, endpoint: str, address: str = "") -> None:
+        """Say that a problem has ended: that of an address, or of the endpoint's name."""
+        events.emit(event, service=self._service, endpoint=endpoint, address=address)
 
     def _start_resolving(self) -> None:
         names = [url for url, each in self._endpoints.items() if not is_address(each.host)]
@@ -139,17 +140,27 @@ class Endpoints:
                 endpoint=url,
                 reason=resolved.problem,
             )
+        elif before.problem and not resolved.problem:
+            self._emit_end(events.SERVICE_ENDPOINT_RETURNED, url)
         kept = resolved.is_refused or resolved.addresses
         self._resolved[url] = resolved if kept else before._replace(problem=resolved.problem)
 
     def _build_targets(self) -> None:
         keys = [Key(url, a) for url, each in self._resolved.items() for a in each.addresses]
+        for key in self._by_key.keys() - keys:
+            if self._by_key[key].ejector.is_ejected:
+                self._emit_end(events.SERVICE_ENDPOINT_REMOVED, *key)
         self._by_key = {
             key: self._by_key.get(key)
             or Target(key, self._endpoints[key.endpoint], self.totals[key.endpoint])
             for key in keys
         }
         self.targets = list(self._by_key.values())
+
+    def _end_problems(self, removed: Iterable[str]) -> None:
+        for url in removed:
+            if self._resolved[url].problem:
+                self._emit_end(events.SERVICE_ENDPOINT_REMOVED, url)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -142,8 +142,8 @@ class HttpService:
     def _usage(self, target: Target) -> EndpointUsage:
         problem = EJECTED if target.ejector.is_ejected else ""
         return EndpointUsage(
-            endpoint=target.endpoint,
-            address=target.address,
+            endpoint=target.key.endpoint,
+            address=target.key.address,
             problem=problem if self._key else UNSIGNED,
             in_flight=target.in_flight,
             latency=target.latency,

@@ -43,12 +43,12 @@ class Target:
     """
 
     __slots__ = (
-        *("address", "checked_at", "ejector", "endpoint", "failed_checks", "host", "in_flight"),
-        *("latency", "peer", "server_name", "totals", "url"),
+        *("checked_at", "ejector", "failed_checks", "host", "in_flight", "key", "latency"),
+        *("peer", "server_name", "totals", "url"),
     )
 
     def __init__(self, key: Key, endpoint: Endpoint, totals: Totals) -> None:
-        self.endpoint, self.address = key
+        self.key = key
         self.peer = key.address, endpoint.port
         self.host = endpoints.authority(endpoint)
         # The certificate names the host, and the URL has its address.
