@@ -13,13 +13,14 @@ from typing import Protocol
 from starlette.applications import Starlette
 from starlette.routing import Match
 
-from gateway.edge import addresses
+from gateway.edge import addresses, heads
 from gateway.edge.addresses import Proxies
 from gateway.edge.admission import overloaded
 from gateway.edge.cors import Cors, preflight_headers
 from gateway.edge.exchange import AsgiExchange, Exchange, Receive, Scope, Send
 from gateway.pipeline import Pipeline
 from gateway.registry import paths
+from gateway.registry.table import Table
 from gateway.runtime import random_ids, trace_context
 from gateway.runtime.trace_context import TRACEPARENT
 from gateway.runtime.tracing.sampler import Sampler
@@ -29,6 +30,12 @@ from gateway.stages.respond import Trace
 from gateway.values import Request, Response
 
 NO_CONTENT = 204
+
+_USUAL_LINES = (
+    b"x-request-id: %b\r\ncontent-length: %d\r\ncontent-type: application/json\r\n"
+    b"cache-control: no-store\r\nx-registry-revision: %d\r\n"
+)
+"""The header lines of an answer that has no headers of its own: those of `_headers`, at once."""
 
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -63,7 +70,6 @@ class Gate:
         self._cors = Cors(settings.cors_origins)
         self._admission = pipeline.admission
         self._sampler = sampler
-        self._revision = (0, (b"x-registry-revision", b"0"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an ASGI application, for servers other than the gateway's own edge."""
@@ -80,21 +86,27 @@ class Gate:
         # The clock of the event loop, without asking for the loop.
         started = time.monotonic()
         request = self._request(exchange, started)
-        self._admission.in_flight += 1
-        trace, response = Trace(), self._answer_here(request)
+        admission, trace = self._admission, Trace(has_help=self._pipeline.has_help)
+        admission.in_flight += 1
+        response = None
         try:
+            if request.method == "OPTIONS" or admission.is_full:
+                response = self._answer_here(request, trace)
             if response is None:
                 is_logged = request.trace is not None and request.trace.is_logged
                 answer = self._answer_traced if is_logged else self._pipeline.answer
-                response, trace = await answer(request, exchange)
+                response = await answer(request, exchange, trace)
                 if trace.valid is None:
-                    self._admission.note_refusal(request, trace.caller)
+                    admission.note_refusal(request, trace.caller)
             if response is not None:
-                await self._send(request, trace, response, exchange)
+                body = b"" if request.method == "HEAD" else response.body
+                await exchange.answer(response.http, self._lines(request, trace, response), body)
         finally:
-            self._admission.in_flight -= 1
+            admission.in_flight -= 1
             self._observer.record(request, trace, response, time.monotonic() - started)
-        _raise_if_cancelled()
+        if trace.is_cancelled:
+            # It was answered, but its cancellation must not be lost.
+            raise asyncio.CancelledError
 
     def _request(self, exchange: Exchange, received_at: float) -> Request:
         headers = exchange.headers
@@ -113,12 +125,12 @@ class Gate:
         return Request(request_id, method, path, query, headers, address, received_at, context)
 
     async def _answer_traced(
-        self, request: Request, exchange: Exchange
-    ) -> tuple[Response | None, Trace]:
+        self, request: Request, exchange: Exchange, trace: Trace
+    ) -> Response | None:
         """The pipeline's answer, with the request's trace as that of the running code."""
         token = trace_context.current.set(request.trace)
         try:
-            return await self._pipeline.answer(request, exchange)
+            return await self._pipeline.answer(request, exchange, trace)
         finally:
             # Before the answer is sent: the next request of the connection starts in that moment,
             # in a copy of this context.
@@ -132,10 +144,9 @@ class Gate:
             route.matches(scope)[0] is Match.FULL for route in self._pages.routes
         )
 
-    def _answer_here(self, request: Request) -> Response | None:
+    def _answer_here(self, request: Request, trace: Trace) -> Response | None:
         """The gate's own answer, to an overload or a preflight; None for any other request."""
-        if self._admission.in_flight > self._admission.max_in_flight:
-            trace = Trace(has_help=self._pipeline.has_help)
+        if self._admission.is_full:
             return respond.refusal(overloaded("requests are in flight"), request, trace)
         if request.method == "OPTIONS":
             table = self._pipeline.registry.current
@@ -145,39 +156,25 @@ class Gate:
                 return Response(NO_CONTENT, "preflight", preflight_headers(methods), b"")
         return None
 
-    async def _send(
-        self, request: Request, trace: Trace, response: Response, exchange: Exchange
-    ) -> None:
-        headers = self._headers(request, trace, response)
-        body = b"" if request.method == "HEAD" else response.body
-        await exchange.answer(response.http, headers, body)
+    def _lines(self, request: Request, trace: Trace, response: Response) -> bytes:
+        """The header lines of an answer."""
+        table = trace.table or self._pipeline.registry.current
+        if response.headers or self._cors or table is None:
+            return heads.header_lines(self._headers(request, table, response))
+        return _USUAL_LINES % (request.id.encode(), len(response.body), table.revision)
 
     def _headers(
-        self, request: Request, trace: Trace, response: Response
+        self, request: Request, table: Table | None, response: Response
     ) -> list[tuple[bytes, bytes]]:
-        table = trace.table or self._pipeline.registry.current
         headers = [(b"x-request-id", request.id.encode()), *response.headers]
         if response.http != NO_CONTENT:
             headers += (b"content-length", b"%d" % len(response.body)), _JSON
         if not (response.headers and _has(response.headers, b"cache-control")):
             headers.append(_NO_STORE)
         if table:
-            headers.append(self._revision_header(table.revision))
+            headers.append((b"x-registry-revision", b"%d" % table.revision))
         return headers + self._cors.headers(request.headers) if self._cors else headers
-
-    def _revision_header(self, revision: int) -> tuple[bytes, bytes]:
-        """The header that names a revision, encoded once for as long as it is served."""
-        if self._revision[0] != revision:
-            self._revision = revision, (b"x-registry-revision", b"%d" % revision)
-        return self._revision[1]
 
 
 def _has(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bool:
     return any(header_name == name for header_name, _ in headers)
-
-
-def _raise_if_cancelled() -> None:
-    """End a cancelled request: the pipeline answers it, but its cancellation must not be lost."""
-    task = asyncio.current_task()
-    if task and task.cancelling():
-        raise asyncio.CancelledError

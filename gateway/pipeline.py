@@ -54,25 +54,25 @@ class Pipeline:
         reply = self.returns.check(await dispatch(call, action), found.route, request)
         return respond.success(reply, valid, caller, found)
 
-    async def answer(self, request: Request, exchange: Exchange) -> tuple[Response | None, Trace]:
-        """The documented response, whatever happens, and its trace; None if the client has left."""
-        trace = Trace(has_help=self.has_help)
+    async def answer(self, request: Request, exchange: Exchange, trace: Trace) -> Response | None:
+        """The documented response, whatever happens; None if the client has left."""
         try:
-            return await self._run(request, exchange, trace), trace
+            return await self._run(request, exchange, trace)
         except Rejection as error:
-            rejection = error.with_traceback(None)  # its frames would keep the body
+            rejection = error.without_frames()
         except DatabaseUnavailable as error:
             rejection = self.recorder.record_unavailable(request.id, error)
         except ClientDisconnectedError:
-            return None, trace
+            return None
         except asyncio.CancelledError:
             # The worker stops, and this request has had its time: an answer is better than none.
+            trace.is_cancelled = True
             stopping = "The gateway is stopping; the outcome of this call is unknown."
             rejection = Rejection(statuses.SERVICE_UNAVAILABLE, stopping)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it answers any
             rejection = self.recorder.record_crash(error, request.id, trace)
         try:
-            return respond.refusal(rejection, request, trace), trace
+            return respond.refusal(rejection, request, trace)
         except Exception as error:  # noqa: BLE001 - a service's errors may not be JSON
             rejection = self.recorder.record_crash(error, request.id, trace)
-            return respond.refusal(rejection, request, Trace(has_help=self.has_help)), trace
+            return respond.refusal(rejection, request, Trace(has_help=self.has_help))

@@ -41,6 +41,11 @@ class Rejection(Exception):  # noqa: N818 - a refusal is an answer, not an error
         self.ignored = ignored
         self.extra = extra
 
+    def without_frames(self) -> "Rejection":
+        """This rejection without its traceback and its cause, whose frames would keep the body."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
+
     @staticmethod
     def error(attr: str, message: str) -> Error:
         """One entry of `errors`; the message must never quote the value."""

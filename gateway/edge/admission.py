@@ -54,6 +54,11 @@ class Admission:
         self._will_trim = False
         self._turns = LargeBodyTurns()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more requests are in flight than may be."""
+        return self.in_flight > self.max_in_flight
+
     async def read(self, request: Request, exchange: Exchange, limits: BodyLimits) -> bytes:
         """The whole body of a request that is counted in flight.
 
@@ -96,7 +101,7 @@ class Admission:
             body = await self._read(exchange, network, limit)
         finally:
             self.in_flight += 1
-        if self.in_flight > self.max_in_flight:
+        if self.is_full:
             raise overloaded("requests are in flight")
         return body
 

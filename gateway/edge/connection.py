@@ -1,7 +1,9 @@
 """The sending half of a connection: the order of answers, flow control and keep-alive."""
 
 import asyncio
+import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -49,6 +51,8 @@ class Connection(asyncio.Protocol):
 
     _newest: Http1Exchange | None = None
     _active: Http1Exchange | None = None
+    _is_parsing = False
+    _unstarted: Http1Exchange | None = None
     _in_request = False
     _refusal = b""
     _idle_timer: asyncio.TimerHandle | None = None
@@ -99,11 +103,23 @@ class Connection(asyncio.Protocol):
         self._turns.discard(self)
         self.channel.resume_writing()
 
+    def run_after(self, parse: Callable[[bytes], None], data: bytes) -> None:
+        """Parse a read with one request at most, and run that when all of the read is parsed."""
+        self._is_parsing = True
+        parse(data)
+        self._is_parsing = False
+        if exchange := self._unstarted:
+            self._unstarted = None
+            self._start_at_once(exchange)
+
     def enqueue(self, exchange: Http1Exchange) -> None:
         """Run an exchange, now or after the earlier ones of the connection."""
         previous, self._newest = self._newest, exchange
         if previous is None or previous.complete:
-            self._start(exchange)
+            if self._is_parsing:
+                self._unstarted = exchange
+            else:
+                self._start(exchange)
         else:
             self.channel.pause_reading()
             self._waiting.append(exchange)
@@ -112,6 +128,20 @@ class Connection(asyncio.Protocol):
         self._active = exchange
         exchange.task = self.loop.create_task(exchange.run(self._serve))
         self._server.tasks.add(exchange.task)
+
+    def _start_at_once(self, exchange: Http1Exchange) -> None:
+        """Run an exchange up to its first wait; one that waits for nothing needs no turn.
+
+        Tasks can do that since Python 3.12.
+        """
+        if sys.version_info < (3, 12):
+            self._start(exchange)
+            return
+        self._active = exchange
+        task = asyncio.Task(exchange.run(self._serve), loop=self.loop, eager_start=True)
+        if not task.done():
+            exchange.task = task
+            self._server.tasks.add(task)
 
     def on_answered(self, exchange: Http1Exchange) -> None:
         """An answer is complete: start the next exchange, or read the next request."""

@@ -1,6 +1,6 @@
 """A request and the way to answer it, under our own edge or any ASGI server."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from gateway.edge import addresses
@@ -10,7 +10,6 @@ Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Header: TypeAlias = tuple[bytes, bytes]
 
 
 class Exchange(Protocol):
@@ -51,8 +50,12 @@ class Exchange(Protocol):
     def on_disconnect(self, callback: Callable[[], None] | None) -> None:
         """Call this if the client disconnects before its answer; None ends that."""
 
-    async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send the whole answer; `headers` must be valid and include the body's length."""
+    async def answer(self, status: int, lines: bytes, body: bytes) -> None:
+        """Send the whole answer.
+
+        `lines` are its headers, valid and with the body's length, as `heads.header_lines` writes
+        them.
+        """
 
     @property
     def scope(self) -> Scope:
@@ -93,10 +96,10 @@ class AsgiExchange:
     def on_disconnect(self, callback: Callable[[], None] | None) -> None:
         """Nothing: ASGI reports a disconnect only through `receive`."""
 
-    async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+    async def answer(self, status: int, lines: bytes, body: bytes) -> None:
         """Send the whole answer as two ASGI messages."""
-        start = {"type": "http.response.start", "status": status, "headers": list(headers)}
-        await self.send(start)
+        headers = [line.split(b": ", 1) for line in lines.split(b"\r\n")[:-1]]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
 

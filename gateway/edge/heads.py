@@ -13,7 +13,7 @@ _FORBIDDEN = bytes((*range(9), *range(10, 32), 127))
 _ALLOWED = bytes(set(range(256)) - set(_FORBIDDEN))
 _CRLF = b"\r\n"
 
-CLOSE = (b"connection", b"close")
+CLOSE_AND_END = b"connection: close\r\n\r\n"
 
 
 class Head(NamedTuple):

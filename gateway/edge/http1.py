@@ -6,7 +6,7 @@ applications.
 
 import asyncio
 import urllib.parse
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -202,8 +202,8 @@ class Http1Exchange:
         """Call this if the client disconnects before its answer; None ends that."""
         self._left = callback
 
-    async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send the whole answer; `headers` must be valid and include the body's length."""
+    async def answer(self, status: int, lines: bytes, body: bytes) -> None:
+        """Send the whole answer; see `Exchange.answer`."""
         channel = self._channel
         if channel.drained and not self.disconnected:
             await channel.drained.wait()
@@ -214,8 +214,8 @@ class Http1Exchange:
         channel.write(
             heads.status_line(status)
             + channel.default_header_lines()
-            + heads.header_lines(headers if self.keep_alive else (*headers, heads.CLOSE))
-            + b"\r\n"
+            + lines
+            + (b"\r\n" if self.keep_alive else heads.CLOSE_AND_END)
             + body
         )
         self.written = True

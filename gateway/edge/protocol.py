@@ -15,7 +15,7 @@ from gateway.edge import addresses, parsing
 from gateway.edge.connection import Connection
 from gateway.edge.http1 import Http1Exchange
 from gateway.edge.parsing import BadRequestError
-from gateway.edge.unparsed import CHUNKS, HEAD_END, MAX_READS, MIN_PIECE, PIECE
+from gateway.edge.unparsed import CHUNKS, HEAD_END, MIN_PIECE, PIECE
 from gateway.runtime import events, random_ids
 
 MAX_HEAD = 32 * 1024
@@ -74,11 +74,10 @@ class Edge(Connection):
         """
         if self._refused:
             return
-        self._turns.reads += 1
-        is_late = self._turns.reads > MAX_READS
+        is_late = self._turns.is_late(self.loop)
         is_new_request = not (self._in_request or self._unparsed.size)
         if is_new_request and not is_late and len(data) <= PIECE and data.count(HEAD_END) <= 1:
-            self._parse(data)
+            self.run_after(self._parse, data)
             return
         self._unparsed.append(data)
         if is_late:

@@ -25,13 +25,16 @@ TURN = 0.001
 """Seconds for which all connections together parse, in one iteration of the event loop."""
 
 MAX_READS = 50
-"""Reads that are parsed immediately, before further reads wait for a turn.
+"""Reads that are parsed immediately in an iteration of the event loop; further ones wait.
 
 Usually each is a whole request, whose task then runs.
 """
 
 MAX_TURNS = 20
 """Connections that parse in one iteration of the event loop, even if `TURN` has not passed."""
+
+_RESET_READS = MAX_READS // 2
+"""Reads after which the count begins anew in the next iteration: a callback for each would cost."""
 
 _LINE_ENDS = b"\r\n"
 
@@ -96,14 +99,23 @@ class ParseTurns:
     """Lets connections parse in turn, for at most `TURN` seconds in an iteration of the event loop.
 
     So other requests are parsed and answered in between, however many clients send a lot at once.
-    `reads` counts the reads of all connections since connections last took turns.
     """
 
     def __init__(self, turn: float = TURN) -> None:
-        self.reads = 0
+        self._reads = 0
         self._turn = turn
         self._clients: OrderedDict[str, OrderedDict[Parser, None]] = OrderedDict()
         self._is_scheduled = False
+
+    def is_late(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Count a read; whether more than `MAX_READS` came in this iteration of the event loop."""
+        self._reads += 1
+        if self._reads == _RESET_READS:
+            loop.call_soon(self._reset)
+        return self._reads > MAX_READS
+
+    def _reset(self) -> None:
+        self._reads = 0
 
     def add(self, parser: Parser, loop: asyncio.AbstractEventLoop) -> None:
         """Queue a connection to parse; if it is added twice, it gets one turn."""
@@ -121,7 +133,6 @@ class ParseTurns:
             loop.call_soon(self._run, loop)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.reads = 0
         end = time.monotonic() + self._turn
         for _ in range(MAX_TURNS):
             self._run_next()

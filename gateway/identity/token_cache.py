@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from gateway.identity import tokens
 from gateway.values import Application, Session
 
 FRESH = 4.0
@@ -18,14 +19,21 @@ NEVER = -math.inf
 
 MAX_KNOWN = 100_000
 MAX_UNKNOWN = 10_000
+MAX_TEXTS = 10_000
+"""Entries at most: of known tokens, of unknown ones, and of those found without a digest."""
+
 ALL = "all"
 """The notice that concerns every token."""
 
 Principal = Session | Application
 
 
-class _Entry(NamedTuple):
-    """A token's principal, as the database confirmed it at `confirmed` (monotonic seconds)."""
+@dataclass(slots=True)
+class _Entry:
+    """A token's principal, as the database confirmed it at `confirmed` (monotonic seconds).
+
+    `confirmed` is `NEVER` once the entry must not be used any more.
+    """
 
     principal: Principal
     confirmed: float
@@ -34,21 +42,31 @@ class _Entry(NamedTuple):
 class TokenCache:
     """Principals by the digest of their token, and digests of unknown tokens.
 
-    `clock` gives monotonic seconds.
+    Tokens that were just used are also found by their text, which saves the digest. `clock` gives
+    monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._entries: dict[bytes, _Entry] = {}
+        self._by_text: dict[str, _Entry] = {}
         self._unknown: dict[bytes, float] = {}
         self._digests: dict[str, set[bytes]] = {}
         self._loading: dict[bytes, set[str]] = {}
         self.listening_since = -GRACE
 
-    def fresh(self, digest: bytes) -> Principal | None:
+    def fresh(self, token: str) -> Principal | None:
         """The principal of a token that was confirmed in the last `FRESH` seconds."""
-        entry = self._entries.get(digest)
-        return entry.principal if entry and self.is_fresh(entry.confirmed) else None
+        entry = self._by_text.get(token)
+        if entry and self.is_fresh(entry.confirmed):
+            return entry.principal
+        entry = self._entries.get(tokens.digest(token))
+        if not (entry and self.is_fresh(entry.confirmed)):
+            return None
+        if len(self._by_text) >= MAX_TEXTS:
+            del self._by_text[next(iter(self._by_text))]
+        self._by_text[token] = entry
+        return entry.principal
 
     def within_grace(self, digest: bytes) -> Principal | None:
         """The principal of a token that was confirmed in the last `GRACE` seconds."""
@@ -77,6 +95,7 @@ class TokenCache:
 
     def store(self, digest: bytes, principal: Principal, confirmed: float) -> None:
         """Remember a principal; if the cache is full, the oldest entry is dropped."""
+        self.forget(digest)
         self._entries[digest] = _Entry(principal, confirmed)
         for key in notice_keys(principal):
             self._digests.setdefault(key, set()).add(digest)
@@ -85,7 +104,7 @@ class TokenCache:
 
     def store_unknown(self, digest: bytes, confirmed: float) -> None:
         """Remember that no token has this digest; if the cache is full, the oldest is dropped."""
-        self._unknown.pop(digest, None)
+        self.forget(digest)
         self._unknown[digest] = confirmed
         if len(self._unknown) > MAX_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
@@ -93,7 +112,9 @@ class TokenCache:
     def forget(self, digest: bytes) -> None:
         """Drop the entry of a token."""
         self._unknown.pop(digest, None)
-        entry = self._entries.pop(digest, None)
+        if entry := self._entries.pop(digest, None):
+            # It may still be found by the token's text.
+            entry.confirmed = NEVER
         for key in notice_keys(entry.principal) if entry else ():
             self._digests[key].discard(digest)
             if not self._digests[key]:
@@ -107,7 +128,7 @@ class TokenCache:
             self.invalidate_all()
         for digest in self._digests.get(notice, ()):
             # Not dropped: the caller is still known, and does not guess.
-            self._entries[digest] = self._entries[digest]._replace(confirmed=NEVER)
+            self._entries[digest].confirmed = NEVER
 
     def invalidate_all(self) -> None:
         """Query the database again for every token: notices may have been missed."""

@@ -66,7 +66,7 @@ class TokenStore:
 
     def remembered(self, token: str) -> Principal | None:
         """The principal of a token, if the cache has a fresh one."""
-        principal = self.cache.fresh(tokens.digest(token))
+        principal = self.cache.fresh(token)
         if principal:
             self.sources["cache"] += 1
         return principal
@@ -152,11 +152,12 @@ class TokenStore:
             principal = await self._in_time(load(digest), self._breakers[is_session])
         finally:
             notices = self.cache.end_load(digest)
-        self.cache.forget(digest)
         if principal is None:
             self.cache.store_unknown(digest, asked_at)
         elif notices.isdisjoint((*notice_keys(principal), ALL)):
             self.cache.store(digest, principal, asked_at)
+        else:
+            self.cache.forget(digest)
         return principal
 
     async def _in_time(self, answer: Awaitable[T], breaker: Breaker) -> T:

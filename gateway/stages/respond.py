@@ -53,9 +53,11 @@ class Trace:
     """How far a request came: what a refusal's envelope and the access line need to know.
 
     `has_help` is whether this gateway has documentation, which a refusal then names in `help`.
+    `is_cancelled` is whether its task was cancelled before it had an answer.
     """
 
     has_help: bool = False
+    is_cancelled: bool = False
     table: Table | None = None
     match: Match | None = None
     caller: Caller | None = None
@@ -153,7 +155,8 @@ def _plano_success(data: Any, extra: Mapping[str, Any]) -> dict[str, Any]:  # no
     body = {"code": 200, "status": _SUCCESSFUL}
     if data is not None:
         body["data"] = data
-    body.update(extra)
+    if extra:
+        body.update(extra)
     return body
 
 
