@@ -53,6 +53,8 @@ def test_image_runs_without_rights_and_writes_only_the_snapshot(applied: str) ->
         assert int(rights["CapEff"], 16) == 0
         assert (rights["NoNewPrivs"], rights["Seccomp"]) == ("1", "2")
         it.execute("touch", "/app/anything", expected=1)
+        # It is written soon after the first calls are served.
+        wait_until(lambda: it.execute("ls", FOLDER).strip())
         assert it.execute("find", FOLDER, "-type", "f").split() == [f"{FOLDER}/registry.snapshot"]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from gateway.registry.endpoints import Endpoint, parse
 from gateway.registry.http_record import HealthCheck, Upstream
 from gateway.runtime import events
-from gateway.runtime.events import Event
 from gateway.runtime.http_client import HttpClient, HttpError, HttpRequest
 from gateway.upstreams.http.eject import FAILED_CHECKS
 from gateway.upstreams.http.resolver import RESOLVE_INTERVAL, Resolved, is_address, resolve
@@ -93,7 +92,12 @@ class Endpoints:
     def note_success(self, target: Target) -> None:
         """Note that a target answered."""
         if target.ejector.succeed():
-            self._emit_end(events.SERVICE_ENDPOINT_RETURNED, *target.key)
+            events.emit(
+                events.SERVICE_ENDPOINT_RETURNED,
+                service=self._service,
+                endpoint=target.key.endpoint,
+                address=target.key.address,
+            )
 
     def note_failure(self, target: Target, reason: str, *, is_probe: bool) -> None:
         """Note that a call failed, for a reason such as `the connection was refused`."""
@@ -108,13 +112,10 @@ class Endpoints:
         events.emit(
             events.SERVICE_ENDPOINT_EJECTED,
             service=self._service,
-            **target.key._asdict(),
+            endpoint=target.key.endpoint,
+            address=target.key.address,
             reason=reason,
         )
-
-    def _emit_end(self, event: Event, endpoint: str, address: str = "") -> None:
-        """Say that a problem has ended: that of an address, or of the endpoint's name."""
-        events.emit(event, service=self._service, endpoint=endpoint, address=address)
 
     def _start_resolving(self) -> None:
         names = [url for url, each in self._endpoints.items() if not is_address(each.host)]
@@ -141,7 +142,9 @@ class Endpoints:
                 reason=resolved.problem,
             )
         elif before.problem and not resolved.problem:
-            self._emit_end(events.SERVICE_ENDPOINT_RETURNED, url)
+            events.emit(
+                events.SERVICE_ENDPOINT_RETURNED, service=self._service, endpoint=url, address=""
+            )
         kept = resolved.is_refused or resolved.addresses
         self._resolved[url] = resolved if kept else before._replace(problem=resolved.problem)
 
@@ -149,7 +152,12 @@ class Endpoints:
         keys = [Key(url, a) for url, each in self._resolved.items() for a in each.addresses]
         for key in self._by_key.keys() - keys:
             if self._by_key[key].ejector.is_ejected:
-                self._emit_end(events.SERVICE_ENDPOINT_REMOVED, *key)
+                events.emit(
+                    events.SERVICE_ENDPOINT_REMOVED,
+                    service=self._service,
+                    endpoint=key.endpoint,
+                    address=key.address,
+                )
         self._by_key = {
             key: self._by_key.get(key)
             or Target(key, self._endpoints[key.endpoint], self.totals[key.endpoint])
@@ -160,7 +168,9 @@ class Endpoints:
     def _end_problems(self, removed: Iterable[str]) -> None:
         for url in removed:
             if self._resolved[url].problem:
-                self._emit_end(events.SERVICE_ENDPOINT_REMOVED, url)
+                events.emit(
+                    events.SERVICE_ENDPOINT_REMOVED, service=self._service, endpoint=url, address=""
+                )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
