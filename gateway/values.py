@@ -42,7 +42,7 @@ class Rejection(Exception):  # noqa: N818 - a refusal is an answer, not an error
         self.extra = extra
 
     def without_frames(self) -> "Rejection":
-        """This rejection without its traceback and its cause, whose frames would keep the body."""
+        """The rejection without its traceback and cause: their frames would keep the body."""
         self.__traceback__ = self.__cause__ = self.__context__ = None
         return self
 

@@ -34,7 +34,7 @@ MAX_TURNS = 20
 """Connections that parse in one iteration of the event loop, even if `TURN` has not passed."""
 
 _RESET_READS = MAX_READS // 2
-"""Reads after which the count begins anew in the next iteration: a callback for each would cost."""
+"""Reads after which the next iteration counts from 0: a callback for each read would cost."""
 
 _LINE_ENDS = b"\r\n"
 

@@ -58,7 +58,7 @@ async def test_cost_of_an_answer_is_one_write() -> None:
     assert wire.writes == 1
 
 
-async def test_cost_of_a_request_that_waits_for_nothing_is_no_turn_of_the_event_loop() -> None:
+async def test_cost_of_a_request_that_waits_for_nothing_needs_no_turn_of_the_event_loop() -> None:
     edge, wire = harness.connection(harness.worker().app)
     edge.data_received(harness.request())
     if sys.version_info < (3, 12):
