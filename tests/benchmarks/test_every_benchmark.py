@@ -1,5 +1,6 @@
-"""Each workload of `make bench`, for a moment: it takes most of a minute of both cores."""
+"""The benchmarks that take most of a minute of both cores, each for a moment."""
 
+import re
 import subprocess
 import sys
 
@@ -18,10 +19,23 @@ TITLES = (
 )
 
 
-def test_benchmarks_print_a_table_for_every_workload() -> None:
-    command = [sys.executable, "benchmarks/run.py", "--smoke"]
-    printed = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+def _run(*command: str) -> str:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
+
+
+def test_benchmarks_print_a_table_for_every_workload() -> None:
+    printed = _run("benchmarks/run.py", "--smoke")
     for title in TITLES:
         assert f"\n{title}\n\n| " in printed
+
+
+def test_benchmarks_plugin_makes_one_template_for_all_processes_and_runs() -> None:
+    printed = _run("benchmarks/plugin.py", "--tests", "4")
+    assert len(re.findall(r"^\| (?:one|two) process.* \| 1 \|$", printed, re.MULTILINE)) == 4

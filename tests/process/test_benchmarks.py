@@ -31,8 +31,3 @@ def test_benchmarks_soak_finds_no_undocumented_answer(tmp_path: Path) -> None:
     printed = _run("benchmarks/soak.py", "--minutes", "0.05", *samples)
     assert re.search(r"\| undocumented answers +\| 0 of 1,\d{3} ", printed)
     assert re.search(r"\| after 5 s in 0 of \d+ revocations, after 1 s in 0;", printed)
-
-
-def test_benchmarks_plugin_makes_one_template_for_all_processes_and_runs() -> None:
-    printed = _run("benchmarks/plugin.py", "--tests", "4")
-    assert len(re.findall(r"^\| (?:one|two) process.* \| 1 \|$", printed, re.MULTILINE)) == 4

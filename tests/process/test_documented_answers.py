@@ -69,7 +69,7 @@ async def test_every_answer_is_documented(
     url: str, tokens: dict[str, str], tmp_path: Path, caller: str
 ) -> None:
     options = ("--phases", PHASES.get(caller, "examples,fuzzing"))
-    budget = Budget.of_environment(examples=12)
+    budget = Budget.of_environment(examples=6)
     result = await asyncio.to_thread(fuzz, url, tmp_path, tokens.get(caller), budget, *options)
     assert result.code == 0, result.report
     reached = {} if budget.seconds else REACHED[caller]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,12 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
-import jsonschema
-import orjson
+import jsonschema_rs
 import pytest
 
 from gateway.database.connect import Connection, connect
 from gateway.database.pool import Pool
+from gateway.runtime.app_folder import AppFolder
 from gateway.runtime.events import Event
 from gateway.serve.worker import Worker
 from gateway.settings import Settings
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 IMPORT_PATH = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
 """`PYTHONPATH` of a program that a test starts: the gateway and this package."""
 
-ENVELOPE = orjson.loads((ROOT / "gateway" / "schemas" / "envelope.json").read_bytes())
+# Compiled once: nearly every test of a flow validates answers.
+ENVELOPE = jsonschema_rs.validator_for((ROOT / "gateway/schemas/envelope.json").read_text())
 
 
 async def on(url: str, work: Callable[[Connection], Awaitable[Any]]) -> Any:
@@ -118,7 +120,7 @@ class Client:
         await asyncio.sleep(0)
         response = await self._http.request(method, path, **options)
         if response.content and not path.startswith("/services"):
-            jsonschema.validate(response.json(), ENVELOPE)
+            ENVELOPE.validate(response.json())
             assert response.json()["code"] == response.status_code
         assert "x-request-id" in response.headers
         return response
@@ -143,13 +145,20 @@ class Client:
         )
 
 
+@functools.cache
+def _actions(_working_directory: Path, app: str) -> Actions:
+    """The actions of an application folder, imported once: the search takes as long as a test."""
+    return Actions.load(AppFolder.find(app))
+
+
 @asynccontextmanager
 async def serving(
     database_url: str, tokens: dict[str, str], *, actions: Actions | None = None, **changes: str
 ) -> AsyncIterator[Client]:
     """A client of a worker that serves this database with a temporary data folder."""
     with tempfile.TemporaryDirectory() as folder:
-        worker = Worker(settings(database_url, **{"data_dir": folder, **changes}), actions)
+        given = settings(database_url, **{"data_dir": folder, **changes})
+        worker = Worker(given, actions or _actions(Path.cwd(), given.app))
         transport = httpx2.ASGITransport(worker.app, raise_app_exceptions=True)
         async with (
             worker.running(),
