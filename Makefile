@@ -198,8 +198,8 @@ words: $(STAMP) ## List words to avoid, and what to write instead.
 bench: $(STAMP) $(BENCH_STAMP) ## Measure gateway and peers into docs/ (about 15 minutes).
 	$(BIN)/python benchmarks/run.py --baselines $(VENV)-bench/bin/python --write $(BENCH)
 
-test-benchmarks: $(STAMP) ## Run each workload of the benchmarks for a moment.
-	$(BIN)/python -m pytest tests/benchmarks
+test-benchmarks: $(STAMP) $(BENCH_STAMP) ## Run each workload of the benchmarks for a moment, and each peer.
+	BASELINES=$(VENV)-bench/bin/python $(BIN)/python -m pytest tests/benchmarks
 
 instructions: $(STAMP) ## Count the instructions of a request; fail above a limit.
 	$(BIN)/python benchmarks/instructions.py

@@ -3,7 +3,7 @@
 `python benchmarks/noop.py` starts each server in its own process, sends each the same POST over the
 same number of connections in turn, round after round, and prints medians, ratios and the processor
 time of a request. The gateway authenticates, validates, logs and counts; the two baselines only
-echo JSON.
+echo JSON. `python benchmarks/run.py noop` has peers that do the same work.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import multiprocessing
 import os
-import platform
 import socket
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ import orjson
 import uvicorn
 import uvloop
 from bench.client import is_complete
+from bench.machine import describe_python
 from harness import BODY, PATH, echo
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -226,8 +226,9 @@ def measure_once(pid: int, port: int, request: bytes) -> tuple[float, float]:
 def report(rounds: Rounds) -> None:
     """Print a table of medians, with ratios to the first baseline."""
     print(
-        f"Python {platform.python_version()}, uvicorn {uvicorn.__version__}, "
-        f"{os.cpu_count()} cores, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:.0f} s, "
+        f"{describe_python()}, uvicorn {uvicorn.__version__}, "
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, "
+        f"{CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:.0f} s, "
         "load and server on separate cores\n"
     )
     print_medians(rounds, "raw ASGI echo", title="server", share="x raw", digits=2)

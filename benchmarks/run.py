@@ -5,6 +5,7 @@
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ def measure(
     specs, missing = targets.specs(options.baselines, smoke=options.smoke)
     with (
         database(folder / "postgres") as bench_database,
-        targets.running(specs, bench_database.url, folder) as servers,
+        targets.running(specs, bench_database, folder) as servers,
     ):
         bench = Bench(
             database=bench_database,
@@ -81,7 +82,8 @@ def measure(
             smoke=options.smoke,
         )
         results = list(run_workloads(bench, chosen))
-    versions = [spec.version for spec in specs]
+    # Several peers may have a package in common.
+    versions = list(dict.fromkeys(itertools.chain(*(spec.versions for spec in specs))))
     conditions += _describe_run(options, bench_database.version, versions)
     conditions += [*missing, *bench.notes]
     return results
@@ -103,9 +105,10 @@ def run_workloads(bench: Bench, chosen: Sequence[str]) -> Iterator[WorkloadResul
 
 
 def _describe_run(options: argparse.Namespace, postgres: str, versions: list[str]) -> list[str]:
-    peers = ", ".join(filter(None, versions))
+    peers = ", ".join(versions)
+    python = machine.describe_python(options.baselines)
     postgres = f"PostgreSQL {postgres}, fsync and synchronous_commit on"
-    servers = f"{targets.CONNECTIONS} database connections a server; beside the gateway: {peers}"
+    servers = f"{targets.CONNECTIONS} database connections a server; peers: {python}, {peers}"
     rounds = f"rounds of {options.seconds:g} s in turn: {options.rounds}, and one to warm up"
     tool = load.describe_tool(options.seconds)
     return [

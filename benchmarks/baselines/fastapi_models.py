@@ -50,7 +50,7 @@ class Stage(Strict):
     order_id: int | None = None
     order_request_id: int | None = None
     update_status: bool
-    stage: Annotated[str, Field(min_length=1, max_length=255)]
+    stage: Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
     stage_trigger: str | None = None
     stage_at_mt: Annotated[datetime, Field(strict=False)] | None = None
     created_at_mt: Annotated[datetime, Field(strict=False)] | None = None

@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,8 +76,21 @@ def conditions(*, pinned: bool = True) -> str:
     load = os.getloadavg()[0]
     return (
         f"{_processor()}, {os.cpu_count()} cores ({pinning}), {platform.system()}; "
-        f"Python {platform.python_version()}, {versions()}; load average at the start {load:.1f}"
+        f"{describe_python()}, {versions()}; load average at the start {load:.1f}"
     )
+
+
+def describe_python(python: str = sys.executable) -> str:
+    """The version of an interpreter, and whether it was built with PGO."""
+    return output_of(python, "-c", _DESCRIBE_PYTHON)
+
+
+# PGO_PROF_USE_FLAG is set in every build, so only the arguments of `configure` tell.
+_DESCRIBE_PYTHON = """
+import platform, sysconfig
+pgo = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+print(f"Python {platform.python_version()} built {'with' if pgo else 'without'} PGO")
+"""
 
 
 def versions() -> str:

@@ -1,6 +1,7 @@
 """The servers: the gateway and its peers, each a single process on the first core."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import machine
-from bench.database import ROOT
+from bench.database import ROOT, Database
 
 BASELINES = ROOT / "benchmarks" / "baselines"
 FASTIFY = BASELINES / "fastify"
@@ -30,12 +31,12 @@ ALL = frozenset({"echo", "create", "list"})
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How to start a server, the requests that it can answer, and its version."""
+    """How to start a server, the requests that it can answer, and the versions of its packages."""
 
     name: str
     command: Sequence[str]
     requests: frozenset[str] = ECHO
-    version: str = ""
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +54,33 @@ def specs(python: str, *, smoke: bool) -> tuple[list[Spec], list[str]]:
     script = str(Path(__file__).with_name("serve_gateway.py"))
     available = [Spec(GATEWAY, (sys.executable, script, "{port}"), ALL)]
     missing = []
-    for package, name, app, requests in _PYTHON_PEERS[: 2 if smoke else None]:
-        version = machine.output_of(python, "-c", _VERSION.format(package=package))
-        if version:
-            available.append(Spec(name, _uvicorn(python, app), requests, f"{package} {version}"))
+    for packages, name, app, requests in _PYTHON_PEERS[: 2 if smoke else None]:
+        versions = machine.output_of(python, "-c", _VERSIONS, *packages.split())
+        if versions:
+            spec = Spec(name, _uvicorn(python, app), requests, tuple(versions.splitlines()))
+            available.append(spec)
         else:
-            missing.append(f"{name} is left out: {package} is not installed for {python}.")
+            missing.append(f"{name} is left out: {python} does not have all of {packages}.")
     if not smoke:
         _add_fastify(available, missing)
     return available, missing
 
 
+_LOG_AND_COUNT = "structlog prometheus-client"
 _PYTHON_PEERS = (
     ("uvicorn", "raw uvicorn echo", "raw_app", ECHO),
     ("starlette", "Starlette echo", "starlette_app", ECHO),
     ("fastapi", "FastAPI", "fastapi_app", ALL),
     ("litestar", "Litestar echo", "litestar_app", ECHO),
     ("blacksheep", "BlackSheep echo", "blacksheep_app", ECHO),
+    (f"fastapi pydantic {_LOG_AND_COUNT}", "FastAPI, same work", "fastapi_same_work", ECHO),
+    (f"litestar msgspec {_LOG_AND_COUNT}", "Litestar, same work", "litestar_same_work", ECHO),
+    (f"blacksheep msgspec {_LOG_AND_COUNT}", "BlackSheep, same work", "blacksheep_same_work", ECHO),
 )
-_VERSION = "import importlib.metadata as m; print(m.version('{package}'))"
+_VERSIONS = """
+import importlib.metadata, sys
+print(*[f"{name} {importlib.metadata.version(name)}" for name in sys.argv[1:]], sep="\\n")
+"""
 
 
 def _uvicorn(python: str, app: str) -> Sequence[str]:
@@ -86,7 +95,7 @@ def _add_fastify(available: list[Spec], missing: list[str]) -> None:
     if not (shutil.which("node") and shutil.which("npm")):
         missing.append("Fastify is left out: node or npm is not installed.")
         return
-    if not (FASTIFY / "node_modules" / "fastify").exists():
+    if _installed_for_fastify() != _wanted_for_fastify():
         command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
         completed = subprocess.run(
             command, cwd=FASTIFY, capture_output=True, text=True, check=False
@@ -94,20 +103,32 @@ def _add_fastify(available: list[Spec], missing: list[str]) -> None:
         if completed.returncode:
             missing.append("Fastify is left out: npm could not install its packages.")
             return
-    package = f"require('{FASTIFY}/node_modules/fastify/package').version"
-    fastify, node = machine.output_of("node", "-p", package), machine.output_of("node", "--version")
-    server = ("node", str(FASTIFY / "server.js"))
-    available.append(Spec("Fastify", server, ALL, f"Fastify {fastify}, node {node}"))
+    versions = _installed_for_fastify()
+    node = (f"fastify {versions['fastify']}", f"node {machine.output_of('node', '--version')}")
+    server, same_work = (("node", str(FASTIFY / name)) for name in ("server.js", "same_work.js"))
+    available.append(Spec("Fastify", server, ALL, node))
+    log_and_count = tuple(f"{name} {versions[name]}" for name in ("pino", "prom-client"))
+    available.append(Spec("Fastify, same work", same_work, ECHO, (*node, *log_and_count)))
+
+
+def _wanted_for_fastify() -> dict[str, str]:
+    return dict(json.loads((FASTIFY / "package.json").read_text())["dependencies"])
+
+
+def _installed_for_fastify() -> dict[str, str]:
+    packages = [FASTIFY / "node_modules" / name / "package.json" for name in _wanted_for_fastify()]
+    found = [json.loads(package.read_text()) for package in packages if package.exists()]
+    return {package["name"]: package["version"] for package in found}
 
 
 @contextlib.contextmanager
-def running(specs: Sequence[Spec], database_url: str, folder: Path) -> Iterator[dict[str, Target]]:
+def running(specs: Sequence[Spec], database: Database, folder: Path) -> Iterator[dict[str, Target]]:
     """Run all servers, by name, for the length of the block."""
     processes: list[subprocess.Popen[bytes]] = []
     servers: dict[str, Target] = {}
     try:
         for spec, port in zip(specs, _free_ports(len(specs)), strict=True):
-            process = _start(spec, port, database_url, folder)
+            process = _start(spec, port, database, folder)
             processes.append(process)
             servers[spec.name] = Target(spec.name, port, process.pid, spec.requests)
         for target, process in zip(servers.values(), processes, strict=True):
@@ -123,11 +144,11 @@ def running(specs: Sequence[Spec], database_url: str, folder: Path) -> Iterator[
             _stop(process)
 
 
-def _start(spec: Spec, port: int, database_url: str, folder: Path) -> subprocess.Popen[bytes]:
+def _start(spec: Spec, port: int, database: Database, folder: Path) -> subprocess.Popen[bytes]:
     command = [part.format(port=port) for part in spec.command]
-    environment = {**os.environ, **_environment(port, database_url, folder)}
+    environment = {**os.environ, **_environment(port, database, folder)}
     with machine.on_the_first_core(), _log(spec.name, folder).open("wb") as log:
-        # Writing the access log is part of the gateway's work; its content is not needed here.
+        # The gateway writes its access log there, as its peers write theirs, and no one reads them.
         stderr = subprocess.DEVNULL if spec.name == GATEWAY else log
         return subprocess.Popen(command, env=environment, stdout=log, stderr=stderr)
 
@@ -136,14 +157,16 @@ def _log(name: str, folder: Path) -> Path:
     return folder / f"{name.replace(' ', '-')}.log"
 
 
-def _environment(port: int, database_url: str, folder: Path) -> Mapping[str, str]:
+def _environment(port: int, database: Database, folder: Path) -> Mapping[str, str]:
     return {
         "PYTHONPATH": PYTHON_PATH,
         "NODE_ENV": "production",
         "PORT": str(port),
-        "DATABASE_URL": database_url,
+        "TOKENS": " ".join(database.tokens),
+        "ACCESS_LOG": os.environ.get("ACCESS_LOG", os.devnull),
+        "DATABASE_URL": database.url,
         "CONNECTIONS": CONNECTIONS,
-        "GATEWAY_DATABASE_URL": database_url,
+        "GATEWAY_DATABASE_URL": database.url,
         "GATEWAY_DATABASE_CONNECTIONS": CONNECTIONS,
         "GATEWAY_DATA_DIR": str(folder / "data"),
         # All callers share one address here, so limits by address must not stop them.
