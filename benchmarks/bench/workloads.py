@@ -23,6 +23,7 @@ NOOP_GOALS = (
     ("Fastify, same work", 2.0),
     ("Litestar, same work", 3.0),
     ("FastAPI, same work", 4.0),
+    ("BlackSheep, same work", 1.0),
     ("Starlette echo", 1.0),
     ("raw uvicorn echo", 0.7),
 )
