@@ -77,9 +77,10 @@ def _commands(name: str, peer: Peer, port: int) -> list[str] | None:
         flags = ["-c"] if name == "nginx" else ["-f"]
         return [program, *flags, str(file)] if program else None
     if name == "FastAPI + httpx2":
-        check = [peer.python, "-c", "import fastapi, httpx2, uvloop"]
+        python = os.path.abspath(peer.python)  # noqa: PTH100 - a link must stay one
+        check = [python, "-c", "import fastapi, httpx2, uvloop"]
         is_there = subprocess.run(check, capture_output=True, check=False).returncode == 0
-        return [peer.python, str(FOLDER / "fastapi_proxy.py")] if is_there else None
+        return [python, str(FOLDER / "fastapi_proxy.py")] if is_there else None
     has_undici = (NODE / "node_modules" / "undici").is_dir()
     return ["node", "proxy.js"] if has_undici and shutil.which("node") else None
 
@@ -122,5 +123,7 @@ def _worker(pid: int, port: int) -> int:
             if connection.connect_ex(("127.0.0.1", port)) == 0:
                 break
         time.sleep(0.05)
+    else:
+        raise RuntimeError("a peer did not open its port within 20 s")
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0]) if children else pid
