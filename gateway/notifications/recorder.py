@@ -67,7 +67,8 @@ class Recorder:
         self._next_page = 0.0
         self._page_failed = False
         self._pending: dict[str, Notice] = {}
-        self._ended: set[str] = set()
+        # When each ended: one that ends again while that is written is written again.
+        self._ended: dict[str, float] = {}
         self._lost_at: float | None = None
         self._logged_at = -LOG_INTERVAL
         self._unlogged = 0
@@ -110,7 +111,7 @@ class Recorder:
         if notice := notices.of_event(event, fields):
             self._add(notice)
         elif dedup_key := notices.ended_by(event, fields):
-            self._ended.add(dedup_key)
+            self._ended[dedup_key] = time.monotonic()
 
     async def run(self) -> None:
         """Write the pending notifications once a second until cancelled, then once more."""
@@ -140,7 +141,7 @@ class Recorder:
 
     def _add(self, notice: Notice) -> None:
         # It may have ended before, and has begun again.
-        self._ended.discard(notice.dedup_key)
+        self._ended.pop(notice.dedup_key, None)
         pending = self._pending.get(notice.dedup_key)
         if pending is None and len(self._pending) >= MAX_PENDING:
             return
@@ -206,9 +207,9 @@ class Recorder:
             if not notice.count:
                 del self._pending[dedup_key]
         # After those that began: what has ended since is not to be left open.
-        if ended := [*self._ended]:
-            await self._fetch("resolve_ended", ended)
-            self._ended.difference_update(ended)
+        if ended := {**self._ended}:
+            await self._fetch("resolve_ended", [*ended])
+            self._ended = {key: at for key, at in self._ended.items() if ended.get(key) != at}
         return has_pending
 
     async def _fetch(self, query: str, *args: object) -> list[Record]:

@@ -53,3 +53,22 @@ def test_crash_text_does_not_repeat_a_param_that_repr_escapes() -> None:
 
 def test_crash_text_keeps_what_the_caller_did_not_send() -> None:
     assert logged(KeyError("stage"), {"n": 1, "short": "st"}) == "KeyError('stage')"
+
+
+async def test_recorder_resolves_again_what_began_and_ended_while_it_wrote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorder, written = Recorder(Pool("", 1)), list[str]()
+    fields = {"service": "tours", "endpoint": "http://tours:9000", "address": "10.0.0.5"}
+
+    async def fetch(query: str, *_: object) -> None:
+        written.append(query)
+        if len(written) == 1:
+            recorder.read(events.SERVICE_ENDPOINT_EJECTED, {**fields, "reason": "it hangs"})
+            recorder.read(events.SERVICE_ENDPOINT_RETURNED, fields)
+
+    monkeypatch.setattr(recorder, "_fetch", fetch)
+    recorder.read(events.SERVICE_ENDPOINT_RETURNED, fields)
+    for _ in range(3):
+        await recorder.flush()
+    assert written == ["resolve_ended", "raise", "resolve_ended"]

@@ -1,0 +1,170 @@
+"""What one, two and four workers answer on this machine, and what stops the rate from doubling.
+
+`python benchmarks/workers.py` starts the real command with each number of workers in turn, round
+after round, and calls a route that reads nothing (`sessions.read`) and one that writes
+(`order_stages.create`). The load and PostgreSQL run on the same cores: the table has the processor
+time of a request in the workers and in the load, and how busy all cores were.
+"""
+
+import argparse
+import asyncio
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+import uvloop
+from bench.machine import describe_python, processor_seconds
+from bench.processes import children_of
+from harness import BODY
+from noop import CONNECTIONS, measure_rate, prepare
+from propagation import running_gateway
+
+from gateway.dev.postgres import Cluster
+
+COUNTS = (1, 2, 4)
+SECONDS = 3.0
+WARM_SECONDS = 1.0
+START_TIMEOUT = 60.0
+
+
+class Round(NamedTuple):
+    """One round: requests a second, microseconds a request, and the busy part of all cores."""
+
+    rate: float
+    workers: float
+    load: float
+    busy: float
+
+
+class Gateway(NamedTuple):
+    """A running gateway: its port and its workers' processes."""
+
+    port: int
+    workers: list[int]
+
+    def processor_seconds(self) -> float:
+        """What all workers have used so far."""
+        return sum(map(processor_seconds, self.workers))
+
+
+def requests(token: str) -> dict[str, bytes]:
+    """A request of each route, by the route's name."""
+    return {
+        "sessions.read": _request("/api/v1/sessions/read", {"token": token}),
+        "order_stages.create": _request("/api/v1/order_stages/create", {"token": token, **BODY}),
+    }
+
+
+def _request(path: str, params: dict[str, object]) -> bytes:
+    body = orjson.dumps(params)
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+def started(stack: ExitStack, url: str, folder: Path, count: int) -> Gateway:
+    """A gateway with so many workers, once all of them serve."""
+    (folder / str(count)).mkdir()
+    address = stack.enter_context(running_gateway(url, url, folder / str(count), count))
+    deadline = time.monotonic() + START_TIMEOUT
+    while len(workers := _serving(address, count)) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"a gateway of {count} workers did not start in time")
+        time.sleep(0.1)
+    return Gateway(urlsplit(address).port or 0, workers)
+
+
+def _serving(address: str, count: int) -> list[int]:
+    """The workers of the gateway at this address; one that is alone has no supervisor."""
+    port = str(urlsplit(address).port)
+    own = children_of(os.getpid(), "gateway")
+    [process] = [pid for pid in own if port in _environment(pid)]
+    return [process] if count == 1 else children_of(process)
+
+
+def _environment(pid: int) -> list[str]:
+    text = Path(f"/proc/{pid}/environ").read_text()
+    return [line.partition("=")[2] for line in text.split("\0") if line.startswith("GATEWAY_PORT=")]
+
+
+def measure_once(gateway: Gateway, request: bytes, seconds: float = SECONDS) -> Round:
+    """One round, after the answers of a first one are known to be 200."""
+    busy, idle = _machine()
+    workers, load = gateway.processor_seconds(), time.process_time()
+    rate = uvloop.run(measure_rate(gateway.port, itertools.repeat(request), seconds))
+    count = rate * seconds
+    busy_now, idle_now = _machine()
+    return Round(
+        rate=rate,
+        workers=(gateway.processor_seconds() - workers) / count * 1e6,
+        load=(time.process_time() - load) / count * 1e6,
+        busy=(busy_now - busy) / (busy_now - busy + idle_now - idle),
+    )
+
+
+def _machine() -> tuple[int, int]:
+    """The ticks in which all cores were busy and idle; waiting for the disk is idle."""
+    with Path("/proc/stat").open() as file:
+        user, nice, system, idle, wait, *others = map(int, file.readline().split()[1:9])
+    return user + nice + system + sum(others), idle + wait
+
+
+def measure(gateways: dict[int, Gateway], request: bytes, rounds: int) -> dict[int, list[Round]]:
+    """The rounds of each gateway, in turn, after one to warm up."""
+    found: dict[int, list[Round]] = {count: [] for count in gateways}
+    for gateway in gateways.values():
+        measure_once(gateway, request, WARM_SECONDS)
+    for _ in range(rounds):
+        for count, gateway in gateways.items():
+            found[count].append(measure_once(gateway, request))
+    return found
+
+
+def lines(name: str, found: dict[int, list[Round]]) -> Iterator[str]:
+    """A table of medians, with ratios to one worker."""
+    medians = {
+        count: Round(*map(statistics.median, zip(*rounds, strict=True)))
+        for count, rounds in found.items()
+    }
+    one = medians[COUNTS[0]]
+    yield (
+        f"{name:22}{'requests/s':>12}{'x one':>8}{'us workers':>12}{'x one':>8}"
+        f"{'us load':>9}{'busy':>7}"
+    )
+    for count, at in medians.items():
+        yield (
+            f"{count:2} worker{'' if count == 1 else 's':13}{at.rate:12,.0f}"
+            f"{at.rate / one.rate:8.2f}{at.workers:12.1f}{at.workers / one.workers:8.2f}"
+            f"{at.load:9.1f}{at.busy:7.0%}"
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each number (5)")
+    options = parser.parse_args()
+    print(
+        f"{describe_python()}, {os.cpu_count()} cores for workers, load and PostgreSQL, load "
+        f"average {os.getloadavg()[0]:.1f}, {CONNECTIONS} connections, {options.rounds} rounds "
+        f"of {SECONDS:.0f} s in turn"
+    )
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        url = stack.enter_context(Cluster(folder / "postgres")).url()
+        token = asyncio.run(prepare(url))
+        gateways = {count: started(stack, url, folder, count) for count in COUNTS}
+        for route, request in requests(token).items():
+            print()
+            print("\n".join(lines(route, measure(gateways, request, options.rounds))))
+
+
+if __name__ == "__main__":
+    main()
