@@ -81,15 +81,16 @@ def conditions(*, pinned: bool = True) -> str:
 
 
 def describe_python(python: str = sys.executable) -> str:
-    """The version of an interpreter, and whether it was built with PGO."""
+    """The version of an interpreter, and whether it was configured for PGO."""
     return output_of(python, "-c", _DESCRIBE_PYTHON)
 
 
-# PGO_PROF_USE_FLAG is set in every build, so only the arguments of `configure` tell.
+# Debian's builds have PGO by rules of their own, which `sysconfig` does not show.
 _DESCRIBE_PYTHON = """
 import platform, sysconfig
 pgo = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-print(f"Python {platform.python_version()} built {'with' if pgo else 'without'} PGO")
+with_pgo = "with" if pgo else "without"
+print(f"Python {platform.python_version()} configured {with_pgo} --enable-optimizations (PGO)")
 """
 
 
