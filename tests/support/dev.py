@@ -1,9 +1,12 @@
 """`gateway dev` in a folder of its own, and calls of it with the demo's tokens."""
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import httpx2
 import orjson
 
+from gateway.dev.postgres import Cluster
 from support.command import Running, running, servers_of
 from support.harness import ROOT
 
@@ -23,9 +27,23 @@ def copy_manifest(folder: Path) -> Path:
     return folder
 
 
+@functools.cache
+def _new_server() -> Path:
+    """A folder with a server that has only been made: initdb takes seconds of processor time."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-dev-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with Cluster(folder, options={"fsync": "off"}):
+        pass
+    return folder
+
+
 @contextlib.contextmanager
 def developing(folder: Path, *args: str, **changes: str) -> Iterator[Running]:
     """Run a `gateway dev` that is ready; its PostgreSQL is stopped in any case."""
+    data = folder / ".gateway" / "postgres"
+    starts_server = not ({"GATEWAY_DATABASE_URL", "--database-url"} & {*args, *changes})
+    if starts_server and not data.exists():
+        shutil.copytree(_new_server() / "postgres", data)
     try:
         with running("dev", *args, cwd=folder, **changes) as command:
             command.url()
