@@ -49,7 +49,8 @@ def main() -> None:
 
 def _plan(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     """The faults of each cluster."""
-    names = options.only or (list(SMOKE) if options.smoke else list(FAULTS))
+    usual = [name for name, fault in FAULTS.items() if not fault.may_lose]
+    names = options.only or (list(SMOKE) if options.smoke else usual)
     control = [name for name in names if FAULTS[name].is_control and not options.smoke]
     plan = {"synchronous": names, "asynchronous": control}
     return [(kind, some) for kind, some in plan.items() if some and kind in options.replication]

@@ -30,7 +30,8 @@ class Fault:
     `share` is the share of the capacity that is called, 0 for the usual rate. One with `is_control`
     is also tried with asynchronous replication, which may lose calls. With `repeats_keys` each
     acknowledged call that has a key is repeated afterwards, and must get the same id.
-    With `goes_back` the database is meant to lose calls.
+    With `goes_back` the database is meant to lose calls. One that `may_lose` some, for a reason
+    that is not the gateway's, is tried only if it is named.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Fault:
     is_control: bool = False
     repeats_keys: bool = False
     goes_back: bool = False
+    may_lose: bool = False
 
 
 async def kill_postgres(world: World) -> None:
@@ -65,8 +67,23 @@ async def switch_over(world: World) -> None:
 
 
 async def freeze_primary(world: World) -> None:
-    """Stop every process on the machine of the primary until another one has taken over."""
+    """Stop every process on the machine of the primary until another one has taken over.
+
+    Another machine leads etcd; see `freeze_primary_and_etcd`.
+    """
     primary = await world.nodes.primary()
+    await world.nodes.make_etcd_leader(await world.nodes.standby())
+    await _hold_until_another(world, primary, world.nodes.machines[primary].frozen())
+
+
+async def freeze_primary_and_etcd(world: World) -> None:
+    """Freeze the primary on the machine that leads etcd.
+
+    An etcd that led, and wakes up, may revoke the leases that its successor has prolonged: the new
+    primary then loses its lock to the old one. See etcd's issue 15247.
+    """
+    primary = await world.nodes.primary()
+    await world.nodes.make_etcd_leader(primary)
     await _hold_until_another(world, primary, world.nodes.machines[primary].frozen())
 
 
@@ -186,6 +203,9 @@ FAULTS: Mapping[str, Fault] = {
     "switchover": Fault("switchover", switch_over, fails_for=5, is_control=True),
     "machine": Fault("machine of the primary lost", kill_machine, is_control=True),
     "frozen": Fault("primary frozen", freeze_primary, is_control=True),
+    "frozen-etcd": Fault(
+        "primary frozen with etcd's leader", freeze_primary_and_etcd, may_lose=True
+    ),
     "unplugged": Fault("primary unplugged", unplug_primary, is_control=True),
     "cut": Fault("primary cut from its standbys", cut_primary, is_control=True),
     "etcd-leader": Fault("leader of etcd killed", kill_etcd_leader, failed=0),

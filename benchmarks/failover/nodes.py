@@ -141,14 +141,27 @@ class Nodes:
                         return name
                 await asyncio.sleep(POLL_INTERVAL)
 
+    async def make_etcd_leader(self, name: str) -> None:
+        """Let the etcd of this node lead. Raises TimeoutError."""
+        member = (await self._ask_etcd(name, "status"))["header"]["member_id"]
+        leader = await self.etcd_leader()
+        if leader != name:
+            await self._ask_etcd(leader, "transfer-leadership", targetID=member)
+        async with asyncio.timeout(RECOVERY_TIMEOUT):
+            while await self.etcd_leader() != name:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_INTERVAL)
+
     async def _leads_etcd(self, name: str) -> bool:
-        url = f"http://{self.machines[name].address}:2379/v3/maintenance/status"
         with contextlib.suppress(httpx2.HTTPError):
-            async with httpx2.AsyncClient(timeout=REQUEST_TIMEOUT, verify=False) as http:
-                answer = (await http.post(url, json={})).json()
-                leader: str | None = answer.get("leader")
-                return leader is not None and leader == answer["header"]["member_id"]
+            answer = await self._ask_etcd(name, "status")
+            leader: str | None = answer.get("leader")
+            return leader is not None and leader == answer["header"]["member_id"]
         return False
+
+    async def _ask_etcd(self, name: str, request: str, **params: str) -> Any:
+        url = f"http://{self.machines[name].address}:2379/v3/maintenance/{request}"
+        async with httpx2.AsyncClient(timeout=REQUEST_TIMEOUT, verify=False) as http:
+            return (await http.post(url, json=params)).json()
 
     @contextlib.asynccontextmanager
     async def connected(
