@@ -139,9 +139,16 @@ class Balancer:
         # It looks for one of its files beside its path.
         program = shutil.which("keepalived") or "keepalived"
         command = [program, "--dont-fork", "--log-console", "--no-syslog", "--vrrp"]
-        files = ["-f", str(folder / "keepalived.conf"), "-p", str(folder / "keepalived.pid")]
-        files += ["-r", str(folder / "vrrp.pid")]
-        self.machine.start("keepalived.log", [*command, *files])
+        files = {
+            "-f": "keepalived.conf",
+            "-p": "keepalived.pid",
+            "-r": "vrrp.pid",
+            # Not used, and locked even so: the two balancers share /run.
+            "-b": "bfd.pid",
+            "-c": "checkers.pid",
+        }
+        paths = [part for flag, name in files.items() for part in (flag, str(folder / name))]
+        self.machine.start("keepalived.log", [*command, *paths])
 
 
 async def wait_until_reachable() -> None:
