@@ -3,7 +3,8 @@
 `python benchmarks/workers.py` starts the real command with each number of workers in turn, round
 after round, and calls a route that reads nothing (`sessions.read`) and one that writes
 (`order_stages.create`). The load and PostgreSQL run on the same cores: the table has the processor
-time of a request in the workers and in the load, and how busy all cores were.
+time of a request in the workers and in the load, and how busy all cores were. All creates are of
+one order, so they wait for each other.
 """
 
 import argparse
