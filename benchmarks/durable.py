@@ -21,7 +21,7 @@ import orjson
 import uvloop
 from bench.client import body_length
 from bench.processes import children_of
-from harness import PATH
+from harness import PATH, post
 from noop import prepare
 from propagation import running_gateway, wait_until_started
 
@@ -89,9 +89,7 @@ class Calls:
 
     def _request(self, number: int, text: str) -> bytes:
         params = {"order_id": number % 100 + 1, "update_status": True, "stage": "scheduled"}
-        body = orjson.dumps({**params, "notes": text, "token": self._token})
-        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+        return post(PATH, {**params, "notes": text, "token": self._token})
 
 
 async def kill_postgres(cluster: Cluster, folder: Path) -> None:

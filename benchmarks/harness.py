@@ -148,9 +148,15 @@ def edge(app: Any, transport: MemoryTransport, state: EdgeState) -> Edge:
 
 def request() -> bytes:
     """The measured request."""
-    body = request_body()
-    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+    return post(PATH, {"token": TOKEN, **BODY})
+
+
+def post(path: str, params: object, token: str = "") -> bytes:
+    """A POST request; a token that is not among the params is sent as a header."""
+    body = orjson.dumps(params)
+    fields = f"authorization: Bearer {token}\r\n" if token else ""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{fields}"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def answer(edge: Edge, transport: MemoryTransport, request: bytes) -> bytes:

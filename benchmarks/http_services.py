@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import orjson
 import uvloop
 from bench.proxies import PEERS, Peer, peer_running
+from harness import post
 from noop import (
     Rounds,
     measure_once,
@@ -104,14 +105,6 @@ async def apply_service(url: str, folder: Path, ports: list[int]) -> str:
     finally:
         await connection.close()
     return token
-
-
-def post(path: str, body: object, token: str = "") -> bytes:
-    """A POST request, with the token as a header if there is one."""
-    content = orjson.dumps(body)
-    fields = f"authorization: Bearer {token}\r\n" if token else ""
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{fields}"
-    return f"{head}content-length: {len(content)}\r\n\r\n".encode() + content
 
 
 def compare_calls(options: argparse.Namespace) -> None:

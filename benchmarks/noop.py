@@ -24,7 +24,7 @@ import uvicorn
 import uvloop
 from bench.client import is_complete
 from bench.machine import describe_python
-from harness import BODY, PATH, echo
+from harness import BODY, PATH, echo, post
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -172,9 +172,7 @@ def on_the_last_core() -> Iterator[None]:
 
 
 def request_bytes(token: str) -> bytes:
-    body = orjson.dumps({"token": token, **BODY})
-    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+    return post(PATH, {"token": token, **BODY})
 
 
 async def prepare(url: str) -> str:

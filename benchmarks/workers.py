@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import orjson
 import uvloop
 from bench.machine import describe_python, processor_seconds
 from bench.processes import children_of
-from harness import BODY
-from noop import CONNECTIONS, measure_rate, prepare
+from harness import post
+from noop import CONNECTIONS, measure_rate, prepare, request_bytes
 from propagation import running_gateway
 
 from gateway.dev.postgres import Cluster
@@ -59,44 +58,30 @@ class Gateway(NamedTuple):
 def requests(token: str) -> dict[str, bytes]:
     """A request of each route, by the route's name."""
     return {
-        "sessions.read": _request("/api/v1/sessions/read", {"token": token}),
-        "order_stages.create": _request("/api/v1/order_stages/create", {"token": token, **BODY}),
+        "sessions.read": post("/api/v1/sessions/read", {"token": token}),
+        "order_stages.create": request_bytes(token),
     }
 
 
-def _request(path: str, params: dict[str, object]) -> bytes:
-    body = orjson.dumps(params)
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
-
-
 def started(stack: ExitStack, url: str, folder: Path, count: int) -> Gateway:
-    """A gateway with so many workers, once all of them serve."""
+    """A gateway with so many workers, once all of them serve; one that is alone has no supervisor.
+
+    Raises RuntimeError if they do not start in time.
+    """
     (folder / str(count)).mkdir()
+    before = {*children_of(os.getpid(), "gateway")}
     address = stack.enter_context(running_gateway(url, url, folder / str(count), count))
+    [process] = {*children_of(os.getpid(), "gateway")} - before
     deadline = time.monotonic() + START_TIMEOUT
-    while len(workers := _serving(address, count)) < count:
+    while len(workers := [process] if count == 1 else children_of(process)) < count:
         if time.monotonic() > deadline:
             raise RuntimeError(f"a gateway of {count} workers did not start in time")
         time.sleep(0.1)
     return Gateway(urlsplit(address).port or 0, workers)
 
 
-def _serving(address: str, count: int) -> list[int]:
-    """The workers of the gateway at this address; one that is alone has no supervisor."""
-    port = str(urlsplit(address).port)
-    own = children_of(os.getpid(), "gateway")
-    [process] = [pid for pid in own if port in _environment(pid)]
-    return [process] if count == 1 else children_of(process)
-
-
-def _environment(pid: int) -> list[str]:
-    text = Path(f"/proc/{pid}/environ").read_text()
-    return [line.partition("=")[2] for line in text.split("\0") if line.startswith("GATEWAY_PORT=")]
-
-
 def measure_once(gateway: Gateway, request: bytes, seconds: float = SECONDS) -> Round:
-    """One round, after the answers of a first one are known to be 200."""
+    """One round. Raises AssertionError if an answer is not 200."""
     busy, idle = _machine()
     workers, load = gateway.processor_seconds(), time.process_time()
     rate = uvloop.run(measure_rate(gateway.port, itertools.repeat(request), seconds))

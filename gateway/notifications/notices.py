@@ -3,24 +3,20 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from gateway import statuses
 from gateway.runtime import events
 from gateway.runtime.events import Event, Fields
-
-Severity: TypeAlias = Literal["warning", "error", "critical"]
 
 
 @dataclass(slots=True)
 class Notice:
     """A problem that occurred `count` times; `first_seen` is monotonic seconds.
 
-    Notices with the same `dedup_key` are one notification.
+    `kind` is one of `kinds.KINDS`. Notices with the same `dedup_key` are one notification.
     """
 
     kind: str
-    severity: Severity
     dedup_key: str
     message: str
     route: str | None = None
@@ -46,7 +42,6 @@ def _crash(fields: Fields) -> Notice:
     # The message is the type and the line: the error's text may quote what a caller sent.
     return Notice(
         kind=statuses.APPLICATION_CRASH,
-        severity="error",
         dedup_key=f"{statuses.APPLICATION_CRASH}:{fields['route'] or ''}:{fields['place']}",
         message=fields["place"],
         route=fields["route"],
@@ -57,7 +52,6 @@ def _crash(fields: Fields) -> Notice:
 def _answer_misfit(fields: Fields) -> Notice:
     return Notice(
         kind="answer-misfit",
-        severity="warning",
         dedup_key=f"answer-misfit:{fields['route']}:{fields['rule']}",
         message=f"An answer does not fit `returns` at {fields['rule']}.",
         route=fields["route"],
@@ -71,7 +65,6 @@ def _endpoint_ejected(fields: Fields) -> Notice:
     suffix = "" if address in endpoint else f" ({address})"
     return Notice(
         kind="endpoint-ejected",
-        severity="error",
         dedup_key=_ejection(fields),
         message=f"{fields['service']} at {endpoint}{suffix}: {fields['reason']}",
     )
@@ -80,7 +73,6 @@ def _endpoint_ejected(fields: Fields) -> Notice:
 def _endpoint_unresolved(fields: Fields) -> Notice:
     return Notice(
         kind="endpoint-unresolved",
-        severity="error",
         dedup_key=_unresolved(fields),
         message=f"{fields['service']} at {fields['endpoint']}: {fields['reason']}",
     )
@@ -90,7 +82,6 @@ def _secret_unusable(fields: Fields) -> Notice:
     service, variable = fields["service"], fields["variable"]
     return Notice(
         kind="secret-unusable",
-        severity="error",
         dedup_key=f"secret-unusable:{service}:{variable}",
         message=f"{service}: the variable {variable} has no usable secret: {fields['reason']}",
     )
@@ -103,7 +94,6 @@ def _went_back(fields: Fields) -> Notice:
     )
     return Notice(
         kind="registry-went-back",
-        severity="error",
         # All workers tell it; what they had and what they follow make it one notification.
         dedup_key=f"registry-went-back:{fields['lost_uid']}:{fields['uid']}",
         message=f"The database went back: it has lost revision {lost} of the registry. "
@@ -114,7 +104,6 @@ def _went_back(fields: Fields) -> Notice:
 def _database_refuses(fields: Fields) -> Notice:
     return Notice(
         kind="database-refuses",
-        severity="critical",
         dedup_key=f"database-refuses:{fields['sqlstate']}",
         message=f"{fields['reason']} ({fields['sqlstate']})",
     )

@@ -21,6 +21,7 @@ from gateway.database.handle import Database
 from gateway.database.pool import Pool
 from gateway.database.sql import load_queries
 from gateway.notifications import crashes, notices
+from gateway.notifications.kinds import BY_NAME
 from gateway.notifications.notices import Notice
 from gateway.outbox.transport import SendError, Transport
 from gateway.runtime import events
@@ -158,7 +159,6 @@ class Recorder:
             self._add(
                 Notice(
                     kind="database-lost",
-                    severity="critical",
                     dedup_key="database-lost",
                     message=f"A worker had no database for {now - self._lost_at:.0f} s.",
                     first_seen=self._lost_at,
@@ -200,7 +200,7 @@ class Recorder:
             count, age = notice.count, time.monotonic() - notice.first_seen
             await self._fetch(
                 "raise",
-                *(notice.kind, notice.severity, dedup_key, notice.message),
+                *(notice.kind, BY_NAME[notice.kind].severity, dedup_key, notice.message),
                 *(notice.route, notice.request_id, age, count),
             )
             notice.count -= count

@@ -200,8 +200,8 @@ SERVICE_ENDPOINT_REMOVED = Event(
     "service.endpoint-removed",
     "info",
     ("service", "endpoint", "address"),
-    "An ejected endpoint, or one whose name is not resolved, is no longer used: the registry or "
-    "the DNS does not have it any more. Resolves the notification.",
+    "An ejected endpoint, or one whose name is not resolved, has left the registry or the DNS. "
+    "Resolves the notification.",
 )
 SERVICE_ENDPOINT_UNRESOLVED = Event(
     "service.endpoint-unresolved",

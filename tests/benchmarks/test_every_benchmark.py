@@ -1,11 +1,8 @@
 """The benchmarks that take most of a minute of both cores, each for a moment."""
 
 import re
-import subprocess
-import sys
 
-from support.command import environment
-from support.harness import ROOT
+from support.command import printed_by
 
 TITLES = (
     "A call that does nothing",
@@ -19,23 +16,12 @@ TITLES = (
 )
 
 
-def _run(*command: str) -> str:
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-
 def test_benchmarks_print_a_table_for_every_workload() -> None:
-    printed = _run("benchmarks/run.py", "--smoke")
+    printed = printed_by("benchmarks/run.py", "--smoke")
     for title in TITLES:
         assert f"\n{title}\n\n| " in printed
 
 
 def test_benchmarks_plugin_makes_one_template_for_all_processes_and_runs() -> None:
-    printed = _run("benchmarks/plugin.py", "--tests", "4")
+    printed = printed_by("benchmarks/plugin.py", "--tests", "4")
     assert len(re.findall(r"^\| (?:one|two) process.* \| 1 \|$", printed, re.MULTILINE)) == 4

@@ -75,7 +75,7 @@ async def test_ready_is_degraded_soon_after_the_database_falls_silent_and_still_
         assert client.worker.pool.problem is None
 
 
-async def test_ready_is_no_longer_degraded_when_the_database_answers_late() -> None:
+async def test_ready_is_degraded_only_until_the_database_answers() -> None:
     availability = Availability()
     availability.report_late(0.4)
     availability.report_up("pooler")

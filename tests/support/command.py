@@ -55,6 +55,20 @@ def run(*args: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[st
     return result
 
 
+def printed_by(program: str, *args: str) -> str:
+    """The output of a Python program of the repository, which must exit 0."""
+    result = subprocess.run(
+        [sys.executable, program, *args],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
 def succeeds(*args: str, cwd: Path, **changes: str) -> str:
     """The output of a command, which must exit 0."""
     result = run(*args, cwd=cwd, **changes)
