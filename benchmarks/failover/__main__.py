@@ -39,7 +39,12 @@ def main() -> None:
             is_synchronous=kind == "synchronous",
             slack=SMOKE_SLACK if options.smoke else 1,
         )
-        held = uvloop.run(course) and held
+        try:
+            held = uvloop.run(course) and held
+        except (TimeoutError, RuntimeError) as error:
+            # Such as a database that does not become whole: the faults that follow need it.
+            print(f"\nthe run with {kind} replication ended early: {error}", flush=True)
+            held = False
     if held:
         print("everything held")
         shutil.rmtree(folder)
