@@ -24,28 +24,32 @@ with calls as materialized (
 referenced as (
     -- The rows that a call refers to, null where a row does not exist. Each limit makes the planner
     -- use an index: for a batch of unknown size it would otherwise scan tables of thousands of rows.
+    -- Params are left to the inserts: each step from here to there would copy forty columns.
+    -- A person's name comes from the params, otherwise from the user whose id is in the params,
+    -- otherwise from the calling user.
     select
-        g.*,
-        r.id as request, o.id as known_order, coalesce(o.client_id, r.client_id) as its_client,
-        creator.id as creator_id, creator.name as creator,
-        updater.id as updater_id, updater.name as updater,
+        g.i, g.valid, r.id as request, coalesce(o.id, named.id) as known_order,
+        coalesce(o.client_id, named.client_id, r.client_id) as its_client,
+        coalesce(g.created_by, creator.name) as creator_name,
+        coalesce(g.updated_by, updater.name) as updater_name,
+        case when g.created_by is null then creator.id else g.created_by_id end as stage_by_id,
+        case when g.updated_by is null then updater.id else g.updated_by_id end as status_by_id,
         g.order_id is null or named.id is not null as has_order,
         g.order_request_id is null or r.id is not null as has_order_request,
-        named.id is null or g.order_request_id is null or r.id is null or o.id = named.id
-            as has_same_order,
+        named.id is null or r.id is null or named.order_request_id = r.id as has_same_order,
         g.created_by_id is null or creator.id is not null as has_creator,
         g.updated_by_id is null or updater.id is not null as has_updater,
         g.client_id is null or exists (select from gateway.clients where id = g.client_id) as has_client
     from calls g
     left join lateral (
-        select id, order_request_id from orders where id = g.order_id limit 1
+        select id, order_request_id, client_id from orders where id = g.order_id limit 1
     ) named on true
     left join lateral (
         select id, client_id from order_requests
         where id = coalesce(g.order_request_id, named.order_request_id) limit 1
     ) r on true
     left join lateral (
-        select id, client_id from orders where order_request_id = r.id limit 1
+        select id, client_id from orders where order_request_id = r.id and named.id is null limit 1
     ) o on true
     left join lateral (
         select id, first_name || ' ' || last_name as name from gateway.users
@@ -74,21 +78,15 @@ awaited as materialized (
     for no key update
 ),
 passed as (
-    select *,
+    select i, request, known_order, its_client, creator_name, updater_name, stage_by_id, status_by_id,
         request not in (select id from free union all select id from awaited)
             or row_number() over (partition by request order by i) > 1 as goes_alone
     from checked
     where passes
 ),
 fresh as materialized (
-    -- Sorted before it is numbered. A person's name comes from the params, otherwise from the user
-    -- whose id is in the params, otherwise from the calling user.
-    select *,
-        nextval('order_stages_id_seq'::regclass) as stage_id, clock_timestamp() as at,
-        coalesce(created_by, creator) as creator_name,
-        coalesce(updated_by, updater) as updater_name,
-        case when created_by is null then creator_id else created_by_id end as stage_by_id,
-        case when updated_by is null then updater_id else updated_by_id end as status_by_id
+    -- Sorted before it is numbered.
+    select *, nextval('order_stages_id_seq'::regclass) as stage_id, clock_timestamp() as at
     from (select * from passed where not goes_alone order by i) as sorted
 ),
 stage as (
@@ -97,10 +95,10 @@ stage as (
         created_by_id, created_by, notes, event_slug, notified_at
     )
     select
-        f.stage_id, f.known_order, f.request, f.stage, f.stage_trigger,
-        coalesce(f.stage_start_at, f.at), coalesce(f.created_at_fm, f.at),
-        f.stage_by_id, f.creator_name, f.notes, f.event_slug, f.notified_at
-    from fresh f
+        f.stage_id, f.known_order, f.request, g.stage, g.stage_trigger,
+        coalesce(g.stage_start_at, f.at), coalesce(g.created_at_fm, f.at),
+        f.stage_by_id, f.creator_name, g.notes, g.event_slug, g.notified_at
+    from fresh f join calls g using (i)
     returning id, row_to_json(shown(order_stages))::text as shown
 ),
 status as (
@@ -113,21 +111,21 @@ status as (
         order_cancel_reason, order_cancel_note, updated_by_id, updated_by, updated_at
     )
     select
-        f.request, f.known_order, f.stage_id, f.stage, f.stage_trigger,
-        coalesce(f.stage_start_at, f.at),
-        coalesce(f.client_id, f.its_client),
-        coalesce(f.client_billing_postal_code, client.billing_postal_code),
-        f.appt_id, f.appt_confirmed, f.appt_duration_time, f.appt_start_at, f.appt_stop_at,
-        f.appt_cancel_reason, f.appt_cancel_note,
-        f.order_notes, f.delivery_rush, f.due_date, f.external_id, f.service_type,
-        f.services_addon_array,
-        f.order_cancel_reason, f.order_cancel_note, f.status_by_id, f.updater_name, f.at
-    from fresh f
+        f.request, f.known_order, f.stage_id, g.stage, g.stage_trigger,
+        coalesce(g.stage_start_at, f.at),
+        coalesce(g.client_id, f.its_client),
+        coalesce(g.client_billing_postal_code, client.billing_postal_code),
+        g.appt_id, g.appt_confirmed, g.appt_duration_time, g.appt_start_at, g.appt_stop_at,
+        g.appt_cancel_reason, g.appt_cancel_note,
+        g.order_notes, g.delivery_rush, g.due_date, g.external_id, g.service_type,
+        g.services_addon_array,
+        g.order_cancel_reason, g.order_cancel_note, f.status_by_id, f.updater_name, f.at
+    from fresh f join calls g using (i)
     left join lateral (
         select billing_postal_code from gateway.clients
-        where id = coalesce(f.client_id, f.its_client) limit 1
+        where id = coalesce(g.client_id, f.its_client) limit 1
     ) client on true
-    where f.update_status
+    where g.update_status
     on conflict (order_request_id) do update set
         order_id = coalesce(excluded.order_id, s.order_id),
         order_stage_id = excluded.order_stage_id,
@@ -159,20 +157,20 @@ status as (
 ),
 mail as (
     select f.i, gateway.queue_mail(
-        f.ticket, f.mail_template, reader.email, client.name,
+        g.ticket, g.mail_template, reader.email, client.name,
         jsonb_build_object(
             'order_id', f.known_order, 'order_request_id', f.request,
-            'stage', f.stage, 'stage_start_at', coalesce(f.stage_start_at, f.at),
+            'stage', g.stage, 'stage_start_at', coalesce(g.stage_start_at, f.at),
             'client_name', client.name
         ),
         'order_stages', f.stage_id
     ) as id
-    from fresh f
+    from fresh f join calls g using (i)
     left join lateral (
         select name, user_id from gateway.clients where id = f.its_client limit 1
     ) client on true
     left join lateral (select email from gateway.users where id = client.user_id limit 1) reader on true
-    where f.mail_template is not null and f.notified_at is null
+    where g.mail_template is not null and g.notified_at is null
 )
 select
     l.has_order, l.has_order_request, l.has_same_order,
@@ -185,7 +183,7 @@ select
 from checked l
 left join fresh f using (i)
 left join stage on stage.id = f.stage_id
-left join status on f.update_status and status.order_request_id = f.request
+left join status on status.order_request_id = f.request
 left join mail using (i)
 order by i;
 
