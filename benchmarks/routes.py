@@ -96,6 +96,8 @@ def serve_gateway(listener: Any, url: str, count: int, folder: str) -> None:
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_LOG_LEVEL": "error",
         "GATEWAY_DATA_DIR": folder,
+        # A measurement opens connections, and later counts what they need.
+        "GATEWAY_KEEP_ALIVE": "600",
     }
     settings = Settings.load(environment)
     log.configure(settings.log_level)

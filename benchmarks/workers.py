@@ -2,15 +2,15 @@
 
 `python benchmarks/workers.py` starts the real command with each number of workers in turn, round
 after round, and calls a route that reads nothing (`sessions.read`) and one that writes
-(`order_stages.create`). The load and PostgreSQL run on the same cores: the table has the processor
-time of a request in the workers and in the load, and how busy all cores were. All creates are of
-one order, so they wait for each other.
+(`order_stages.create`, of 5,000 orders). The load and PostgreSQL run on the same cores: the table
+has the processor time of a request in the workers and in the load, and how busy all cores were.
 """
 
 import argparse
 import asyncio
 import itertools
 import os
+import random
 import statistics
 import tempfile
 import time
@@ -21,13 +21,15 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import uvloop
+from bench.database import DURABLE, ORDERS, ROOT, SIZE, Database, prepare
 from bench.machine import describe_python, processor_seconds
 from bench.processes import children_of
-from harness import post
-from noop import CONNECTIONS, measure_rate, prepare, request_bytes
+from harness import BODY, PATH, post
+from noop import CONNECTIONS, measure_rate
 from propagation import running_gateway
 
 from gateway.dev.postgres import Cluster
+from gateway.manifest.check import check
 
 COUNTS = (1, 2, 4)
 SECONDS = 3.0
@@ -55,11 +57,14 @@ class Gateway(NamedTuple):
         return sum(map(processor_seconds, self.workers))
 
 
-def requests(token: str) -> dict[str, bytes]:
-    """A request of each route, by the route's name."""
+def requests(database: Database) -> dict[str, list[bytes]]:
+    """Requests of each route, by the route's name."""
+    token = database.tokens[0]
     return {
-        "sessions.read": post("/api/v1/sessions/read", {"token": token}),
-        "order_stages.create": request_bytes(token),
+        "sessions.read": [post("/api/v1/sessions/read", {"token": token})],
+        "order_stages.create": [
+            post(PATH, {"token": token, **BODY, "order_id": order}) for order in ORDERS
+        ],
     }
 
 
@@ -80,11 +85,11 @@ def started(stack: ExitStack, url: str, folder: Path, count: int) -> Gateway:
     return Gateway(urlsplit(address).port or 0, workers)
 
 
-def measure_once(gateway: Gateway, request: bytes, seconds: float = SECONDS) -> Round:
+def measure_once(gateway: Gateway, sent: Iterator[bytes], seconds: float = SECONDS) -> Round:
     """One round. Raises AssertionError if an answer is not 200."""
     busy, idle = _machine()
     workers, load = gateway.processor_seconds(), time.process_time()
-    rate = uvloop.run(measure_rate(gateway.port, itertools.repeat(request), seconds))
+    rate = uvloop.run(measure_rate(gateway.port, sent, seconds))
     count = rate * seconds
     busy_now, idle_now = _machine()
     return Round(
@@ -102,14 +107,18 @@ def _machine() -> tuple[int, int]:
     return user + nice + system + sum(others), idle + wait
 
 
-def measure(gateways: dict[int, Gateway], request: bytes, rounds: int) -> dict[int, list[Round]]:
+def measure(
+    gateways: dict[int, Gateway], requests: list[bytes], rounds: int
+) -> dict[int, list[Round]]:
     """The rounds of each gateway, in turn, after one to warm up."""
     found: dict[int, list[Round]] = {count: [] for count in gateways}
+    # In a random order: requests of one order wait for each other.
+    sent = itertools.cycle(random.Random(1).sample(requests, len(requests)))
     for gateway in gateways.values():
-        measure_once(gateway, request, WARM_SECONDS)
+        measure_once(gateway, sent, WARM_SECONDS)
     for _ in range(rounds):
         for count, gateway in gateways.items():
-            found[count].append(measure_once(gateway, request))
+            found[count].append(measure_once(gateway, sent))
     return found
 
 
@@ -144,12 +153,13 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        url = stack.enter_context(Cluster(folder / "postgres")).url()
-        token = asyncio.run(prepare(url))
+        cluster = Cluster(folder / "postgres", options={**DURABLE, **SIZE})
+        url = stack.enter_context(cluster).url()
+        database = asyncio.run(prepare(url, check(ROOT / "routes.yaml")))
         gateways = {count: started(stack, url, folder, count) for count in COUNTS}
-        for route, request in requests(token).items():
+        for route, sent in requests(database).items():
             print()
-            print("\n".join(lines(route, measure(gateways, request, options.rounds))))
+            print("\n".join(lines(route, measure(gateways, sent, options.rounds))))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ CONNECTIONS = "16"
 START_TIMEOUT = 30.0
 GATEWAY = "gateway"
 ECHO = frozenset({"echo"})
-ALL = frozenset({"echo", "create", "list"})
+DATABASE = frozenset({"create", "list"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Target:
 def specs(python: str, *, smoke: bool) -> tuple[list[Spec], list[str]]:
     """The servers that can run here, and a sentence for each that cannot."""
     script = str(Path(__file__).with_name("serve_gateway.py"))
-    available = [Spec(GATEWAY, (sys.executable, script, "{port}"), ALL)]
+    available = [Spec(GATEWAY, (sys.executable, script, "{port}"), ECHO | DATABASE)]
     missing = []
     for packages, name, app, requests in _PYTHON_PEERS[: 2 if smoke else None]:
         versions = machine.output_of(python, "-c", _VERSIONS, *packages.split())
@@ -70,7 +70,8 @@ _LOG_AND_COUNT = "structlog prometheus-client"
 _PYTHON_PEERS = (
     ("uvicorn", "raw uvicorn echo", "raw_app", ECHO),
     ("starlette", "Starlette echo", "starlette_app", ECHO),
-    ("fastapi", "FastAPI", "fastapi_app", ALL),
+    (f"fastapi pydantic asyncpg {_LOG_AND_COUNT}", "FastAPI", "fastapi_app", DATABASE),
+    ("fastapi pydantic", "FastAPI echo", "fastapi_echo", ECHO),
     ("litestar", "Litestar echo", "litestar_app", ECHO),
     ("blacksheep", "BlackSheep echo", "blacksheep_app", ECHO),
     (f"fastapi pydantic {_LOG_AND_COUNT}", "FastAPI, same work", "fastapi_same_work", ECHO),
@@ -105,10 +106,17 @@ def _add_fastify(available: list[Spec], missing: list[str]) -> None:
             return
     versions = _installed_for_fastify()
     node = (f"fastify {versions['fastify']}", f"node {machine.output_of('node', '--version')}")
-    server, same_work = (("node", str(FASTIFY / name)) for name in ("server.js", "same_work.js"))
-    available.append(Spec("Fastify", server, ALL, node))
     log_and_count = tuple(f"{name} {versions[name]}" for name in ("pino", "prom-client"))
-    available.append(Spec("Fastify, same work", same_work, ECHO, (*node, *log_and_count)))
+    for name, file, requests in _FASTIFY_PEERS:
+        server = ("node", str(FASTIFY / file))
+        available.append(Spec(name, server, requests, (*node, *log_and_count)))
+
+
+_FASTIFY_PEERS = (
+    ("Fastify", "server.js", DATABASE),
+    ("Fastify echo", "echo.js", ECHO),
+    ("Fastify, same work", "same_work.js", ECHO),
+)
 
 
 def _wanted_for_fastify() -> dict[str, str]:
