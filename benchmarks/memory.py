@@ -6,6 +6,7 @@ sends a request over each, and leaves them open, while calls go on over others. 
 process holds (RSS), in millions of bytes.
 """
 
+import argparse
 import asyncio
 import itertools
 import multiprocessing
@@ -30,8 +31,8 @@ from gateway.serve.worker import SNAPSHOT
 
 SIZES = (16, 1_000, 100_000)
 IDLE_CONNECTIONS = 10_000
-CALLED_FOR = 5.0
-"""Seconds of calls: each route is called in that time, and the memory then stays the same."""
+SECONDS = 5.0
+"""Each route that can be called is called in that time, and the memory then stays the same."""
 
 
 class Worker(NamedTuple):
@@ -46,9 +47,9 @@ class Worker(NamedTuple):
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize() / 1e6
 
-    def call(self) -> float:
+    async def call(self, seconds: float) -> float:
         """Call the routes for a while; return the calls a second."""
-        return uvloop.run(measure_rate(self.port, self.requests, CALLED_FOR))
+        return await measure_rate(self.port, self.requests, seconds)
 
 
 @contextmanager
@@ -90,34 +91,38 @@ async def open_idle(worker: Worker, count: int) -> list[ClosedLoopConnection]:
     return opened
 
 
-async def print_idle(worker: Worker) -> None:
+async def print_idle(worker: Worker, count: int, seconds: float) -> None:
     """Print what open connections need, and the calls a second beside them."""
-    before, alone = worker.megabytes(), await measure_rate(worker.port, worker.requests, CALLED_FOR)
-    opened = await open_idle(worker, IDLE_CONNECTIONS)
-    after = worker.megabytes()
-    beside = await measure_rate(worker.port, worker.requests, CALLED_FOR)
+    before, alone = worker.megabytes(), await worker.call(seconds)
+    opened = await open_idle(worker, count)
+    after, beside = worker.megabytes(), await worker.call(seconds)
     assert not any(connection.wrong for connection in opened), "an answer was not 200"
     print(
-        f"\n{IDLE_CONNECTIONS:,} open connections: {before:.1f} -> {after:.1f} MB, "
-        f"{(after - before) / IDLE_CONNECTIONS * 1e6:,.0f} bytes each; "
-        f"calls beside them {beside / alone:.2f} x as many a second"
+        f"{count:,} open connections: {before:.1f} -> {after:.1f} MB, "
+        f"{(after - before) / count * 1e6:,.0f} bytes each; "
+        f"calls beside them {beside / alone:.2f} x as many a second\n"
     )
 
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--routes", type=int, nargs="+", default=SIZES, help="of each worker")
+    parser.add_argument("--connections", type=int, default=IDLE_CONNECTIONS, help="left open")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of calls (5)")
+    options = parser.parse_args()
     print(f"{describe_python()}, load average {os.getloadavg()[0]:.1f}\n")
     print(f"{'routes':>8}{'MB at start':>13}{'MB after calls':>16}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cluster = stack.enter_context(Cluster(folder / "postgres"))
-        for count in SIZES:
+        for count in options.routes:
             with worker(cluster, folder, count) as running:
                 started = running.megabytes()
-                running.call()
+                uvloop.run(running.call(options.seconds))
                 print(f"{count:8,}{started:13.1f}{running.megabytes():16.1f}", flush=True)
-                if count == SIZES[0]:
-                    uvloop.run(print_idle(running))
+                if count == options.routes[0]:
+                    uvloop.run(print_idle(running, options.connections, options.seconds))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def started(stack: ExitStack, url: str, folder: Path, count: int) -> Gateway:
     return Gateway(urlsplit(address).port or 0, workers)
 
 
-def measure_once(gateway: Gateway, sent: Iterator[bytes], seconds: float = SECONDS) -> Round:
+def measure_once(gateway: Gateway, sent: Iterator[bytes], seconds: float) -> Round:
     """One round. Raises AssertionError if an answer is not 200."""
     busy, idle = _machine()
     workers, load = gateway.processor_seconds(), time.process_time()
@@ -108,7 +108,7 @@ def _machine() -> tuple[int, int]:
 
 
 def measure(
-    gateways: dict[int, Gateway], requests: list[bytes], rounds: int
+    gateways: dict[int, Gateway], requests: list[bytes], rounds: int, seconds: float
 ) -> dict[int, list[Round]]:
     """The rounds of each gateway, in turn, after one to warm up."""
     found: dict[int, list[Round]] = {count: [] for count in gateways}
@@ -118,7 +118,7 @@ def measure(
         measure_once(gateway, sent, WARM_SECONDS)
     for _ in range(rounds):
         for count, gateway in gateways.items():
-            found[count].append(measure_once(gateway, sent))
+            found[count].append(measure_once(gateway, sent, seconds))
     return found
 
 
@@ -145,11 +145,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each number (5)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of a round (3)")
     options = parser.parse_args()
     print(
         f"{describe_python()}, {os.cpu_count()} cores for workers, load and PostgreSQL, load "
         f"average {os.getloadavg()[0]:.1f}, {CONNECTIONS} connections, {options.rounds} rounds "
-        f"of {SECONDS:.0f} s in turn"
+        f"of {options.seconds:g} s in turn"
     )
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
@@ -159,7 +160,8 @@ def main() -> None:
         gateways = {count: started(stack, url, folder, count) for count in COUNTS}
         for route, sent in requests(database).items():
             print()
-            print("\n".join(lines(route, measure(gateways, sent, options.rounds))))
+            found = measure(gateways, sent, options.rounds, options.seconds)
+            print("\n".join(lines(route, found)))
 
 
 if __name__ == "__main__":

@@ -81,16 +81,17 @@ def conditions(*, pinned: bool = True) -> str:
 
 
 def describe_python(python: str = sys.executable) -> str:
-    """The version of an interpreter, and whether it was configured for PGO."""
+    """The version of an interpreter, and whether it was built with PGO."""
     return output_of(python, "-c", _DESCRIBE_PYTHON)
 
 
-# Debian's builds have PGO by rules of their own, which `sysconfig` does not show.
+# Debian and Fedora build with PGO by rules of their own, which `sysconfig` does not show.
 _DESCRIBE_PYTHON = """
-import platform, sysconfig
+import os, platform, sys, sysconfig
+packaged = os.path.realpath(sys.executable).startswith("/usr/bin/")
 pgo = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-with_pgo = "with" if pgo else "without"
-print(f"Python {platform.python_version()} configured {with_pgo} --enable-optimizations (PGO)")
+build = "of the system's packages" if packaged else "with PGO" if pgo else "without PGO"
+print(f"Python {platform.python_version()} {build}")
 """
 
 

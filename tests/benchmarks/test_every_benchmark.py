@@ -25,3 +25,16 @@ def test_benchmarks_print_a_table_for_every_workload() -> None:
 def test_benchmarks_plugin_makes_one_template_for_all_processes_and_runs() -> None:
     printed = printed_by("benchmarks/plugin.py", "--tests", "4")
     assert len(re.findall(r"^\| (?:one|two) process.* \| 1 \|$", printed, re.MULTILINE)) == 4
+
+
+def test_benchmarks_workers_print_a_table_for_every_route() -> None:
+    printed = printed_by("benchmarks/workers.py", "--rounds", "1", "--seconds", "0.3")
+    for route in ("sessions.read", "order_stages.create"):
+        assert re.search(rf"\n{route}.*\n 1 worker .*\n 2 workers .*\n 4 workers ", printed)
+
+
+def test_benchmarks_memory_is_that_of_each_worker_and_of_open_connections() -> None:
+    sizes = ("--routes", "16", "50", "--connections", "200", "--seconds", "0.3")
+    printed = printed_by("benchmarks/memory.py", *sizes)
+    assert re.search(r"^ +16 +\d+\.\d +\d+\.\d\n200 open connections: ", printed, re.MULTILINE)
+    assert re.search(r"^ +50 ", printed, re.MULTILINE)
