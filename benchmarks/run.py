@@ -41,7 +41,7 @@ def arguments(command_line: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each workload (5)")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of each workload (4)")
     parser.add_argument("--seconds", type=float, default=3, help="seconds of each run (3)")
     parser.add_argument(
         "--connections", type=int, default=64, help="connections of creates and lists (64)"

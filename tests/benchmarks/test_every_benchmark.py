@@ -38,3 +38,8 @@ def test_benchmarks_memory_is_that_of_each_worker_and_of_open_connections() -> N
     printed = printed_by("benchmarks/memory.py", *sizes)
     assert re.search(r"^ +16 +\d+\.\d +\d+\.\d\n200 open connections: ", printed, re.MULTILINE)
     assert re.search(r"^ +50 ", printed, re.MULTILINE)
+
+
+def test_benchmarks_time_profile_leaves_out_each_part_and_is_still_answered() -> None:
+    printed = printed_by("benchmarks/time_profile.py", "--rounds", "1")
+    assert re.search(r"\nwhole request +\d+\.\d\n", printed)
