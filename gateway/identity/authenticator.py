@@ -32,15 +32,12 @@ class Authenticator:
         self.limits = limits
         self.now = now
 
-    async def principal(self, token: str, address: str, deadline: float = math.inf) -> Principal:
+    async def look_up(self, token: str, address: str, deadline: float = math.inf) -> Principal:
         """The session or application of a token; `deadline` is a time of the loop's clock.
 
         Raises Rejection (invalid-token; rate-limit-exceeded for an address that sends too many
         unknown tokens) and DatabaseUnavailable.
         """
-        return self.store.remembered(token) or await self._look_up(token, address, deadline)
-
-    async def _look_up(self, token: str, address: str, deadline: float) -> Principal:
         # Calls that share a look-up are one guess, and wait for no turn.
         if self.store.is_guess(token) and not self.store.is_loading(token):
             principal = await self._look_up_guess(token, address, deadline)
@@ -58,16 +55,17 @@ class Authenticator:
             guess.is_wrong = is_guess and principal is None
             return principal
 
-    def is_expired(self, session: Session) -> bool:
-        """Whether the session has expired, even with its last use in this worker."""
-        now = self.now()
-        return lifetime.is_over(session, now) and lifetime.is_over(
-            self.last_use.with_last_use(session), now
-        )
+    def use(self, session: Session) -> Session | None:
+        """The session after this use, which is written to the database later; None if it is over.
 
-    def touch(self, session: Session) -> Session:
-        """The session after this use; the use is written to the database later."""
+        A cached session does not have its last use in this worker, which also keeps it from
+        expiring.
+        """
         now = self.now()
+        if lifetime.is_over(session, now) and lifetime.is_over(
+            self.last_use.with_last_use(session), now
+        ):
+            return None
         self.last_use.touch(session, now)
         return session.used_at(now)
 

@@ -31,12 +31,17 @@ async def authenticate(
         caller = ANONYMOUS._replace(token=request.bearer)
     else:
         token = _token(request, params)
-        deadline = request.received_at + route.timeout
-        principal = await identity.principal(token, request.address, deadline)
+        principal = identity.store.remembered(token)
+        if principal is None:
+            deadline = request.received_at + route.timeout
+            principal = await identity.look_up(token, request.address, deadline)
         if isinstance(principal, Application):
             caller = _application(token, principal, match, params)
         else:
-            caller = await _session(token, principal, match, params, identity)
+            session = _use(principal, route, identity)
+            if route.client_required and not session.roles:
+                session = await _with_roles(session, token, params, identity)
+            caller = _session(token, session, match, params)
     identity.limits.count_call(route, caller, request.address)
     return caller
 
@@ -71,22 +76,33 @@ def _covers(name: str, route: Route) -> bool:
     return name in ("*", route.name, f"{route.name.partition('.')[0]}.*")
 
 
-async def _session(
-    token: str, session: Session, match: Match, params: Params, identity: Authenticator
-) -> Caller:
-    route = match.route
+def _use(session: Session, route: Route, identity: Authenticator) -> Session:
+    """The session after this use. Raises Rejection: invalid-token, session-expired."""
     if "session" not in route.auth:
         raise Rejection(statuses.INVALID_TOKEN)
-    if identity.is_expired(session):
+    used = identity.use(session)
+    if used is None:
         raise Rejection(statuses.SESSION_EXPIRED)
-    session = identity.touch(session)
-    if route.client_required and not session.roles:
-        # A user who has just registered must not be refused because of a cached session.
-        session = await identity.reload(session, token)
-        if not session.roles:
-            view = _session_view(params)
-            extra = {"session": views.session(session, token, view)}
-            raise Rejection(statuses.CLIENT_REQUIRED, extra=extra)
+    return used
+
+
+async def _with_roles(
+    session: Session, token: str, params: Params, identity: Authenticator
+) -> Session:
+    """The session of a user who had no role, read again.
+
+    A user who has just registered must not be refused because of a cached session. Raises
+    Rejection: client-required, invalid-token.
+    """
+    session = await identity.reload(session, token)
+    if session.roles:
+        return session
+    view = _session_view(params)
+    extra = {"session": views.session(session, token, view)}
+    raise Rejection(statuses.CLIENT_REQUIRED, extra=extra)
+
+
+def _session(token: str, session: Session, match: Match, params: Params) -> Caller:
     slug = _requested_slug(session.application, match, params)
     return Caller(token, session, None, slug, _role(session, slug, match))
 

@@ -157,14 +157,14 @@ async def test_look_up_ends_with_the_deadline_of_the_call(worker: Client) -> Non
     soon = asyncio.get_running_loop().time() + 0.1
     async with locked(worker.database_url, "gateway.sessions"), asyncio.timeout(HANG):
         with pytest.raises(DatabaseUnavailable, match="is late"):
-            await identity.principal(worker.tokens["employee"], "127.0.0.1", soon)
+            await identity.look_up(worker.tokens["employee"], "127.0.0.1", soon)
 
 
 async def test_deadline_of_a_call_counts_from_the_head_of_its_request(
     probe: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factory, identity = probe.worker.pipeline.calls, probe.worker.identity
-    create, principal = factory.create, identity.principal
+    create, look_up = factory.create, identity.look_up
     deadlines: list[float] = []
     timeouts: list[float] = []
 
@@ -177,10 +177,10 @@ async def test_deadline_of_a_call_counts_from_the_head_of_its_request(
     async def record_look_up(token: str, address: str, deadline: float) -> Any:
         deadlines.append(deadline)
         await asyncio.sleep(0.05)
-        return await principal(token, address, deadline)
+        return await look_up(token, address, deadline)
 
     monkeypatch.setattr(factory, "create", record_call)
-    monkeypatch.setattr(identity, "principal", record_look_up)
+    monkeypatch.setattr(identity, "look_up", record_look_up)
     body_read_at = 0.0
 
     async def receive() -> dict[str, Any]:
@@ -214,13 +214,13 @@ async def test_deadline_of_a_call_counts_from_the_head_of_its_request(
 async def test_call_whose_deadline_passed_before_its_action_is_service_timeout(
     probe: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = probe.worker.identity.principal
+    real = probe.worker.identity.look_up
 
     async def slow(token: str, address: str, deadline: float) -> Any:
         await asyncio.sleep(deadline - asyncio.get_running_loop().time() + 0.05)
         return await real(token, address, deadline)
 
-    monkeypatch.setattr(probe.worker.identity, "principal", slow)
+    monkeypatch.setattr(probe.worker.identity, "look_up", slow)
     async with asyncio.timeout(HANG):
         answer: httpx2.Response = await probe.post(
             "/api/v1/probe/slow", {"token": probe.tokens["employee"]}

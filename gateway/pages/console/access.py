@@ -102,9 +102,8 @@ class Access:
             session = self.store.remembered(token) or await self.store.find(token)
         except DatabaseUnavailable:
             return self._confirmed(request, token)
-        if not isinstance(session, Session) or self._identity.is_expired(session):
+        if not isinstance(session, Session) or not self._identity.use(session):
             return None
-        self._identity.touch(session)
         return Operator(
             token=token,
             user_id=session.user_id,
