@@ -105,7 +105,8 @@ async def test_partitions_of_stages_refuse_no_call_between_the_two_files(
 async def test_partitions_of_stages_are_crossed_by_creates(client: Client, pool: Pool) -> None:
     await go_to(client.database_url, FIRST_END - 50_000_000)
     await client.create_stage(order_id=7, update_status=True, stage="first")
-    assert await add(pool)
+    # On a busy machine the worker's own maintenance may have added it.
+    await add(pool)
     await go_to(client.database_url, FIRST_END - 2)
     for stage in ("second", "third", "fourth"):
         answer = await client.create_stage(order_id=7, update_status=True, stage=stage)
