@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.harness import connection_of, execute
-from support.standbys import Pair, address, host_of, swallower
+from support.standbys import Pair, address, host_of, set_on_server, swallower
 
 from gateway.database import hosts
 from gateway.database.connect import Connection, connect
@@ -15,9 +15,7 @@ from gateway.database.pool import Pool
 
 TABLE = "create table if not exists notes (note text)"
 WRITE = "insert into notes values ('kept')"
-DEMOTE = "alter system set default_transaction_read_only = on"
-RESTORE = "alter system reset default_transaction_read_only"
-RELOAD = "select pg_reload_conf()"
+READ_ONLY = "default_transaction_read_only"
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +110,7 @@ async def test_pool_finds_the_new_primary_after_a_fail_over(own: Pair) -> None:
     async with connection_of(pool) as connection, connection_of(pool):
         assert connection.get_settings().in_hot_standby == "off"
     await own.caught_up()
-    await execute(own.primary.url(), DEMOTE)
-    await execute(own.primary.url(), RELOAD)
+    await set_on_server(own.primary.url(), READ_ONLY, "on")
     await own.promote()
     # Both connections are those of the demoted primary, which refuses the first attempt.
     await Database.within(pool, 5).fetch(WRITE)
@@ -126,12 +123,10 @@ async def test_write_without_a_primary_is_an_unavailable_database(own: Pair) -> 
     pool = Pool(own.primary.url(), 2)
     async with connection_of(pool):
         pass
-    await execute(own.primary.url(), DEMOTE)
-    await execute(own.primary.url(), RELOAD)
+    await set_on_server(own.primary.url(), READ_ONLY, "on")
     with pytest.raises(DatabaseReadOnly):
         await Database.within(pool, 5).fetch(WRITE)
     assert pool.usage().in_use == 0
-    await execute(own.primary.url(), RESTORE)
-    await execute(own.primary.url(), RELOAD)
+    await set_on_server(own.primary.url(), READ_ONLY, "off")
     await Database.within(pool, 5).fetch(WRITE)
     await pool.close()

@@ -8,7 +8,7 @@ import pytest
 from support.harness import execute, logged, serving, until
 from support.manifests import migrated
 from support.metrics import text, total
-from support.standbys import Pair
+from support.standbys import Pair, set_on_server
 
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
@@ -17,6 +17,7 @@ from gateway.runtime import events
 
 STANDBYS = "gateway_database_asynchronous_standbys"
 NOTICES = "select message, resolved_by from gateway.notifications where kind like 'replication-%'"
+STANDBY_NAMES = "synchronous_standby_names"
 EMPTY = "synchronous_standby_names is empty"
 READER = (
     "drop role if exists plain",
@@ -41,17 +42,8 @@ def url(pair: Pair) -> str:
 
 @pytest.fixture(autouse=True)
 async def as_new(url: str) -> None:
-    await configure(url, "''")
+    await set_on_server(url, STANDBY_NAMES, "")
     await execute(url, "delete from gateway.notifications")
-
-
-async def configure(url: str, names: str) -> None:
-    """Set which standbys commits wait for; return when a new connection has it."""
-    await execute(url, f"alter system set synchronous_standby_names = {names}")
-    await execute(url, "select pg_reload_conf()")
-    async with asyncio.timeout(10):
-        while (await execute(url, "show synchronous_standby_names"))[0][0] != names.strip("'"):
-            pass
 
 
 async def check(url: str, replication: Replication, times: int = 1) -> list[Any]:
@@ -79,14 +71,14 @@ async def test_replication_that_becomes_synchronous_resolves_the_notification(ur
     replication = Replication()
     await check(url, replication)
     assert replication.asynchronous_standbys == 1
-    await configure(url, "'*'")
+    await set_on_server(url, STANDBY_NAMES, "*")
     [(_, resolved_by)] = await check(url, replication)
     assert resolved_by == "gateway"
     assert replication.asynchronous_standbys == 0
 
 
 async def test_replication_of_a_role_that_does_not_wait_is_reported(url: str) -> None:
-    await configure(url, "'*'")
+    await set_on_server(url, STANDBY_NAMES, "*")
     [(message, _)] = await check(f"{url}&synchronous_commit=local", Replication())
     assert message.endswith(": synchronous_commit is local.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.harness import execute
 from support.manifests import migrated
+from support.standbys import set_on_server
 
 from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster
@@ -16,7 +17,7 @@ from gateway.values import Rejection, Reply
 
 CLAIM = Claim(key=b"k" * 32, params=b"p" * 32)
 ANSWER = Reply({"id": 7})
-REQUIRE_STANDBY = "alter system set synchronous_standby_names = 'absent'"
+STANDBY_NAMES = "synchronous_standby_names"
 SHUT_DOWN = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity where wait_event = 'SyncRep'"
 )
@@ -31,13 +32,8 @@ def server(tmp_path: Path) -> Iterator[str]:
     """The address of a server whose commits wait for a standby that is away."""
     with Cluster(tmp_path / "pg", options={"fsync": "off"}) as cluster:
         asyncio.run(migrated(cluster.url()))
-        asyncio.run(set_standby(cluster.url(), REQUIRE_STANDBY))
+        asyncio.run(set_on_server(cluster.url(), STANDBY_NAMES, "absent"))
         yield cluster.url()
-
-
-async def set_standby(url: str, statement: str) -> None:
-    await execute(url, statement)
-    await execute(url, "select pg_reload_conf()")
 
 
 async def claim_and_store(db: Connection) -> Reply | Rejection | None:
@@ -66,7 +62,7 @@ def test_replay_waits_until_a_standby_has_the_stored_answer(server: str) -> None
     with pytest.raises(TimeoutError):
         asyncio.run(call(server))
     asyncio.run(execute(server, SHUT_DOWN))
-    asyncio.run(set_standby(server, "alter system reset synchronous_standby_names"))
+    asyncio.run(set_on_server(server, STANDBY_NAMES, ""))
     replayed = asyncio.run(call(server))
     assert isinstance(replayed, Reply)
     assert replayed.data == ANSWER.data

@@ -59,6 +59,18 @@ class Pair:
             await asyncio.sleep(0.02)
 
 
+async def set_on_server(url: str, setting: str, value: str) -> None:
+    """Change a setting of a running server; return when every session has it.
+
+    A server tells its sessions before it starts one with the new value.
+    """
+    await execute(url, f"alter system set {setting} = '{value}'")
+    await execute(url, "select pg_reload_conf()")
+    async with asyncio.timeout(10):
+        while (await execute(url, f"show {setting}"))[0][0] != value:
+            pass
+
+
 def address(*hosts: tuple[str, str], **options: str) -> str:
     """The address of a database on several hosts, each with its port."""
     host, port = (",".join(part) for part in zip(*hosts, strict=True))
