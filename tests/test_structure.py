@@ -12,6 +12,7 @@ import gateway
 
 MAX_LINES = 350
 MAX_ROOMS = 25
+MAX_FILES = 30
 
 FILES = sorted((ROOT / "gateway").rglob("*.py"))
 SOURCES = [
@@ -39,6 +40,12 @@ def test_the_gateway_has_fewer_than_25_rooms() -> None:
     others = {"__pycache__", "py.typed"}
     entries = [entry for entry in (ROOT / "gateway").iterdir() if entry.name not in others]
     assert len(entries) < MAX_ROOMS
+
+
+def test_a_room_has_at_most_30_files() -> None:
+    for folder in {file.parent for file in FILES}:
+        files = [entry for entry in folder.iterdir() if entry.is_file()]
+        assert len(files) <= MAX_FILES, folder
 
 
 def test_init_files_hold_a_docstring_and_re_exports_alone() -> None:

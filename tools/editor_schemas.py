@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gateway.cli.safe_text import json_text
-from gateway.manifest.editor_schema import editor_schema_of_manifests, editor_schema_of_params
+from gateway.manifest.rules.editor_schema import editor_schema_of_manifests, editor_schema_of_params
 
 FOLDER = Path(__file__).parents[1] / "gateway" / "schemas"
 

@@ -1,6 +1,6 @@
 """Errors and warnings as GitHub Actions annotations, shown at their lines of a pull request."""
 
-from gateway.manifest.diagnostic import Diagnostic
+from gateway.manifest.source.diagnostic import Diagnostic
 
 
 def error(diagnostic: Diagnostic) -> str:

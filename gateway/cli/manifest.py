@@ -25,12 +25,12 @@ from gateway.manifest import pinned
 from gateway.manifest.apply import Applied, Author, apply_all
 from gateway.manifest.check import Desired, check
 from gateway.manifest.dump import dump
-from gateway.manifest.editor_schema import (
+from gateway.manifest.plan import Base, plan
+from gateway.manifest.rules.editor_schema import (
     editor_schema_of_manifests,
     editor_schema_of_params,
 )
-from gateway.manifest.plan import Base, plan
-from gateway.manifest.read import Diagnostic, ManifestError, name_of
+from gateway.manifest.source.read import Diagnostic, ManifestError, name_of
 from gateway.manifest.upstream_warnings import unset_secrets
 from gateway.manifest.wait import wait_for_workers
 from gateway.manifest.warnings import warnings

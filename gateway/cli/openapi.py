@@ -9,10 +9,10 @@ from gateway.cli.database import with_database
 from gateway.cli.options import CHANGES, app_option, json_option
 from gateway.cli.output import echo, print_json
 from gateway.database.connect import Connection
-from gateway.manifest import breaking
-from gateway.manifest.change import Change
 from gateway.manifest.check import check
 from gateway.manifest.desired_table import table_of
+from gateway.manifest.records import breaking
+from gateway.manifest.records.change import Change
 from gateway.manifest.since import changes_since
 from gateway.pages.openapi.document import documented_services, openapi
 from gateway.registry import store

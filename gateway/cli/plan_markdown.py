@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from gateway.manifest.breaking import breakages
-from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 from gateway.manifest.plan_words import KEPT, field_lines
+from gateway.manifest.records.breaking import breakages
+from gateway.manifest.records.change import Change
 
 
 def markdown(plan: Plan) -> str:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from gateway.cli.output import console, print_json
 from gateway.cli.plan_markdown import markdown
 from gateway.manifest.apply import Applied
-from gateway.manifest.breaking import breakages
-from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 from gateway.manifest.plan_words import KEPT, field_lines
+from gateway.manifest.records.breaking import breakages
+from gateway.manifest.records.change import Change
 
 if TYPE_CHECKING:
     from rich.console import Console

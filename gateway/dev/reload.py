@@ -10,7 +10,7 @@ from gateway.database.connect import Connection, connect
 from gateway.dev import demo
 from gateway.manifest.apply import Author, apply_all
 from gateway.manifest.check import Desired, check, watched_folders
-from gateway.manifest.read import ManifestError
+from gateway.manifest.source.read import ManifestError
 from gateway.manifest.upstream_warnings import unset_secrets
 from gateway.manifest.warnings import warnings
 from gateway.runtime.app_folder import AppFolder

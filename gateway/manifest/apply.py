@@ -8,9 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.database.connect import Connection
-from gateway.manifest import breaking, stored
 from gateway.manifest.bulk import batches, paused_gc
-from gateway.manifest.change import KINDS, Change, Kind, Record, renames, with_renames
 from gateway.manifest.check import Desired
 from gateway.manifest.plan import (
     Base,
@@ -18,7 +16,9 @@ from gateway.manifest.plan import (
     Plan,
     compare_all,
 )
-from gateway.manifest.stored import SQL, Stored, digest, with_hash
+from gateway.manifest.records import breaking, stored
+from gateway.manifest.records.change import KINDS, Change, Kind, Record, renames, with_renames
+from gateway.manifest.records.stored import SQL, Stored, digest, with_hash
 from gateway.registry import store
 from gateway.registry.revision import Revision
 from gateway.runtime.errors import OperatorError

@@ -9,19 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway import statuses
-from gateway.manifest import (
-    documentation,
-    params,
-    reads_check,
-    schema_check,
-    service_record,
-    settings_check,
-)
 from gateway.manifest.bulk import paused_gc
-from gateway.manifest.change import JSON_TEXTS
-from gateway.manifest.defaults import with_defaults
-from gateway.manifest.read import Diagnostic, Document, ManifestError, YamlPath, read
-from gateway.manifest.route_record import MAX_NUMBER, route_record
+from gateway.manifest.records import service_record
+from gateway.manifest.records.change import JSON_TEXTS
+from gateway.manifest.records.route_record import MAX_NUMBER, route_record
+from gateway.manifest.rules import documentation, params, reads_check, schema_check, settings_check
+from gateway.manifest.rules.defaults import with_defaults
+from gateway.manifest.source.read import Diagnostic, Document, ManifestError, YamlPath, read
 from gateway.registry import paths
 from gateway.runtime.suggest import did_you_mean
 

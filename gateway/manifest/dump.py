@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 
 from gateway.database.connect import Connection
-from gateway.manifest import stored
-from gateway.manifest.change import Kind, Record, Records, parsed
-from gateway.manifest.read import RESOLVERS
-from gateway.manifest.stored import Stored
-from gateway.manifest.written import as_written
+from gateway.manifest.records import stored
+from gateway.manifest.records.change import Kind, Record, Records, parsed
+from gateway.manifest.records.stored import Stored
+from gateway.manifest.records.written import as_written
+from gateway.manifest.source.read import RESOLVERS
 from gateway.runtime.errors import OperatorError
 
 

@@ -8,9 +8,9 @@ import asyncpg
 
 from gateway.database.connect import Connection
 from gateway.database.handle import Database
-from gateway.manifest import stored
-from gateway.manifest.change import Change, Record
 from gateway.manifest.plan import Plan
+from gateway.manifest.records import stored
+from gateway.manifest.records.change import Change, Record
 from gateway.manifest.rollback import UnknownRevisionError
 from gateway.registry.revision import Revision
 

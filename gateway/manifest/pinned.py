@@ -5,10 +5,10 @@ from pathlib import Path
 
 import orjson
 
-from gateway.manifest import files
 from gateway.manifest.check import Desired
 from gateway.manifest.plan import Base, Plan, from_file, to_file
-from gateway.manifest.read import Diagnostic, ManifestError
+from gateway.manifest.source import files
+from gateway.manifest.source.read import Diagnostic, ManifestError
 from gateway.runtime.errors import OperatorError
 
 SUFFIX = ".json"

@@ -9,11 +9,20 @@ from uuid import UUID
 import orjson
 
 from gateway.database.connect import Connection
-from gateway.manifest import breaking, servable, stored
+from gateway.manifest import servable
 from gateway.manifest.bulk import paused_gc
-from gateway.manifest.change import Change, Key, Record, Records, compare, renames, with_renames
 from gateway.manifest.check import Desired, RouteRecord
-from gateway.manifest.stored import Stored, with_hash
+from gateway.manifest.records import breaking, stored
+from gateway.manifest.records.change import (
+    Change,
+    Key,
+    Record,
+    Records,
+    compare,
+    renames,
+    with_renames,
+)
+from gateway.manifest.records.stored import Stored, with_hash
 from gateway.registry.revision import Revision
 from gateway.runtime.errors import OperatorError
 

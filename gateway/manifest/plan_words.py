@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from gateway.manifest.change import Change
-from gateway.manifest.written import as_written
+from gateway.manifest.records.change import Change
+from gateway.manifest.records.written import as_written
 
 KEPT = "kept, although the manifest leaves it out; --prune deletes it"
 """What a plan says of a record that only `--prune` would delete."""

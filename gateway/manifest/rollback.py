@@ -1,7 +1,7 @@
 """Rollback: restore the whole registry to an earlier revision, as a new revision."""
 
 from gateway.database.connect import Connection
-from gateway.manifest import servable, stored
+from gateway.manifest import servable
 from gateway.manifest.apply import (
     Applied,
     Author,
@@ -11,9 +11,10 @@ from gateway.manifest.apply import (
     write,
 )
 from gateway.manifest.bulk import paused_gc
-from gateway.manifest.change import KINDS, Change, Key, Record
 from gateway.manifest.plan import Plan, changes_of, possible_conflicts
-from gateway.manifest.stored import SQL, Stored, with_text
+from gateway.manifest.records import stored
+from gateway.manifest.records.change import KINDS, Change, Key, Record
+from gateway.manifest.records.stored import SQL, Stored, with_text
 from gateway.registry import store
 from gateway.runtime.errors import OperatorError
 

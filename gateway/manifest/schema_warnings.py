@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from gateway.manifest import schema_lint
 from gateway.manifest.check import Desired
+from gateway.manifest.rules import schema_lint
 
 
 def schema_warnings(desired: Iterable[Desired]) -> Iterator[str]:

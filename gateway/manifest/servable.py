@@ -6,10 +6,10 @@ The check of one manifest cannot find these errors, which are conflicts between 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from gateway.manifest.change import Change, Key, Record
 from gateway.manifest.check import Desired, different_code, unknown_application
-from gateway.manifest.diagnostic import Diagnostic, ManifestError, YamlPath, as_text
-from gateway.manifest.stored import Stored
+from gateway.manifest.records.change import Change, Key, Record
+from gateway.manifest.records.stored import Stored
+from gateway.manifest.source.diagnostic import Diagnostic, ManifestError, YamlPath, as_text
 from gateway.registry import paths
 from gateway.registry.records import route_from, service_from
 from gateway.registry.schema import ParamSchema, SchemaError

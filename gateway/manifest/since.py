@@ -1,11 +1,11 @@
 """What has changed in the whole registry since an earlier revision."""
 
 from gateway.database.connect import Connection
-from gateway.manifest import stored
 from gateway.manifest.bulk import paused_gc
-from gateway.manifest.change import KINDS, Change, Key, with_renames
+from gateway.manifest.records import stored
+from gateway.manifest.records.change import KINDS, Change, Key, with_renames
+from gateway.manifest.records.stored import SQL, with_text
 from gateway.manifest.rollback import UnknownRevisionError
-from gateway.manifest.stored import SQL, with_text
 
 
 async def changes_since(connection: Connection, revision: int) -> list[Change]:

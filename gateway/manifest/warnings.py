@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from gateway.manifest.check import Desired, RouteRecord, schema_folder
+from gateway.manifest.rules.settings_check import FILE
 from gateway.manifest.schema_warnings import schema_warnings
-from gateway.manifest.settings_check import FILE
 from gateway.manifest.upstream_warnings import plain_secrets, useless_retries
 from gateway.runtime.suggest import did_you_mean
 

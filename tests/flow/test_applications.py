@@ -14,8 +14,8 @@ from gateway.identity import issue
 from gateway.manifest.apply import Author, apply_all
 from gateway.manifest.check import Desired, check
 from gateway.manifest.plan import plan
-from gateway.manifest.read import ManifestError
 from gateway.manifest.rollback import rollback
+from gateway.manifest.source.read import ManifestError
 from gateway.manifest.warnings import warnings
 from gateway.upstreams.python import Actions
 

@@ -10,7 +10,7 @@ from support.harness import execute, on
 from support.manifests import Routes, applied, desired, locked, migrated, stored
 
 from gateway.manifest.apply import Author, apply
-from gateway.manifest.read import ManifestError
+from gateway.manifest.source.read import ManifestError
 from gateway.registry import store
 
 ONE: Routes = {"things.create": {}, "things.read": {"method": "GET"}}

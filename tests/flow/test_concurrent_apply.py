@@ -8,10 +8,10 @@ from support.harness import execute, on
 from support.manifests import Routes, applied, desired, migrated
 
 from gateway.manifest.apply import Applied, Author, apply_all
-from gateway.manifest.change import Change
 from gateway.manifest.check import Desired
 from gateway.manifest.dump import dump
 from gateway.manifest.plan import MovedError
+from gateway.manifest.records.change import Change
 from gateway.manifest.rollback import rollback
 from gateway.registry import store
 from gateway.registry.records import record_of

@@ -9,7 +9,8 @@ from support.console import Console, signed_in
 from support.harness import Client, execute, on
 
 from gateway.database.connect import Connection
-from gateway.manifest import history, stored
+from gateway.manifest import history
+from gateway.manifest.records import stored
 from gateway.pages.console import revisions
 
 MANY = 1234

@@ -13,7 +13,7 @@ from support.manifests import applied, desired
 
 from gateway import Call, Rejection, Reply
 from gateway.manifest.check import Desired
-from gateway.manifest.read import ManifestError
+from gateway.manifest.source.read import ManifestError
 from gateway.upstreams.python import Actions
 
 CREATE = "/api/v1/order_stages/create"

@@ -15,11 +15,11 @@ from support.strategies import few_examples, manifests, write_and_check
 
 from gateway.database.connect import Connection
 from gateway.manifest.apply import Author, TooManyDeletesError, apply_all
-from gateway.manifest.change import Change
 from gateway.manifest.check import Desired, check
 from gateway.manifest.dump import dump
 from gateway.manifest.plan import MovedError, Plan, from_file, plan, to_file
-from gateway.manifest.read import ManifestError
+from gateway.manifest.records.change import Change
+from gateway.manifest.source.read import ManifestError
 
 ONE: Routes = {"things.create": {}, "things.read": {"method": "GET"}}
 AUTHOR = Author("tests")

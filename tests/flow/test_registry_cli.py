@@ -16,8 +16,8 @@ from support.manifests import wipe
 from gateway.cli.plans import print_applied, print_plan
 from gateway.database.connect import Connection
 from gateway.manifest.apply import Applied
-from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
+from gateway.manifest.records.change import Change
 from gateway.registry.revision import Revision
 
 HEAD = """\
@@ -181,7 +181,7 @@ def test_apply_exits_1_if_the_database_goes_away_meanwhile(
         await execute(registry, "select pg_terminate_backend($1)", row["pid"])
         await connection.execute("select 1")
 
-    monkeypatch.setattr("gateway.manifest.stored.read", cut)
+    monkeypatch.setattr("gateway.manifest.records.stored.read", cut)
     code, out, err = gateway("apply")
     assert (code, out) == (1, "")
     assert re.match("the database [^ ]+ cannot be used: ", err.splitlines()[-1])

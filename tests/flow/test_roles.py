@@ -20,7 +20,7 @@ from gateway.identity import issue
 from gateway.identity.tokens import digest
 from gateway.manifest.apply import Author, apply
 from gateway.manifest.check import check
-from gateway.manifest.read import ManifestError
+from gateway.manifest.source.read import ManifestError
 from gateway.upstreams.python import Actions
 
 APPLICATIONS = ("planoorder", "planox2", "planoauth")

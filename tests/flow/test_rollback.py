@@ -17,13 +17,13 @@ from gateway.manifest.apply import Applied, Author, TooManyDeletesError
 from gateway.manifest.apply import apply as apply_one
 from gateway.manifest.dump import dump
 from gateway.manifest.plan import Plan
-from gateway.manifest.read import ManifestError
 from gateway.manifest.rollback import (
     EmptyRevisionError,
     UnknownRevisionError,
     plan_rollback,
     rollback,
 )
+from gateway.manifest.source.read import ManifestError
 from gateway.registry import store
 from gateway.registry.records import record_of
 from gateway.registry.table import Table

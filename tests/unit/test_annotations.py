@@ -1,7 +1,7 @@
 """Workflow commands of GitHub: their properties, and the characters that must be escaped."""
 
 from gateway.cli import annotations
-from gateway.manifest.diagnostic import Diagnostic
+from gateway.manifest.source.diagnostic import Diagnostic
 
 
 def test_an_annotation_has_the_place_that_the_error_has() -> None:

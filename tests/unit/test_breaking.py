@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.manifest.breaking import breakages
-from gateway.manifest.change import Change, Record
 from gateway.manifest.plan import Plan
+from gateway.manifest.records.breaking import breakages
+from gateway.manifest.records.change import Change, Record
 from gateway.registry.revision import Revision
 
 ROUTE: Record = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.manifest.breaking_returns import breakages
+from gateway.manifest.records.breaking_returns import breakages
 
 
 def answer(schema: Any, *, required: bool = True) -> dict[str, Any]:

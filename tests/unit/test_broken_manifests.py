@@ -6,7 +6,7 @@ After a change of the words run `python tests/unit/test_broken_manifests.py`, an
 from pathlib import Path
 
 from gateway.manifest.check import check
-from gateway.manifest.read import ManifestError
+from gateway.manifest.source.read import ManifestError
 
 FOLDER = Path(__file__).with_name("broken_manifests")
 EXPECTED = FOLDER / "expected.txt"

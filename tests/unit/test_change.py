@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.manifest.change import Change, Key, Record, compare, same_json
+from gateway.manifest.records.change import Change, Key, Record, compare, same_json
 
 
 def route(params: Any = None, **fields: Any) -> Record:

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from support.harness import ROOT
 
-from gateway.manifest import keywords
-from gateway.manifest.read import ManifestError, read
+from gateway.manifest.rules import keywords
+from gateway.manifest.source.read import ManifestError, read
 from gateway.registry.schema import subschemas
 
 BROKEN = Path(__file__).with_name("broken_manifests")

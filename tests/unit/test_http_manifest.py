@@ -9,13 +9,13 @@ import yaml
 from support.upstreams import manifest
 
 from gateway.manifest import dump, upstream_warnings
-from gateway.manifest.breaking import breaking
-from gateway.manifest.change import Change, compare
 from gateway.manifest.check import Desired, check
 from gateway.manifest.plan import records_of
 from gateway.manifest.plan_words import field_lines
-from gateway.manifest.read import ManifestError
-from gateway.manifest.stored import Stored
+from gateway.manifest.records.breaking import breaking
+from gateway.manifest.records.change import Change, compare
+from gateway.manifest.records.stored import Stored
+from gateway.manifest.source.read import ManifestError
 from gateway.manifest.warnings import warnings
 from gateway.registry.http_record import HealthCheck, Upstream
 from gateway.registry.records import service_from, service_record

@@ -11,7 +11,7 @@ import pytest
 from support.harness import ROOT
 
 from gateway.manifest.check import Desired, check, schema_folder, watched_folders
-from gateway.manifest.read import Diagnostic, ManifestError
+from gateway.manifest.source.read import Diagnostic, ManifestError
 from gateway.manifest.warnings import warnings
 
 START = """\

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from gateway.manifest.check import check
-from gateway.manifest.read import ManifestError
+from gateway.manifest.source.read import ManifestError
 
 TEXT: dict[str, Any] = {"type": "object", "properties": {"b": {"type": "string"}, "a": {}}}
 NUMBER: dict[str, Any] = {"type": "integer"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.manifest import files
-from gateway.manifest.read import Document, ManifestError, read
+from gateway.manifest.source import files
+from gateway.manifest.source.read import Document, ManifestError, read
 
 
 def write(folder: Path, text: str | bytes, name: str = "routes.yaml") -> Path:

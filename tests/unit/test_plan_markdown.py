@@ -6,8 +6,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gateway.cli.plan_markdown import markdown
-from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
+from gateway.manifest.records.change import Change
 from gateway.registry.revision import Revision
 
 ROUTE = {

@@ -6,8 +6,8 @@ import pytest
 from support.manifests import desired
 
 from gateway.manifest.check import check
-from gateway.manifest.read import ManifestError
-from gateway.manifest.written import as_written
+from gateway.manifest.records.written import as_written
+from gateway.manifest.source.read import ManifestError
 
 RECORD = {"from": "replica", "stale": 5.0}
 

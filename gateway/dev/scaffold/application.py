@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.dev.scaffold.files import ScaffoldError, text_of, write
-from gateway.manifest.editor_schema import editor_schema_of_manifests
+from gateway.manifest.rules.editor_schema import editor_schema_of_manifests
 
 MAX_NAMESPACE = 63
 _FILES = {

@@ -12,7 +12,7 @@ import yaml
 from gateway.dev.scaffold.files import ScaffoldError, text_of, write
 from gateway.dev.scaffold.manifest_text import with_entry
 from gateway.manifest.check import check, schema_folder
-from gateway.manifest.read import files, read
+from gateway.manifest.source.read import files, read
 from gateway.runtime.app_folder import AppFolder
 
 _NAME = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)", re.ASCII)

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.manifest import history
-from gateway.manifest.breaking import breakages
-from gateway.manifest.change import Change
 from gateway.manifest.plan import Plan
 from gateway.manifest.plan_words import field_lines
+from gateway.manifest.records.breaking import breakages
+from gateway.manifest.records.change import Change
 from gateway.manifest.rollback import UnknownRevisionError
 from gateway.monitoring.state import State
 from gateway.pages.console.access import Operator

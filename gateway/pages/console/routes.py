@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.database.errors import DatabaseUnavailable
 from gateway.manifest.history import versions_of_route
-from gateway.manifest.written import as_written
+from gateway.manifest.records.written import as_written
 from gateway.pages.console.access import Operator
 from gateway.pages.console.console import Console
 from gateway.pages.documentation.params import documented_params

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.manifest.params import SCHEMAS
+from gateway.manifest.rules.params import SCHEMAS
 from gateway.pages.documentation.params import as_text, limits, type_name
 from gateway.registry.schema.shape import resolve_ref
 

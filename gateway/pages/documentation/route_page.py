@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from gateway.manifest import written
+from gateway.manifest.records import written
 from gateway.pages.documentation import examples
 from gateway.pages.documentation.params import Param, application_slugs, documented_params
 from gateway.pages.documentation.responses import Responses, responses

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from gateway.manifest.breaking import breakages
 from gateway.manifest.history import RouteVersion
 from gateway.manifest.plan_words import field_lines
+from gateway.manifest.records.breaking import breakages
 from gateway.registry.records import Route, route_from
 from gateway.registry.schema import interned
 

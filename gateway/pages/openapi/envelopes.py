@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from gateway import statuses
-from gateway.manifest.params import SCHEMAS
+from gateway.manifest.rules.params import SCHEMAS
 from gateway.pages.openapi.components import Components, Ref
 from gateway.pages.openapi.schemas import clean
 from gateway.registry import envelopes

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from gateway.manifest.secret_values import hidden
+from gateway.manifest.records.secret_values import hidden
 from gateway.registry import paths
 
 Kind = Literal["application", "service", "route"]

@@ -13,10 +13,10 @@ import jsonschema
 import jsonschema_rs
 import orjson
 
-from gateway.manifest.diagnostic import YamlPath
-from gateway.manifest.params import SCHEMAS
-from gateway.manifest.secret_values import HIDDEN, hidden
-from gateway.manifest.wording import one_of, shown
+from gateway.manifest.records.secret_values import HIDDEN, hidden
+from gateway.manifest.rules.params import SCHEMAS
+from gateway.manifest.rules.wording import one_of, shown
+from gateway.manifest.source.diagnostic import YamlPath
 from gateway.runtime.suggest import did_you_mean
 
 _TYPES = {

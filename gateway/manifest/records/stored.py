@@ -8,11 +8,11 @@ from typing import Any
 
 from gateway.database.connect import Connection
 from gateway.database.sql import load_queries
-from gateway.manifest.change import Change, Key, Record, Records
+from gateway.manifest.records.change import Change, Key, Record, Records
 from gateway.registry import paths
 from gateway.registry.revision import EMPTY, Revision
 
-SQL = load_queries(Path(__file__).with_name("queries.sql"))
+SQL = load_queries(Path(__file__).parents[1] / "queries.sql")
 
 
 class Stored:

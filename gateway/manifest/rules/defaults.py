@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.manifest import schema_check
+from gateway.manifest.rules import schema_check
 
 NOT_FOR_PUBLIC_ROUTES = ("roles", "idempotency")
 """Keys that a public route cannot have; their defaults apply to the other routes only."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from gateway.manifest import fast_yaml, syntax
-from gateway.manifest import files as manifest_files
-from gateway.manifest.diagnostic import Diagnostic, ManifestError, YamlPath, as_text
-from gateway.manifest.nodes import RESOLVERS, NodeChecker
+from gateway.manifest.source import fast_yaml, syntax
+from gateway.manifest.source import files as manifest_files
+from gateway.manifest.source.diagnostic import Diagnostic, ManifestError, YamlPath, as_text
+from gateway.manifest.source.nodes import RESOLVERS, NodeChecker
 
 __all__ = ["RESOLVERS", "Diagnostic", "Document", "ManifestError", "YamlPath", "files", "read"]
 

@@ -12,12 +12,13 @@ import jsonschema
 import jsonschema_rs
 import orjson
 
-from gateway.manifest import files, json_text, keywords, schema_lint
+from gateway.manifest.rules import keywords, schema_lint
+from gateway.manifest.source import files, json_text
 from gateway.registry import paths
 from gateway.registry.schema import ParamSchema, SchemaError, subschemas
 from gateway.registry.schema.shape import types_of
 
-SCHEMAS = Path(__file__).parents[1] / "schemas"
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 """The gateway's own schemas: of manifests, answers and common params."""
 
 META_SCHEMA = "https://json-schema.org/draft/2020-12/schema"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.manifest.route_record import PERIODS
+from gateway.manifest.records.route_record import PERIODS
 
 _SIZES = ((1024 * 1024, "MiB"), (1024, "KiB"), (1, "B"))
 

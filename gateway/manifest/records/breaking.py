@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from gateway.manifest import breaking_returns
-from gateway.manifest.change import Change, Kind, Record, same_json
-from gateway.manifest.written import as_written, duration
+from gateway.manifest.records import breaking_returns
+from gateway.manifest.records.change import Change, Kind, Record, same_json
+from gateway.manifest.records.written import as_written, duration
 from gateway.registry import paths
 from gateway.registry.schema.shape import types_of
 

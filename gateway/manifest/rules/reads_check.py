@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.database.replicas import MAX_STALE
-from gateway.manifest.diagnostic import YamlPath
+from gateway.manifest.source.diagnostic import YamlPath
 
 MIN_STALE = 1.0
 """Seconds; the age of a replica's data is measured twice a second."""

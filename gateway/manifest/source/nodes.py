@@ -4,8 +4,8 @@ import re
 
 import yaml
 
-from gateway.manifest import fast_yaml
-from gateway.manifest.diagnostic import Diagnostic, YamlPath, as_text
+from gateway.manifest.source import fast_yaml
+from gateway.manifest.source.diagnostic import Diagnostic, YamlPath, as_text
 
 MAX_INT_DIGITS = 1000
 """Python refuses to convert much longer numbers."""

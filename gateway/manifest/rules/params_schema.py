@@ -5,8 +5,8 @@ It is made from `keywords`, which says what each keyword may hold.
 
 from typing import Any
 
-from gateway.manifest import keywords
-from gateway.manifest.params import META_SCHEMA
+from gateway.manifest.rules import keywords
+from gateway.manifest.rules.params import META_SCHEMA
 
 _SHAPES: dict[str, Any] = {
     keywords.TEXT: {"type": "string"},

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.manifest.diagnostic import YamlPath
-from gateway.manifest.route_record import MAX_NUMBER, measure
+from gateway.manifest.records.route_record import MAX_NUMBER, measure
+from gateway.manifest.source.diagnostic import YamlPath
 from gateway.registry import endpoints
 from gateway.registry.http_record import DEFAULT_INTERVAL, DEFAULT_RETRIES, DEFAULT_TIMEOUT, KEYS
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gateway.manifest import keywords
+from gateway.manifest.rules import keywords
 from gateway.registry.schema.shape import resolve_ref
 from gateway.runtime.suggest import did_you_mean
 

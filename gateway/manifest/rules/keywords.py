@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.manifest.wording import shown
+from gateway.manifest.rules.wording import shown
 from gateway.runtime.suggest import did_you_mean
 
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")

@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from gateway.manifest import files, params, schema_lint
-from gateway.manifest.diagnostic import YamlPath
-from gateway.manifest.params import ParamsError
+from gateway.manifest.rules import params, schema_lint
+from gateway.manifest.rules.params import ParamsError
+from gateway.manifest.source import files
+from gateway.manifest.source.diagnostic import YamlPath
 from gateway.registry.documentation import midnight
 from gateway.registry.schema import ParamSchema, SchemaError, compile_schema, interned, subschemas
 

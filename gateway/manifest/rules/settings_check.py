@@ -6,8 +6,8 @@ from typing import Any
 
 import jsonschema
 
-from gateway.manifest import params, schema_check
-from gateway.manifest.diagnostic import YamlPath
+from gateway.manifest.rules import params, schema_check
+from gateway.manifest.source.diagnostic import YamlPath
 
 FILE = "settings.json"
 

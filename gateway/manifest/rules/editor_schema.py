@@ -8,9 +8,9 @@ names the wrong key.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.manifest import keywords
-from gateway.manifest.params_schema import params_schema
-from gateway.manifest.schema_check import in_words, manifest_schema
+from gateway.manifest.rules import keywords
+from gateway.manifest.rules.params_schema import params_schema
+from gateway.manifest.rules.schema_check import in_words, manifest_schema
 
 _SCHEMA_KEYS = ("params", "returns")
 """The keys of a route that may hold a schema."""

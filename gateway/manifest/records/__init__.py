@@ -1,0 +1,1 @@
+"""Records as PostgreSQL stores them: built from a manifest, compared, and written back as one."""

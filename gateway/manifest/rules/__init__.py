@@ -1,0 +1,1 @@
+"""What a manifest must hold: rules that need no database."""
