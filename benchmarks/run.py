@@ -109,7 +109,7 @@ def _describe_run(options: argparse.Namespace, postgres: str, versions: list[str
     python = machine.describe_python(options.baselines)
     postgres = f"PostgreSQL {postgres}, fsync and synchronous_commit on"
     servers = f"{targets.CONNECTIONS} database connections a server; peers: {python}, {peers}"
-    rounds = f"rounds of {options.seconds:g} s in turn: {options.rounds}, and one to warm up"
+    rounds = f"{options.rounds} rounds of {options.seconds:g} s in turn, after one to warm up"
     tool = load.describe_tool(options.seconds)
     return [
         f"{postgres}, {servers}",

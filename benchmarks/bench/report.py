@@ -45,12 +45,18 @@ def write(results: Sequence[WorkloadResult], conditions: Sequence[str]) -> None:
 
 def _section(results: Sequence[WorkloadResult], conditions: Sequence[str]) -> Iterator[str]:
     yield from ("## The gateway beside its peers", "")
-    yield "`make bench` writes this section; `python benchmarks/run.py --help` measures a part."
+    yield (
+        "`make bench` writes this section; `.venv-bench/bin/python benchmarks/run.py create` "
+        "measures one workload of it, and `--help` lists them."
+    )
     yield "Servers take turns, round after round, and every ratio compares servers of one run."
     yield from ("", *(f"- {line}" for line in conditions), "")
     yield from (*table(_GOAL_COLUMNS, _goal_rows(results)), "")
     yield "*measured* is the ratio of medians, and the range of the ratios of single rounds."
-    yield "*core* is the load of the server's core: well below 100 %, something else is the limit."
+    yield (
+        "*core* is the load of the server's core: well below 100 %, something else is the limit, "
+        "such as another process or another guest of the machine."
+    )
     for result in results:
         yield from ("", f"### {result.title}", "", result.description, "")
         yield from table(_columns(result), list(_rows(result)))
