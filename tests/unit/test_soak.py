@@ -51,10 +51,18 @@ def test_slope_is_that_of_the_line_of_least_squares() -> None:
     assert verdict.slope([(1, 5), (1, 6)]) == 0
 
 
-def test_growth_leaves_out_the_warm_up() -> None:
-    rss = [60 + min(at, verdict.WARM_UP) / 30 + at / HOUR for at in AT]
+def test_growth_begins_when_caches_are_full() -> None:
+    full = verdict.CACHES_FULL
+    rss = [min(at, full) / full * 100 + max(at - full, 0) / HOUR for at in AT]
     soak = steady(**{"worker 1: rss": rss})
-    assert verdict.growth(soak, "worker 1") == pytest.approx(1.0)
+    assert verdict.growth(soak, "worker 1") == pytest.approx(0.01)
+
+
+def test_growth_of_two_percent_an_hour_is_the_most() -> None:
+    assert failed(steady(**{"worker 1: rss": rising(80, 81.5)})) == []
+    assert failed(steady(**{"worker 1: rss": rising(80, 82)})) == [
+        "memory of worker 1, once caches are full"
+    ]
 
 
 def test_thirds_are_medians_so_that_one_window_does_not_count() -> None:
@@ -77,8 +85,8 @@ def rising(first: float, last: float) -> list[float]:
 @pytest.mark.parametrize(
     ("columns", "what"),
     [
-        ({"worker 2: rss": rising(80, 90)}, "memory of worker 2, after the warm-up"),
-        ({"supervisor: rss": rising(50, 60)}, "memory of supervisor, after the warm-up"),
+        ({"worker 2: rss": rising(80, 90)}, "memory of worker 2, once caches are full"),
+        ({"supervisor: rss": rising(50, 60)}, "memory of supervisor, once caches are full"),
         ({"worker 1: fds": rising(70, 90)}, "open descriptors"),
         ({"worker 1: threads": rising(9, 19)}, "threads"),
         ({"database connections": rising(40, 50)}, "database connections"),
@@ -97,7 +105,7 @@ def test_verdict_of_a_short_run_does_not_say_whether_anything_grows() -> None:
     growing["worker 2: rss"] = rising(80, 90)
     rows = verdict.judge(steady(at=at, **growing))
     assert {row.what for row in rows if row.holds is None} >= {
-        "memory of worker 2, after the warm-up",
+        "memory of worker 2, once caches are full",
         "open descriptors",
         "threads",
         "database connections",
