@@ -112,6 +112,9 @@ def is_refused(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
             return False
+    except ConnectionResetError:
+        # It listened, and was closed at this moment.
+        return False
     except ConnectionRefusedError:
         return True
 
