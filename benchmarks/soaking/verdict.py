@@ -87,10 +87,10 @@ def warm_up(soak: Soak) -> float:
 def growth(soak: Soak, process: str) -> float:
     """The share of its memory by which a process grows in an hour, once caches are full.
 
-    0 if the run ends before.
+    Raises IndexError if the run ends before.
     """
     points = soak.points(f"{process}: rss", CACHES_FULL)
-    return 3600 * slope(points) / points[0][1] if points else 0.0
+    return 3600 * slope(points) / points[0][1]
 
 
 def processor_time(soak: Soak) -> list[float]:
@@ -127,19 +127,23 @@ def judge(soak: Soak) -> list[Finding]:
     ]
 
 
+def _lasts(soak: Soak, seconds: float) -> bool:
+    return max(soak.values("at")) >= seconds
+
+
 def _told(soak: Soak, *, holds: bool) -> bool | None:
     """Whether something holds over time; None in a run that is too short to tell."""
-    return holds if max(soak.values("at")) >= MIN_SECONDS else None
+    return holds if _lasts(soak, MIN_SECONDS) else None
 
 
 def _memory(soak: Soak, process: str) -> Finding:
-    values, grows = soak.values(f"{process}: rss"), growth(soak, process)
-    measured = (
-        f"{grows * 100:+.1f} % an hour; {values[0]:.1f} MiB at first, {values[-1]:.1f} at last"
-    )
-    is_long = max(soak.values("at")) >= MIN_MEMORY_SECONDS
-    holds = grows <= MAX_GROWTH if is_long else None
-    return Finding(f"memory of {process}, once caches are full", measured, holds)
+    values = soak.values(f"{process}: rss")
+    what = f"memory of {process}, once caches are full"
+    measured = f"{values[0]:.1f} MiB at first, {values[-1]:.1f} at last"
+    if not _lasts(soak, MIN_MEMORY_SECONDS):
+        return Finding(what, measured, holds=None)
+    grows = growth(soak, process)
+    return Finding(what, f"{grows * 100:+.1f} % an hour; {measured}", holds=grows <= MAX_GROWTH)
 
 
 def _held(soak: Soak, what: str, names: Sequence[str]) -> Finding:

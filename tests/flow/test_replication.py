@@ -8,7 +8,7 @@ import pytest
 from support.harness import execute, logged, serving, until
 from support.manifests import migrated
 from support.metrics import text, total
-from support.standbys import Pair, set_on_server
+from support.standbys import STANDBY_NAMES, Pair, set_on_server
 
 from gateway.database.handle import Database
 from gateway.database.pool import Pool
@@ -17,7 +17,6 @@ from gateway.runtime import events
 
 STANDBYS = "gateway_database_asynchronous_standbys"
 NOTICES = "select message, resolved_by from gateway.notifications where kind like 'replication-%'"
-STANDBY_NAMES = "synchronous_standby_names"
 EMPTY = "synchronous_standby_names is empty"
 READER = (
     "drop role if exists plain",

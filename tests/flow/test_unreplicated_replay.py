@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.harness import execute
 from support.manifests import migrated
-from support.standbys import set_on_server
+from support.standbys import STANDBY_NAMES, set_on_server
 
 from gateway.database.connect import Connection, connect
 from gateway.dev.postgres import Cluster
@@ -17,7 +17,6 @@ from gateway.values import Rejection, Reply
 
 CLAIM = Claim(key=b"k" * 32, params=b"p" * 32)
 ANSWER = Reply({"id": 7})
-STANDBY_NAMES = "synchronous_standby_names"
 SHUT_DOWN = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity where wait_event = 'SyncRep'"
 )

@@ -1,5 +1,6 @@
 """A server that answers and confirms no commit: its synchronous standby is gone."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from support.outages import (
     stage,
     within,
 )
+from support.standbys import STANDBY_NAMES, set_on_server
 
 from gateway.notifications.recorder import OUTCOME_UNKNOWN
 
@@ -34,18 +36,12 @@ STAGES = "select count(*) as n from order_stages where notes = $1"
 @contextmanager
 def no_standby(server: Database) -> Iterator[None]:
     """Let commits wait for a standby that does not exist, for the length of the block."""
-
-    def set_names(names: str) -> None:
-        # These commands write no transaction, and so do not wait.
-        server.run(f"alter system set synchronous_standby_names = '{names}'")
-        server.run("select pg_reload_conf()")
-        wait_until(lambda: server.run("show synchronous_standby_names")[0][0] == names)
-
-    set_names("lost")
+    # To change a setting writes no transaction, and so does not wait.
+    asyncio.run(set_on_server(server.url, STANDBY_NAMES, "lost"))
     try:
         yield
     finally:
-        set_names("")
+        asyncio.run(set_on_server(server.url, STANDBY_NAMES, ""))
 
 
 def waiting(server: Database) -> int:

@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeAlias
 
 import httpx2
 import pytest
-from support.command import PATIENCE, Gateway, wait_until
+from support.command import PATIENCE, Gateway, is_refused, wait_until
 from support.harness import until
 
 DEPLOYS = 10
@@ -129,14 +129,6 @@ def test_interrupt_closes_idle_connections_at_once(
         gateway.process.send_signal(signal.SIGINT)
         assert client.is_at_end()
         assert gateway.process.wait(PATIENCE) == 0
-
-
-def is_refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-    except (ConnectionRefusedError, ConnectionResetError):
-        return True
-    return False
 
 
 class Balancer:

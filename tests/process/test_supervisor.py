@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import httpx2
 import orjson
 import pytest
 from support.apps import application
-from support.command import PATIENCE, Gateway, Running, children_of, running, wait_until
+from support.command import PATIENCE, Gateway, Running, children_of, is_refused, running, wait_until
 
 BROKEN = "import a_module_that_is_missing\n"
 WHOLE = "async def nothing(call): ...\n"
@@ -106,17 +105,6 @@ def test_import_that_hangs_is_named_in_the_log(database: str, tmp_path: Path) ->
 def broken_app(folder: Path) -> Path:
     files = {"services/things.py": WHOLE, "services/wrong.py": "\n" + BROKEN}
     return application(folder / "app", files).path
-
-
-def is_refused(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
-            return False
-    except ConnectionResetError:
-        # It listened, and was closed at this moment.
-        return False
-    except ConnectionRefusedError:
-        return True
 
 
 def failures(command: Running) -> list[dict[str, Any]]:

@@ -102,6 +102,18 @@ def wait_until(holds: Callable[[], Any], seconds: float = PATIENCE) -> None:
         time.sleep(0.01)
 
 
+def is_refused(port: int) -> bool:
+    """Whether nothing listens on a port of this machine."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+            return False
+    except ConnectionResetError:
+        # It listened, and was closed at this moment.
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
 class Running:
     """A command that runs until it is stopped; its output goes to two files."""
 

@@ -12,6 +12,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from gateway.dev.postgres import Cluster, programs
 from support.harness import execute
 
+STANDBY_NAMES = "synchronous_standby_names"
+"""The setting that names the standbys which commits wait for."""
+
 CATCH_UP = "select pg_last_wal_replay_lsn() >= $1 as has"
 
 
